@@ -9,7 +9,9 @@ export const DOOR_HOST = 'errand.internal'
 export const DOOR_ADDRESS = '198.18.0.1'
 
 /** TCP ports that reach the gateway without a proxy variable. A connection to any other port is refused at once. */
-export const REDIRECTED_PORTS = [22, 80, 443, 3000, 5000, 8000, 8080, 8081, 8443, 9418, 11371] as const
+export const REDIRECTED_PORTS = [
+  22, 80, 443, 3000, 5000, 8000, 8080, 8081, 8443, 9418, 11371,
+] as const
 
 /** The runner listens on these high ports, so that the agent's own servers may bind any usual one. */
 export const RUNNER_DNS_PORT = 61053

@@ -1,0 +1,246 @@
+// One event applied to the state of a session. Pure and total: an event that does not fit changes nothing.
+// Used by `decide` through the store, and by every client through `applyEvent`.
+import type { EventBody, EventOf, SessionEvent } from './event.ts'
+import { LOG_LINES_KEPT, type Phase, type SessionState } from './session.ts'
+
+export function createSessionState(
+  event: SessionEvent & { body: EventOf<'session.created'> },
+): SessionState {
+  const { type: _, ...fields } = event.body
+  return {
+    ...fields,
+    id: event.sessionId,
+    status: 'queued',
+    createdAt: event.at,
+    updatedAt: event.at,
+    lastSeq: event.seq,
+    sandbox: { state: 'none', generation: 0, isolation: null, phases: [] },
+    turn: null,
+    queue: [],
+    questions: [],
+    answers: {},
+    lastTurn: null,
+    usage: {
+      requests: 0,
+      inputTokens: 0,
+      outputTokens: 0,
+      cacheReadTokens: 0,
+      cacheCreationTokens: 0,
+      costUsd: null,
+    },
+    changes: null,
+    outward: { state: 'none', message: '' },
+    failure: null,
+  }
+}
+
+export function applyToSession(state: SessionState, event: SessionEvent): SessionState {
+  const next = change(state, event)
+  return { ...next, lastSeq: event.seq, updatedAt: event.at }
+}
+
+function change(state: SessionState, { body, at }: SessionEvent): SessionState {
+  switch (body.type) {
+    case 'message.queued':
+    case 'message.withdrawn':
+    case 'turn.started':
+    case 'turn.interrupt-requested':
+    case 'turn.completed':
+    case 'turn.failed':
+    case 'turn.interrupted':
+      return applyTurn(state, body, at)
+    case 'question.asked':
+    case 'question.answered':
+    case 'question.closed':
+      return applyQuestion(state, body)
+    case 'sandbox.preparing':
+    case 'sandbox.isolated':
+    case 'sandbox.ready':
+    case 'sandbox.stopped':
+    case 'sandbox.lost':
+      return applySandbox(state, body)
+    case 'phase.started':
+    case 'phase.logged':
+    case 'phase.completed':
+    case 'phase.failed': {
+      const phases = applyPhase(state.sandbox.phases, body, at)
+      return { ...state, sandbox: { ...state.sandbox, phases } }
+    }
+    default:
+      return { ...state, ...changedFields(state, body) }
+  }
+}
+
+function changedFields(state: SessionState, body: EventBody): Partial<SessionState> {
+  switch (body.type) {
+    case 'session.renamed':
+      return { title: body.title }
+    case 'session.archived':
+      return { status: 'archived' }
+    case 'session.unarchived':
+      return { status: 'idle' }
+    case 'session.failed':
+      return { status: 'failed', failure: { reason: body.reason, message: body.message } }
+    case 'mode.changed':
+      return { mode: body.mode }
+    case 'model.changed':
+      return { model: body.model }
+    case 'repository.resolved':
+      return {
+        repository: { ...state.repository, commit: body.commit, baseBranch: body.baseBranch },
+      }
+    case 'push.accepted':
+      return { outward: { state: body.outward, message: body.message } }
+    case 'push.forwarded':
+      return { outward: { state: 'forwarded', message: '' } }
+    case 'changes.measured': {
+      const { type: _, ...changes } = body
+      return { changes }
+    }
+    case 'model.used':
+      return { usage: addUsage(state.usage, body) }
+    default:
+      return {}
+  }
+}
+
+type TurnBody = EventOf<
+  | 'message.queued'
+  | 'message.withdrawn'
+  | 'turn.started'
+  | 'turn.interrupt-requested'
+  | 'turn.completed'
+  | 'turn.failed'
+  | 'turn.interrupted'
+>
+
+function applyTurn(state: SessionState, body: TurnBody, at: string): SessionState {
+  switch (body.type) {
+    case 'message.queued': {
+      const { turnId: id, kind, text } = body
+      const queued = { id, kind, text, submittedAt: at, startedAt: null, interruptRequested: false }
+      return { ...state, queue: [...state.queue, queued] }
+    }
+    case 'message.withdrawn':
+      return { ...state, queue: state.queue.filter((turn) => turn.id !== body.turnId) }
+    case 'turn.started': {
+      const turn = state.queue.find((queued) => queued.id === body.turnId)
+      if (!turn) return state
+      const queue = state.queue.filter((queued) => queued !== turn)
+      return { ...state, status: 'working', failure: null, queue, turn: { ...turn, startedAt: at } }
+    }
+    case 'turn.interrupt-requested':
+      if (state.turn?.id !== body.turnId) return state
+      return { ...state, turn: { ...state.turn, interruptRequested: true } }
+    case 'turn.completed':
+      return endTurn(state, { id: body.turnId, outcome: 'completed', exitCode: body.exitCode })
+    case 'turn.interrupted':
+      return endTurn(state, { id: body.turnId, outcome: 'interrupted', exitCode: null })
+    case 'turn.failed': {
+      const ended = endTurn(state, { id: body.turnId, outcome: 'failed', exitCode: null })
+      return { ...ended, status: 'failed', failure: { reason: body.reason, message: body.message } }
+    }
+  }
+}
+
+function endTurn(
+  state: SessionState,
+  lastTurn: NonNullable<SessionState['lastTurn']>,
+): SessionState {
+  if (state.turn?.id !== lastTurn.id) return state
+  return { ...state, status: 'idle', turn: null, questions: [], answers: {}, lastTurn }
+}
+
+type QuestionBody = EventOf<'question.asked' | 'question.answered' | 'question.closed'>
+
+function applyQuestion(state: SessionState, body: QuestionBody): SessionState {
+  const id = body.type === 'question.asked' ? body.question.id : body.questionId
+  const others = state.questions.filter((question) => question.id !== id)
+  const { [id]: _, ...answers } = state.answers
+  const status = (open: number) => (state.turn ? (open > 0 ? 'waiting' : 'working') : state.status)
+  switch (body.type) {
+    case 'question.asked':
+      return { ...state, questions: [...others, body.question], status: status(others.length + 1) }
+    case 'question.answered':
+      return {
+        ...state,
+        questions: others,
+        answers: { ...answers, [id]: body.answer },
+        status: status(others.length),
+      }
+    case 'question.closed':
+      return { ...state, questions: others, answers, status: status(others.length) }
+  }
+}
+
+type SandboxBody = EventOf<
+  'sandbox.preparing' | 'sandbox.isolated' | 'sandbox.ready' | 'sandbox.stopped' | 'sandbox.lost'
+>
+
+function applySandbox(state: SessionState, body: SandboxBody): SessionState {
+  const { sandbox } = state
+  switch (body.type) {
+    case 'sandbox.preparing':
+      return {
+        ...state,
+        sandbox: { ...sandbox, state: 'preparing', generation: body.generation, phases: [] },
+      }
+    case 'sandbox.isolated':
+      return { ...state, sandbox: { ...sandbox, isolation: body.isolation } }
+    case 'sandbox.ready':
+      return { ...state, sandbox: { ...sandbox, state: 'ready' } }
+    case 'sandbox.stopped':
+      return { ...state, sandbox: { ...sandbox, state: 'stopped' } }
+    case 'sandbox.lost':
+      return { ...state, sandbox: { ...sandbox, state: 'lost' } }
+  }
+}
+
+type PhaseBody = EventOf<'phase.started' | 'phase.logged' | 'phase.completed' | 'phase.failed'>
+
+function applyPhase(phases: Phase[], body: PhaseBody, at: string): Phase[] {
+  if (body.type === 'phase.started') {
+    const started: Phase = {
+      name: body.phase,
+      state: 'running',
+      startedAt: at,
+      durationMs: null,
+      log: [],
+      reason: null,
+      message: null,
+    }
+    return [...phases.filter((phase) => phase.name !== body.phase), started]
+  }
+  return phases.map((phase) => {
+    if (phase.name !== body.phase) return phase
+    switch (body.type) {
+      case 'phase.logged':
+        return { ...phase, log: [...phase.log, ...body.lines].slice(-LOG_LINES_KEPT) }
+      case 'phase.completed':
+        return { ...phase, state: 'completed', durationMs: body.durationMs }
+      case 'phase.failed':
+        return {
+          ...phase,
+          state: 'failed',
+          durationMs: body.durationMs,
+          reason: body.reason,
+          message: body.message,
+        }
+    }
+  })
+}
+
+function addUsage(
+  usage: SessionState['usage'],
+  used: Extract<EventBody, { type: 'model.used' }>,
+): SessionState['usage'] {
+  const costUsd = used.costUsd === null ? usage.costUsd : (usage.costUsd ?? 0) + used.costUsd
+  return {
+    requests: usage.requests + 1,
+    inputTokens: usage.inputTokens + used.inputTokens,
+    outputTokens: usage.outputTokens + used.outputTokens,
+    cacheReadTokens: usage.cacheReadTokens + used.cacheReadTokens,
+    cacheCreationTokens: usage.cacheCreationTokens + used.cacheCreationTokens,
+    costUsd,
+  }
+}

@@ -1,0 +1,88 @@
+// Requests to change a session. `decide` answers each with events and effects, or a refusal.
+import { z } from 'zod'
+import { environmentSchema } from './environment.ts'
+import { turnIdSchema } from './ids.ts'
+import type { RunnerReport } from './runner-frames.ts'
+import {
+  answerSchema,
+  modeSchema,
+  outwardSchema,
+  phaseNameSchema,
+  promptSchema,
+  repositorySchema,
+  turnKindSchema,
+} from './session.ts'
+
+const command = <T extends string, S extends z.ZodRawShape>(type: T, shape: S) =>
+  z.object({ type: z.literal(type), ...shape })
+const text = z.string()
+const generation = z.int()
+
+/** What people ask for, by page, CLI or API. */
+export const userCommandSchema = z.discriminatedUnion('type', [
+  command('session.create', {
+    ownerId: text,
+    title: text,
+    repository: repositorySchema,
+    environment: environmentSchema,
+    driver: text,
+    mode: modeSchema,
+    model: text.nullable(),
+    turnId: turnIdSchema,
+    kind: turnKindSchema,
+    text: promptSchema,
+  }),
+  command('session.rename', { title: z.string().trim().min(1).max(200) }),
+  command('session.stop', {}),
+  command('session.retry', {}),
+  command('session.archive', {}),
+  command('session.unarchive', {}),
+  command('turn.submit', { turnId: turnIdSchema, kind: turnKindSchema, text: promptSchema }),
+  command('message.withdraw', { turnId: turnIdSchema }),
+  command('turn.interrupt', {}),
+  command('question.answer', { questionId: text, answer: answerSchema }),
+  command('mode.set', { mode: modeSchema }),
+  command('model.set', { model: text.nullable() }),
+])
+
+/** What the worker, git and the gateway report of the outside. */
+export const reportCommandSchema = z.discriminatedUnion('type', [
+  command('phase.start', { phase: phaseNameSchema, generation }),
+  command('phase.log', { phase: phaseNameSchema, generation, lines: z.array(text) }),
+  command('phase.fail', { phase: phaseNameSchema, generation, reason: text, message: text }),
+  command('repository.prepared', { generation, commit: text, baseBranch: text.nullable() }),
+  command('sandbox.started', { generation, isolation: text }),
+  command('sandbox.stopped', { generation, why: z.enum(['user', 'idle', 'archived', 'failed']) }),
+  command('sandbox.lost', { generation, reason: text, message: text }),
+  command('push.accepted', { ref: text, commit: text, outward: outwardSchema, message: text }),
+  command('push.refused', { ref: text, reason: text, message: text }),
+  command('push.forwarded', { commit: text }),
+  command('changes.measured', {
+    commit: text,
+    filesChanged: z.int(),
+    insertions: z.int(),
+    deletions: z.int(),
+  }),
+  command('egress.denied', { host: text, port: z.int(), reason: text }),
+  command('model.used', {
+    requestId: text,
+    model: text,
+    inputTokens: z.int(),
+    outputTokens: z.int(),
+    cacheReadTokens: z.int(),
+    cacheCreationTokens: z.int(),
+    costUsd: z.number().nullable(),
+    durationMs: z.number(),
+  }),
+  command('model.failed', { requestId: text, status: z.int(), reason: text, message: text }),
+  command('clock.tick', {}),
+])
+
+export type UserCommand = z.infer<typeof userCommandSchema>
+export type ReportCommand = z.infer<typeof reportCommandSchema>
+/** A frame of the runner: a claim. */
+export interface RunnerCommand {
+  type: 'runner.report'
+  report: RunnerReport
+}
+export type Command = UserCommand | ReportCommand | RunnerCommand

@@ -1,0 +1,73 @@
+// An environment: the saved recipe that a session's sandbox is made from. A session keeps a copy of what it started with.
+import { z } from 'zod'
+import { environmentIdSchema } from './ids.ts'
+
+export const networkLevelSchema = z.enum(['none', 'trusted', 'custom', 'full'])
+export type NetworkLevel = z.infer<typeof networkLevelSchema>
+
+/**
+ * A host name, or `*.` and a domain of at least two labels for all its subdomains. Never `*` alone and never `*.com`:
+ * who wants everything says `full`.
+ */
+export const domainPatternSchema = z
+  .string()
+  .trim()
+  .toLowerCase()
+  .max(253)
+  .regex(
+    /^(?:\*\.(?=[^.]+\.[^.]+))?(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*$/,
+    'not a host name, nor *. and a domain of two labels or more',
+  )
+
+export const networkPolicySchema = z.object({
+  level: networkLevelSchema,
+  /** Only read at level `custom`. */
+  domains: z.array(domainPatternSchema).max(1000).default([]),
+  /** At level `custom`: allow what `trusted` allows as well. */
+  includeTrusted: z.boolean().default(false),
+})
+export type NetworkPolicy = z.infer<typeof networkPolicySchema>
+
+export const imageSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('host') }),
+  z.object({ kind: z.literal('rootfs'), path: z.string().min(1).max(4096).startsWith('/') }),
+])
+export type Image = z.infer<typeof imageSchema>
+
+const GIB = 1024 ** 3
+export const limitsSchema = z.object({
+  memoryBytes: z
+    .int()
+    .min(256 * 1024 ** 2)
+    .max(1024 * GIB)
+    .default(4 * GIB),
+  cpus: z.number().min(0.1).max(256).default(2),
+  processes: z.int().min(64).max(32_768).default(2048),
+  diskBytes: z
+    .int()
+    .min(256 * 1024 ** 2)
+    .max(4096 * GIB)
+    .default(20 * GIB),
+})
+export type SandboxLimits = z.infer<typeof limitsSchema>
+
+export const variablesSchema = z.record(
+  z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,254}$/),
+  z.string().max(32_768),
+)
+
+export const environmentFieldsSchema = z.object({
+  name: z.string().trim().min(1).max(80),
+  image: imageSchema.default({ kind: 'host' }),
+  network: networkPolicySchema.default({ level: 'trusted', domains: [], includeTrusted: false }),
+  /** Readable by the agent: not a place for secrets. */
+  variables: variablesSchema.default({}),
+  limits: limitsSchema.prefault({}),
+})
+export type EnvironmentFields = z.infer<typeof environmentFieldsSchema>
+
+export const environmentSchema = environmentFieldsSchema.extend({
+  id: environmentIdSchema,
+  archivedAt: z.string().nullable().default(null),
+})
+export type Environment = z.infer<typeof environmentSchema>

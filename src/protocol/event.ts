@@ -1,0 +1,136 @@
+// The closed set of facts that a session's log is made of. An event is never changed; a reader skips types it does not know.
+// `source` says on whose word it stands: what a session claims never changes what the gateway or git has seen.
+import { z } from 'zod'
+import { environmentSchema } from './environment.ts'
+import { sessionIdSchema, turnIdSchema } from './ids.ts'
+import {
+  answerSchema,
+  modeSchema,
+  outwardSchema,
+  phaseNameSchema,
+  questionSchema,
+  repositorySchema,
+  turnKindSchema,
+} from './session.ts'
+
+/** user: somebody asked for it. claimed: the runner said so. seen: gateway or git saw it. system: Errand itself. */
+export const eventSourceSchema = z.enum(['user', 'claimed', 'seen', 'system'])
+export type EventSource = z.infer<typeof eventSourceSchema>
+
+const fact = <T extends string, S extends z.ZodRawShape>(type: T, shape: S) =>
+  z.object({ type: z.literal(type), ...shape })
+
+const turnId = turnIdSchema
+/** The uuid that Claude Code gives to the message; the log is compared with its transcript by it. */
+const uuid = z.string().max(100)
+const text = z.string()
+const generation = z.int()
+
+export const eventBodySchema = z.discriminatedUnion('type', [
+  fact('session.created', {
+    ownerId: z.string(),
+    title: text,
+    repository: repositorySchema,
+    environment: environmentSchema,
+    driver: z.string(),
+    mode: modeSchema,
+    model: z.string().nullable(),
+  }),
+  fact('session.renamed', { title: text }),
+  fact('session.archived', {}),
+  fact('session.unarchived', {}),
+  fact('session.failed', { reason: text, message: text }),
+
+  fact('message.queued', { turnId, kind: turnKindSchema, text }),
+  fact('message.withdrawn', { turnId }),
+  fact('turn.started', { turnId }),
+  fact('turn.interrupt-requested', { turnId }),
+  fact('turn.completed', { turnId, exitCode: z.int().nullable(), durationMs: z.number() }),
+  fact('turn.failed', { turnId, reason: text, message: text }),
+  fact('turn.interrupted', { turnId }),
+
+  fact('assistant.text', { turnId, uuid, text }),
+  fact('assistant.thinking', { turnId, uuid, text }),
+  fact('tool.called', {
+    turnId,
+    uuid,
+    toolUseId: text,
+    name: text,
+    input: z.unknown(),
+    parentToolUseId: z.string().nullable().default(null),
+  }),
+  fact('tool.returned', {
+    turnId,
+    uuid,
+    toolUseId: text,
+    output: text,
+    isError: z.boolean(),
+    truncated: z.boolean().default(false),
+  }),
+  fact('command.output', { turnId, text }),
+  fact('agent.notice', { turnId: turnId.nullable(), kind: text, text }),
+  fact('question.asked', { question: questionSchema }),
+  fact('question.answered', { questionId: text, answer: answerSchema }),
+  fact('question.closed', { questionId: text }),
+  fact('mode.changed', { mode: modeSchema }),
+  fact('model.changed', { model: z.string().nullable() }),
+
+  fact('sandbox.preparing', { generation, resume: z.boolean() }),
+  fact('phase.started', { phase: phaseNameSchema, generation }),
+  fact('phase.logged', { phase: phaseNameSchema, generation, lines: z.array(z.string()) }),
+  fact('phase.completed', { phase: phaseNameSchema, generation, durationMs: z.number() }),
+  fact('phase.failed', {
+    phase: phaseNameSchema,
+    generation,
+    durationMs: z.number(),
+    reason: text,
+    message: text,
+  }),
+  fact('repository.resolved', { commit: text, baseBranch: text.nullable() }),
+  fact('sandbox.isolated', { isolation: text }),
+  fact('sandbox.ready', { generation }),
+  fact('sandbox.stopped', { generation, why: z.enum(['user', 'idle', 'archived', 'failed']) }),
+  fact('sandbox.lost', { generation, reason: text, message: text }),
+
+  fact('push.accepted', { ref: text, commit: text, outward: outwardSchema, message: text }),
+  fact('push.refused', { ref: text, reason: text, message: text }),
+  fact('push.forwarded', { commit: text }),
+  fact('changes.measured', {
+    commit: text,
+    filesChanged: z.int(),
+    insertions: z.int(),
+    deletions: z.int(),
+  }),
+  fact('egress.denied', { host: text, port: z.int(), reason: text }),
+  fact('model.used', {
+    requestId: text,
+    model: text,
+    inputTokens: z.int(),
+    outputTokens: z.int(),
+    cacheReadTokens: z.int(),
+    cacheCreationTokens: z.int(),
+    costUsd: z.number().nullable(),
+    durationMs: z.number(),
+  }),
+  fact('model.failed', { requestId: text, status: z.int(), reason: text, message: text }),
+])
+export type EventBody = z.infer<typeof eventBodySchema>
+export type EventType = EventBody['type']
+export type EventOf<T extends EventType> = Extract<EventBody, { type: T }>
+
+export const eventSchema = z.object({
+  sessionId: sessionIdSchema,
+  /** Counts from 1 without a gap within a session. */
+  seq: z.int().min(1),
+  /** ISO 8601, UTC. */
+  at: z.string(),
+  source: eventSourceSchema,
+  body: eventBodySchema,
+})
+export type SessionEvent = z.infer<typeof eventSchema>
+
+/** Parses a stored or received event; undefined for a type that this version does not know. */
+export function parseEvent(value: unknown): SessionEvent | undefined {
+  const result = eventSchema.safeParse(value)
+  return result.success ? result.data : undefined
+}

@@ -1,0 +1,127 @@
+// What runner and gateway say to each other: newline-delimited JSON on the upgraded `GET /runner` of the session's socket.
+// Runner to gateway: journaled reports carry `n` and are acknowledged; deltas and pings are not. All of it is a claim.
+// Gateway to runner: `directives` are the whole of what is wanted now, sent again at every change and reconnect.
+import { z } from 'zod'
+import { turnIdSchema } from './ids.ts'
+import {
+  answerSchema,
+  modeSchema,
+  phaseNameSchema,
+  questionSchema,
+  turnKindSchema,
+} from './session.ts'
+
+export const RUNNER_PROTOCOL = 1
+export const RUNNER_UPGRADE = 'errand-runner'
+export const MAX_FRAME_BYTES = 1 << 20
+/** Longer tool output is cut by the runner, keeping both ends. */
+export const MAX_OUTPUT_CHARS = 100_000
+
+const report = <T extends string, S extends z.ZodRawShape>(type: T, shape: S) =>
+  z.object({ type: z.literal(type), ...shape })
+const text = z.string().max(400_000)
+const short = z.string().max(4_000)
+const turnId = turnIdSchema
+const uuid = z.string().max(100)
+
+export const runnerReportSchema = z.discriminatedUnion('type', [
+  report('phase.started', { phase: phaseNameSchema, generation: z.int() }),
+  report('phase.logged', {
+    phase: phaseNameSchema,
+    generation: z.int(),
+    lines: z.array(z.string().max(2_000)).max(200),
+  }),
+  report('phase.completed', {
+    phase: phaseNameSchema,
+    generation: z.int(),
+    durationMs: z.number().min(0),
+  }),
+  report('phase.failed', {
+    phase: phaseNameSchema,
+    generation: z.int(),
+    durationMs: z.number().min(0),
+    reason: short,
+    message: text,
+  }),
+  report('runner.ready', { generation: z.int() }),
+  report('turn.accepted', { turnId }),
+  report('turn.completed', { turnId, exitCode: z.int().nullable(), durationMs: z.number().min(0) }),
+  report('turn.failed', { turnId, reason: short, message: text }),
+  report('turn.interrupted', { turnId }),
+  report('assistant.text', { turnId, uuid, text }),
+  report('assistant.thinking', { turnId, uuid, text }),
+  report('tool.called', {
+    turnId,
+    uuid,
+    toolUseId: short,
+    name: short,
+    input: z.unknown(),
+    parentToolUseId: short.nullable().default(null),
+  }),
+  report('tool.returned', {
+    turnId,
+    uuid,
+    toolUseId: short,
+    output: text,
+    isError: z.boolean(),
+    truncated: z.boolean(),
+  }),
+  report('command.output', { turnId, text }),
+  report('agent.notice', { turnId: turnId.nullable(), kind: short, text }),
+  report('question.asked', { question: questionSchema }),
+  report('question.closed', { questionId: short }),
+])
+export type RunnerReport = z.infer<typeof runnerReportSchema>
+
+/** What the runner sends, one object a line. */
+export const runnerFrameSchema = z.union([
+  z.object({ type: z.literal('hello'), protocol: z.int(), lastN: z.int().min(0) }),
+  z.object({ type: z.literal('report'), n: z.int().min(1), report: runnerReportSchema }),
+  z.object({ type: z.literal('delta'), turnId, text: z.string().max(64_000) }),
+  z.object({ type: z.literal('ping') }),
+])
+export type RunnerFrame = z.infer<typeof runnerFrameSchema>
+
+/** All that the runner is to do now. It reconciles: the same directives twice change nothing. */
+export const directivesSchema = z.object({
+  turn: z
+    .object({ id: turnIdSchema, kind: turnKindSchema, text: z.string(), interrupt: z.boolean() })
+    .nullable(),
+  mode: modeSchema,
+  model: z.string().nullable(),
+  answers: z.record(z.string(), answerSchema),
+})
+export type Directives = z.infer<typeof directivesSchema>
+
+/** What the gateway sends, one object a line. */
+export const gatewayFrameSchema = z.discriminatedUnion('type', [
+  /** Answers `hello`: the journal may be dropped up to `ackedN`; reports about phases carry `generation`. */
+  z.object({
+    type: z.literal('welcome'),
+    protocol: z.int(),
+    ackedN: z.int().min(0),
+    generation: z.int(),
+  }),
+  z.object({ type: z.literal('ack'), n: z.int() }),
+  z.object({ type: z.literal('refused'), n: z.int().nullable(), reason: z.string() }),
+  z.object({ type: z.literal('directives'), directives: directivesSchema }),
+  z.object({ type: z.literal('pong') }),
+])
+export type GatewayFrame = z.infer<typeof gatewayFrameSchema>
+
+/** The file SANDBOX_PATHS.session: how this sandbox's runner is set up. Holds nothing secret. */
+export const runnerSetupSchema = z.object({
+  sessionId: z.string(),
+  repository: z.object({
+    name: z.string(),
+    url: z.string(),
+    commit: z.string(),
+    branch: z.string(),
+    baseBranch: z.string().nullable(),
+  }),
+  variables: z.record(z.string(), z.string()),
+  identity: z.object({ name: z.string(), email: z.string() }),
+  /** Link shown to the agent, for commit trailers and answers; null when the page has no public address. */
+  sessionUrl: z.string().nullable(),
+})
+export type RunnerSetup = z.infer<typeof runnerSetupSchema>

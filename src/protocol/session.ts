@@ -1,0 +1,184 @@
+// The state of a session as `applyEvent` builds it: what `decide` rules on and what lists and headers show.
+// Two axes: the session itself (`status`) and its sandbox (`sandbox.state`).
+import { z } from 'zod'
+import { environmentSchema } from './environment.ts'
+import { credentialIdSchema, sessionIdSchema, turnIdSchema, uploadIdSchema } from './ids.ts'
+
+export const SESSION_STATUSES = [
+  'queued',
+  'working',
+  'waiting',
+  'idle',
+  'failed',
+  'archived',
+] as const
+export const SANDBOX_STATES = ['none', 'preparing', 'ready', 'stopped', 'lost'] as const
+export type SessionStatus = (typeof SESSION_STATUSES)[number]
+
+/** The phases of a preparation, in their order. Each has a limit, a log, a duration and, when it failed, a reason. */
+export const PHASES = ['fetch', 'sandbox', 'checkout', 'environment', 'agent'] as const
+export const phaseNameSchema = z.enum(PHASES)
+export type PhaseName = z.infer<typeof phaseNameSchema>
+export const PHASE_LIMITS_MS: Record<PhaseName, number> = {
+  fetch: 600_000,
+  sandbox: 60_000,
+  checkout: 600_000,
+  environment: 600_000,
+  agent: 120_000,
+}
+
+/** How many of the last lines of a phase's log the state keeps; the log itself has all. */
+export const LOG_LINES_KEPT = 50
+
+export const phaseSchema = z.object({
+  name: phaseNameSchema,
+  state: z.enum(['running', 'completed', 'failed']),
+  startedAt: z.string(),
+  durationMs: z.number().nullable(),
+  /** The last lines of its log. */
+  log: z.array(z.string()),
+  reason: z.string().nullable(),
+  message: z.string().nullable(),
+})
+export type Phase = z.infer<typeof phaseSchema>
+
+export const modeSchema = z.enum(['work', 'ask', 'plan'])
+export type Mode = z.infer<typeof modeSchema>
+
+/** A prompt or a command line as a person writes it. */
+export const promptSchema = z.string().trim().min(1).max(200_000)
+
+/** `agent`: the text is a prompt. `command`: the text is a shell command that runs in the checkout without the agent. */
+export const turnKindSchema = z.enum(['agent', 'command'])
+
+/** Where the work comes from. `upload` is what the CLI pushed from a disk, `session` another session's branch. */
+export const sourceSchema = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('remote'),
+    url: z.string().min(1).max(2048),
+    credentialId: credentialIdSchema.nullable().default(null),
+  }),
+  z.object({
+    kind: z.literal('upload'),
+    uploadId: uploadIdSchema,
+    name: z.string().min(1).max(100),
+    origin: z.string().max(2048).nullable().default(null),
+  }),
+  z.object({ kind: z.literal('session'), sessionId: sessionIdSchema }),
+])
+export type Source = z.infer<typeof sourceSchema>
+
+export const repositorySchema = z.object({
+  source: sourceSchema,
+  /** Folder name of the checkout. */
+  name: z.string(),
+  /** What `git config remote.origin.url` says inside; no credential in it. */
+  url: z.string(),
+  /** Asked for; the default branch of the source when null. */
+  baseBranch: z.string().nullable(),
+  /** The commit that the session starts from; null until it is known. */
+  commit: z.string().nullable(),
+  /** The only branch that the session may push to. */
+  branch: z.string(),
+})
+export type Repository = z.infer<typeof repositorySchema>
+
+export const turnSchema = z.object({
+  id: turnIdSchema,
+  kind: turnKindSchema,
+  text: z.string(),
+  submittedAt: z.string(),
+  startedAt: z.string().nullable(),
+  interruptRequested: z.boolean(),
+})
+export type Turn = z.infer<typeof turnSchema>
+
+export const questionOptionSchema = z.object({
+  label: z.string(),
+  description: z.string().default(''),
+})
+/** `question`: the agent asks the user. `permission`: it wants to use a tool. `plan`: it wants its plan approved. */
+export const questionSchema = z.object({
+  id: z.string().min(1).max(100),
+  turnId: turnIdSchema,
+  kind: z.enum(['question', 'permission', 'plan']),
+  title: z.string(),
+  /** For `permission`: tool name and input; for `plan`: the plan. */
+  detail: z.string().default(''),
+  items: z
+    .array(
+      z.object({
+        question: z.string(),
+        header: z.string().default(''),
+        multiSelect: z.boolean().default(false),
+        options: z.array(questionOptionSchema),
+      }),
+    )
+    .default([]),
+  askedAt: z.string(),
+})
+export type Question = z.infer<typeof questionSchema>
+
+/** `allow` answers permission and plan; `answers` maps each question's text to what was chosen or written. */
+export const answerSchema = z.object({
+  allow: z.boolean(),
+  answers: z.record(z.string(), z.string()).default({}),
+  message: z.string().max(20_000).default(''),
+})
+export type Answer = z.infer<typeof answerSchema>
+
+/** Counted by the gateway. `costUsd` is null while no request had a known price. */
+export const usageSchema = z.object({
+  requests: z.int(),
+  inputTokens: z.int(),
+  outputTokens: z.int(),
+  cacheReadTokens: z.int(),
+  cacheCreationTokens: z.int(),
+  costUsd: z.number().nullable(),
+})
+export type Usage = z.infer<typeof usageSchema>
+
+/** `kept`: the commits are safe here and not yet outside. `none`: the source has no outside. */
+export const outwardSchema = z.enum(['none', 'forwarded', 'kept', 'refused'])
+
+export const sessionStateSchema = z.object({
+  id: sessionIdSchema,
+  ownerId: z.string(),
+  title: z.string(),
+  status: z.enum(SESSION_STATUSES),
+  createdAt: z.string(),
+  updatedAt: z.string(),
+  lastSeq: z.int(),
+  repository: repositorySchema,
+  environment: environmentSchema,
+  driver: z.string(),
+  mode: modeSchema,
+  model: z.string().nullable(),
+  sandbox: z.object({
+    state: z.enum(SANDBOX_STATES),
+    /** Counts preparations; reports of an earlier one are refused. */
+    generation: z.int(),
+    isolation: z.string().nullable(),
+    phases: z.array(phaseSchema),
+  }),
+  turn: turnSchema.nullable(),
+  queue: z.array(turnSchema),
+  questions: z.array(questionSchema),
+  /** Answers that the runner has not confirmed yet, by question id. */
+  answers: z.record(z.string(), answerSchema),
+  /** What ended last: null while none did. */
+  lastTurn: z
+    .object({
+      id: turnIdSchema,
+      outcome: z.enum(['completed', 'failed', 'interrupted']),
+      exitCode: z.int().nullable(),
+    })
+    .nullable(),
+  usage: usageSchema,
+  changes: z
+    .object({ commit: z.string(), filesChanged: z.int(), insertions: z.int(), deletions: z.int() })
+    .nullable(),
+  outward: z.object({ state: outwardSchema, message: z.string() }),
+  failure: z.object({ reason: z.string(), message: z.string() }).nullable(),
+})
+export type SessionState = z.infer<typeof sessionStateSchema>

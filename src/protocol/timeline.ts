@@ -1,0 +1,340 @@
+// The timeline: what a person reads of a session, in order. Built from events alone; the page and the CLI only render it.
+import type { EventOf, SessionEvent } from './event.ts'
+import type { Answer, PhaseName, Question } from './session.ts'
+
+interface At {
+  seq: number
+  at: string
+}
+
+export interface PhaseLine {
+  name: PhaseName
+  state: 'running' | 'completed' | 'failed'
+  startedAt: string
+  durationMs: number | null
+  lines: string[]
+  reason: string | null
+  message: string | null
+}
+
+export type TimelineItem = At &
+  (
+    | {
+        kind: 'prompt'
+        turnId: string
+        turnKind: 'agent' | 'command'
+        text: string
+        state: 'queued' | 'started'
+      }
+    | {
+        kind: 'preparation'
+        generation: number
+        resume: boolean
+        phases: PhaseLine[]
+        ready: boolean
+      }
+    | { kind: 'text'; turnId: string; uuid: string; text: string }
+    | { kind: 'thinking'; turnId: string; uuid: string; text: string }
+    | ToolItem
+    | { kind: 'output'; turnId: string; text: string }
+    | { kind: 'question'; question: Question; answer: Answer | null; open: boolean }
+    | { kind: 'notice'; tone: 'plain' | 'warn' | 'bad'; code: string; text: string }
+    | { kind: 'denied'; host: string; port: number; reason: string; count: number }
+    | {
+        kind: 'push'
+        ref: string
+        commit: string
+        accepted: boolean
+        outward: string
+        text: string
+      }
+    | {
+        kind: 'end'
+        turnId: string
+        outcome: 'completed' | 'failed' | 'interrupted'
+        exitCode: number | null
+        durationMs: number | null
+        reason: string | null
+        text: string
+      }
+  )
+
+export interface ToolItem extends At {
+  kind: 'tool'
+  turnId: string
+  toolUseId: string
+  name: string
+  input: unknown
+  parentToolUseId: string | null
+  output: string | null
+  isError: boolean
+  durationMs: number | null
+}
+
+/** Adds what `event` shows; returns the same array when it shows nothing. */
+export function applyToTimeline(
+  items: readonly TimelineItem[],
+  event: SessionEvent,
+): readonly TimelineItem[] {
+  const { body } = event
+  const at: At = { seq: event.seq, at: event.at }
+  switch (body.type) {
+    case 'message.queued':
+    case 'message.withdrawn':
+    case 'turn.started':
+      return applyPrompt(items, body, at)
+    case 'tool.called':
+    case 'tool.returned':
+      return applyTool(items, body, at)
+    case 'question.asked':
+    case 'question.answered':
+    case 'question.closed':
+      return applyQuestion(items, body, at)
+    case 'turn.completed':
+    case 'turn.failed':
+    case 'turn.interrupted':
+      return [...items, { ...at, ...turnEnd(body) }]
+    case 'sandbox.preparing': {
+      const { generation, resume } = body
+      return [
+        ...items,
+        { ...at, kind: 'preparation', generation, resume, phases: [], ready: false },
+      ]
+    }
+    case 'phase.started':
+    case 'phase.logged':
+    case 'phase.completed':
+    case 'phase.failed':
+    case 'sandbox.ready':
+      return update(items, (item) =>
+        item.kind === 'preparation' && item.generation === body.generation
+          ? applyToPreparation(item, body, event.at)
+          : undefined,
+      )
+    case 'egress.denied':
+      return applyDenied(items, body, at)
+    case 'push.accepted':
+    case 'push.refused':
+      return [...items, { ...at, ...pushed(body) }]
+    case 'assistant.text':
+    case 'assistant.thinking':
+    case 'command.output':
+      return [...items, { ...at, ...written(body) }]
+    default: {
+      const notice = noticeOf(body)
+      return notice ? [...items, { ...at, kind: 'notice', ...notice }] : items
+    }
+  }
+}
+
+function applyPrompt(
+  items: readonly TimelineItem[],
+  body: EventOf<'message.queued' | 'message.withdrawn' | 'turn.started'>,
+  at: At,
+): readonly TimelineItem[] {
+  const { turnId } = body
+  switch (body.type) {
+    case 'message.queued': {
+      const { kind: turnKind, text } = body
+      return [...items, { ...at, kind: 'prompt', turnId, turnKind, text, state: 'queued' }]
+    }
+    case 'message.withdrawn':
+      return items.filter((item) => item.kind !== 'prompt' || item.turnId !== turnId)
+    case 'turn.started':
+      return update(items, (item) =>
+        item.kind === 'prompt' && item.turnId === turnId
+          ? { ...item, state: 'started' }
+          : undefined,
+      )
+  }
+}
+
+function applyTool(
+  items: readonly TimelineItem[],
+  body: EventOf<'tool.called' | 'tool.returned'>,
+  at: At,
+): readonly TimelineItem[] {
+  if (body.type === 'tool.called') {
+    const { turnId, toolUseId, name, input, parentToolUseId } = body
+    const called = { turnId, toolUseId, name, input, parentToolUseId }
+    return [
+      ...items,
+      { ...at, kind: 'tool', ...called, output: null, isError: false, durationMs: null },
+    ]
+  }
+  return update(items, (item) => {
+    if (item.kind !== 'tool' || item.toolUseId !== body.toolUseId) return undefined
+    const durationMs = Date.parse(at.at) - Date.parse(item.at)
+    return { ...item, output: body.output, isError: body.isError, durationMs }
+  })
+}
+
+function applyQuestion(
+  items: readonly TimelineItem[],
+  body: EventOf<'question.asked' | 'question.answered' | 'question.closed'>,
+  at: At,
+): readonly TimelineItem[] {
+  if (body.type === 'question.asked') {
+    return [
+      ...items,
+      { ...at, kind: 'question', question: body.question, answer: null, open: true },
+    ]
+  }
+  return update(items, (item) => {
+    if (item.kind !== 'question' || item.question.id !== body.questionId) return undefined
+    const answer = body.type === 'question.answered' ? body.answer : item.answer
+    return { ...item, open: false, answer }
+  })
+}
+
+function written(body: EventOf<'assistant.text' | 'assistant.thinking' | 'command.output'>) {
+  const { turnId, text } = body
+  switch (body.type) {
+    case 'assistant.text':
+      return { kind: 'text' as const, turnId, uuid: body.uuid, text }
+    case 'assistant.thinking':
+      return { kind: 'thinking' as const, turnId, uuid: body.uuid, text }
+    case 'command.output':
+      return { kind: 'output' as const, turnId, text }
+  }
+}
+
+function pushed(body: EventOf<'push.accepted' | 'push.refused'>) {
+  const { ref, message: text } = body
+  return body.type === 'push.accepted'
+    ? {
+        kind: 'push' as const,
+        ref,
+        commit: body.commit,
+        accepted: true,
+        outward: body.outward,
+        text,
+      }
+    : { kind: 'push' as const, ref, commit: '', accepted: false, outward: 'none', text }
+}
+
+type Preparation = Extract<TimelineItem, { kind: 'preparation' }>
+type PreparationBody = EventOf<
+  'phase.started' | 'phase.logged' | 'phase.completed' | 'phase.failed' | 'sandbox.ready'
+>
+
+function applyToPreparation(item: Preparation, body: PreparationBody, at: string): Preparation {
+  if (body.type === 'sandbox.ready') return { ...item, ready: true }
+  if (body.type === 'phase.started') {
+    const started: PhaseLine = {
+      name: body.phase,
+      state: 'running',
+      startedAt: at,
+      durationMs: null,
+      lines: [],
+      reason: null,
+      message: null,
+    }
+    return {
+      ...item,
+      phases: [...item.phases.filter((phase) => phase.name !== body.phase), started],
+    }
+  }
+  const phases = item.phases.map((phase): PhaseLine => {
+    if (phase.name !== body.phase) return phase
+    if (body.type === 'phase.logged') return { ...phase, lines: [...phase.lines, ...body.lines] }
+    if (body.type === 'phase.completed')
+      return { ...phase, state: 'completed', durationMs: body.durationMs }
+    return {
+      ...phase,
+      state: 'failed',
+      durationMs: body.durationMs,
+      reason: body.reason,
+      message: body.message,
+    }
+  })
+  return { ...item, phases }
+}
+
+function turnEnd(body: EventOf<'turn.completed' | 'turn.failed' | 'turn.interrupted'>) {
+  const end = {
+    kind: 'end' as const,
+    turnId: body.turnId,
+    exitCode: null,
+    durationMs: null,
+    reason: null,
+    text: '',
+  }
+  switch (body.type) {
+    case 'turn.completed':
+      return {
+        ...end,
+        outcome: 'completed' as const,
+        exitCode: body.exitCode,
+        durationMs: body.durationMs,
+      }
+    case 'turn.failed':
+      return { ...end, outcome: 'failed' as const, reason: body.reason, text: body.message }
+    case 'turn.interrupted':
+      return { ...end, outcome: 'interrupted' as const }
+  }
+}
+
+/** Repeated denials of one host are one line that counts. */
+function applyDenied(
+  items: readonly TimelineItem[],
+  body: EventOf<'egress.denied'>,
+  at: At,
+): readonly TimelineItem[] {
+  const counted = update(items, (item) =>
+    item.kind === 'denied' &&
+    item.host === body.host &&
+    item.port === body.port &&
+    item.reason === body.reason
+      ? { ...item, count: item.count + 1 }
+      : undefined,
+  )
+  if (counted !== items) return counted
+  return [
+    ...items,
+    { ...at, kind: 'denied', host: body.host, port: body.port, reason: body.reason, count: 1 },
+  ]
+}
+
+type Notice = Pick<Extract<TimelineItem, { kind: 'notice' }>, 'tone' | 'code' | 'text'>
+
+function noticeOf(body: SessionEvent['body']): Notice | undefined {
+  const plain = (text: string): Notice => ({ tone: 'plain', code: body.type, text })
+  switch (body.type) {
+    case 'push.forwarded':
+      return plain('The commits that were kept here have reached the forge.')
+    case 'agent.notice':
+      return { tone: 'plain', code: body.kind, text: body.text }
+    case 'model.failed':
+    case 'session.failed':
+    case 'sandbox.lost':
+      return { tone: 'bad', code: body.reason, text: body.message }
+    case 'sandbox.stopped':
+      return plain(
+        body.why === 'idle'
+          ? 'The sandbox was stopped after a while without work. Its files are kept.'
+          : 'The sandbox was stopped. Its files are kept.',
+      )
+    case 'mode.changed':
+      return plain(`Mode: ${body.mode}`)
+    case 'model.changed':
+      return plain(`Model: ${body.model ?? 'default'}`)
+    case 'turn.interrupt-requested':
+      return plain('Interrupt requested.')
+    default:
+      return undefined
+  }
+}
+
+/** Replaces the last item for which `change` gives another one; the same array when there is none. */
+function update(
+  items: readonly TimelineItem[],
+  change: (item: TimelineItem) => TimelineItem | undefined,
+): readonly TimelineItem[] {
+  for (let index = items.length - 1; index >= 0; index--) {
+    const item = items[index]
+    const changed = item && change(item)
+    if (changed) return items.with(index, changed)
+  }
+  return items
+}
