@@ -1,11 +1,21 @@
 // Bodies of the HTTP API under /api/v1. The routes, the OpenAPI document, the CLI and the page share these schemas.
 import { z } from 'zod'
-import { environmentFieldsSchema, networkPolicySchema } from './environment.ts'
+import {
+  environmentFieldsSchema,
+  environmentSchema,
+  imageSchema,
+  limitsSchema,
+  networkPolicySchema,
+  variablesSchema,
+} from './environment.ts'
+import { ERROR_CODES, type ErrorCode } from './errors.ts'
+import { eventSchema } from './event.ts'
 import { credentialIdSchema, sessionIdSchema, turnIdSchema, uploadIdSchema } from './ids.ts'
 import {
   answerSchema,
   modeSchema,
   promptSchema,
+  type SessionState,
   sessionStateSchema,
   turnKindSchema,
 } from './session.ts'
@@ -13,7 +23,12 @@ import {
 /** Where to work. A URL with user and password in it is taken apart: the password is kept sealed and never shown. */
 export const newSourceSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('remote'), url: z.string().min(1).max(2048) }),
-  z.object({ kind: z.literal('upload'), uploadId: uploadIdSchema }),
+  z.object({
+    kind: z.literal('upload'),
+    uploadId: uploadIdSchema,
+    /** What `git config remote.origin.url` says in the repository on the disk. */
+    origin: z.string().max(2048).nullable().default(null),
+  }),
   z.object({ kind: z.literal('session'), sessionId: sessionIdSchema }),
 ])
 
@@ -57,17 +72,60 @@ export const sessionSummarySchema = sessionStateSchema
   })
 export type SessionSummary = z.infer<typeof sessionSummarySchema>
 
+/** What lists show of a session. */
+export function summarizeSession(state: SessionState): SessionSummary {
+  const { id, title, status, createdAt, updatedAt, lastSeq, repository, mode, model } = state
+  const { usage, changes, outward, failure, sandbox, questions, queue } = state
+  return {
+    ...{ id, title, status, createdAt, updatedAt, lastSeq, repository, mode, model },
+    ...{ usage, changes, outward, failure },
+    sandboxState: sandbox.state,
+    openQuestions: questions.length,
+    queued: queue.length,
+  }
+}
+
+const flagSchema = z.enum(['true', 'false']).transform((value) => value === 'true')
+
+/** Latest change first. `before` is the `next` of the page before. */
+export const sessionListQuerySchema = z.object({
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+  before: z.string().max(100).optional(),
+  archived: flagSchema.default(false),
+})
+export const sessionPageSchema = z.object({
+  sessions: z.array(sessionSummarySchema),
+  next: z.string().nullable(),
+})
+export type SessionPage = z.infer<typeof sessionPageSchema>
+
+export const eventQuerySchema = z.object({
+  /** Events with a greater `seq` only. */
+  after: z.coerce.number().int().min(0).default(0),
+  limit: z.coerce.number().int().min(1).max(1000).default(500),
+})
+/** Read on after `through`; it may be later than the last event, since unknown types are skipped. */
+export const eventPageSchema = z.object({
+  events: z.array(eventSchema),
+  through: z.int(),
+  more: z.boolean(),
+})
+export type EventPage = z.infer<typeof eventPageSchema>
+
 export const newMessageSchema = z.object({
   text: promptSchema,
   kind: turnKindSchema.default('agent'),
 })
+export type NewMessage = z.input<typeof newMessageSchema>
 export const messageAcceptedSchema = z.object({ turnId: turnIdSchema })
 export const answerBodySchema = answerSchema
+export type AnswerBody = z.input<typeof answerBodySchema>
 export const sessionPatchSchema = z.object({
   title: z.string().trim().min(1).max(200).optional(),
   mode: modeSchema.optional(),
   model: z.string().min(1).max(100).nullable().optional(),
 })
+export type SessionPatch = z.infer<typeof sessionPatchSchema>
 
 export const fileChangeSchema = z.object({
   path: z.string(),
@@ -94,16 +152,28 @@ export const diffSchema = z.object({
 })
 export type Diff = z.infer<typeof diffSchema>
 
-export const newUploadSchema = z.object({
-  name: z.string().min(1).max(100),
-  origin: z.string().max(2048).nullable().default(null),
-})
+export const newUploadSchema = z.object({ name: z.string().min(1).max(100) })
 export const uploadSchema = z.object({
   id: uploadIdSchema,
   /** Path of the git repository to push to, below the server's address. */ gitPath: z.string(),
 })
 
+export type NewUpload = z.input<typeof newUploadSchema>
+export type Upload = z.infer<typeof uploadSchema>
+
 export const newEnvironmentSchema = environmentFieldsSchema
+export type NewEnvironment = z.input<typeof newEnvironmentSchema>
+/** Without the defaults of a new one: what is absent stays as it is. */
+export const environmentPatchSchema = z.object({
+  name: environmentFieldsSchema.shape.name.optional(),
+  image: imageSchema.optional(),
+  network: networkPolicySchema.optional(),
+  variables: variablesSchema.optional(),
+  limits: limitsSchema.optional(),
+})
+export type EnvironmentPatch = z.input<typeof environmentPatchSchema>
+export const environmentListSchema = z.object({ environments: z.array(environmentSchema) })
+export const environmentListQuerySchema = z.object({ archived: flagSchema.default(false) })
 
 export const newCredentialSchema = z.object({
   host: z.string().min(1).max(253),
@@ -118,6 +188,9 @@ export const credentialSchema = z.object({
   username: z.string(),
   createdAt: z.string(),
 })
+export type NewCredential = z.input<typeof newCredentialSchema>
+export type Credential = z.infer<typeof credentialSchema>
+export const credentialListSchema = z.object({ credentials: z.array(credentialSchema) })
 
 export const newUserSchema = z.object({ name: z.string().trim().min(1).max(80), email: z.email() })
 export const userSchema = z.object({
@@ -126,7 +199,29 @@ export const userSchema = z.object({
   email: z.string(),
   role: z.enum(['owner', 'member']),
 })
+export type NewUser = z.input<typeof newUserSchema>
+export type User = z.infer<typeof userSchema>
+export const userListSchema = z.object({ users: z.array(userSchema) })
+/** Works once, until it expires. */
 export const loginLinkSchema = z.object({ url: z.url(), expiresAt: z.string() })
+export type LoginLink = z.infer<typeof loginLinkSchema>
+export const userCreatedSchema = z.object({ user: userSchema, loginLink: loginLinkSchema })
+export type UserCreated = z.infer<typeof userCreatedSchema>
+
+/** A bearer token for CLI and API. Its secret is shown once, when it is made. */
+export const newTokenSchema = z.object({ name: z.string().trim().min(1).max(32) })
+export const tokenSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  /** The first characters, to tell tokens apart. */
+  start: z.string(),
+  createdAt: z.string(),
+  lastUsedAt: z.string().nullable(),
+})
+export type Token = z.infer<typeof tokenSchema>
+export const tokenListSchema = z.object({ tokens: z.array(tokenSchema) })
+export const tokenCreatedSchema = tokenSchema.extend({ secret: z.string() })
+export type TokenCreated = z.infer<typeof tokenCreatedSchema>
 
 export const installationSchema = z.object({
   version: z.string(),
@@ -136,5 +231,16 @@ export const installationSchema = z.object({
   drivers: z.array(z.string()),
 })
 
+export type Installation = z.infer<typeof installationSchema>
+
+export const errorBodySchema = z.object({
+  error: z.object({
+    code: z.enum(Object.keys(ERROR_CODES) as [ErrorCode, ...ErrorCode[]]),
+    reason: z.string(),
+    message: z.string(),
+  }),
+})
+
 /** Sent on the live stream beside events, without an id: text that is being written. Replaced by the stored message. */
 export const deltaSchema = z.object({ turnId: turnIdSchema, text: z.string() })
+export type Delta = z.infer<typeof deltaSchema>

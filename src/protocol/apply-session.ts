@@ -211,23 +211,20 @@ function applyPhase(phases: Phase[], body: PhaseBody, at: string): Phase[] {
     }
     return [...phases.filter((phase) => phase.name !== body.phase), started]
   }
-  return phases.map((phase) => {
-    if (phase.name !== body.phase) return phase
-    switch (body.type) {
-      case 'phase.logged':
-        return { ...phase, log: [...phase.log, ...body.lines].slice(-LOG_LINES_KEPT) }
-      case 'phase.completed':
-        return { ...phase, state: 'completed', durationMs: body.durationMs }
-      case 'phase.failed':
-        return {
-          ...phase,
-          state: 'failed',
-          durationMs: body.durationMs,
-          reason: body.reason,
-          message: body.message,
-        }
+  return phases.map((phase) => (phase.name === body.phase ? changePhase(phase, body) : phase))
+}
+
+function changePhase(phase: Phase, body: Exclude<PhaseBody, { type: 'phase.started' }>): Phase {
+  switch (body.type) {
+    case 'phase.logged':
+      return { ...phase, log: [...phase.log, ...body.lines].slice(-LOG_LINES_KEPT) }
+    case 'phase.completed':
+      return { ...phase, state: 'completed', durationMs: body.durationMs }
+    case 'phase.failed': {
+      const { durationMs, reason, message } = body
+      return { ...phase, state: 'failed', durationMs, reason, message }
     }
-  })
+  }
 }
 
 function addUsage(

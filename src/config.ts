@@ -1,0 +1,138 @@
+// Where everything lives and how it is set up. The only place that reads the process environment; every program of an
+// installation gets its part as plain values from here.
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { AppError } from './protocol/errors.ts'
+
+/** The users that the programs run as when Errand is started by root; each exists for Errand alone. */
+export const SYSTEM_USERS = {
+  server: 'errand',
+  gateway: 'errand-gateway',
+  git: 'errand-git',
+} as const
+
+export interface AllowedNetwork {
+  host: string
+  network: string
+}
+
+export interface Config {
+  /** The clone that this program runs from. */
+  codeDir: string
+  dataDir: string
+  /** Sockets and what lives only while Errand runs; short, since a socket path may have 107 bytes. */
+  runtimeDir: string
+  isRoot: boolean
+  host: string
+  port: number
+  publicUrl: string | undefined
+  databaseUrl: string | undefined
+  logLevel: string
+  /** OCI runtime: runc, crun or runsc. */
+  ociRuntime: string
+  model: {
+    apiKey: string | undefined
+    authToken: string | undefined
+    baseUrl: string | undefined
+    isScripted: boolean
+  }
+  /** Private networks that the owner opened for named hosts. */
+  allowedNetworks: AllowedNetwork[]
+  /** Certificate files that the host's own variables name; carried into sandboxes. */
+  extraCaFiles: string[]
+}
+
+export interface ConfigOverrides {
+  dataDir?: string
+  host?: string
+  port?: number
+  model?: Config['model']
+}
+
+const CA_VARIABLES = [
+  'NODE_EXTRA_CA_CERTS',
+  'SSL_CERT_FILE',
+  'REQUESTS_CA_BUNDLE',
+  'CURL_CA_BUNDLE',
+  'GIT_SSL_CAINFO',
+]
+export const DEFAULT_PORT = 7777
+
+export function readConfig(
+  overrides: ConfigOverrides = {},
+  env: NodeJS.ProcessEnv = process.env,
+): Config {
+  const isRoot = process.getuid?.() === 0
+  const dataDir = resolve(overrides.dataDir ?? env.ERRAND_DATA ?? defaultDataDir(isRoot, env))
+  return {
+    codeDir: resolve(import.meta.dirname, '..'),
+    dataDir,
+    runtimeDir: join(
+      runtimeRoot(isRoot, env),
+      createHash('sha256').update(dataDir).digest('hex').slice(0, 8),
+    ),
+    isRoot,
+    host: overrides.host ?? env.ERRAND_HOST ?? '127.0.0.1',
+    port: overrides.port ?? parsePort(env.ERRAND_PORT),
+    publicUrl: env.ERRAND_PUBLIC_URL || undefined,
+    databaseUrl: env.DATABASE_URL || undefined,
+    logLevel: env.ERRAND_LOG_LEVEL ?? 'info',
+    ociRuntime: env.ERRAND_OCI_RUNTIME ?? 'runc',
+    model: overrides.model ?? readModel(env),
+    allowedNetworks: parseAllowedNetworks(env.ERRAND_ALLOWED_NETWORKS),
+    extraCaFiles: [...new Set(CA_VARIABLES.map((name) => env[name] ?? ''))].filter(
+      (file) => file !== '' && existsSync(file),
+    ),
+  }
+}
+
+/** Claude Code's own variables. */
+function readModel(env: NodeJS.ProcessEnv): Config['model'] {
+  return {
+    apiKey: env.ANTHROPIC_API_KEY || undefined,
+    authToken: env.ANTHROPIC_AUTH_TOKEN || undefined,
+    baseUrl: env.ANTHROPIC_BASE_URL || undefined,
+    isScripted: false,
+  }
+}
+
+function defaultDataDir(isRoot: boolean, env: NodeJS.ProcessEnv): string {
+  if (isRoot) return '/var/lib/errand'
+  return join(env.XDG_DATA_HOME || join(homedir(), '.local/share'), 'errand')
+}
+
+function runtimeRoot(isRoot: boolean, env: NodeJS.ProcessEnv): string {
+  if (isRoot) return '/run/errand'
+  return env.XDG_RUNTIME_DIR
+    ? join(env.XDG_RUNTIME_DIR, 'errand')
+    : join(tmpdir(), `errand-${process.getuid?.() ?? 0}`)
+}
+
+function parsePort(value: string | undefined): number {
+  if (value === undefined || value === '') return DEFAULT_PORT
+  const port = Number(value)
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port
+  throw new AppError(
+    'invalid',
+    'invalid_port',
+    `ERRAND_PORT is "${value}". Give a number from 0 to 65535.`,
+  )
+}
+
+/** `host=network` pairs with commas between them, such as `git.example.com=10.1.0.0/16`. */
+function parseAllowedNetworks(value: string | undefined): AllowedNetwork[] {
+  return (value ?? '')
+    .split(',')
+    .filter((pair) => pair.trim() !== '')
+    .map((pair) => {
+      const [host, network] = pair.trim().split('=')
+      if (host && network) return { host, network }
+      throw new AppError(
+        'invalid',
+        'invalid_allowed_networks',
+        `ERRAND_ALLOWED_NETWORKS has "${pair}". Write host=network, such as git.example.com=10.1.0.0/16.`,
+      )
+    })
+}

@@ -1,0 +1,106 @@
+// Looks after what time alone changes: phases that take too long, idle sandboxes, sandboxes that ended by themselves
+// and those that no session has any more. Safe to run in several programs at once.
+import type { Logger } from '../lib/logger.ts'
+import type { SessionDirectory } from '../store/sessions.ts'
+import type { Dispatch } from './dispatch.ts'
+import type { SandboxPort } from './effects.ts'
+
+export interface ClockDeps {
+  directory: SessionDirectory
+  dispatch: Dispatch
+  sandboxes: SandboxPort
+  logger: Logger
+}
+
+export interface ClockOptions {
+  tickMs: number
+  reconcileMs: number
+}
+
+export interface Clock {
+  close(): Promise<void>
+}
+
+const MOST_AT_ONCE = 100
+
+export function createClock(deps: ClockDeps, options: ClockOptions): Clock {
+  const closing = new AbortController()
+  const missing = new Map<string, number>()
+  const ticking = every(options.tickMs, closing.signal, () => tick(deps), deps.logger)
+  const reconciling = every(
+    options.reconcileMs,
+    closing.signal,
+    () => reconcile(deps, missing),
+    deps.logger,
+  )
+  return {
+    close: async () => {
+      closing.abort()
+      await Promise.all([ticking, reconciling])
+    },
+  }
+}
+
+async function tick({ directory, dispatch }: ClockDeps): Promise<void> {
+  for (const sessionId of await directory.listOverdue(new Date(), MOST_AT_ONCE)) {
+    await dispatch.command(sessionId, { type: 'clock.tick' })
+  }
+}
+
+/**
+ * Compares what should run with what runs. `missing` holds the generation of each sandbox that was missed at the last
+ * look: only one that is missed twice is lost, since a stop may be under way.
+ */
+export async function reconcile(
+  { directory, dispatch, sandboxes }: ClockDeps,
+  missing: Map<string, number>,
+): Promise<void> {
+  const sessions = await directory.listBySandboxState(['preparing', 'ready'])
+  const found = new Map((await sandboxes.list()).map((sandbox) => [sandbox.sessionId, sandbox]))
+  for (const { id, sandbox } of sessions) {
+    const wasStarted = sandbox.phases.some(
+      ({ name, state }) => name === 'sandbox' && state === 'completed',
+    )
+    if (!wasStarted || found.get(id)?.running) {
+      missing.delete(id)
+    } else if (missing.get(id) === sandbox.generation) {
+      missing.delete(id)
+      const message = found.get(id)?.message ?? 'The sandbox is gone.'
+      await dispatch.command(id, {
+        type: 'sandbox.lost',
+        generation: sandbox.generation,
+        reason: 'sandbox_ended',
+        message,
+      })
+    } else {
+      missing.set(id, sandbox.generation)
+    }
+  }
+  for (const sessionId of found.keys()) {
+    if (!(await directory.get(sessionId))) await sandboxes.remove(sessionId)
+  }
+}
+
+async function every(
+  ms: number,
+  signal: AbortSignal,
+  work: () => Promise<void>,
+  logger: Logger,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await work()
+    } catch (error) {
+      if (!signal.aborted) logger.error({ err: error }, 'a look of the clock failed')
+    }
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(done, ms)
+      function done() {
+        clearTimeout(timer)
+        signal.removeEventListener('abort', done)
+        resolve()
+      }
+      signal.addEventListener('abort', done)
+    })
+  }
+}

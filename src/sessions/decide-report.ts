@@ -1,0 +1,221 @@
+// Rules for what the worker, git, the gateway and the clock report of the outside.
+import type { ReportCommand } from '../protocol/command.ts'
+import { PHASE_LIMITS_MS, type Phase, type SessionState } from '../protocol/session.ts'
+import type { Rules } from './decide.ts'
+import type { Draft } from './draft.ts'
+import { advance, failPreparation } from './progress.ts'
+
+/** A started sandbox whose runner says nothing for this long has failed. */
+const RUNNER_SILENCE_MS = 60_000
+
+export function decideReport(draft: Draft, command: ReportCommand, now: Date, rules: Rules): void {
+  switch (command.type) {
+    case 'phase.start':
+    case 'phase.log':
+    case 'phase.fail':
+    case 'repository.prepared':
+    case 'sandbox.started':
+      if (isCurrentPreparation(draft.state, command.generation))
+        decidePreparation(draft, command, now)
+      return
+    case 'sandbox.stopped':
+      decideStopped(draft, command)
+      return
+    case 'sandbox.lost':
+      decideLost(draft, command, now)
+      return
+    case 'push.accepted':
+      draft.emit('seen', command)
+      draft.request({ kind: 'changes.measure' })
+      return
+    case 'push.refused':
+    case 'push.forwarded':
+    case 'egress.denied':
+    case 'model.used':
+    case 'model.failed':
+      draft.emit('seen', command)
+      return
+    case 'changes.measured':
+      if (measuresNews(draft.state, command)) draft.emit('seen', command)
+      return
+    case 'clock.tick':
+      decideTick(draft, now, rules)
+      return
+  }
+}
+
+type Preparation = Extract<
+  ReportCommand,
+  { type: 'phase.start' | 'phase.log' | 'phase.fail' | 'repository.prepared' | 'sandbox.started' }
+>
+
+function decidePreparation(draft: Draft, command: Preparation, now: Date): void {
+  const { generation } = command
+  switch (command.type) {
+    case 'phase.start':
+      draft.emit('system', { type: 'phase.started', phase: command.phase, generation })
+      return
+    case 'phase.log':
+      draft.emit('system', {
+        type: 'phase.logged',
+        phase: command.phase,
+        generation,
+        lines: command.lines,
+      })
+      return
+    case 'phase.fail': {
+      const { phase, reason, message } = command
+      failPreparation(draft, 'system', {
+        phase,
+        durationMs: ranFor(draft.state, phase, now),
+        reason,
+        message,
+      })
+      return
+    }
+    case 'repository.prepared': {
+      const { commit, baseBranch } = command
+      draft.emit('seen', { type: 'repository.resolved', commit, baseBranch })
+      completePhase(draft, 'fetch', now)
+      draft.request({ kind: 'sandbox.start', generation })
+      return
+    }
+    case 'sandbox.started':
+      draft.emit('system', { type: 'sandbox.isolated', isolation: command.isolation })
+      completePhase(draft, 'sandbox', now)
+      return
+  }
+}
+
+function decideStopped(
+  draft: Draft,
+  command: Extract<ReportCommand, { type: 'sandbox.stopped' }>,
+): void {
+  const { sandbox } = draft.state
+  if (sandbox.generation !== command.generation) return
+  if (sandbox.state !== 'preparing' && sandbox.state !== 'ready') return
+  draft.emit('system', {
+    type: 'sandbox.stopped',
+    generation: command.generation,
+    why: command.why,
+  })
+  if (draft.state.status !== 'archived') resumeTurn(draft)
+}
+
+/** A turn that came while the sandbox was being stopped gets a new one; queued messages wait for the user. */
+function resumeTurn(draft: Draft): void {
+  if (draft.state.turn) advance(draft)
+}
+
+function decideLost(
+  draft: Draft,
+  command: Extract<ReportCommand, { type: 'sandbox.lost' }>,
+  now: Date,
+): void {
+  const { sandbox } = draft.state
+  if (sandbox.generation !== command.generation) return
+  if (sandbox.state === 'preparing') {
+    const phase = sandbox.phases.at(-1)?.name ?? 'sandbox'
+    const { reason, message } = command
+    failPreparation(draft, 'system', {
+      phase,
+      durationMs: ranFor(draft.state, phase, now),
+      reason,
+      message,
+    })
+    return
+  }
+  if (sandbox.state !== 'ready') return
+  draft.emit('system', {
+    type: 'sandbox.lost',
+    generation: command.generation,
+    reason: command.reason,
+    message: command.message,
+  })
+  resumeTurn(draft)
+}
+
+function decideTick(draft: Draft, now: Date, rules: Rules): void {
+  const { state } = draft
+  const due = nextDeadline(state, rules)
+  if (!due || due.at.getTime() > now.getTime()) return
+  const { generation } = state.sandbox
+  switch (due.why) {
+    case 'phase': {
+      const { name } = due.phase
+      const seconds = Math.round(PHASE_LIMITS_MS[name] / 1000)
+      const message =
+        `The phase "${name}" took longer than ${seconds} s. ${due.phase.log.slice(-3).join('\n')}`.trim()
+      failPreparation(draft, 'system', {
+        phase: name,
+        durationMs: PHASE_LIMITS_MS[name],
+        reason: 'phase_timeout',
+        message,
+      })
+      return
+    }
+    case 'silence': {
+      const message = 'The sandbox was started, but its runner has not reported within a minute.'
+      failPreparation(draft, 'system', {
+        phase: 'sandbox',
+        durationMs: RUNNER_SILENCE_MS,
+        reason: 'runner_silent',
+        message,
+      })
+      return
+    }
+    case 'idle':
+      draft.request({ kind: 'sandbox.stop', generation, why: 'idle' })
+      return
+  }
+}
+
+type Deadline = { at: Date; why: 'phase'; phase: Phase } | { at: Date; why: 'silence' | 'idle' }
+
+/** When the clock has to look at the session next; undefined when never. */
+export function nextDeadline(state: SessionState, rules: Rules): Deadline | undefined {
+  const { sandbox } = state
+  if (sandbox.state === 'preparing') {
+    const running = sandbox.phases.find((phase) => phase.state === 'running')
+    if (running)
+      return {
+        at: after(running.startedAt, PHASE_LIMITS_MS[running.name]),
+        why: 'phase',
+        phase: running,
+      }
+    const last = sandbox.phases.at(-1)
+    if (!last || last.name === 'fetch') return undefined
+    return { at: after(last.startedAt, (last.durationMs ?? 0) + RUNNER_SILENCE_MS), why: 'silence' }
+  }
+  if (sandbox.state === 'ready' && !state.turn)
+    return { at: after(state.updatedAt, rules.idleStopMs), why: 'idle' }
+  return undefined
+}
+
+function after(at: string, ms: number): Date {
+  return new Date(Date.parse(at) + ms)
+}
+
+function completePhase(draft: Draft, phase: Phase['name'], now: Date): void {
+  const { generation } = draft.state.sandbox
+  const durationMs = ranFor(draft.state, phase, now)
+  draft.emit('system', { type: 'phase.completed', phase, generation, durationMs })
+}
+
+function ranFor(state: SessionState, name: Phase['name'], now: Date): number {
+  const phase = state.sandbox.phases.find((candidate) => candidate.name === name)
+  return phase ? now.getTime() - Date.parse(phase.startedAt) : 0
+}
+
+function isCurrentPreparation(state: SessionState, generation: number): boolean {
+  return state.sandbox.state === 'preparing' && state.sandbox.generation === generation
+}
+
+function measuresNews(
+  state: SessionState,
+  measured: Extract<ReportCommand, { type: 'changes.measured' }>,
+): boolean {
+  const { changes } = state
+  if (!changes) return measured.filesChanged > 0
+  return changes.commit !== measured.commit || changes.filesChanged !== measured.filesChanged
+}

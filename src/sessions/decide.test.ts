@@ -1,0 +1,331 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { applyEvent, emptyView } from '../protocol/apply-event.ts'
+import type { Command } from '../protocol/command.ts'
+import { environmentSchema } from '../protocol/environment.ts'
+import type { SessionEvent } from '../protocol/event.ts'
+import { createId } from '../protocol/ids.ts'
+import type { RunnerReport } from '../protocol/runner-frames.ts'
+import type { SessionState } from '../protocol/session.ts'
+import { decide, decideCreate, defaultRules } from './decide.ts'
+import { type Decision, isRefusal } from './draft.ts'
+
+const id = (kind: 'session' | 'turn' | 'environment', n: number) =>
+  createId(kind, new Uint8Array(20).fill(n))
+const SESSION = id('session', 1)
+const [T1, T2] = [id('turn', 1), id('turn', 2)]
+const T0 = new Date('2026-01-01T00:00:00Z')
+
+/** Plays commands one second apart and keeps the log, as the store does. */
+function play() {
+  let clock = T0.getTime()
+  const environment = environmentSchema.parse({ id: id('environment', 1), name: 'Default' })
+  const first = decideCreate(
+    SESSION,
+    {
+      type: 'session.create',
+      ownerId: 'owner',
+      title: 'Fix it',
+      environment,
+      driver: 'oci',
+      mode: 'work',
+      model: null,
+      repository: {
+        source: { kind: 'remote', url: 'https://git.example/r.git', credentialId: null },
+        name: 'r',
+        url: 'https://git.example/r.git',
+        baseBranch: null,
+        commit: null,
+        branch: 'errand/fix-it-abcde',
+      },
+      turnId: T1,
+      kind: 'agent',
+      text: 'fix it',
+    },
+    T0,
+  )
+  const log: SessionEvent[] = []
+  const keep = (decision: Decision) => {
+    for (const { source, body } of decision.events) {
+      log.push({
+        sessionId: SESSION,
+        seq: log.length + 1,
+        at: new Date(clock).toISOString(),
+        source,
+        body,
+      })
+    }
+    return decision
+  }
+  let last = keep(first)
+  return {
+    log,
+    get state(): SessionState {
+      return last.state
+    },
+    get effects() {
+      return last.effects
+    },
+    get cancels() {
+      return last.cancelsEffects
+    },
+    wait(ms: number) {
+      clock += ms
+    },
+    do(command: Command): Decision {
+      clock += 1_000
+      const outcome = decide(last.state, command, new Date(clock), defaultRules)
+      if (isRefusal(outcome)) throw new Error(outcome.refused.reason)
+      last = keep(outcome)
+      return last
+    },
+    report(report: RunnerReport) {
+      return this.do({ type: 'runner.report', report })
+    },
+    types: () => log.map((event) => event.body.type),
+  }
+}
+
+function ready() {
+  const game = play()
+  game.do({ type: 'phase.start', phase: 'fetch', generation: 1 })
+  game.do({ type: 'repository.prepared', generation: 1, commit: 'c0ffee', baseBranch: 'main' })
+  game.do({ type: 'phase.start', phase: 'sandbox', generation: 1 })
+  game.do({ type: 'sandbox.started', generation: 1, isolation: 'container' })
+  game.report({ type: 'runner.ready', generation: 1 })
+  return game
+}
+
+describe('decide', () => {
+  it('prepares a sandbox for the first message and gives the turn to it', () => {
+    const game = play()
+    expect(game.types()).toEqual([
+      'session.created',
+      'message.queued',
+      'turn.started',
+      'sandbox.preparing',
+    ])
+    expect(game.effects).toEqual([{ kind: 'repository.prepare', generation: 1 }])
+    game.do({ type: 'phase.start', phase: 'fetch', generation: 1 })
+    const prepared = game.do({
+      type: 'repository.prepared',
+      generation: 1,
+      commit: 'c0ffee',
+      baseBranch: 'main',
+    })
+    expect(prepared.effects).toEqual([{ kind: 'sandbox.start', generation: 1 }])
+    expect(game.state.repository.commit).toBe('c0ffee')
+  })
+
+  it('has one turn at a time, queues the rest and goes on with the next', () => {
+    const game = ready()
+    game.do({ type: 'turn.submit', turnId: T2, kind: 'agent', text: 'and then' })
+    expect(game.state.turn?.id).toBe(T1)
+    expect(game.state.queue.map((turn) => turn.id)).toEqual([T2])
+    game.report({ type: 'turn.completed', turnId: T1, exitCode: null, durationMs: 5 })
+    expect(game.state.turn?.id).toBe(T2)
+    expect(game.state.queue).toEqual([])
+  })
+
+  it('takes a waiting message back, but not one that was started', () => {
+    const game = ready()
+    game.do({ type: 'turn.submit', turnId: T2, kind: 'agent', text: 'and then' })
+    game.do({ type: 'message.withdraw', turnId: T2 })
+    expect(game.state.queue).toEqual([])
+    expect(() => game.do({ type: 'message.withdraw', turnId: T1 })).toThrow('message_started')
+  })
+
+  it('ignores claims about another turn and reports of an earlier sandbox', () => {
+    const game = ready()
+    const before = game.log.length
+    game.report({ type: 'assistant.text', turnId: T2, uuid: 'u', text: 'late' })
+    game.report({ type: 'turn.completed', turnId: T2, exitCode: null, durationMs: 1 })
+    game.report({
+      type: 'phase.failed',
+      phase: 'agent',
+      generation: 0,
+      durationMs: 1,
+      reason: 'old',
+      message: 'old',
+    })
+    game.do({ type: 'sandbox.lost', generation: 0, reason: 'old', message: 'old' })
+    expect(game.log.length).toBe(before)
+  })
+
+  it('keeps the turn when a preparation fails, and prepares again on retry', () => {
+    const game = play()
+    game.do({ type: 'phase.start', phase: 'fetch', generation: 1 })
+    const failed = game.do({
+      type: 'phase.fail',
+      phase: 'fetch',
+      generation: 1,
+      reason: 'repository_not_found',
+      message: 'no such',
+    })
+    expect(game.state).toMatchObject({
+      status: 'failed',
+      failure: { reason: 'repository_not_found' },
+      turn: { id: T1 },
+    })
+    expect(failed.effects).toEqual([{ kind: 'sandbox.stop', generation: 1, why: 'failed' }])
+    const again = game.do({ type: 'session.retry' })
+    expect(again.effects).toEqual([{ kind: 'repository.prepare', generation: 2 }])
+    expect(game.state.sandbox).toMatchObject({ state: 'preparing', generation: 2 })
+  })
+
+  it('fails a phase at its limit, and not before', () => {
+    const game = play()
+    game.do({ type: 'phase.start', phase: 'fetch', generation: 1 })
+    game.wait(590_000)
+    game.do({ type: 'clock.tick' })
+    expect(game.state.status).not.toBe('failed')
+    game.wait(10_000)
+    game.do({ type: 'clock.tick' })
+    expect(game.state.failure?.reason).toBe('phase_timeout')
+  })
+
+  it('stops in every state: the turn ends, effects are cancelled, the files stay', () => {
+    for (const game of [play(), ready()]) {
+      const stopped = game.do({ type: 'session.stop' })
+      expect(stopped.cancelsEffects).toBe(true)
+      expect(stopped.effects).toEqual([{ kind: 'sandbox.stop', generation: 1, why: 'user' }])
+      expect(game.state.turn).toBeNull()
+      game.do({ type: 'sandbox.stopped', generation: 1, why: 'user' })
+      expect(game.state.sandbox.state).toBe('stopped')
+    }
+  })
+
+  it('starts a new sandbox for a message that came while the old one was being stopped', () => {
+    const game = ready()
+    game.do({ type: 'session.stop' })
+    game.do({ type: 'turn.submit', turnId: T2, kind: 'agent', text: 'go on' })
+    const next = game.do({ type: 'sandbox.stopped', generation: 1, why: 'user' })
+    expect(next.effects).toEqual([{ kind: 'sandbox.start', generation: 2 }])
+  })
+
+  it('waits for an answer, and hands it out until the runner has closed the question', () => {
+    const game = ready()
+    const question = {
+      id: 'q1',
+      turnId: T1,
+      kind: 'question' as const,
+      title: 'Which?',
+      detail: '',
+      items: [],
+      askedAt: T0.toISOString(),
+    }
+    game.report({ type: 'question.asked', question })
+    expect(game.state.status).toBe('waiting')
+    game.do({
+      type: 'question.answer',
+      questionId: 'q1',
+      answer: { allow: true, answers: { 'Which?': 'Euro' }, message: '' },
+    })
+    expect(game.state.status).toBe('working')
+    expect(game.state.answers.q1?.answers).toEqual({ 'Which?': 'Euro' })
+    expect(() =>
+      game.do({
+        type: 'question.answer',
+        questionId: 'q1',
+        answer: { allow: true, answers: {}, message: '' },
+      }),
+    ).toThrow('question_closed')
+    game.report({ type: 'question.closed', questionId: 'q1' })
+    expect(game.state.answers).toEqual({})
+  })
+
+  it('stops an idle sandbox after the rule says so', () => {
+    const game = ready()
+    game.report({ type: 'turn.completed', turnId: T1, exitCode: null, durationMs: 5 })
+    game.wait(defaultRules.idleStopMs)
+    expect(game.do({ type: 'clock.tick' }).effects).toEqual([
+      { kind: 'sandbox.stop', generation: 1, why: 'idle' },
+    ])
+  })
+
+  it('builds the same state as the events alone, whatever happens', () => {
+    const step = fc.constantFrom<(game: ReturnType<typeof play>) => void>(
+      (game) => game.do({ type: 'turn.submit', turnId: T2, kind: 'agent', text: 'x' }),
+      (game) => game.do({ type: 'turn.interrupt' }),
+      (game) => game.do({ type: 'session.stop' }),
+      (game) => game.do({ type: 'session.retry' }),
+      (game) => game.do({ type: 'session.archive' }),
+      (game) => game.do({ type: 'session.unarchive' }),
+      (game) =>
+        game.do({ type: 'phase.start', phase: 'fetch', generation: game.state.sandbox.generation }),
+      (game) =>
+        game.do({
+          type: 'phase.fail',
+          phase: 'fetch',
+          generation: game.state.sandbox.generation,
+          reason: 'r',
+          message: 'm',
+        }),
+      (game) =>
+        game.do({
+          type: 'repository.prepared',
+          generation: game.state.sandbox.generation,
+          commit: 'c',
+          baseBranch: null,
+        }),
+      (game) =>
+        game.do({
+          type: 'sandbox.started',
+          generation: game.state.sandbox.generation,
+          isolation: 'i',
+        }),
+      (game) =>
+        game.do({
+          type: 'sandbox.stopped',
+          generation: game.state.sandbox.generation,
+          why: 'user',
+        }),
+      (game) =>
+        game.do({
+          type: 'sandbox.lost',
+          generation: game.state.sandbox.generation,
+          reason: 'r',
+          message: 'm',
+        }),
+      (game) => game.report({ type: 'runner.ready', generation: game.state.sandbox.generation }),
+      (game) =>
+        game.report({
+          type: 'turn.completed',
+          turnId: game.state.turn?.id ?? T1,
+          exitCode: null,
+          durationMs: 1,
+        }),
+      (game) =>
+        game.report({
+          type: 'turn.failed',
+          turnId: game.state.turn?.id ?? T1,
+          reason: 'r',
+          message: 'm',
+        }),
+      (game) => {
+        game.wait(3_600_000)
+        game.do({ type: 'clock.tick' })
+      },
+    )
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const game = play()
+        for (const take of steps) {
+          try {
+            take(game)
+          } catch (error) {
+            expect((error as Error).message).toMatch(
+              /^(no_turn|nothing_failed|nothing_to_retry|session_archived)$/,
+            )
+          }
+        }
+        expect(game.log.reduce(applyEvent, emptyView).session).toEqual(game.state)
+        const { turn, sandbox } = game.state
+        if (turn && sandbox.state !== 'preparing' && sandbox.state !== 'ready') {
+          expect(game.state.status).toBe('failed')
+        }
+      }),
+      { numRuns: 300 },
+    )
+  })
+})

@@ -1,0 +1,90 @@
+// What a decision is made of while it is being made: events are applied as they are emitted, so that each rule
+// sees the state that the rules before it left. Pure.
+import { applyToSession, createSessionState } from '../protocol/apply-session.ts'
+import type { ErrorCode } from '../protocol/errors.ts'
+import type { EventBody, EventOf, EventSource } from '../protocol/event.ts'
+import type { SessionState } from '../protocol/session.ts'
+
+export interface NewEvent {
+  source: EventSource
+  body: EventBody
+}
+
+/** Outside work that follows a commit. At most one runs per session; they run in the order of their creation. */
+export type EffectRequest =
+  | { kind: 'repository.prepare'; generation: number }
+  | { kind: 'sandbox.start'; generation: number }
+  | { kind: 'sandbox.stop'; generation: number; why: 'user' | 'idle' | 'archived' | 'failed' }
+  | { kind: 'changes.measure' }
+  | { kind: 'push.forward' }
+
+export interface Decision {
+  events: NewEvent[]
+  effects: EffectRequest[]
+  /** Work that was asked for earlier and is not wanted any more. */
+  cancelsEffects: boolean
+  state: SessionState
+}
+
+export interface Refusal {
+  refused: { code: ErrorCode; reason: string; message: string }
+}
+
+export interface Draft {
+  readonly state: SessionState
+  emit(source: EventSource, body: EventBody): void
+  request(effect: EffectRequest): void
+  cancelEffects(): void
+  finish(): Decision
+}
+
+export function createDraft(initial: SessionState, now: Date): Draft {
+  let state = initial
+  const events: NewEvent[] = []
+  let effects: EffectRequest[] = []
+  let cancelsEffects = false
+  return {
+    get state() {
+      return state
+    },
+    emit(source, body) {
+      const event = {
+        sessionId: state.id,
+        seq: state.lastSeq + 1,
+        at: now.toISOString(),
+        source,
+        body,
+      }
+      state = applyToSession(state, event)
+      events.push({ source, body })
+    },
+    request(effect) {
+      effects.push(effect)
+    },
+    cancelEffects() {
+      effects = []
+      cancelsEffects = true
+    },
+    finish: () => ({ events, effects, cancelsEffects, state }),
+  }
+}
+
+/** The draft of a session that does not exist yet, with its first event emitted. */
+export function createFirstDraft(
+  sessionId: string,
+  body: EventOf<'session.created'>,
+  now: Date,
+): { draft: Draft; first: NewEvent } {
+  const first: NewEvent = { source: 'user', body }
+  const at = now.toISOString()
+  const state = createSessionState({ sessionId, seq: 1, at, source: 'user', body })
+  return { draft: createDraft(state, now), first }
+}
+
+export function refuse(code: ErrorCode, reason: string, message: string): Refusal {
+  return { refused: { code, reason, message } }
+}
+
+export function isRefusal(outcome: Decision | Refusal): outcome is Refusal {
+  return 'refused' in outcome
+}

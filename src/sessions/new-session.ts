@@ -1,0 +1,152 @@
+// From what a person asks for to the command that makes a session: finds the environment, takes the repository address
+// apart, seals a password that stood in it, and names the branch. Everything of it belongs to the asking owner.
+import type { z } from 'zod'
+import { parseRepositoryUrl } from '../git/repository-url.ts'
+import type { newSessionSchema } from '../protocol/api.ts'
+import type { UserCommand } from '../protocol/command.ts'
+import type { Environment } from '../protocol/environment.ts'
+import { AppError } from '../protocol/errors.ts'
+import { createId } from '../protocol/ids.ts'
+import type { Repository, Source } from '../protocol/session.ts'
+import type { CredentialStore } from '../store/credentials.ts'
+import type { EnvironmentStore } from '../store/environments.ts'
+import type { SessionDirectory } from '../store/sessions.ts'
+import type { UploadStore } from '../store/uploads.ts'
+import { slugOf, titleOf } from './titles.ts'
+
+export interface NewSessionDeps {
+  environments: EnvironmentStore
+  credentials: CredentialStore
+  uploads: UploadStore
+  directory: SessionDirectory
+  drivers: readonly string[]
+}
+
+type Asked = z.infer<typeof newSessionSchema>
+export type CreateCommand = Extract<UserCommand, { type: 'session.create' }>
+
+/** Stands for an origin that a repository on a disk does not have. */
+const NO_ORIGIN = 'http://errand.internal/git/repository.git'
+const BRANCH_SUFFIX_LENGTH = 5
+
+export async function planSession(
+  deps: NewSessionDeps,
+  ownerId: string,
+  request: { asked: Asked; random: () => Uint8Array },
+): Promise<CreateCommand> {
+  const { asked, random } = request
+  const driver = asked.driver ?? deps.drivers[0] ?? ''
+  if (!deps.drivers.includes(driver)) {
+    const known = deps.drivers.join(', ')
+    throw new AppError(
+      'invalid',
+      'driver_unknown',
+      `There is no sandbox driver "${driver}". Known: ${known}.`,
+    )
+  }
+  const title = asked.title ?? titleOf(asked.prompt)
+  const { source, name, url } = await findSource(deps, ownerId, asked.source)
+  const repository: Repository = {
+    source,
+    name,
+    url,
+    baseBranch: asked.baseBranch,
+    commit: null,
+    branch: `errand/${slugOf(title)}-${suffix(random())}`,
+  }
+  return {
+    type: 'session.create',
+    ownerId,
+    title,
+    repository,
+    environment: await findEnvironment(deps, ownerId, asked),
+    driver,
+    mode: asked.mode,
+    model: asked.model,
+    turnId: createId('turn', random()),
+    kind: asked.kind,
+    text: asked.prompt,
+  }
+}
+
+async function findEnvironment(
+  deps: NewSessionDeps,
+  ownerId: string,
+  asked: Asked,
+): Promise<Environment> {
+  const environment = asked.environment
+    ? await deps.environments.find(ownerId, asked.environment)
+    : await deps.environments.ensureDefault(ownerId)
+  if (!environment || environment.archivedAt !== null) {
+    const message = `There is no environment "${asked.environment}".`
+    throw new AppError('not_found', 'environment_not_found', message)
+  }
+  return asked.network ? { ...environment, network: asked.network } : environment
+}
+
+interface FoundSource {
+  source: Source
+  name: string
+  url: string
+}
+
+async function findSource(
+  deps: NewSessionDeps,
+  ownerId: string,
+  asked: Asked['source'],
+): Promise<FoundSource> {
+  switch (asked.kind) {
+    case 'remote':
+      return findRemote(deps, ownerId, asked.url)
+    case 'upload': {
+      const upload = await deps.uploads.get(ownerId, asked.uploadId)
+      if (!upload) throw new AppError('not_found', 'upload_not_found', 'There is no such upload.')
+      const { uploadId, origin } = asked
+      const { name } = upload
+      return { source: { kind: 'upload', uploadId, name, origin }, name, url: publicOrigin(origin) }
+    }
+    case 'session': {
+      const session = await deps.directory.get(asked.sessionId)
+      if (!session || session.ownerId !== ownerId) {
+        throw new AppError(
+          'not_found',
+          'session_not_found',
+          'There is no such session to start from.',
+        )
+      }
+      const { name, url } = session.repository
+      return { source: { kind: 'session', sessionId: session.id }, name, url }
+    }
+  }
+}
+
+async function findRemote(
+  deps: NewSessionDeps,
+  ownerId: string,
+  text: string,
+): Promise<FoundSource> {
+  const parsed = parseRepositoryUrl(text)
+  if (!parsed.ok) throw new AppError('invalid', parsed.reason, parsed.message)
+  const { url, name, host, protocol, credential } = parsed.repository
+  const kind = protocol === 'ssh' ? 'ssh' : 'https'
+  const kept = credential
+    ? await deps.credentials.create({
+        ownerId,
+        host,
+        kind,
+        username: credential.username ?? '',
+        secret: credential.secret,
+      })
+    : await deps.credentials.find(ownerId, host, kind)
+  return { source: { kind: 'remote', url, credentialId: kept?.id ?? null }, name, url }
+}
+
+/** The origin as it may be shown inside: never with a password, and nothing that git would run. */
+function publicOrigin(origin: string | null): string {
+  const parsed = origin === null ? undefined : parseRepositoryUrl(origin)
+  return parsed?.ok ? parsed.repository.url : NO_ORIGIN
+}
+
+function suffix(random: Uint8Array): string {
+  return createId('turn', random).slice(2, 2 + BRANCH_SUFFIX_LENGTH)
+}

@@ -1,0 +1,177 @@
+// Takes effects from the queue, does them and commits their results. Several workers may run: a lease and a generation
+// decide whose result counts. Notifications only wake it; what is overdue is found by looking.
+import { backoffMs } from '../lib/backoff.ts'
+import type { Logger } from '../lib/logger.ts'
+import { type AppError, toAppError } from '../protocol/errors.ts'
+import type { SessionState } from '../protocol/session.ts'
+import type { Effect, EffectQueue } from '../store/effects.ts'
+import type { Dispatch } from './dispatch.ts'
+import type { EffectRequest } from './draft.ts'
+import { type EffectPorts, failureOf, parseEffect, runEffect } from './effects.ts'
+
+export interface WorkerOptions {
+  workerId: string
+  concurrency: number
+  leaseMs: number
+  /** How often to look without being woken. */
+  pollMs: number
+}
+
+export interface WorkerDeps {
+  effects: EffectQueue
+  dispatch: Dispatch
+  ports: EffectPorts
+  getSession(id: string): Promise<SessionState | undefined>
+  logger: Logger
+}
+
+export interface Worker {
+  /** Something was queued or cancelled. */
+  wake(): void
+  /** Lets running effects go and resolves when none runs any more. */
+  close(): Promise<void>
+}
+
+const RETRY = { firstMs: 500, mostMs: 60_000 }
+/** A refusal of the outside is final; what may pass by itself is tried this often. */
+const MOST_ATTEMPTS = 4
+const PASSING: ReadonlySet<AppError['code']> = new Set(['unavailable', 'timeout', 'internal'])
+
+export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
+  const running = new Map<string, { done: Promise<void>; check: () => void }>()
+  const closing = new AbortController()
+  let looking = false
+  let lookAgain = false
+
+  const look = async () => {
+    if (looking || closing.signal.aborted) {
+      lookAgain = true
+      return
+    }
+    looking = true
+    try {
+      do {
+        lookAgain = false
+        await claimAll()
+      } while (lookAgain)
+    } catch (error) {
+      deps.logger.error({ err: error }, 'looking for effects failed')
+    } finally {
+      looking = false
+    }
+  }
+
+  const claimAll = async () => {
+    while (running.size < options.concurrency && !closing.signal.aborted) {
+      const { workerId, leaseMs } = options
+      const effect = await deps.effects.claim({ workerId, leaseMs })
+      if (!effect) return
+      start(effect)
+    }
+  }
+
+  const start = (effect: Effect) => {
+    const lease = keepLease(deps, effect, options.leaseMs, closing.signal)
+    const done = work(deps, effect, lease.signal)
+      .catch((error: unknown) =>
+        deps.logger.error({ err: error, effect: effect.kind }, 'effect failed'),
+      )
+      .finally(() => {
+        lease.stop()
+        running.delete(effect.id)
+        void look()
+      })
+    running.set(effect.id, { done, check: lease.check })
+  }
+
+  const timer = setInterval(() => void look(), options.pollMs)
+  void look()
+  return {
+    wake: () => {
+      for (const { check } of running.values()) check()
+      void look()
+    },
+    close: async () => {
+      clearInterval(timer)
+      closing.abort(new Error('the worker is closing'))
+      await Promise.all([...running.values()].map(({ done }) => done))
+    },
+  }
+}
+
+/** Renews the lease until told to stop; the signal aborts when the effect was cancelled or lost. */
+function keepLease(deps: WorkerDeps, effect: Effect, leaseMs: number, parent: AbortSignal) {
+  const controller = new AbortController()
+  const check = async () => {
+    try {
+      const renewal = await deps.effects.renew(effect.id, effect.generation, leaseMs)
+      if (renewal !== 'renewed') controller.abort(new Error(`the effect was ${renewal}`))
+    } catch (error) {
+      deps.logger.warn({ err: error }, 'renewing a lease failed')
+    }
+  }
+  const timer = setInterval(() => void check(), leaseMs / 3)
+  return {
+    signal: AbortSignal.any([controller.signal, parent]),
+    check: () => void check(),
+    stop: () => clearInterval(timer),
+  }
+}
+
+async function work(deps: WorkerDeps, effect: Effect, signal: AbortSignal): Promise<void> {
+  const { effects, dispatch, ports } = deps
+  const request = parseEffect(effect.kind, effect.payload)
+  const completes = { effectId: effect.id, generation: effect.generation }
+  const state = await deps.getSession(effect.sessionId)
+  if (!state || isPast(request, state)) {
+    await effects.complete(effect.id, effect.generation)
+    return
+  }
+  try {
+    const command = await runEffect(ports, request, state, signal)
+    if (command) await dispatch.command(effect.sessionId, command, { completes })
+    else await effects.complete(effect.id, effect.generation)
+  } catch (error) {
+    await settleFailure(deps, effect, {
+      request,
+      error: toAppError(error),
+      aborted: signal.aborted,
+    })
+  }
+}
+
+/** An effect of an earlier preparation has nothing to do any more. */
+function isPast(request: EffectRequest, state: SessionState): boolean {
+  return 'generation' in request && request.generation !== state.sandbox.generation
+}
+
+async function settleFailure(
+  { effects, dispatch, logger }: WorkerDeps,
+  effect: Effect,
+  failure: { request: EffectRequest; error: AppError; aborted: boolean },
+): Promise<void> {
+  const { request, error, aborted } = failure
+  if (error.reason === 'effect_superseded') return
+  const { reason, message } = error
+  const runAfter = new Date(Date.now() + backoffMs(RETRY, effect.attempt, Math.random()))
+  if (aborted) {
+    await effects.retry(effect.id, effect.generation, {
+      runAfter: new Date(),
+      error: { reason, message },
+    })
+    return
+  }
+  logger.warn(
+    { err: error, effect: effect.kind, sessionId: effect.sessionId },
+    'effect did not succeed',
+  )
+  const mayPass = PASSING.has(error.code) && effect.attempt < MOST_ATTEMPTS
+  if (mayPass || request.kind === 'sandbox.stop' || request.kind === 'push.forward') {
+    await effects.retry(effect.id, effect.generation, { runAfter, error: { reason, message } })
+    return
+  }
+  const command = failureOf(request, error)
+  const completes = { effectId: effect.id, generation: effect.generation }
+  if (command) await dispatch.command(effect.sessionId, command, { completes })
+  else await effects.fail(effect.id, effect.generation, { reason, message })
+}
