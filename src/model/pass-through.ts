@@ -1,0 +1,285 @@
+// The model door: hands the agent's Messages API requests to the real endpoint with the installation's key, refuses what a
+// session may not ask, counts what it used. The answer passes unchanged as it arrives, errors of the upstream included.
+// It does not know what an upstream bills for a request whose client left before the answer began: that counts as 0.
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type Refusal, sendRefusal } from './anthropic-error.ts'
+import { parseJson, readBody } from './body.ts'
+import { costUsd } from './prices.ts'
+import { type Problem, type Relayed, relayAnswer, sendBroken } from './relay.ts'
+import { checkRequest } from './request-check.ts'
+import type { Upstream } from './upstream.ts'
+import { openUpstream, passRequestHeaders } from './upstream-request.ts'
+
+export interface ModelUsage {
+  sessionId: string
+  /** The door's own: never the same twice, whatever the upstream says, so that reports can be told apart by it. */
+  requestId: string
+  /** For asking the provider about it. */
+  upstreamRequestId: string | undefined
+  model: string
+  inputTokens: number
+  outputTokens: number
+  cacheCreationTokens: number
+  cacheReadTokens: number
+  /** At list price; undefined for a model without one. */
+  costUsd: number | undefined
+  durationMs: number
+  /** Of the upstream; 499 when the agent left before it answered. */
+  status: number
+  stopReason: string | null
+}
+
+export interface ModelProblem {
+  sessionId: string
+  requestId: string
+  /** What the agent was answered; 200 for an answer that broke off. */
+  status: number
+  reason: string
+  message: string
+}
+
+export interface ModelDoorOptions {
+  /** Undefined: no key is configured for this session. */
+  upstreamFor: (sessionId: string) => Upstream | undefined
+  policy: {
+    allowsHost: (sessionId: string, host: string) => boolean
+    /** All models unless given. */
+    allowsModel?: (sessionId: string, model: string) => boolean
+    /** False when the session has used up its tokens; without limit unless given. */
+    hasTokensLeft?: (sessionId: string) => boolean | Promise<boolean>
+  }
+  limits?: Partial<ModelLimits>
+  /** Once for each `/v1/messages` request that the upstream got, whatever came of it. Must not throw. */
+  onUsage: (usage: ModelUsage) => void
+  /** For refusals of the door and errors of the upstream. Must not throw. */
+  onProblem: (problem: ModelProblem) => void
+}
+
+interface ModelLimits {
+  maxBodyBytes: number
+  /** Requests of one session at the same time; more get 429. */
+  maxConcurrent: number
+  /** The longest silence of the upstream. */
+  idleMs: number
+}
+
+/** Never rejects. The request's path begins with `/model`. */
+type ModelDoor = (sessionId: string, req: IncomingMessage, res: ServerResponse) => Promise<void>
+
+interface Exchange {
+  sessionId: string
+  path: '/v1/messages' | '/v1/messages/count_tokens'
+  query: string
+  req: IncomingMessage
+  res: ServerResponse
+  startedAt: number
+  requestId: string
+  upstreamRequestId: string | undefined
+}
+
+interface Checked {
+  model: string
+  body: Buffer
+  upstream: Upstream
+}
+
+const DEFAULT_LIMITS: ModelLimits = {
+  maxBodyBytes: 32 << 20,
+  maxConcurrent: 16,
+  idleMs: 10 * 60_000,
+}
+const CLIENT_LEFT = 499
+const PATHS = {
+  '/model/v1/messages': '/v1/messages',
+  '/model/v1/messages/count_tokens': '/v1/messages/count_tokens',
+} as const
+
+export function createModelDoor(options: ModelDoorOptions): ModelDoor {
+  const limits = { ...DEFAULT_LIMITS, ...options.limits }
+  const running = new Map<string, number>()
+  const inTurn = async (exchange: Exchange) => {
+    const { sessionId } = exchange
+    const count = running.get(sessionId) ?? 0
+    if (count >= limits.maxConcurrent) {
+      refuse(options, exchange, TOO_MANY)
+      return
+    }
+    running.set(sessionId, count + 1)
+    try {
+      await pass(options, limits, exchange)
+    } finally {
+      const left = (running.get(sessionId) ?? 1) - 1
+      if (left > 0) running.set(sessionId, left)
+      else running.delete(sessionId)
+    }
+  }
+  return async (sessionId, req, res) => {
+    const exchange = readTarget(sessionId, req, res)
+    if (!exchange) return
+    try {
+      await inTurn(exchange)
+    } catch (error) {
+      res.destroy()
+      // The agent left before its request was complete.
+      if (!req.complete) return
+      const message = `The model door failed: ${error instanceof Error ? error.message : String(error)}`
+      report(options, exchange, { status: 500, reason: 'model_door_failed', message })
+    }
+  }
+}
+
+/** What is asked for; undefined when that is answered already: the empty greeting, or 404 for what the door does not have. */
+function readTarget(
+  sessionId: string,
+  req: IncomingMessage,
+  res: ServerResponse,
+): Exchange | undefined {
+  const url = URL.parse(req.url ?? '', 'http://door.invalid')
+  const pathname = url?.pathname ?? ''
+  if (/^\/model\/?$/.test(pathname) && (req.method === 'HEAD' || req.method === 'GET')) {
+    res.writeHead(200, { 'content-length': '0' }).end()
+    return undefined
+  }
+  if (req.method !== 'POST' || !Object.hasOwn(PATHS, pathname)) {
+    sendRefusal(res, {
+      status: 404,
+      reason: 'model_path_unknown',
+      message: 'the model door does not have this path',
+    })
+    return undefined
+  }
+  return {
+    sessionId,
+    path: PATHS[pathname as keyof typeof PATHS],
+    query: url?.searchParams.get('beta') === 'true' ? '?beta=true' : '',
+    req,
+    res,
+    startedAt: performance.now(),
+    requestId: randomUUID(),
+    upstreamRequestId: undefined,
+  }
+}
+
+async function pass(
+  options: ModelDoorOptions,
+  limits: ModelLimits,
+  exchange: Exchange,
+): Promise<void> {
+  const checked = await check(options, limits, exchange)
+  if (!checked || exchange.res.destroyed) return
+  const relayed = await ask(checked, limits, exchange)
+  if (relayed.problem) report(options, exchange, relayed.problem)
+  if (relayed.problem?.reason !== 'model_unreachable')
+    count(options, exchange, checked.model, relayed)
+}
+
+/** Asks the upstream and relays its answer; the request is cancelled when the agent leaves. */
+async function ask(checked: Checked, limits: ModelLimits, exchange: Exchange): Promise<Relayed> {
+  const { req, res, path, query } = exchange
+  const { upstream, body } = checked
+  const controller = new AbortController()
+  res.once('close', () => {
+    if (!res.writableFinished) controller.abort()
+  })
+  const { signal } = controller
+  const headers = passRequestHeaders(req.headers)
+  const call = { upstream, path: path + query, headers, body, idleMs: limits.idleMs, signal }
+  try {
+    const answer = await openUpstream(call)
+    exchange.upstreamRequestId = requestIdOf(answer)
+    const secrets = upstream.auth.map(({ value }) => value)
+    return await relayAnswer(answer, res, secrets)
+  } catch (error) {
+    if (signal.aborted) return { status: CLIENT_LEFT }
+    const { code, message } = error as NodeJS.ErrnoException
+    return sendBroken(res, code ?? message)
+  }
+}
+
+/** Reads and checks the request; undefined when it has been refused. */
+async function check(
+  options: ModelDoorOptions,
+  limits: ModelLimits,
+  exchange: Exchange,
+): Promise<Checked | undefined> {
+  const { sessionId, req } = exchange
+  const { policy, upstreamFor } = options
+  const bytes = await readBody(req, limits.maxBodyBytes)
+  if (!bytes) return refuse(options, exchange, TOO_LARGE)
+  const body = parseJson(bytes)
+  const refusal = checkRequest(body, {
+    allowsHost: (host) => policy.allowsHost(sessionId, host),
+    allowsModel: (model) => policy.allowsModel?.(sessionId, model) ?? true,
+  })
+  if (refusal) return refuse(options, exchange, refusal)
+  const hasTokensLeft = (await policy.hasTokensLeft?.(sessionId)) ?? true
+  if (!hasTokensLeft) return refuse(options, exchange, NO_TOKENS)
+  const upstream = upstreamFor(sessionId)
+  if (!upstream) return refuse(options, exchange, NO_KEY)
+  // What was checked is what is sent: of a doubled key the upstream's parser might take another value than this one did.
+  // For a body that JSON.stringify wrote, as Claude Code's, the bytes stay the same.
+  const sent = Buffer.from(JSON.stringify(body))
+  return { model: (body as { model: string }).model, body: sent, upstream }
+}
+
+function count(
+  { onUsage }: ModelDoorOptions,
+  exchange: Exchange,
+  asked: string,
+  { status, usage }: Relayed,
+): void {
+  if (exchange.path !== '/v1/messages') return
+  const model = usage?.model ?? asked
+  onUsage({
+    sessionId: exchange.sessionId,
+    requestId: exchange.requestId,
+    upstreamRequestId: exchange.upstreamRequestId,
+    model,
+    inputTokens: usage?.inputTokens ?? 0,
+    outputTokens: usage?.outputTokens ?? 0,
+    cacheReadTokens: usage?.cacheReadTokens ?? 0,
+    cacheCreationTokens: usage?.cacheCreationTokens ?? 0,
+    costUsd: usage ? costUsd(model, usage) : 0,
+    durationMs: Math.round(performance.now() - exchange.startedAt),
+    status,
+    stopReason: usage?.stopReason ?? null,
+  })
+}
+
+function report({ onProblem }: ModelDoorOptions, exchange: Exchange, problem: Problem): void {
+  const { sessionId, requestId } = exchange
+  const { status, reason, message } = problem
+  onProblem({ sessionId, requestId, status, reason, message })
+}
+
+function refuse(options: ModelDoorOptions, exchange: Exchange, refusal: Refusal): undefined {
+  sendRefusal(exchange.res, refusal)
+  report(options, exchange, refusal)
+}
+
+function requestIdOf(answer: IncomingMessage): string | undefined {
+  const id = answer.headers['request-id']
+  return typeof id === 'string' && /^[\w-]{1,100}$/.test(id) ? id : undefined
+}
+
+const TOO_MANY: Refusal = {
+  status: 429,
+  reason: 'too_many_model_requests',
+  message: 'this session has too many model requests at the same time',
+}
+const TOO_LARGE: Refusal = {
+  status: 413,
+  reason: 'model_request_too_large',
+  message: 'the request is too large',
+}
+const NO_TOKENS: Refusal = {
+  status: 400,
+  reason: 'token_limit_reached',
+  message: 'this session has used up its tokens',
+}
+const NO_KEY: Refusal = {
+  status: 400,
+  reason: 'model_key_missing',
+  message: 'no key for the model API is configured',
+}

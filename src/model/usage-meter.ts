@@ -1,0 +1,184 @@
+// Counts the tokens of one answer of the Messages API on the side, from the bytes that pass: a stream of events or one JSON
+// message. Never changes or holds back a byte. What it counts is what the upstream says; an answer that broke off before the
+// upstream said how much it wrote is estimated from what was seen, so that breaking off is no way around a limit.
+import { createParser, type EventSourceMessage } from 'eventsource-parser'
+
+export interface MeteredUsage {
+  /** The model that answered, as the upstream names it. */
+  model: string | undefined
+  inputTokens: number
+  outputTokens: number
+  cacheReadTokens: number
+  cacheCreationTokens: number
+  cacheCreation1hTokens: number
+  inferenceGeo: string | undefined
+  speed: string | undefined
+  stopReason: string | null
+  /** The stream ended as it should: with message_stop. Always true for a JSON answer that could be read. */
+  complete: boolean
+  /** An `error` event in the stream. */
+  streamError: { type: string; message: string } | undefined
+}
+
+export interface UsageMeter {
+  push(chunk: Buffer): void
+  /** Ends the count; call it once, after the last chunk. */
+  end(): MeteredUsage
+}
+
+const MAX_JSON_BYTES = 16 << 20
+const MAX_EVENT_CHARS = 16 << 20
+const CHARS_PER_TOKEN = 4
+
+type Json = Record<string, unknown>
+
+export function createUsageMeter(contentType: string | undefined): UsageMeter {
+  return contentType?.startsWith('text/event-stream') ? createStreamMeter() : createJsonMeter()
+}
+
+function createStreamMeter(): UsageMeter {
+  const usage = emptyUsage()
+  const decoder = new TextDecoder()
+  let seenChars = 0
+  let closed = false
+  let readable = true
+  const parser = createParser({
+    maxBufferSize: MAX_EVENT_CHARS,
+    onError: ({ type }) => {
+      // The parser is of no more use then: the rest passes uncounted and the answer counts as broken off.
+      if (type === 'max-buffer-size-exceeded') readable = false
+    },
+    onEvent: ({ data }: EventSourceMessage) => {
+      const event = parseObject(data)
+      if (!event) return
+      if (event.type === 'content_block_delta') seenChars += deltaChars(event.delta)
+      if (event.type === 'message_delta') closed = true
+      readEvent(usage, event)
+    },
+  })
+  return {
+    push: (chunk) => {
+      if (readable) parser.feed(decoder.decode(chunk, { stream: true }))
+    },
+    end: () => {
+      if (!closed) usage.outputTokens = Math.max(usage.outputTokens, tokensOf(seenChars))
+      return usage
+    },
+  }
+}
+
+function createJsonMeter(): UsageMeter {
+  const chunks: Buffer[] = []
+  let size = 0
+  return {
+    push: (chunk) => {
+      size += chunk.length
+      if (size <= MAX_JSON_BYTES) chunks.push(chunk)
+    },
+    end: () => {
+      const usage = emptyUsage()
+      const message = parseObject(Buffer.concat(chunks).toString('utf8'))
+      if (!message) return usage
+      readMessage(usage, message)
+      usage.complete = true
+      return usage
+    },
+  }
+}
+
+function readEvent(usage: MeteredUsage, event: Json): void {
+  switch (event.type) {
+    case 'message_start':
+      if (isObject(event.message)) readMessage(usage, event.message)
+      break
+    case 'message_delta':
+      if (isObject(event.usage)) readUsage(usage, event.usage)
+      if (isObject(event.delta)) readStopReason(usage, event.delta)
+      break
+    case 'message_stop':
+      usage.complete = true
+      break
+    case 'error':
+      usage.streamError = readError(event)
+      break
+    default:
+  }
+}
+
+/** The type and sentence of an error in the API's shape, with what is missing left empty. */
+export function readError(value: unknown): { type: string; message: string } {
+  const error = isObject(value) && isObject(value.error) ? value.error : {}
+  return {
+    type: typeof error.type === 'string' ? error.type : 'error',
+    message: typeof error.message === 'string' ? error.message.slice(0, 500) : '',
+  }
+}
+
+function readMessage(usage: MeteredUsage, message: Json): void {
+  if (typeof message.model === 'string') usage.model = message.model
+  if (isObject(message.usage)) readUsage(usage, message.usage)
+  readStopReason(usage, message)
+}
+
+/** Later numbers replace earlier ones: those of message_delta are totals. */
+function readUsage(usage: MeteredUsage, found: Json): void {
+  const count = (name: string, before: number) => {
+    const value = found[name]
+    return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : before
+  }
+  usage.inputTokens = count('input_tokens', usage.inputTokens)
+  usage.outputTokens = count('output_tokens', usage.outputTokens)
+  usage.cacheReadTokens = count('cache_read_input_tokens', usage.cacheReadTokens)
+  usage.cacheCreationTokens = count('cache_creation_input_tokens', usage.cacheCreationTokens)
+  if (isObject(found.cache_creation)) {
+    const hour = found.cache_creation.ephemeral_1h_input_tokens
+    if (typeof hour === 'number') usage.cacheCreation1hTokens = hour
+  }
+  if (typeof found.inference_geo === 'string') usage.inferenceGeo = found.inference_geo
+  if (typeof found.speed === 'string') usage.speed = found.speed
+}
+
+function readStopReason(usage: MeteredUsage, found: Json): void {
+  if (typeof found.stop_reason === 'string') usage.stopReason = found.stop_reason
+}
+
+function deltaChars(delta: unknown): number {
+  if (!isObject(delta)) return 0
+  return [delta.text, delta.thinking, delta.partial_json]
+    .filter((text) => typeof text === 'string')
+    .reduce((sum, text) => sum + text.length, 0)
+}
+
+function tokensOf(chars: number): number {
+  return Math.ceil(chars / CHARS_PER_TOKEN)
+}
+
+function emptyUsage(): MeteredUsage {
+  return {
+    model: undefined,
+    inputTokens: 0,
+    outputTokens: 0,
+    cacheReadTokens: 0,
+    cacheCreationTokens: 0,
+    cacheCreation1hTokens: 0,
+    inferenceGeo: undefined,
+    speed: undefined,
+    stopReason: null,
+    complete: false,
+    streamError: undefined,
+  }
+}
+
+function parseObject(text: string): Json | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return isObject(value) ? value : undefined
+  } catch {
+    // Not JSON: a keep-alive or an error page of something in between. It carries no usage.
+    return undefined
+  }
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
