@@ -88,6 +88,29 @@ export function readConfig(
   }
 }
 
+/** A running Errand that the variables name; it is used instead of the one on this machine. */
+export function readRemote(
+  env: NodeJS.ProcessEnv = process.env,
+): { url: string; token: string } | undefined {
+  const { ERRAND_URL: url, ERRAND_TOKEN: token } = env
+  if (!url) return undefined
+  if (!token) {
+    throw new AppError(
+      'unauthenticated',
+      'token_missing',
+      'ERRAND_URL is set and ERRAND_TOKEN is not. Both are needed to reach a remote Errand.',
+    )
+  }
+  return { url: url.replace(/\/+$/, ''), token }
+}
+
+/** What a program that the user runs through Errand, such as git, would see anyway. */
+export function inheritedEnvironment(env: NodeJS.ProcessEnv = process.env): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  )
+}
+
 /** Claude Code's own variables. */
 function readModel(env: NodeJS.ProcessEnv): Config['model'] {
   return {

@@ -1,0 +1,99 @@
+// Turns what the gateway sees into commands: pushes from git's journal, denials, model requests. Nothing here blocks the
+// traffic that it reports on; what cannot be stored now is tried again until it is.
+
+import { createDenialFilter } from './egress/denial-filter.ts'
+import type { EgressDecision } from './egress/exchange.ts'
+import type { Observation } from './git/observations.ts'
+import { backoffMs } from './lib/backoff.ts'
+import { delay } from './lib/deadline.ts'
+import type { Logger } from './lib/logger.ts'
+import type { ModelProblem, ModelUsage } from './model/pass-through.ts'
+import type { ReportCommand } from './protocol/command.ts'
+import { toAppError } from './protocol/errors.ts'
+import type { Dispatch } from './sessions/dispatch.ts'
+
+export interface Reports {
+  decided(decision: EgressDecision): void
+  used(usage: ModelUsage): void
+  failed(problem: ModelProblem): void
+  /** Resolves when the push is stored, or when its session is gone. */
+  pushed(observation: Observation): Promise<void>
+  /** Resolves when everything that was reported is stored. */
+  settled(): Promise<void>
+}
+
+const RETRY = { firstMs: 200, mostMs: 10_000 }
+const DENIALS = { windowMs: 10_000, mostPerWindow: 50 }
+
+export function createReports(dispatch: Dispatch, logger: Logger, signal: AbortSignal): Reports {
+  const isNews = createDenialFilter({ ...DENIALS, now: Date.now })
+  const pending = new Set<Promise<void>>()
+  const store = async (sessionId: string, command: ReportCommand, usageRequestId?: string) => {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        await dispatch.command(sessionId, command, usageRequestId ? { usageRequestId } : {})
+        return
+      } catch (error) {
+        const { code, reason } = toAppError(error)
+        if (code === 'not_found' || reason === 'already_counted') return
+        logger.warn(
+          { err: error, sessionId, command: command.type },
+          'a report could not be stored yet',
+        )
+        await delay(backoffMs(RETRY, attempt, Math.random()), signal)
+      }
+    }
+  }
+  const inBackground = (stored: Promise<void>) => {
+    const kept = stored.catch((error: unknown) => {
+      if (!signal.aborted) logger.error({ err: error }, 'a report was lost')
+    })
+    pending.add(kept)
+    void kept.finally(() => pending.delete(kept))
+  }
+  return {
+    decided: (decision) => {
+      if (!isNews(decision)) return
+      const { sessionId, host, port, reason } = decision
+      inBackground(
+        store(sessionId, { type: 'egress.denied', host, port, reason: reason ?? 'denied' }),
+      )
+    },
+    used: (usage) => {
+      // An error costs nothing and is told by `failed`.
+      if (usage.status >= 300) return
+      const {
+        sessionId,
+        requestId,
+        model,
+        inputTokens,
+        outputTokens,
+        cacheReadTokens,
+        cacheCreationTokens,
+        durationMs,
+      } = usage
+      const counts = { inputTokens, outputTokens, cacheReadTokens, cacheCreationTokens }
+      const costUsd = usage.costUsd ?? null
+      inBackground(
+        store(
+          sessionId,
+          { type: 'model.used', requestId, model, ...counts, costUsd, durationMs },
+          requestId,
+        ),
+      )
+    },
+    failed: ({ sessionId, requestId, status, reason, message }) => {
+      inBackground(store(sessionId, { type: 'model.failed', requestId, status, reason, message }))
+    },
+    pushed: ({ sessionId, ref, new: commit, accepted, outward, reason, message }) =>
+      store(
+        sessionId,
+        accepted
+          ? { type: 'push.accepted', ref, commit, outward, message }
+          : { type: 'push.refused', ref, reason: reason ?? 'refused', message },
+      ),
+    settled: async () => {
+      await Promise.all(pending)
+    },
+  }
+}

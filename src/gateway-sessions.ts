@@ -1,0 +1,86 @@
+// What the gateway knows of the sessions whose doors are open: their state, kept current by notifications, and the
+// egress rules compiled from it. A session that is not known is refused everything.
+
+import type { AllowedNetwork } from './config.ts'
+import { type AllowedRegistry, compileRules, type EgressRules } from './egress/policy.ts'
+import type { Logger } from './lib/logger.ts'
+import type { SessionState } from './protocol/session.ts'
+import type { Notifications } from './store/notifications.ts'
+import type { SessionDirectory } from './store/sessions.ts'
+
+export interface KnownSession {
+  state: SessionState
+  rules: EgressRules
+}
+
+export interface SessionWatch {
+  get(sessionId: string): KnownSession | undefined
+  /** Reads the session and keeps it current from now on; undefined when there is none. */
+  follow(sessionId: string): Promise<KnownSession | undefined>
+  forget(sessionId: string): void
+  close(): void
+}
+
+export interface SessionWatchDeps {
+  directory: SessionDirectory
+  notifications: Notifications
+  installation: { registries: AllowedRegistry[]; allowedNetworks: AllowedNetwork[] }
+  onChange(session: KnownSession): void
+  logger: Logger
+}
+
+export const NO_RULES = compileRules(
+  { level: 'none', domains: [], includeTrusted: false },
+  { registries: [], allowedNetworks: [] },
+)
+
+export function createSessionWatch(deps: SessionWatchDeps): SessionWatch {
+  const known = new Map<string, KnownSession | undefined>()
+  const read = async (sessionId: string) => {
+    const state = await deps.directory.get(sessionId)
+    if (!known.has(sessionId)) return undefined
+    const previous = known.get(sessionId)
+    if (previous && state && previous.state.lastSeq > state.lastSeq) return previous
+    const session = state && { state, rules: rulesFor(state, previous, deps.installation) }
+    known.set(sessionId, session)
+    if (session) deps.onChange(session)
+    return session
+  }
+  const refresh = (sessionId: string) => {
+    if (!known.has(sessionId)) return
+    read(sessionId).catch((error: unknown) =>
+      deps.logger.warn({ err: error, sessionId }, 'reading a session failed'),
+    )
+  }
+  const stopListening = [
+    deps.notifications.onSession(refresh),
+    deps.notifications.onReconnect(() => {
+      for (const sessionId of known.keys()) refresh(sessionId)
+    }),
+  ]
+  return {
+    get: (sessionId) => known.get(sessionId),
+    follow: (sessionId) => {
+      if (!known.has(sessionId)) known.set(sessionId, undefined)
+      return read(sessionId)
+    },
+    forget: (sessionId) => {
+      known.delete(sessionId)
+    },
+    close: () => {
+      for (const stop of stopListening) stop()
+    },
+  }
+}
+
+/** Compiled again only when the policy changed: most events do not touch it. */
+function rulesFor(
+  state: SessionState,
+  previous: KnownSession | undefined,
+  installation: SessionWatchDeps['installation'],
+): EgressRules {
+  const { network } = state.environment
+  if (previous && JSON.stringify(previous.state.environment.network) === JSON.stringify(network))
+    return previous.rules
+  return compileRules(network, installation)
+}

@@ -1,0 +1,180 @@
+// The one exit of every sandbox, as a user of its own: a door per session, through which go the runner's channel, git,
+// model requests and all other traffic. It holds credentials in memory, per request, and outlives the server.
+import { readFile } from 'node:fs/promises'
+import { createDoors, type Doors } from './door/doors.ts'
+import type { DoorRoute } from './door/listener.ts'
+import { decideHost } from './egress/decide.ts'
+import { createForwardProxy } from './egress/forward-proxy.ts'
+import { parseHost } from './egress/hosts.ts'
+import { type ControlServer, startControl } from './gateway-control.ts'
+import { createReports, type Reports } from './gateway-reports.ts'
+import { createRunnerLink } from './gateway-runner.ts'
+import { createSessionWatch, NO_RULES, type SessionWatch } from './gateway-sessions.ts'
+import { createGitClient, type GitClient, parseGitRequest, proxyGit } from './git/client.ts'
+import { createHostDial } from './git-egress.ts'
+import { backoffMs } from './lib/backoff.ts'
+import { delay } from './lib/deadline.ts'
+import type { Logger } from './lib/logger.ts'
+import { createModelDoor } from './model/pass-through.ts'
+import { readUpstream } from './model/upstream.ts'
+import { type ProgramContext, runProgram } from './program-main.ts'
+import { AppError } from './protocol/errors.ts'
+import { defaultRules } from './sessions/decide.ts'
+import { createDispatch, sessionNotFound } from './sessions/dispatch.ts'
+import type { GatewaySettings } from './settings.ts'
+import { createNotifications } from './store/notifications.ts'
+import { openStore, type Store } from './store/store.ts'
+import { findUpstreamCredential } from './upstream-credential.ts'
+
+type Context = ProgramContext<GatewaySettings>
+
+const HTTPS_PORT = 443
+const FOLLOW_AGAIN = { firstMs: 100, mostMs: 5_000 }
+
+async function startGateway({ settings, logger, shutdown }: Context): Promise<void> {
+  const { connection, keyFile } = settings
+  const sealingKey = await readFile(keyFile)
+  const store = await openStore({ connection, logger, program: 'errand-gateway', sealingKey })
+  shutdown.add('store', () => store.close())
+  const notifications = await createNotifications({ connection, logger, program: 'errand-gateway' })
+  shutdown.add('notifications', () => notifications.close())
+
+  const closing = new AbortController()
+  const dispatch = createDispatch(store, defaultRules)
+  const reports = createReports(dispatch, logger, closing.signal)
+  const watch: SessionWatch = createSessionWatch({
+    directory: store.sessions,
+    notifications,
+    installation: { registries: [], allowedNetworks: settings.allowedNetworks },
+    onChange: ({ state }) => link.direct(state),
+    logger,
+  })
+  shutdown.add('watch', () => watch.close())
+  let control: ControlServer | undefined
+  const link = createRunnerLink({
+    dispatch,
+    watch: () => watch,
+    send: (sessionId, directives) => doors.get(sessionId)?.runner.send(directives) ?? false,
+    broadcast: (delta) => control?.broadcast(delta),
+  })
+  const doors: Doors = createDoors({
+    doorsDir: settings.doorsDir,
+    routes: createRoutes({ settings, store, watch, reports }),
+    runnerEvents: link.events,
+    logger,
+  })
+  shutdown.add('doors', () => doors.closeAll())
+  control = await startControl(settings.socketPath, {
+    open: async (sessionId) => {
+      if (!(await watch.follow(sessionId))) throw sessionNotFound()
+      await doors.open(sessionId)
+    },
+    close: async (sessionId) => {
+      watch.forget(sessionId)
+      await doors.remove(sessionId)
+    },
+  })
+  shutdown.add('control', () => control?.close())
+  await reopenDoors({ store, watch, doors })
+  const git = createGitClient(settings.gitSocket)
+  const following = followPushes({ git, reports, logger }, closing.signal)
+  shutdown.add('reports', async () => {
+    closing.abort()
+    await Promise.allSettled([following, reports.settled()])
+  })
+}
+
+/** Sandboxes that run already find their door again. */
+async function reopenDoors({
+  store,
+  watch,
+  doors,
+}: {
+  store: Store
+  watch: SessionWatch
+  doors: Doors
+}): Promise<void> {
+  for (const { id } of await store.sessions.listBySandboxState(['preparing', 'ready'])) {
+    await watch.follow(id)
+    await doors.open(id)
+  }
+}
+
+interface RouteParts {
+  settings: GatewaySettings
+  store: Store
+  watch: SessionWatch
+  reports: Reports
+}
+
+function createRoutes({ settings, store, watch, reports }: RouteParts) {
+  const rulesFor = (sessionId: string) => watch.get(sessionId)?.rules ?? NO_RULES
+  const { apiKey, authToken, baseUrl } = settings.model
+  const upstream = readUpstream({
+    ANTHROPIC_API_KEY: apiKey,
+    ANTHROPIC_AUTH_TOKEN: authToken,
+    ANTHROPIC_BASE_URL: baseUrl,
+  })
+  const egress = createForwardProxy({
+    policyFor: rulesFor,
+    dial: createHostDial(),
+    onDecision: reports.decided,
+  })
+  const model = createModelDoor({
+    upstreamFor: () => upstream,
+    policy: {
+      allowsHost: (sessionId, host) =>
+        decideHost(rulesFor(sessionId), parseHost(host), HTTPS_PORT).allow,
+    },
+    onUsage: reports.used,
+    onProblem: reports.failed,
+  })
+  return {
+    egress,
+    git: createGitRoute(settings.gitSocket, { store, watch }),
+    model: (({ sessionId, request, response }) =>
+      model(sessionId, request, response)) satisfies DoorRoute,
+  }
+}
+
+function createGitRoute(
+  gitSocket: string,
+  { store, watch }: { store: Store; watch: SessionWatch },
+): DoorRoute {
+  return async ({ sessionId, request, response, path }) => {
+    const session = watch.get(sessionId)
+    const asked = parseGitRequest(request.method ?? 'GET', path)
+    if (!session || !asked || !path.startsWith('/git/repository.git/')) {
+      throw new AppError(
+        'not_found',
+        'repository_not_found',
+        'This session has one repository: /git/repository.git',
+      )
+    }
+    const { ownerId, repository } = session.state
+    const credential = await findUpstreamCredential(store.credentials, ownerId, repository)
+    const target = { kind: 'session' as const, id: sessionId, push: true, credential, ...asked }
+    await proxyGit(request, response, { socketPath: gitSocket, target })
+  }
+}
+
+/** Stores every push that git has seen; what is not acknowledged is seen again. */
+async function followPushes(
+  { git, reports, logger }: { git: GitClient; reports: Reports; logger: Logger },
+  signal: AbortSignal,
+): Promise<void> {
+  for (let attempt = 0; !signal.aborted; attempt++) {
+    try {
+      for await (const observation of git.observations(0, signal)) {
+        await reports.pushed(observation)
+        await git.acknowledgeObservations(observation.n)
+        attempt = 0
+      }
+    } catch (error) {
+      if (!signal.aborted) logger.warn({ err: error }, 'pushes cannot be followed at the moment')
+    }
+    await delay(backoffMs(FOLLOW_AGAIN, attempt, Math.random()), signal).catch(() => undefined)
+  }
+}
+
+if (import.meta.main) await runProgram<GatewaySettings>('gateway', startGateway)

@@ -1,0 +1,186 @@
+// The ground that an installation stands on: users, folders and, as root, a mount namespace of its own in which code, data
+// and Node.js have short paths that every program can read, wherever the clone and the data lie.
+import { randomBytes } from 'node:crypto'
+import { chmod, chown, mkdir, open, readFile, stat, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { type Config, SYSTEM_USERS } from './config.ts'
+import { runChecked, runProcess } from './lib/process.ts'
+import { AppError } from './protocol/errors.ts'
+
+export interface Account {
+  uid: number
+  gid: number
+}
+
+/** The accounts of the programs; all the same when Errand runs as an ordinary user. */
+export interface Accounts {
+  root: Account
+  server: Account
+  gateway: Account
+  git: Account
+}
+
+export interface Layout {
+  code: string
+  data: string
+  node: string
+  postgresData: string
+  postgresSockets: string
+  gitData: string
+  gitSocket: string
+  sandboxSocket: string
+  doors: string
+  gatewaySocket: string
+  settings: string
+  keyFile: string
+  instanceFile: string
+  tokenFile: string
+  /** The system's certificate authorities and those that the host's variables name, in one file. */
+  caFile: string
+}
+
+const SOCKET_PATH_BYTES = 107
+const SYSTEM_CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt'
+
+export function layoutOf({ codeDir, dataDir, runtimeDir, isRoot }: Config): Layout {
+  const data = isRoot ? join(runtimeDir, 'data') : dataDir
+  const layout = {
+    code: isRoot ? join(runtimeDir, 'code') : codeDir,
+    data,
+    node: isRoot ? join(runtimeDir, 'node') : process.execPath,
+    postgresData: join(data, 'postgres'),
+    postgresSockets: join(runtimeDir, 'postgres'),
+    gitData: join(data, 'git'),
+    gitSocket: join(runtimeDir, 'git/git.sock'),
+    sandboxSocket: join(runtimeDir, 'sandbox/sandbox.sock'),
+    doors: join(runtimeDir, 'doors'),
+    gatewaySocket: join(runtimeDir, 'gateway/gateway.sock'),
+    settings: join(runtimeDir, 'settings'),
+    keyFile: join(data, 'keys/sealing.key'),
+    instanceFile: join(runtimeDir, 'instance.json'),
+    tokenFile: join(data, 'cli-token'),
+    caFile: join(runtimeDir, 'certificates.pem'),
+  }
+  const longest = join(layout.doors, 's_aaaaaaaaaaaaaaaaaaaa/gateway.sock')
+  if (Buffer.byteLength(longest) > SOCKET_PATH_BYTES) {
+    const message = `The folder for sockets, ${runtimeDir}, has too long a path. Set XDG_RUNTIME_DIR to a shorter one.`
+    throw new AppError('invalid', 'socket_path_too_long', message)
+  }
+  return layout
+}
+
+/** Makes whatever is missing of users, folders and keys. As root it needs the mount namespace already (see `isInside`). */
+export async function prepareGround(config: Config, layout: Layout): Promise<Accounts> {
+  const accounts = await findAccounts(config.isRoot)
+  await folder(config.runtimeDir, accounts.root, 0o711)
+  await folder(config.dataDir, accounts.server, 0o711)
+  if (config.isRoot) await bindPaths(config, layout)
+  await folder(layout.postgresData, accounts.server, 0o700)
+  await folder(layout.postgresSockets, accounts.server, 0o750)
+  await folder(layout.gitData, accounts.git, 0o700)
+  // What is made in it gets the group of the folder: git's own user is not in it.
+  const gitSockets = { uid: accounts.git.uid, gid: accounts.server.gid }
+  await folder(dirname(layout.gitSocket), gitSockets, 0o2750)
+  await folder(join(layout.data, 'sandboxes'), accounts.root, 0o700)
+  await folder(join(layout.data, 'images'), accounts.root, 0o711)
+  await folder(dirname(layout.sandboxSocket), accounts.server, 0o700)
+  await folder(layout.doors, accounts.gateway, 0o711)
+  await folder(dirname(layout.gatewaySocket), accounts.gateway, 0o750)
+  await folder(layout.settings, accounts.root, 0o711)
+  await folder(dirname(layout.keyFile), { uid: accounts.root.uid, gid: accounts.server.gid }, 0o750)
+  await makeKey(layout.keyFile, { uid: accounts.root.uid, gid: accounts.server.gid })
+  return accounts
+}
+
+/** Writes `layout.caFile`; false when the host names no authority of its own and the system's are enough. */
+export async function gatherCertificates(
+  { extraCaFiles }: Config,
+  layout: Layout,
+): Promise<boolean> {
+  if (extraCaFiles.length === 0) return false
+  const files = await Promise.all(
+    [SYSTEM_CERTIFICATES, ...extraCaFiles].map((path) => readFile(path, 'utf8').catch(() => '')),
+  )
+  await writeFile(layout.caFile, [...new Set(files)].join('\n'), { mode: 0o644 })
+  return true
+}
+
+/** The settings of one program, readable by its user alone. */
+export async function writeSettings(
+  layout: Layout,
+  program: string,
+  settings: { account: Account; value: unknown },
+): Promise<string> {
+  const path = join(layout.settings, `${program}.json`)
+  await writeFile(path, '', { mode: 0o600 })
+  await chown(path, settings.account.uid, settings.account.gid)
+  await writeFile(path, JSON.stringify(settings.value))
+  return path
+}
+
+async function findAccounts(isRoot: boolean): Promise<Accounts> {
+  if (!isRoot) {
+    const self = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 }
+    return { root: self, server: self, gateway: self, git: self }
+  }
+  const server = await systemUser(SYSTEM_USERS.server)
+  const gateway = await systemUser(SYSTEM_USERS.gateway)
+  const git = await systemUser(SYSTEM_USERS.git)
+  // The gateway shares the server's group: the database's socket and the sealing key are open to both.
+  return { root: { uid: 0, gid: 0 }, server, gateway: { uid: gateway.uid, gid: server.gid }, git }
+}
+
+async function systemUser(name: string): Promise<Account> {
+  const found = await lookUpUser(name)
+  if (found) return found
+  const args = [
+    '--system',
+    '--user-group',
+    '--no-create-home',
+    '--home-dir',
+    '/nonexistent',
+    '--shell',
+    '/usr/sbin/nologin',
+    name,
+  ]
+  await runChecked('useradd', args)
+  const made = await lookUpUser(name)
+  if (made) return made
+  throw new AppError('internal', 'system_user', `The user ${name} could not be made.`)
+}
+
+async function lookUpUser(name: string): Promise<Account | undefined> {
+  const { exitCode, stdout } = await runProcess('getent', ['passwd', name])
+  if (exitCode !== 0) return undefined
+  const [, , uid, gid] = stdout.split(':')
+  return { uid: Number(uid), gid: Number(gid) }
+}
+
+async function folder(path: string, owner: Account, mode: number): Promise<void> {
+  await mkdir(path, { recursive: true })
+  await chown(path, owner.uid, owner.gid)
+  await chmod(path, mode)
+}
+
+async function bindPaths({ codeDir, dataDir }: Config, layout: Layout): Promise<void> {
+  const { mode } = await stat(join(codeDir, 'package.json'))
+  if ((mode & 0o004) === 0) {
+    const message = `Other users cannot read the files in ${codeDir}, so Errand's programs could not run as users of their own. Run: chmod -R go+rX ${codeDir}`
+    throw new AppError('forbidden', 'code_unreadable', message)
+  }
+  await mkdir(layout.code, { recursive: true })
+  await mkdir(layout.data, { recursive: true })
+  await (await open(layout.node, 'a')).close()
+  await runChecked('mount', ['--bind', codeDir, layout.code])
+  await runChecked('mount', ['--bind', dataDir, layout.data])
+  await runChecked('mount', ['--bind', process.execPath, layout.node])
+}
+
+async function makeKey(path: string, owner: Account): Promise<void> {
+  try {
+    await writeFile(path, randomBytes(32), { mode: 0o640, flag: 'wx' })
+    await chown(path, owner.uid, owner.gid)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
+}

@@ -1,0 +1,121 @@
+// Starts the programs of an installation as children and starts those again that end by themselves.
+// A program says that it is ready by an IPC message; its settings are in a file that only its user can read.
+import { type ChildProcess, spawn } from 'node:child_process'
+import type { Account } from './ground.ts'
+import { backoffMs } from './lib/backoff.ts'
+import { delay } from './lib/deadline.ts'
+import type { Logger } from './lib/logger.ts'
+import { AppError } from './protocol/errors.ts'
+
+export interface ProgramOptions {
+  name: string
+  node: string
+  /** The source file that it runs. */
+  script: string
+  settingsFile: string
+  account: Account
+  /** Extra certificate authorities of the host, for Node.js itself. */
+  caFile: string | undefined
+  logger: Logger
+}
+
+export interface Program<Ready> {
+  /** What it said when it was ready first. */
+  ready: Ready
+  pid(): number | undefined
+  stop(): Promise<void>
+}
+
+interface ReadyMessage {
+  ready?: unknown
+  failed?: { code: AppError['code']; reason: string; message: string }
+}
+
+const RESTART = { firstMs: 100, mostMs: 5_000 }
+const READY_LIMIT_MS = 60_000
+const STOP_LIMIT_MS = 8_000
+/** A program that ran this long has started well: the next restart is quick again. */
+const SETTLED_MS = 30_000
+
+/** Resolves when the program is ready for the first time; rejects with what it failed with before that. */
+export async function startProgram<Ready>(options: ProgramOptions): Promise<Program<Ready>> {
+  const stopping = new AbortController()
+  let child = launch(options)
+  const ready = (await untilReady(options, child)) as Ready
+  const supervise = async () => {
+    for (let attempt = 0; ; attempt++) {
+      const startedAt = Date.now()
+      await ended(child)
+      if (stopping.signal.aborted) return
+      if (Date.now() - startedAt > SETTLED_MS) attempt = 0
+      options.logger.error({ program: options.name }, 'a program ended and is started again')
+      await delay(backoffMs(RESTART, attempt, Math.random()), stopping.signal).catch(
+        () => undefined,
+      )
+      if (stopping.signal.aborted) return
+      child = launch(options)
+    }
+  }
+  const supervised = supervise()
+  return {
+    ready,
+    pid: () => child.pid,
+    stop: async () => {
+      stopping.abort()
+      child.kill('SIGTERM')
+      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MS)
+      await supervised
+      clearTimeout(timer)
+    },
+  }
+}
+
+function launch({ node, script, settingsFile, account, caFile }: ProgramOptions): ChildProcess {
+  return spawn(node, [script, '--config', settingsFile], {
+    uid: account.uid,
+    gid: account.gid,
+    cwd: '/',
+    env: {
+      PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+      LANG: 'C.UTF-8',
+      ...(caFile ? { NODE_EXTRA_CA_CERTS: caFile } : {}),
+    },
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    // Ctrl-C in the terminal is for `up`, which ends the programs in order.
+    detached: true,
+  })
+}
+
+function untilReady({ name }: ProgramOptions, child: ChildProcess): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const fail = (reason: string, message: string) => {
+      child.kill('SIGKILL')
+      reject(new AppError('unavailable', reason, message))
+    }
+    const timer = setTimeout(
+      () => fail('program_slow', `${name} was not ready after ${READY_LIMIT_MS / 1000} s.`),
+      READY_LIMIT_MS,
+    )
+    child.once('message', (message: ReadyMessage) => {
+      clearTimeout(timer)
+      const { failed } = message
+      if (failed) reject(new AppError(failed.code, failed.reason, failed.message))
+      else resolve(message.ready)
+    })
+    child.once('error', (error) =>
+      fail('program_start', `${name} could not be started: ${error.message}`),
+    )
+    child.once('exit', (code, signal) => {
+      clearTimeout(timer)
+      fail(
+        'program_ended',
+        `${name} ended with ${signal ?? code} before it was ready. Its log says why.`,
+      )
+    })
+  })
+}
+
+function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve()
+  return new Promise((resolve) => child.once('exit', () => resolve()))
+}

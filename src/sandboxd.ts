@@ -1,0 +1,93 @@
+// The program that makes and ends sandboxes, as root, for the server: five verbs over a unix socket and nothing else.
+// It holds no credential. Its settings come in a file: `--config <file>`.
+import { chmod, chown, mkdir, rm } from 'node:fs/promises'
+import { createConnection } from 'node:net'
+import { dirname } from 'node:path'
+import { z } from 'zod'
+import type { Logger } from './lib/logger.ts'
+import { runProgram } from './program-main.ts'
+import { AppError } from './protocol/errors.ts'
+import { DRIVERS } from './sandbox/drivers.ts'
+import { createSandboxServer } from './sandbox/server.ts'
+
+/** Colons and commas separate the folders in the options of an overlay mount. */
+const folderPath = z.string().regex(/^\/[^\0\n:,\\]*$/, 'not an absolute path without : and ,')
+const filePath = z.string().regex(/^\/[^\0\n]*$/, 'not an absolute path')
+
+export const sandboxdConfigSchema = z.strictObject({
+  driver: z.string().default('oci'),
+  /** runc, crun or runsc, by name or path. */
+  runtime: z.string().default('runc'),
+  dataDir: folderPath,
+  runtimeDir: folderPath,
+  doorsDir: folderPath,
+  programs: z.strictObject({ node: filePath, runner: filePath, agent: filePath }),
+  /** Where images of kind `rootfs` may lie. */
+  rootfsDirs: z.array(folderPath).default([]),
+  extraCaFiles: z.array(filePath).default([]),
+  /** Whose registry settings the image `host` takes over, without credentials. */
+  homeDir: filePath.default('/root'),
+  /** How images become the property of a sandbox's root: shown so by a mount, or copied where that is not possible. */
+  ownerShift: z.enum(['auto', 'mount', 'copy']).default('auto'),
+  socketPath: filePath,
+  /** The group that may ask; without it only the own user may. */
+  socketGid: z.int().optional(),
+  logLevel: z.string().default('info'),
+})
+export type SandboxdConfig = z.input<typeof sandboxdConfigSchema>
+
+export interface Sandboxd {
+  /** Ends the program's work; sandboxes go on. */
+  close(): Promise<void>
+}
+
+export async function createSandboxd(given: SandboxdConfig, logger: Logger): Promise<Sandboxd> {
+  const config = sandboxdConfigSchema.parse(given)
+  const createDriver = DRIVERS[config.driver]
+  if (!createDriver)
+    throw new AppError('unsupported', 'unknown_driver', `There is no driver ${config.driver}`)
+  await mkdir(dirname(config.socketPath), { recursive: true })
+  await refuseSecond(config.socketPath)
+  const driver = await createDriver(config, (what, error) =>
+    logger.error({ err: error }, `could not ${what}`),
+  )
+  const server = createSandboxServer(driver, logger)
+  await rm(config.socketPath, { force: true })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(config.socketPath, resolve)
+  })
+  await chmod(config.socketPath, config.socketGid === undefined ? 0o600 : 0o660)
+  if (config.socketGid !== undefined)
+    await chown(config.socketPath, process.getuid?.() ?? 0, config.socketGid)
+  logger.info({ driver: driver.kind, socket: config.socketPath }, 'ready')
+  return {
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeIdleConnections()
+      }),
+  }
+}
+
+/** Two of them would make and end the same sandboxes. */
+function refuseSecond(socketPath: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const connection = createConnection(socketPath)
+    connection.once('error', () => resolve())
+    connection.once('connect', () => {
+      connection.destroy()
+      reject(new AppError('conflict', 'already_running', 'A sandboxd listens there already'))
+    })
+  })
+}
+
+if (import.meta.main) {
+  await runProgram<SandboxdConfig & { logLevel: string }>(
+    'sandboxd',
+    async ({ settings, logger, shutdown }) => {
+      const sandboxd = await createSandboxd(settings, logger)
+      shutdown.add('server', sandboxd.close)
+    },
+  )
+}

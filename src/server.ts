@@ -1,0 +1,211 @@
+// The API, the page and the worker, as a user of its own. It holds the database and no credential of the outside; killing it
+// cuts no work: sandboxes talk to the gateway.
+import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { z } from 'zod'
+import { createDoorkeeperClient, followLive, type LiveDelta } from './gateway-control.ts'
+import { createGitClient, type GitClient, parseGitRequest, proxyGit } from './git/client.ts'
+import { type Accounts, createAccounts, createAuthSecret } from './http/accounts.ts'
+import { createHttpApp } from './http/app.ts'
+import type { GitDoor, UploadsApi } from './http/deps.ts'
+import { listenHttp } from './http/listen.ts'
+import { createLiveFeed, type LiveFeedSource } from './http/live.ts'
+import { createRepositoryPort, createSandboxPort } from './ports.ts'
+import { type ProgramContext, runProgram } from './program-main.ts'
+import { AppError } from './protocol/errors.ts'
+import type { RunnerSetup } from './protocol/runner-frames.ts'
+import type { SessionState } from './protocol/session.ts'
+import { createSandboxClient } from './sandbox/client.ts'
+import type { SandboxDriver } from './sandbox/driver.ts'
+import { createClock } from './sessions/clock.ts'
+import { defaultRules } from './sessions/decide.ts'
+import { createDispatch, type Dispatch } from './sessions/dispatch.ts'
+import type { EffectPorts } from './sessions/effects.ts'
+import { createWorker } from './sessions/worker.ts'
+import { createSessionsApi } from './sessions-api.ts'
+import type { ServerReady, ServerSettings } from './settings.ts'
+import { createNotifications, type Notifications } from './store/notifications.ts'
+import { openStore, type Store } from './store/store.ts'
+import { findUpstreamCredential } from './upstream-credential.ts'
+
+type Context = ProgramContext<ServerSettings>
+
+/** Sandbox drivers that a session may ask for; the first is the default. */
+const DRIVERS = ['oci'] as const
+/** What commits made inside are signed with as author; a setting of the installation later. */
+const IDENTITY = { name: 'Errand', email: 'errand@localhost.invalid' }
+const WORKER = { concurrency: 4, leaseMs: 30_000, pollMs: 2_000 }
+const CLOCK = { tickMs: 1_000, reconcileMs: 5_000 }
+
+interface Parts extends Context {
+  store: Store
+  notifications: Notifications
+  dispatch: Dispatch
+  git: GitClient
+  sandboxes: SandboxDriver
+}
+
+async function startServer(context: Context): Promise<ServerReady> {
+  const { settings, logger, shutdown } = context
+  const { connection } = settings
+  const sealingKey = await readFile(settings.keyFile)
+  const store = await openStore({ connection, logger, program: 'errand-server', sealingKey })
+  shutdown.add('store', () => store.close())
+  const notifications = await createNotifications({ connection, logger, program: 'errand-server' })
+  shutdown.add('notifications', () => notifications.close())
+  const parts: Parts = {
+    ...context,
+    store,
+    notifications,
+    dispatch: createDispatch(store, defaultRules),
+    git: createGitClient(settings.gitSocket),
+    sandboxes: createSandboxClient({ socketPath: settings.sandboxSocket, kind: DRIVERS[0] }),
+  }
+  const ports = createPorts(parts)
+  startWork(parts, ports)
+  return startSite(parts, ports)
+}
+
+function createPorts({ store, dispatch, git, sandboxes, settings }: Parts): EffectPorts {
+  const { publicUrl, gatewaySocket } = settings
+  return {
+    repositories: createRepositoryPort(git, (ownerId, repository) =>
+      findUpstreamCredential(store.credentials, ownerId, repository),
+    ),
+    sandboxes: createSandboxPort(sandboxes),
+    doors: createDoorkeeperClient(gatewaySocket),
+    setupFor: (state) => setupOf(state, publicUrl),
+    report: (sessionId, command) => dispatch.command(sessionId, command),
+  }
+}
+
+function setupOf(
+  { id, repository, environment }: SessionState,
+  publicUrl: string | null,
+): RunnerSetup {
+  const { name, url, commit, branch, baseBranch } = repository
+  if (commit === null)
+    throw new AppError('internal', 'commit_unknown', 'The session has no commit to start from yet.')
+  return {
+    sessionId: id,
+    repository: { name, url, commit, branch, baseBranch },
+    variables: environment.variables,
+    identity: IDENTITY,
+    sessionUrl: publicUrl && `${publicUrl}/sessions/${id}`,
+  }
+}
+
+function startWork(
+  { store, dispatch, notifications, logger, shutdown }: Parts,
+  ports: EffectPorts,
+): void {
+  const { effects, sessions: directory } = store
+  const workerId = `server-${process.pid}-${randomBytes(4).toString('hex')}`
+  const deps = { effects, dispatch, ports, getSession: directory.get, logger }
+  const worker = createWorker(deps, { workerId, ...WORKER })
+  notifications.onEffects(() => worker.wake())
+  notifications.onReconnect(() => worker.wake())
+  shutdown.add('worker', () => worker.close())
+  const clock = createClock({ directory, dispatch, sandboxes: ports.sandboxes, logger }, CLOCK)
+  shutdown.add('clock', () => clock.close())
+}
+
+async function startSite(parts: Parts, ports: EffectPorts): Promise<ServerReady> {
+  const { settings, store, notifications, logger, shutdown } = parts
+  const addresses = addressesOf(settings)
+  const url = addresses.origins[0]
+  const accounts = await createAccounts({
+    pool: store.pool,
+    publicUrl: url,
+    secret: z.string().parse(await store.settings.setOnce('auth.secret', createAuthSecret())),
+  })
+  const live = createLiveFeed({ notifications, readSession: store.sessions.get, logger })
+  shutdown.add('live', () => live.close())
+  followDeltas(parts, live)
+  const app = createHttpApp({
+    accounts,
+    sessions: createSessionsApi({ ...parts, ports, drivers: DRIVERS }),
+    owned: {
+      environments: store.environments,
+      credentials: store.credentials,
+      uploads: createUploads(parts),
+    },
+    live,
+    gitDoor: createGitDoor(settings.gitSocket),
+    site: {
+      ...addresses,
+      webFolder: settings.webDir,
+      version: settings.version,
+      installation: async () => ({
+        model: settings.modelKind,
+        isolation: (await parts.sandboxes.isolation()).line,
+        drivers: [...DRIVERS],
+      }),
+      logger,
+    },
+  })
+  const listening = await listenHttp(app, { host: settings.host, port: settings.port })
+  shutdown.add('http', () => listening.close())
+  return greet(store, accounts, url)
+}
+
+/** The owner exists from the first start, with an environment; whoever started Errand gets a token and a link. */
+async function greet(store: Store, accounts: Accounts, url: string): Promise<ServerReady> {
+  const owner = await accounts.ensureOwner()
+  await store.environments.ensureDefault(owner.id)
+  const { secret: token } = await accounts.createToken(owner.id, 'errand on this machine')
+  const { url: loginUrl } = await accounts.createLoginLink(owner.id)
+  return { url, token, loginUrl }
+}
+
+function addressesOf({ host, port, publicUrl }: ServerSettings): {
+  hosts: string[]
+  origins: [string, ...string[]]
+} {
+  const names = [
+    ...new Set([host.includes(':') ? `[${host}]` : host, '127.0.0.1', 'localhost', '[::1]']),
+  ]
+  const hosts = names.map((name) => `${name}:${port}`)
+  const [first = '', ...others] = hosts.map((name) => `http://${name}`)
+  if (!publicUrl) return { hosts, origins: [first, ...others] }
+  const { host: publicHost, origin } = new URL(publicUrl)
+  return { hosts: [publicHost, ...hosts], origins: [origin, first, ...others] }
+}
+
+function followDeltas({ settings, logger, shutdown }: Parts, live: LiveFeedSource): void {
+  const closing = new AbortController()
+  const publish = ({ sessionId, turnId, text }: LiveDelta) =>
+    live.publishDelta(sessionId, { turnId, text })
+  const following = followLive(settings.gatewaySocket, publish, closing.signal)
+  following.catch((error: unknown) =>
+    logger.error({ err: error }, 'live text is not followed any more'),
+  )
+  shutdown.add('live text', () => closing.abort())
+}
+
+function createUploads({ store, git }: Parts): UploadsApi {
+  return {
+    create: async (ownerId, { name }) => {
+      const { uploadId } = await git.createUpload(ownerId)
+      return store.uploads.create(ownerId, { id: uploadId, name })
+    },
+    has: async (ownerId, id) => (await store.uploads.get(ownerId, id)) !== undefined,
+  }
+}
+
+/** For people: push to an upload, fetch from a session. */
+function createGitDoor(socketPath: string): GitDoor {
+  return async ({ target, rest, access, incoming, outgoing }) => {
+    const request = parseGitRequest(incoming.method ?? 'GET', `/${rest}`)
+    const service = access === 'push' ? 'git-receive-pack' : 'git-upload-pack'
+    if (request?.service !== service) {
+      throw new AppError('not_found', 'git_request', `Here git can ${access} only.`)
+    }
+    await proxyGit(incoming, outgoing, {
+      socketPath,
+      target: { ...target, ...request, push: false },
+    })
+  }
+}
+
+if (import.meta.main) await runProgram<ServerSettings>('server', startServer)

@@ -1,0 +1,57 @@
+// What people do with sessions, for the HTTP room: the rules of `dispatch` joined with reading and removing.
+import { randomBytes } from 'node:crypto'
+import type { GitClient } from './git/client.ts'
+import type { SessionsApi } from './http/deps.ts'
+import type { Logger } from './lib/logger.ts'
+import { readDiff } from './ports.ts'
+import { createId } from './protocol/ids.ts'
+import type { Dispatch } from './sessions/dispatch.ts'
+import type { EffectPorts } from './sessions/effects.ts'
+import { planSession } from './sessions/new-session.ts'
+import type { Store } from './store/store.ts'
+
+export interface SessionsApiDeps {
+  store: Store
+  dispatch: Dispatch
+  git: GitClient
+  ports: EffectPorts
+  drivers: readonly string[]
+  logger: Logger
+}
+
+export function createSessionsApi({
+  store,
+  dispatch,
+  git,
+  ports,
+  drivers,
+  logger,
+}: SessionsApiDeps): SessionsApi {
+  const { environments, credentials, uploads, sessions: directory } = store
+  const random = () => randomBytes(20)
+  return {
+    create: async (ownerId, asked) => {
+      const deps = { environments, credentials, uploads, directory, drivers }
+      const command = await planSession(deps, ownerId, { asked, random })
+      return dispatch.create(createId('session', random()), command)
+    },
+    command: (sessionId, command) => dispatch.command(sessionId, command),
+    findByPrefix: directory.findByPrefix,
+    list: (ownerId, page) => directory.list({ ownerId, ...page }),
+    readEvents: store.readEvents,
+    diff: (sessionId) => readDiff(git, sessionId),
+    remove: async (sessionId) => {
+      const { repositories, sandboxes, doors } = ports
+      const ended = await Promise.allSettled([
+        sandboxes.remove(sessionId).then(() => doors.close(sessionId)),
+        repositories.remove(sessionId),
+      ])
+      // Removing always works: what is left behind is found and removed by the clock and by gitd's sweep.
+      for (const end of ended) {
+        if (end.status === 'rejected')
+          logger.warn({ err: end.reason, sessionId }, 'removing left something behind')
+      }
+      await directory.remove(sessionId)
+    },
+  }
+}

@@ -1,0 +1,46 @@
+// What each program is told when it starts. Written by `up`, read by the programs; no other way in.
+import type { AllowedNetwork, Config } from './config.ts'
+import type { DatabaseConnection } from './store/database.ts'
+
+interface Common {
+  logLevel: string
+}
+
+export interface GatewaySettings extends Common {
+  connection: DatabaseConnection
+  keyFile: string
+  doorsDir: string
+  socketPath: string
+  gitSocket: string
+  model: Config['model']
+  allowedNetworks: AllowedNetwork[]
+}
+
+export interface ServerSettings extends Common {
+  connection: DatabaseConnection
+  keyFile: string
+  host: string
+  port: number
+  publicUrl: string | null
+  gitSocket: string
+  gatewaySocket: string
+  sandboxSocket: string
+  webDir: string
+  version: string
+  modelKind: 'live' | 'scripted' | 'missing'
+}
+
+/** What the server says when it is ready. */
+export interface ServerReady {
+  url: string
+  /** For the CLI of whoever started Errand. */
+  token: string
+  loginUrl: string
+}
+
+/** What stands in the instance file, for the CLI to find a running Errand. */
+export interface Instance {
+  pid: number
+  url: string
+  version: string
+}

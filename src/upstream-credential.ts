@@ -1,0 +1,16 @@
+// The credential with which git reaches a session's upstream, opened for one request.
+import type { UpstreamCredential } from './git/credential.ts'
+import type { Repository } from './protocol/session.ts'
+import type { CredentialStore } from './store/credentials.ts'
+
+export async function findUpstreamCredential(
+  credentials: CredentialStore,
+  ownerId: string,
+  { source }: Repository,
+): Promise<UpstreamCredential | undefined> {
+  if (source.kind !== 'remote' || source.credentialId === null) return undefined
+  const credential = await credentials.get(ownerId, source.credentialId)
+  if (!credential) return undefined
+  const secret = await credentials.openSecret(ownerId, credential.id)
+  return { id: credential.id, username: credential.username, secret }
+}

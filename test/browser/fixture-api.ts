@@ -1,0 +1,260 @@
+// Serves the built page and an API of fixture sessions on loopback, with the content security policy of the server. It
+// answers commands with the events that the server would add, and remembers what it was asked.
+import { readFile } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { extname, join } from 'node:path'
+import { summarizeSession } from '../../src/protocol/api.ts'
+import { applyEvent, emptyView } from '../../src/protocol/apply-event.ts'
+import type { EventBody } from '../../src/protocol/event.ts'
+import type { SessionState } from '../../src/protocol/session.ts'
+import { append, DEFAULT_ENVIRONMENT, type FixtureSession, turnId } from './fixture-sessions.ts'
+
+const PAGE = join(import.meta.dirname, '../../dist/web')
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self' blob:; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+const TYPES: Record<string, string> = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+  '.woff2': 'font/woff2',
+}
+
+export interface Fixture {
+  url: string
+  requests: { method: string; path: string; body: unknown }[]
+  signedIn: boolean
+  /** While true, every request of the API is refused as if nothing listened. */
+  down: boolean
+  diff: unknown
+  add(...sessions: FixtureSession[]): void
+  clear(): void
+  emit(session: FixtureSession, ...facts: EventBody[]): void
+  delta(session: FixtureSession, letter: string, text: string): void
+  cutStreams(): void
+  close(): Promise<void>
+}
+
+export async function startFixture(): Promise<Fixture> {
+  const sessions = new Map<string, FixtureSession>()
+  const streams = new Map<ServerResponse, string>()
+  const fixture: Fixture = {
+    url: '',
+    requests: [],
+    signedIn: true,
+    down: false,
+    diff: null,
+    add: (...added) => {
+      for (const session of added) sessions.set(session.id, session)
+    },
+    clear: () => {
+      sessions.clear()
+      fixture.requests = []
+    },
+    emit: (session, ...facts) => {
+      for (const fact of facts) {
+        const event = append(session, fact)
+        for (const [stream, id] of streams)
+          if (id === session.id)
+            stream.write(`id: ${event.seq}\ndata: ${JSON.stringify(event)}\n\n`)
+      }
+    },
+    delta: (session, letter, text) => {
+      const value = JSON.stringify({ turnId: turnId(letter), text })
+      for (const [stream, id] of streams)
+        if (id === session.id) stream.write(`event: delta\ndata: ${value}\n\n`)
+    },
+    cutStreams: () => {
+      for (const stream of streams.keys()) stream.destroy()
+    },
+    close: async () => {
+      fixture.cutStreams()
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+  const server = createServer((request, response) => {
+    respond({ fixture, sessions, streams }, request, response).catch((error: unknown) => {
+      response.writeHead(500).end(String(error))
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  fixture.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return fixture
+}
+
+interface Parts {
+  fixture: Fixture
+  sessions: Map<string, FixtureSession>
+  streams: Map<ServerResponse, string>
+}
+
+async function respond(parts: Parts, request: IncomingMessage, response: ServerResponse) {
+  const url = new URL(request.url ?? '/', 'http://fixture')
+  response.setHeader('content-security-policy', POLICY)
+  response.setHeader('cache-control', 'no-store')
+  if (!url.pathname.startsWith('/api/v1/')) return servePage(url.pathname, response)
+  if (parts.fixture.down) {
+    response.destroy()
+    return
+  }
+  if (!parts.fixture.signedIn) {
+    sendError(response, 401, 'unauthenticated', 'not_signed_in', 'Nobody is signed in.')
+    return
+  }
+  const chunks: Buffer[] = []
+  for await (const chunk of request) chunks.push(chunk as Buffer)
+  const sent = Buffer.concat(chunks).toString()
+  const body: unknown = sent ? JSON.parse(sent) : undefined
+  const method = request.method ?? 'GET'
+  const path = url.pathname.replace('/api/v1', '')
+  if (method !== 'GET') parts.fixture.requests.push({ method, path, body })
+  answerApi(parts, { method, path, body, request }, response)
+}
+
+async function servePage(path: string, response: ServerResponse) {
+  const file = extname(path) ? path : '/index.html'
+  const content = await readFile(join(PAGE, file)).catch(() => undefined)
+  if (!content) {
+    response.writeHead(404).end()
+    return
+  }
+  response.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream' })
+  response.end(content)
+}
+
+interface Asked {
+  method: string
+  path: string
+  body: unknown
+  request: IncomingMessage
+}
+
+function answerApi(parts: Parts, asked: Asked, response: ServerResponse): void {
+  const { method, path } = asked
+  const states = () => [...parts.sessions.values()].flatMap((session) => stateOf(session) ?? [])
+  switch (`${method} ${path}`) {
+    case 'GET /installation':
+      sendJson(response, INSTALLATION)
+      break
+    case 'GET /environments':
+      sendJson(response, { environments: [DEFAULT_ENVIRONMENT] })
+      break
+    case 'GET /sessions':
+      sendJson(response, { sessions: states().map(summarizeSession), next: null })
+      break
+    case 'GET /sessions/stream': {
+      openStream(parts.streams, response, 'list')
+      const value = JSON.stringify({ sessions: states().map(summarizeSession) })
+      response.write(`event: sessions\ndata: ${value}\n\n`)
+      break
+    }
+    case 'POST /sessions':
+      sendJson(response, states().at(-1))
+      break
+    default:
+      answerSession(parts, asked, response)
+  }
+}
+
+const INSTALLATION = {
+  ...{ version: '0.1.0', model: 'live', isolation: 'oci', drivers: ['oci'] },
+  user: { id: 'owner', name: 'Owner', email: 'owner@example.com', role: 'owner' },
+}
+
+function answerSession(parts: Parts, asked: Asked, response: ServerResponse): void {
+  const { method, path, request } = asked
+  const [, , id = '', ...rest] = path.split('/')
+  const session = parts.sessions.get(id)
+  if (!session) {
+    sendError(response, 404, 'not_found', 'session_not_found', 'There is no such session.')
+  } else if (rest[0] === 'events') {
+    const after = Number(request.headers['last-event-id'] ?? 0)
+    openStream(parts.streams, response, id)
+    for (const event of session.events)
+      if (event.seq > after) response.write(`id: ${event.seq}\ndata: ${JSON.stringify(event)}\n\n`)
+  } else if (rest[0] === 'diff') {
+    sendJson(response, parts.fixture.diff)
+  } else {
+    parts.fixture.emit(session, ...factsFor(session, method, rest, asked.body))
+    sendJson(response, what(rest) === 'message' ? { turnId: turnId('q') } : stateOf(session))
+  }
+}
+
+const what = ([first, second]: string[]) =>
+  first === 'messages' && !second ? 'message' : 'session'
+
+function openStream(
+  streams: Map<ServerResponse, string>,
+  response: ServerResponse,
+  id: string,
+): void {
+  response.writeHead(200, { 'content-type': 'text/event-stream' })
+  response.write('retry: 100\n\n')
+  streams.set(response, id)
+  response.on('close', () => streams.delete(response))
+}
+
+/** What the server would record for a command. */
+function factsFor(
+  session: FixtureSession,
+  method: string,
+  rest: string[],
+  body: unknown,
+): EventBody[] {
+  const [what, name = ''] = rest
+  const sent = (body ?? {}) as Record<string, unknown>
+  const running = stateOf(session)?.turn
+  switch (what) {
+    case 'messages':
+      return method === 'DELETE'
+        ? [{ type: 'message.withdrawn', turnId: name }]
+        : [
+            {
+              type: 'message.queued',
+              turnId: turnId('q'),
+              kind: sent.kind as 'agent',
+              text: String(sent.text),
+            },
+          ]
+    case 'questions':
+      return [{ type: 'question.answered', questionId: name, answer: body as never }]
+    case 'interrupt':
+      return running
+        ? [
+            { type: 'turn.interrupt-requested', turnId: running.id },
+            { type: 'turn.interrupted', turnId: running.id },
+          ]
+        : []
+    case 'retry':
+      return [{ type: 'sandbox.preparing', generation: 2, resume: false }]
+    case 'archive':
+      return [{ type: 'session.archived' }]
+    case undefined:
+      return [
+        ...(sent.mode ? [{ type: 'mode.changed' as const, mode: sent.mode as 'plan' }] : []),
+        ...(sent.title ? [{ type: 'session.renamed' as const, title: String(sent.title) }] : []),
+      ]
+    default:
+      return []
+  }
+}
+
+function stateOf(session: FixtureSession): SessionState | null {
+  return session.events.reduce(applyEvent, emptyView).session
+}
+
+function sendJson(response: ServerResponse, value: unknown): void {
+  response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value))
+}
+
+function sendError(
+  response: ServerResponse,
+  status: number,
+  code: string,
+  ...[reason, message]: string[]
+) {
+  response.writeHead(status, { 'content-type': 'application/json' })
+  response.end(JSON.stringify({ error: { code, reason, message } }))
+}

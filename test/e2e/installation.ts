@@ -1,0 +1,138 @@
+// A whole Errand for one test file: started as a user would, with a data folder of its own, a free port and the scripted
+// model; taken away again with everything that it made.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { loadScenarios } from '../../demo/scenario.ts'
+import { createScriptedModel, type ScriptedModel } from '../../demo/scripted-model.ts'
+import { type Client, createClient } from '../../src/client/client.ts'
+import type { NewSession } from '../../src/protocol/api.ts'
+import type { EventOf, EventType, SessionEvent } from '../../src/protocol/event.ts'
+import type { SessionState } from '../../src/protocol/session.ts'
+import { createRepositoryUpload } from './upload.ts'
+
+export const ROOT = join(import.meta.dirname, '../..')
+
+export interface Installation {
+  url: string
+  loginUrl: string
+  token: string
+  dataDir: string
+  client: Client
+  model: ScriptedModel
+  /** Pushes the repository's HEAD as the CLI does and starts a session on it. */
+  start(repository: string, prompt: string, fields?: Partial<NewSession>): Promise<SessionState>
+  /** Every event from the first one, until `enough` says so of the last; fails after a minute. */
+  follow(
+    sessionId: string,
+    enough: (event: SessionEvent) => boolean,
+    afterSeq?: number,
+  ): Promise<SessionEvent[]>
+  /** Follows to the end of the running turn and what is measured after it. */
+  finish(sessionId: string, afterSeq?: number): Promise<SessionEvent[]>
+  stop(): Promise<void>
+}
+
+export interface InstallationOptions {
+  scenarios?: string[]
+  env?: Record<string, string>
+  paceMs?: number
+}
+
+const FOLLOW_LIMIT_MS = 60_000
+
+export async function startInstallation(options: InstallationOptions = {}): Promise<Installation> {
+  const key = 'sk-real-key-of-the-owner'
+  const model = await createScriptedModel({
+    scenarios: [...loadScenarios(), ...loadScenarios(options.scenarios ?? [])],
+    requireKey: key,
+    paceMs: options.paceMs ?? 0,
+  })
+  const dataDir = await mkdtemp(join(tmpdir(), 'errand-e2e-'))
+  const child = spawn(
+    process.execPath,
+    [join(ROOT, 'src/main.ts'), 'up', '--json', '--port', '0', '--data', dataDir],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        ...process.env,
+        ERRAND_LOG_LEVEL: 'warn',
+        ANTHROPIC_API_KEY: key,
+        ANTHROPIC_BASE_URL: model.url,
+        ...options.env,
+      },
+    },
+  )
+  const { url, loginUrl } = await readAddresses(child)
+  const token = await readFile(join(dataDir, 'cli-token'), 'utf8')
+  const client = createClient({ baseUrl: url, token })
+  const follow: Installation['follow'] = async (sessionId, enough, afterSeq = 0) => {
+    const events: SessionEvent[] = []
+    const signal = AbortSignal.timeout(FOLLOW_LIMIT_MS)
+    for await (const item of client.followEvents(sessionId, { afterSeq, signal })) {
+      if (item.kind !== 'event') continue
+      events.push(item.event)
+      if (enough(item.event)) return events
+    }
+    throw new Error(`${sessionId} stopped at: ${JSON.stringify(events.slice(-5), null, 1)}`)
+  }
+  return {
+    url,
+    loginUrl,
+    token,
+    dataDir,
+    client,
+    model,
+    follow,
+    start: async (repository, prompt, fields = {}) => {
+      const source =
+        fields.source ?? (await createRepositoryUpload({ url, token, client }, repository))
+      return client.createSession({ prompt, source, ...fields })
+    },
+    finish: (sessionId, afterSeq) => {
+      let ended = false
+      return follow(
+        sessionId,
+        ({ body }) => {
+          if (/^turn\.(completed|failed|interrupted)$|^session\.failed$/.test(body.type))
+            ended = true
+          return ended
+        },
+        afterSeq,
+      )
+    },
+    stop: async () => {
+      const { sessions } = await client.listSessions({ archived: true, limit: 100 })
+      await Promise.all(sessions.map(({ id }) => client.removeSession(id)))
+      child.kill('SIGTERM')
+      await ended(child)
+      await model.close()
+      await rm(dataDir, { recursive: true, force: true })
+    },
+  }
+}
+
+export function eventsOf<T extends EventType>(events: SessionEvent[], type: T): EventOf<T>[] {
+  return events.map(({ body }) => body).filter((body): body is EventOf<T> => body.type === type)
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+}
+
+function readAddresses(child: ChildProcess): Promise<{ url: string; loginUrl: string }> {
+  return new Promise((resolve, reject) => {
+    let stdout = ''
+    let stderr = ''
+    child.stderr?.on('data', (chunk: Buffer) => {
+      stderr = (stderr + chunk.toString()).slice(-10_000)
+    })
+    child.stdout?.on('data', (chunk: Buffer) => {
+      stdout += chunk.toString()
+      if (stdout.includes('\n')) resolve(JSON.parse(stdout.slice(0, stdout.indexOf('\n'))))
+    })
+    child.once('exit', (code) => reject(new Error(`errand up exited with ${code}: ${stderr}`)))
+  })
+}
