@@ -1,0 +1,15 @@
+// The names and payloads of NOTIFY. Ids and numbers only: a payload holds at most 8 kB and is visible to every listener.
+
+export const SESSION_CHANNEL = 'errand_session'
+export const EFFECTS_CHANNEL = 'errand_effects'
+
+export function sessionPayload(sessionId: string, seq: number): string {
+  return `${sessionId}:${seq}`
+}
+
+export function parseSessionPayload(
+  payload: string,
+): { sessionId: string; seq: number } | undefined {
+  const match = /^(s_[a-z2-7]{20}):(\d{1,15})$/.exec(payload)
+  return match?.[1] ? { sessionId: match[1], seq: Number(match[2]) } : undefined
+}

@@ -1,0 +1,288 @@
+// The queue of outside work and the only truth about it. A worker holds an effect by a lease (`deadlineAt`) and a
+// generation: every claim counts the generation up, so what an earlier holder still reports is refused.
+// A session has at most one effect under a lease. Cancelling one that runs asks its holder to let go; the lease stays
+// until the holder reports or the deadline passes, so that nothing of the same session starts beside it.
+import { randomBytes } from 'node:crypto'
+import { type Kysely, type Selectable, sql, type Transaction } from 'kysely'
+import { createId } from '../protocol/ids.ts'
+import { EFFECTS_CHANNEL } from './channels.ts'
+import { sqlState, UNIQUE_VIOLATION } from './database-errors.ts'
+import type { Database, EffectsTable } from './schema.ts'
+
+export type EffectState = 'queued' | 'running' | 'cancelling' | 'done' | 'failed' | 'cancelled'
+
+export interface NewEffect {
+  kind: string
+  payload: unknown
+  /** Not before this time; at once unless told. */
+  runAfter?: Date
+}
+
+export interface Effect {
+  id: string
+  sessionId: string
+  kind: string
+  payload: unknown
+  state: EffectState
+  generation: number
+  /** Counts claims from 1; 0 while it was never claimed. */
+  attempt: number
+  owner: string | null
+  deadlineAt: Date | null
+  runAfter: Date
+  /** What the last failed attempt left. */
+  error: unknown
+  createdAt: Date
+}
+
+export interface EffectClaim {
+  workerId: string
+  leaseMs: number
+  kinds?: readonly string[]
+  now?: Date
+}
+
+export type Renewal = 'renewed' | 'cancelled' | 'lost'
+
+export interface EffectQueue {
+  /** The oldest effect that is due, or whose holder let its deadline pass. */
+  claim(claim: EffectClaim): Promise<Effect | undefined>
+  /** `cancelled`: stop the work and report (any report frees the session). `lost`: somebody else has it, or it ended. */
+  renew(id: string, generation: number, leaseMs: number): Promise<Renewal>
+  /** False for a late holder and for one that was cancelled: what it did does not count. */
+  complete(id: string, generation: number): Promise<boolean>
+  retry(id: string, generation: number, next: { runAfter: Date; error: unknown }): Promise<boolean>
+  fail(id: string, generation: number, error: unknown): Promise<boolean>
+  list(sessionId: string): Promise<Effect[]>
+  /** When the next effect becomes due or overdue; undefined when nothing waits. */
+  nextDueAt(): Promise<Date | undefined>
+  statistics(now?: Date): Promise<QueueStatistics>
+  /** Forgets effects that ended before that time. Returns how many. */
+  prune(before: Date): Promise<number>
+}
+
+export interface QueueStatistics {
+  counts: Record<EffectState, number>
+  /** Age of the oldest effect that is due and not claimed. */
+  oldestDueMs: number
+  overdue: number
+}
+
+const CLAIM_TRIES = 5
+
+export function createEffectQueue(db: Kysely<Database>, clock: () => Date): EffectQueue {
+  const settle = (id: string, generation: number, to: Settled) =>
+    db.transaction().execute(async (tx) => {
+      const settled = await settleEffect(tx, { id, generation, to, now: clock() })
+      if (settled !== undefined) await notifyEffects(tx)
+      return settled === to.state
+    })
+  return {
+    claim: ({ now = clock(), ...claim }) => claimEffect(db, { ...claim, now }),
+    renew: (id, generation, leaseMs) => renewEffect(db, { id, generation, leaseMs, now: clock() }),
+    complete: (id, generation) => settle(id, generation, { state: 'done' }),
+    retry: (id, generation, { runAfter, error }) =>
+      settle(id, generation, { state: 'queued', runAfter, error }),
+    fail: (id, generation, error) => settle(id, generation, { state: 'failed', error }),
+    list: async (sessionId) => {
+      const rows = db.selectFrom('effects').selectAll().where('session_id', '=', sessionId)
+      return (await rows.orderBy('position').execute()).map(toEffect)
+    },
+    nextDueAt: () => nextDueAt(db),
+    statistics: (now = clock()) => readStatistics(db, now),
+    prune: async (before) => {
+      const ended = db.deleteFrom('effects').where('state', 'in', ['done', 'failed', 'cancelled'])
+      return Number(
+        (await ended.where('updated_at', '<', before).executeTakeFirst()).numDeletedRows,
+      )
+    },
+  }
+}
+
+type Handle = Kysely<Database> | Transaction<Database>
+
+export async function enqueueEffects(
+  tx: Transaction<Database>,
+  sessionId: string,
+  { effects, now }: { effects: NewEffect[]; now: Date },
+): Promise<void> {
+  if (effects.length === 0) return
+  const rows = effects.map(({ kind, payload, runAfter }) => ({
+    id: createId('effect', randomBytes(20)),
+    session_id: sessionId,
+    kind,
+    payload: JSON.stringify(payload ?? null),
+    state: 'queued',
+    run_after: runAfter ?? now,
+    created_at: now,
+    updated_at: now,
+  }))
+  await tx.insertInto('effects').values(rows).execute()
+}
+
+/** Returns how many were touched. Queued ones are cancelled at once, a running one is asked to let go. */
+export async function cancelEffects(
+  tx: Transaction<Database>,
+  sessionId: string,
+  { kinds, now }: { kinds: readonly string[] | 'all'; now: Date },
+): Promise<number> {
+  if (kinds !== 'all' && kinds.length === 0) return 0
+  let update = tx
+    .updateTable('effects')
+    .set({
+      state: sql<string>`case state when 'queued' then 'cancelled' else 'cancelling' end`,
+      updated_at: now,
+    })
+    .where('session_id', '=', sessionId)
+    .where('state', 'in', ['queued', 'running'])
+  if (kinds !== 'all') update = update.where('kind', 'in', [...kinds])
+  return Number((await update.executeTakeFirst()).numUpdatedRows)
+}
+
+export interface Settled {
+  state: 'done' | 'failed' | 'queued'
+  runAfter?: Date
+  error?: unknown
+}
+
+/** The state that the effect is in now; undefined when this holder has lost it. A cancelled one ends as `cancelled`. */
+export async function settleEffect(
+  tx: Transaction<Database>,
+  { id, generation, to, now }: { id: string; generation: number; to: Settled; now: Date },
+): Promise<string | undefined> {
+  const row = await tx
+    .updateTable('effects')
+    .set({
+      state: sql<string>`case state when 'running' then ${to.state} else 'cancelled' end`,
+      owner: null,
+      deadline_at: null,
+      error: to.error === undefined ? null : JSON.stringify(to.error),
+      updated_at: now,
+      ...(to.runAfter ? { run_after: to.runAfter } : {}),
+    })
+    .where('id', '=', id)
+    .where('generation', '=', generation)
+    .where('state', 'in', ['running', 'cancelling'])
+    .returning('state')
+    .executeTakeFirst()
+  return row?.state
+}
+
+/** Wakes the workers once the transaction commits. */
+export async function notifyEffects(tx: Handle): Promise<void> {
+  await sql`select pg_notify(${EFFECTS_CHANNEL}, '')`.execute(tx)
+}
+
+async function claimEffect(
+  db: Kysely<Database>,
+  claim: EffectClaim & { now: Date },
+): Promise<Effect | undefined> {
+  await db
+    .updateTable('effects')
+    .set({ state: 'cancelled', owner: null, deadline_at: null, updated_at: claim.now })
+    .where('state', '=', 'cancelling')
+    .where('deadline_at', '<', claim.now)
+    .execute()
+  for (let left = CLAIM_TRIES; left > 0; left--) {
+    try {
+      return await tryClaim(db, claim)
+    } catch (error) {
+      // Another worker took a different effect of the same session at the same moment; the next try sees it.
+      if (sqlState(error) !== UNIQUE_VIOLATION) throw error
+    }
+  }
+  return undefined
+}
+
+async function tryClaim(
+  db: Kysely<Database>,
+  { workerId, kinds, now, leaseMs }: EffectClaim & { now: Date },
+): Promise<Effect | undefined> {
+  const wanted = kinds ? sql`e.kind = any(${[...kinds]}::text[])` : sql`true`
+  const { rows } = await sql<Selectable<EffectsTable>>`
+    update effects set state = 'running', generation = generation + 1, attempt = attempt + 1,
+      owner = ${workerId}, deadline_at = ${new Date(now.getTime() + leaseMs)}, updated_at = ${now}
+    where id = (
+      select e.id from effects e
+      where ${wanted} and (
+        (e.state = 'running' and e.deadline_at < ${now})
+        or (e.state = 'queued' and e.run_after <= ${now} and not exists (
+          select 1 from effects held
+          where held.session_id = e.session_id and held.state in ('running', 'cancelling')))
+      )
+      order by e.position limit 1
+      for update skip locked
+    )
+    returning *`.execute(db)
+  return rows[0] && toEffect(rows[0])
+}
+
+async function renewEffect(
+  db: Kysely<Database>,
+  lease: { id: string; generation: number; leaseMs: number; now: Date },
+): Promise<Renewal> {
+  const { id, generation, leaseMs, now } = lease
+  const extended = new Date(now.getTime() + leaseMs)
+  const row = await db
+    .updateTable('effects')
+    .set({
+      deadline_at: sql<Date>`case state when 'running' then ${extended}::timestamptz else deadline_at end`,
+      updated_at: now,
+    })
+    .where('id', '=', id)
+    .where('generation', '=', generation)
+    .where('state', 'in', ['running', 'cancelling'])
+    .returning('state')
+    .executeTakeFirst()
+  if (!row) return 'lost'
+  return row.state === 'running' ? 'renewed' : 'cancelled'
+}
+
+async function nextDueAt(db: Kysely<Database>): Promise<Date | undefined> {
+  const row = await db
+    .selectFrom('effects')
+    .select(
+      sql<Date | null>`min(case state when 'queued' then run_after else deadline_at end)`.as('at'),
+    )
+    .where('state', 'in', ['queued', 'running', 'cancelling'])
+    .executeTakeFirst()
+  return row?.at ?? undefined
+}
+
+async function readStatistics(db: Kysely<Database>, now: Date): Promise<QueueStatistics> {
+  const rows = await db
+    .selectFrom('effects')
+    .select(({ fn }) => [
+      'state',
+      fn.countAll<number>().as('count'),
+      sql<Date | null>`min(run_after)`.as('oldest'),
+      sql<number>`count(*) filter (where deadline_at < ${now})`.as('overdue'),
+    ])
+    .groupBy('state')
+    .execute()
+  const counts = { queued: 0, running: 0, cancelling: 0, done: 0, failed: 0, cancelled: 0 }
+  for (const row of rows) counts[row.state as EffectState] = row.count
+  const oldest = rows.find((row) => row.state === 'queued')?.oldest
+  return {
+    counts,
+    oldestDueMs: oldest ? Math.max(0, now.getTime() - oldest.getTime()) : 0,
+    overdue: rows.reduce((sum, row) => sum + row.overdue, 0),
+  }
+}
+
+function toEffect(row: Selectable<EffectsTable>): Effect {
+  return {
+    id: row.id,
+    sessionId: row.session_id,
+    kind: row.kind,
+    payload: row.payload,
+    state: row.state as EffectState,
+    generation: row.generation,
+    attempt: row.attempt,
+    owner: row.owner,
+    deadlineAt: row.deadline_at,
+    runAfter: row.run_after,
+    error: row.error,
+    createdAt: row.created_at,
+  }
+}

@@ -1,0 +1,117 @@
+// Saved environments of an owner. An archived one stays readable and frees its name.
+import { randomBytes } from 'node:crypto'
+import type { Kysely } from 'kysely'
+import {
+  type Environment,
+  type EnvironmentFields,
+  environmentFieldsSchema,
+} from '../protocol/environment.ts'
+import { AppError } from '../protocol/errors.ts'
+import { createId } from '../protocol/ids.ts'
+import { sqlState, UNIQUE_VIOLATION } from './database-errors.ts'
+import type { Database } from './schema.ts'
+
+export interface EnvironmentStore {
+  create(ownerId: string, fields: EnvironmentFields): Promise<Environment>
+  get(ownerId: string, id: string): Promise<Environment | undefined>
+  /** By id or, among those that are not archived, by name. */
+  find(ownerId: string, idOrName: string): Promise<Environment | undefined>
+  /** Oldest first. */
+  list(ownerId: string, options?: { includeArchived?: boolean }): Promise<Environment[]>
+  update(ownerId: string, id: string, fields: EnvironmentFields): Promise<Environment>
+  archive(ownerId: string, id: string): Promise<Environment>
+  /** The owner's oldest one; made, with the defaults of every field, when there is none. */
+  ensureDefault(ownerId: string): Promise<Environment>
+}
+
+const DEFAULT_NAME = 'Default'
+const COLUMNS = ['id', 'fields', 'archived_at'] as const
+
+export function createEnvironmentStore(db: Kysely<Database>, clock: () => Date): EnvironmentStore {
+  const owned = (ownerId: string) =>
+    db.selectFrom('environments').select(COLUMNS).where('owner_id', '=', ownerId)
+  const living = (ownerId: string) => owned(ownerId).where('archived_at', 'is', null)
+  const one = async (query: ReturnType<typeof owned>) => {
+    const row = await query.executeTakeFirst()
+    return row && toEnvironment(row)
+  }
+  const get: EnvironmentStore['get'] = (ownerId, id) => one(owned(ownerId).where('id', '=', id))
+  const insert = (ownerId: string, fields: EnvironmentFields) =>
+    db
+      .insertInto('environments')
+      .values({
+        id: createId('environment', randomBytes(20)),
+        owner_id: ownerId,
+        name: fields.name,
+        fields: JSON.stringify(fields),
+        created_at: clock(),
+      })
+      .returning(COLUMNS)
+  const changed = (ownerId: string, id: string) =>
+    db
+      .updateTable('environments')
+      .where('owner_id', '=', ownerId)
+      .where('id', '=', id)
+      .where('archived_at', 'is', null)
+      .returning(COLUMNS)
+  const oldest = (ownerId: string) =>
+    one(living(ownerId).orderBy('created_at').orderBy('id').limit(1))
+
+  return {
+    get,
+    create: (ownerId, fields) =>
+      refuseTakenName(async () =>
+        toEnvironment(await insert(ownerId, fields).executeTakeFirstOrThrow()),
+      ),
+    find: async (ownerId, idOrName) =>
+      (await get(ownerId, idOrName)) ?? one(living(ownerId).where('name', '=', idOrName)),
+    list: async (ownerId, { includeArchived = false } = {}) => {
+      const query = includeArchived ? owned(ownerId) : living(ownerId)
+      return (await query.orderBy('created_at').orderBy('id').execute()).map(toEnvironment)
+    },
+    update: (ownerId, id, fields) =>
+      refuseTakenName(async () => {
+        const values = { name: fields.name, fields: JSON.stringify(fields) }
+        return found(await changed(ownerId, id).set(values).executeTakeFirst())
+      }),
+    archive: async (ownerId, id) =>
+      found(await changed(ownerId, id).set({ archived_at: clock() }).executeTakeFirst()),
+    ensureDefault: async (ownerId) => {
+      const existing = await oldest(ownerId)
+      if (existing) return existing
+      const fields = environmentFieldsSchema.parse({ name: DEFAULT_NAME })
+      await insert(ownerId, fields)
+        .onConflict((conflict) => conflict.doNothing())
+        .execute()
+      return found(await oldest(ownerId))
+    },
+  }
+}
+
+interface Row {
+  id: string
+  fields: unknown
+  archived_at: Date | null
+}
+
+function found(value: Row | Environment | undefined): Environment {
+  if (value === undefined) {
+    throw new AppError('not_found', 'environment_not_found', 'there is no such environment')
+  }
+  return 'fields' in value ? toEnvironment(value) : value
+}
+
+function toEnvironment({ id, fields, archived_at }: Row): Environment {
+  const archivedAt = archived_at?.toISOString() ?? null
+  return { ...environmentFieldsSchema.parse(fields), id, archivedAt }
+}
+
+async function refuseTakenName<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (sqlState(error) !== UNIQUE_VIOLATION) throw error
+    const message = 'there is another environment of this name'
+    throw new AppError('conflict', 'environment_name_taken', message, { cause: error })
+  }
+}

@@ -1,0 +1,40 @@
+// Brings the tables to what this program expects: forward only, one at a time across all programs (advisory lock).
+import type { Kysely } from 'kysely'
+import { Migrator } from 'kysely/migration'
+import { AppError, toAppError } from '../protocol/errors.ts'
+import { initial } from './migrations/0001-initial.ts'
+
+/** Names sort in the order of their numbers; a name that has been released never changes. */
+const MIGRATIONS = { '0001-initial': initial }
+const TABLE = 'errand_migrations'
+
+/** Fails with `unsupported`/`schema_newer` and touches nothing when a newer program has been here. */
+// biome-ignore lint/suspicious/noExplicitAny: Kysely's own migrator asks for a database of unknown tables
+export async function migrate(db: Kysely<any>): Promise<void> {
+  await refuseNewerSchema(db)
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: async () => MIGRATIONS },
+    migrationTableName: TABLE,
+    migrationLockTableName: `${TABLE}_lock`,
+  })
+  const { error } = await migrator.migrateToLatest()
+  if (error === undefined) return
+  // Another, newer program may have migrated between the check above and the lock.
+  await refuseNewerSchema(db)
+  throw toAppError(error, 'migration_failed')
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: see migrate
+async function refuseNewerSchema(db: Kysely<any>): Promise<void> {
+  const tables = await db.introspection.getTables({ withInternalKyselyTables: true })
+  if (!tables.some((table) => table.name === TABLE)) return
+  const rows = await db.selectFrom(TABLE).select('name').execute()
+  const unknown = rows.map((row) => String(row.name)).filter((name) => !(name in MIGRATIONS))
+  if (unknown.length === 0) return
+  throw new AppError(
+    'unsupported',
+    'schema_newer',
+    `the database was used by a newer version of Errand (${unknown.join(', ')}); start that version`,
+  )
+}

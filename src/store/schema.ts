@@ -1,0 +1,97 @@
+// The tables as Kysely sees them. JSON columns are `json`, not `jsonb`: `jsonb` refuses NUL characters and lone
+// surrogates, which tool output and prompts do contain. Written as text, read as values.
+import type { ColumnType, Generated } from 'kysely'
+
+type Json = ColumnType<unknown, string, string>
+type Timestamp = ColumnType<Date, Date, Date>
+type NullableTimestamp = ColumnType<Date | null, Date | null | undefined, Date | null>
+
+export interface SessionsTable {
+  id: string
+  owner_id: string
+  status: string
+  sandbox_state: string
+  state: Json
+  last_seq: number
+  runner_acked_n: Generated<number>
+  sandbox_generation: number
+  deadline_at: NullableTimestamp
+  created_at: Timestamp
+  updated_at: Timestamp
+  archived_at: NullableTimestamp
+}
+
+export interface EventsTable {
+  session_id: string
+  seq: number
+  at: Timestamp
+  source: string
+  type: string
+  body: Json
+}
+
+export interface EffectsTable {
+  id: string
+  position: Generated<number>
+  session_id: string
+  kind: string
+  payload: Json
+  state: string
+  generation: Generated<number>
+  attempt: Generated<number>
+  owner: string | null
+  deadline_at: NullableTimestamp
+  run_after: Timestamp
+  error: ColumnType<unknown, string | null | undefined, string | null>
+  created_at: Timestamp
+  updated_at: Timestamp
+}
+
+export interface EnvironmentsTable {
+  id: string
+  owner_id: string
+  name: string
+  fields: Json
+  created_at: Timestamp
+  archived_at: NullableTimestamp
+}
+
+export interface CredentialsTable {
+  id: string
+  owner_id: string
+  host: string
+  kind: string
+  username: string
+  secret: Buffer
+  created_at: Timestamp
+  last_used_at: NullableTimestamp
+}
+
+export interface UploadsTable {
+  id: string
+  owner_id: string
+  name: string
+  created_at: Timestamp
+}
+
+export interface UsageRequestsTable {
+  session_id: string
+  request_id: string
+  created_at: Timestamp
+}
+
+export interface SettingsTable {
+  key: string
+  value: Json
+}
+
+export interface Database {
+  sessions: SessionsTable
+  events: EventsTable
+  effects: EffectsTable
+  environments: EnvironmentsTable
+  credentials: CredentialsTable
+  uploads: UploadsTable
+  usage_requests: UsageRequestsTable
+  settings: SettingsTable
+}

@@ -1,0 +1,84 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { SessionState } from '../protocol/session.ts'
+import type { Store } from './store.ts'
+import { startTestDatabase, type TestDatabase } from './test-database.ts'
+import { appends, nextTestId, renamed } from './test-session.ts'
+
+let database: TestDatabase
+let store: Store
+let nowMs = Date.parse('2030-01-01T00:00:00Z')
+
+beforeAll(async () => {
+  database = await startTestDatabase()
+  store = await database.openStore({ clock: () => new Date(nowMs) })
+})
+afterAll(() => database.stop())
+
+async function makeSession(state: Partial<SessionState>, deadlineAt: Date | null = null) {
+  const id = nextTestId()
+  nowMs += 1_000
+  await store.change(id, appends(id, [renamed('a')], { state, deadlineAt }))
+  return id
+}
+
+const ids = (sessions: SessionState[]) => sessions.map((session) => session.id)
+
+test('lists go by owner, latest change first, in pages, without the archived', async () => {
+  const ownerId = 'lister'
+  const made = []
+  for (let count = 0; count < 5; count++) made.push(await makeSession({ ownerId }))
+  const archived = await makeSession({ ownerId, status: 'archived' })
+  await makeSession({ ownerId: 'somebody else' })
+  const [oldest = ''] = made
+  nowMs += 1_000
+  await store.change(oldest, appends(oldest, [renamed('b')]))
+  const expected = [oldest, ...made.slice(1).reverse()]
+  const first = await store.sessions.list({ ownerId, limit: 2 })
+  const second = await store.sessions.list({ ownerId, limit: 2, before: first.next ?? '' })
+  const third = await store.sessions.list({ ownerId, limit: 2, before: second.next ?? '' })
+  expect([...ids(first.sessions), ...ids(second.sessions), ...ids(third.sessions)]).toEqual(
+    expected,
+  )
+  expect(third.next).toBeNull()
+  const all = await store.sessions.list({ ownerId, includeArchived: true, limit: 10 })
+  expect(ids(all.sessions)).toContain(archived)
+  const wrong = store.sessions.list({ limit: 1, before: "1.s_' or true" })
+  await expect(wrong).rejects.toMatchObject({ reason: 'cursor_invalid' })
+})
+
+test('the start of an id finds sessions of that owner only', async () => {
+  const id = await makeSession({ ownerId: 'finder' })
+  expect(ids(await store.sessions.findByPrefix('finder', id.slice(0, 20)))).toEqual([id])
+  expect(ids(await store.sessions.findByPrefix('finder', id.slice(2)))).toEqual([id])
+  expect(await store.sessions.findByPrefix('stranger', id)).toEqual([])
+  expect(await store.sessions.findByPrefix('finder', '%')).toEqual([])
+})
+
+test('sessions are found by the state of their sandbox and by their deadline', async () => {
+  const sandbox = (state: SessionState['sandbox']['state']) => ({
+    sandbox: { state, generation: 1, isolation: null, phases: [] },
+  })
+  const soon = new Date(nowMs + 60_000)
+  const later = new Date(nowMs + 120_000)
+  const ready = await makeSession(sandbox('ready'), later)
+  const preparing = await makeSession(sandbox('preparing'), soon)
+  await makeSession(sandbox('stopped'))
+  expect(ids(await store.sessions.listBySandboxState(['ready', 'preparing']))).toEqual([
+    ready,
+    preparing,
+  ])
+  expect(await store.sessions.nextDeadline()).toEqual(soon)
+  expect(await store.sessions.listOverdue(new Date(soon.getTime() - 1), 10)).toEqual([])
+  expect(await store.sessions.listOverdue(later, 10)).toEqual([preparing, ready])
+  await store.change(preparing, appends(preparing, [renamed('b')], { deadlineAt: null }))
+  expect(await store.sessions.listOverdue(later, 10)).toEqual([ready])
+})
+
+test('one state that cannot be read spoils no list and can be removed', async () => {
+  const ownerId = 'spoiled'
+  const [good, bad] = [await makeSession({ ownerId }), await makeSession({ ownerId })]
+  await store.pool.query(`update sessions set state = '{"v": 9}' where id = $1`, [bad])
+  expect(ids((await store.sessions.list({ ownerId, limit: 5 })).sessions)).toEqual([good])
+  await expect(store.sessions.get(bad)).rejects.toMatchObject({ reason: 'state_unreadable' })
+  expect(await store.sessions.remove(bad)).toBe(true)
+})

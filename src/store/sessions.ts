@@ -1,0 +1,140 @@
+// Reading and removing sessions as their log left them (`sessions` is a projection that event-log.ts writes).
+// A state that this version cannot read is left out of lists, never a reason for a list to fail.
+import { type Kysely, sql } from 'kysely'
+import type { Logger } from '../lib/logger.ts'
+import { AppError } from '../protocol/errors.ts'
+import { sessionIdSchema } from '../protocol/ids.ts'
+import { type SessionState, sessionStateSchema } from '../protocol/session.ts'
+import { SESSION_CHANNEL, sessionPayload } from './channels.ts'
+import type { Database } from './schema.ts'
+
+export interface SessionList {
+  sessions: SessionState[]
+  /** Give it as `before` for the next page; null at the end. */
+  next: string | null
+}
+
+export interface SessionListing {
+  ownerId?: string
+  includeArchived?: boolean
+  limit: number
+  before?: string
+}
+
+export interface SessionDirectory {
+  get(id: string): Promise<SessionState | undefined>
+  /** Latest change first. */
+  list(listing: SessionListing): Promise<SessionList>
+  /** Of one owner, by the start of an id, with or without its `s_`; at most ten. */
+  findByPrefix(ownerId: string, prefix: string): Promise<SessionState[]>
+  listBySandboxState(states: readonly SessionState['sandbox']['state'][]): Promise<SessionState[]>
+  /** Ids of sessions whose `deadlineAt` has come, the longest due first. */
+  listOverdue(now: Date, limit: number): Promise<string[]>
+  nextDeadline(): Promise<Date | undefined>
+  /** Forgets the session, its events and its effects completely. False: there was none. */
+  remove(id: string): Promise<boolean>
+}
+
+const PREFIX_MATCHES = 10
+const PREFIX = /^(?:s_)?[a-z2-7]{1,20}$/
+
+export function createSessionDirectory(db: Kysely<Database>, logger: Logger): SessionDirectory {
+  const readable = (rows: { id: string; state: unknown }[]) =>
+    rows.flatMap((row) => {
+      const parsed = sessionStateSchema.safeParse(row.state)
+      if (!parsed.success) logger.error({ sessionId: row.id }, 'a session state is not readable')
+      return parsed.success ? [parsed.data] : []
+    })
+  return {
+    get: async (id) => {
+      const row = await db
+        .selectFrom('sessions')
+        .select(['id', 'state'])
+        .where('id', '=', id)
+        .executeTakeFirst()
+      return row && parseState(row)
+    },
+    list: async (listing) => {
+      const rows = await selectPage(db, listing)
+      const page = rows.slice(0, listing.limit)
+      const last = rows.length > listing.limit ? page.at(-1) : undefined
+      return { sessions: readable(page), next: last ? formatCursor(last) : null }
+    },
+    findByPrefix: async (ownerId, prefix) => {
+      if (!PREFIX.test(prefix)) return []
+      const start = prefix.startsWith('s_') ? prefix : `s_${prefix}`
+      const rows = db.selectFrom('sessions').select(['id', 'state']).where('owner_id', '=', ownerId)
+      // '~' sorts behind every character of an id.
+      const found = rows.where('id', '>=', start).where('id', '<', `${start}~`)
+      return readable(await found.orderBy('id').limit(PREFIX_MATCHES).execute())
+    },
+    listBySandboxState: async (states) => {
+      if (states.length === 0) return []
+      const rows = db.selectFrom('sessions').select(['id', 'state'])
+      return readable(
+        await rows
+          .where('sandbox_state', 'in', [...states])
+          .orderBy('id')
+          .execute(),
+      )
+    },
+    listOverdue: async (now, limit) => {
+      const rows = db.selectFrom('sessions').select('id').where('deadline_at', '<=', now)
+      const due = await rows.orderBy('deadline_at').limit(limit).execute()
+      return due.map((row) => row.id)
+    },
+    nextDeadline: async () => {
+      const row = await db
+        .selectFrom('sessions')
+        .select((eb) => eb.fn.min('deadline_at').as('at'))
+        .executeTakeFirst()
+      return row?.at ?? undefined
+    },
+    remove: (id) => removeSession(db, id),
+  }
+}
+
+/** Fails with `state_unreadable` where a list would leave it out. */
+export function parseState(row: { id: string; state: unknown }): SessionState {
+  const parsed = sessionStateSchema.safeParse(row.state)
+  if (parsed.success) return parsed.data
+  const message = `the stored state of session ${row.id} is not readable by this version`
+  throw new AppError('internal', 'state_unreadable', message, { cause: parsed.error })
+}
+
+function selectPage(db: Kysely<Database>, listing: SessionListing) {
+  const { ownerId, includeArchived = false, limit, before } = listing
+  let query = db.selectFrom('sessions').select(['id', 'state', 'updated_at'])
+  if (ownerId !== undefined) query = query.where('owner_id', '=', ownerId)
+  if (!includeArchived) query = query.where('archived_at', 'is', null)
+  if (before !== undefined) {
+    const { updatedAt, id } = parseCursor(before)
+    query = query.where(sql<boolean>`(updated_at, id) < (${updatedAt}::timestamptz, ${id})`)
+  }
+  return query
+    .orderBy('updated_at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(limit + 1)
+    .execute()
+}
+
+function formatCursor({ id, updated_at }: { id: string; updated_at: Date }): string {
+  return `${updated_at.getTime()}.${id}`
+}
+
+function parseCursor(cursor: string): { updatedAt: Date; id: string } {
+  const [time = '', id = ''] = cursor.split('.')
+  if (!/^\d{1,14}$/.test(time) || !sessionIdSchema.safeParse(id).success) {
+    throw new AppError('invalid', 'cursor_invalid', 'not a position that a list has returned')
+  }
+  return { updatedAt: new Date(Number(time)), id }
+}
+
+function removeSession(db: Kysely<Database>, id: string): Promise<boolean> {
+  return db.transaction().execute(async (tx) => {
+    const result = await tx.deleteFrom('sessions').where('id', '=', id).executeTakeFirst()
+    if (result.numDeletedRows === 0n) return false
+    await sql`select pg_notify(${SESSION_CHANNEL}, ${sessionPayload(id, 0)})`.execute(tx)
+    return true
+  })
+}

@@ -1,0 +1,182 @@
+import { randomBytes } from 'node:crypto'
+import pg from 'pg'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { z } from 'zod'
+import { createSilentLogger } from '../lib/logger.ts'
+import { environmentFieldsSchema } from '../protocol/environment.ts'
+import { createId } from '../protocol/ids.ts'
+import { clientConfig } from './database.ts'
+import { openStore, type Store } from './store.ts'
+import { startTestDatabase, type TestDatabase } from './test-database.ts'
+
+let database: TestDatabase
+let store: Store
+let nowMs = Date.parse('2030-01-01T00:00:00Z')
+
+beforeAll(async () => {
+  database = await startTestDatabase()
+  store = await database.openStore({ clock: () => new Date(nowMs++) })
+})
+afterAll(() => database.stop())
+
+async function onNewDatabase<T>(name: string, work: (url: string) => Promise<T>): Promise<T> {
+  await store.pool.query(`create database ${name}`)
+  const folder = encodeURIComponent(database.postgres.connection.host)
+  return work(`postgres://errand@/${name}?host=${folder}`)
+}
+
+const fields = (name: string) => environmentFieldsSchema.parse({ name })
+
+test('programs that open a new database at once all find its tables', async () => {
+  await onNewDatabase('together', async (databaseUrl) => {
+    const options = { connection: { databaseUrl }, logger: createSilentLogger() }
+    const stores = await Promise.all([1, 2, 3].map(() => openStore(options)))
+    for (const each of stores) {
+      expect((await each.sessions.list({ limit: 1 })).sessions).toEqual([])
+      await each.close()
+    }
+  })
+})
+
+test('a database that a newer version has used is refused and left alone', async () => {
+  await onNewDatabase('newer', async (databaseUrl) => {
+    const options = { connection: { databaseUrl }, logger: createSilentLogger() }
+    await (await openStore(options)).close()
+    const client = new pg.Client(clientConfig(options.connection))
+    await client.connect()
+    await client.query("insert into errand_migrations values ('9999-future', '2040')")
+    const opened = openStore(options)
+    await expect(opened).rejects.toMatchObject({ code: 'unsupported', reason: 'schema_newer' })
+    const { rows } = await client.query('select name from errand_migrations order by name')
+    expect(rows.at(-1)).toEqual({ name: '9999-future' })
+    await client.end()
+  })
+})
+
+test('a database that is not there is said so', async () => {
+  const connection = { host: '/nonexistent', user: 'errand', database: 'errand' }
+  const opened = openStore({ connection, logger: createSilentLogger() })
+  await expect(opened).rejects.toMatchObject({
+    code: 'unavailable',
+    reason: 'database_unreachable',
+  })
+})
+
+test('an owner gets one default environment, however many ask at once', async () => {
+  const asked = await Promise.all([1, 2, 3, 4].map(() => store.environments.ensureDefault('new')))
+  expect(new Set(asked.map((environment) => environment.id)).size).toBe(1)
+  expect(asked[0]).toMatchObject({ name: 'Default', network: { level: 'trusted' } })
+})
+
+test('environments belong to their owner and have names of their own', async () => {
+  const made = await store.environments.create('ann', fields('web'))
+  const other = await store.environments.create('ann', fields('other'))
+  await store.environments.create('bob', fields('web'))
+  const taken = { reason: 'environment_name_taken' }
+  await expect(store.environments.create('ann', fields('web'))).rejects.toMatchObject(taken)
+  const update = store.environments.update('ann', other.id, fields('web'))
+  await expect(update).rejects.toMatchObject(taken)
+  expect(await store.environments.get('bob', made.id)).toBeUndefined()
+  const stolen = store.environments.update('bob', made.id, fields('mine'))
+  await expect(stolen).rejects.toMatchObject({ reason: 'environment_not_found' })
+  expect(await store.environments.find('ann', 'web')).toEqual(made)
+  expect(await store.environments.find('ann', made.id)).toEqual(made)
+  const variables = { A: '1' }
+  const changed = await store.environments.update('ann', made.id, { ...fields('api'), variables })
+  expect(changed).toMatchObject({ id: made.id, name: 'api', variables })
+})
+
+test('archiving an environment frees its name and keeps it readable', async () => {
+  const made = await store.environments.create('cat', fields('web'))
+  expect((await store.environments.archive('cat', made.id)).archivedAt).not.toBeNull()
+  const next = await store.environments.create('cat', fields('web'))
+  expect((await store.environments.list('cat')).map(({ id }) => id)).toEqual([next.id])
+  const all = await store.environments.list('cat', { includeArchived: true })
+  expect(all.map(({ id }) => id)).toEqual([made.id, next.id])
+  expect(await store.environments.get('cat', made.id)).toMatchObject({ name: 'web' })
+})
+
+const token = (ownerId: string, host = 'git.example') =>
+  ({ ownerId, host, kind: 'https', username: 'u', secret: `tok-${ownerId}-s3cret` }) as const
+
+test('a secret comes out for its owner and lies nowhere in clear', async () => {
+  const made = await store.credentials.create(token('ann', 'Git.Example'))
+  expect(made).toMatchObject({ host: 'git.example', lastUsedAt: null })
+  expect(await store.credentials.openSecret('ann', made.id)).toBe('tok-ann-s3cret')
+  expect((await store.credentials.get('ann', made.id))?.lastUsedAt).not.toBeNull()
+  expect(JSON.stringify(await store.credentials.list('ann'))).not.toContain('s3cret')
+  const stolen = store.credentials.openSecret('bob', made.id)
+  await expect(stolen).rejects.toMatchObject({ reason: 'credential_not_found' })
+  const { rows } = await store.pool.query(
+    "select t::text, encode(secret, 'escape') from credentials t",
+  )
+  const dump = JSON.stringify(rows)
+  expect(dump).toContain(made.id)
+  expect(dump).not.toContain('s3cret')
+  expect(dump).not.toContain(Buffer.from('s3cret').toString('hex'))
+})
+
+test('a row that somebody rearranged in the database does not open', async () => {
+  const mine = await store.credentials.create(token('dan'))
+  await store.pool.query("update credentials set host = 'evil.example' where id = $1", [mine.id])
+  const moved = store.credentials.openSecret('dan', mine.id)
+  await expect(moved).rejects.toMatchObject({ reason: 'secret_unreadable' })
+  const other = await store.credentials.create(token('eve'))
+  await store.pool.query(
+    'update credentials set secret = (select secret from credentials where id = $1) where id = $2',
+    [mine.id, other.id],
+  )
+  const copied = store.credentials.openSecret('eve', other.id)
+  await expect(copied).rejects.toMatchObject({ reason: 'secret_unreadable' })
+})
+
+test('the latest credential for a host is found, and removed by its owner only', async () => {
+  await store.credentials.create(token('fay'))
+  const latest = await store.credentials.create(token('fay'))
+  expect(await store.credentials.find('fay', 'GIT.example', 'https')).toEqual(latest)
+  expect(await store.credentials.find('fay', 'git.example', 'ssh')).toBeUndefined()
+  expect(await store.credentials.find('gus', 'git.example')).toBeUndefined()
+  expect(await store.credentials.remove('gus', latest.id)).toBe(false)
+  expect(await store.credentials.remove('fay', latest.id)).toBe(true)
+})
+
+test('a program without the key, or with another, opens nothing', async () => {
+  const made = await store.credentials.create(token('hal'))
+  const { connection } = database
+  const keyless = await openStore({ connection, logger: createSilentLogger() })
+  const missing = keyless.credentials.openSecret('hal', made.id)
+  await expect(missing).rejects.toMatchObject({ reason: 'sealing_key_missing' })
+  await keyless.close()
+  const other = await database.openStore({ sealingKey: randomBytes(32) })
+  const wrong = other.credentials.openSecret('hal', made.id)
+  await expect(wrong).rejects.toMatchObject({ reason: 'sealing_key_other' })
+})
+
+test('settings keep values; the first one who sets once wins', async () => {
+  const numbers = z.array(z.number())
+  expect(await store.settings.get('n', numbers)).toBeUndefined()
+  await store.settings.set('n', [1])
+  await store.settings.set('n', [2, 3])
+  expect(await store.settings.get('n', numbers)).toEqual([2, 3])
+  expect(await store.settings.get('n', z.string())).toBeUndefined()
+  const all = await Promise.all(['a', 'b', 'c'].map((value) => store.settings.setOnce('o', value)))
+  expect(new Set(all).size).toBe(1)
+  await store.settings.remove('n')
+  expect(await store.settings.get('n', numbers)).toBeUndefined()
+})
+
+test('uploads belong to their owner and are found when they are old', async () => {
+  const made = await store.uploads.create('ann', {
+    id: createId('upload', new Uint8Array(20)),
+    name: 'repo',
+  })
+  expect(await store.uploads.get('ann', made.id)).toEqual(made)
+  expect(await store.uploads.get('bob', made.id)).toBeUndefined()
+  expect(await store.uploads.listCreatedBefore(new Date(nowMs + 1), 5)).toEqual([made])
+  expect(await store.uploads.remove(made.id)).toBe(true)
+})
+
+test('text that PostgreSQL cannot hold is refused as input', async () => {
+  const named = store.environments.create('ann', fields('a\u0000b'))
+  await expect(named).rejects.toMatchObject({ code: 'invalid', reason: 'text_not_storable' })
+})
