@@ -43,6 +43,8 @@ export interface Sandboxd {
 
 export async function createSandboxd(given: SandboxdConfig, logger: Logger): Promise<Sandboxd> {
   const config = sandboxdConfigSchema.parse(given)
+  // Sandboxes have to read and pass through what is made for them.
+  process.umask(0o022)
   const createDriver = DRIVERS[config.driver]
   if (!createDriver)
     throw new AppError('unsupported', 'unknown_driver', `There is no driver ${config.driver}`)

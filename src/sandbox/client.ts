@@ -1,0 +1,54 @@
+// The driver as other programs see it: the same interface, carried to sandboxd over its unix socket.
+import { z } from 'zod'
+import { requestUnix } from '../lib/unix-http.ts'
+import { AppError, isErrorCode } from '../protocol/errors.ts'
+import { isolationReportSchema, type SandboxDriver, sandboxStatusSchema } from './driver.ts'
+
+const errorBodySchema = z.object({
+  error: z.object({ code: z.string(), reason: z.string(), message: z.string() }),
+})
+
+export interface SandboxClientConfig {
+  socketPath: string
+  /** The kind that sandboxd drives. */
+  kind: string
+}
+
+export function createSandboxClient({ socketPath, kind }: SandboxClientConfig): SandboxDriver {
+  const send = async (method: string, path: string, body?: unknown, signal?: AbortSignal) => {
+    const answer = await requestUnix(socketPath, { method, path, body, signal }).catch((error) => {
+      signal?.throwIfAborted()
+      throw new AppError('unavailable', 'sandboxd_unreachable', 'sandboxd does not answer', {
+        cause: error,
+      })
+    })
+    if (answer.status !== 200) throw toError(answer.body)
+    return answer.body
+  }
+  const at = (sessionId: string) => `/sandboxes/${encodeURIComponent(sessionId)}`
+  return {
+    kind,
+    isolation: async () => isolationReportSchema.parse(await send('GET', '/isolation')),
+    create: async (spec, signal) => {
+      await send('POST', '/sandboxes', spec, signal)
+    },
+    start: async (sessionId, signal) => {
+      await send('POST', `${at(sessionId)}/start`, undefined, signal)
+    },
+    stop: async (sessionId, options) => {
+      await send('POST', `${at(sessionId)}/stop`, options)
+    },
+    list: async () => z.array(sandboxStatusSchema).parse(await send('GET', '/sandboxes')),
+    remove: async (sessionId) => {
+      await send('DELETE', at(sessionId))
+    },
+  }
+}
+
+function toError(body: unknown): AppError {
+  const parsed = errorBodySchema.safeParse(body)
+  if (!parsed.success || !isErrorCode(parsed.data.error.code))
+    return new AppError('internal', 'sandboxd_answer', 'sandboxd answered in an unknown form')
+  const { code, reason, message } = parsed.data.error
+  return new AppError(code, reason, message)
+}

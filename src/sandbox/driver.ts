@@ -1,0 +1,59 @@
+// The interface that every kind of sandbox implements, in sandboxd and as its client. Every verb may be repeated: asking
+// for what is the case already is no error. Failures are AppErrors with a reason.
+import { z } from 'zod'
+import { sessionIdSchema } from '../protocol/ids.ts'
+import type { SandboxLimits, SandboxSpec } from './spec.ts'
+
+export const isolationReportSchema = z.object({
+  level: z.enum(['process', 'container', 'vm']),
+  /** One line for people, without the limits of a session: see isolationLine. */
+  line: z.string(),
+  /** What the boundary enforces here, and what it does not. */
+  holds: z.array(z.string()),
+  doesNotHold: z.array(z.string()),
+})
+export type IsolationReport = z.infer<typeof isolationReportSchema>
+
+export const sandboxExitSchema = z.object({
+  code: z.int().optional(),
+  signal: z.string().optional(),
+  /** Process 1 itself was ended because the sandbox had used its memory up. */
+  outOfMemory: z.boolean(),
+})
+export type SandboxExit = z.infer<typeof sandboxExitSchema>
+
+export const sandboxStatusSchema = z.object({
+  sessionId: sessionIdSchema,
+  state: z.enum(['created', 'running', 'stopped']),
+  /** Process 1 as the host sees it. */
+  pid: z.int().optional(),
+  startedAt: z.iso.datetime().optional(),
+  /** How the last run ended, where that was seen: not after a crash of the machine. */
+  exit: sandboxExitSchema.optional(),
+})
+export type SandboxStatus = z.infer<typeof sandboxStatusSchema>
+
+interface StopOptions {
+  /** How long process 1 may take after SIGTERM until everything gets SIGKILL. */
+  graceMs: number
+}
+export const MAX_GRACE_MS = 8000
+
+export interface SandboxDriver {
+  readonly kind: string
+  isolation(): Promise<IsolationReport>
+  create(spec: SandboxSpec, signal?: AbortSignal): Promise<void>
+  /** Resolves when process 1 runs. Files of an earlier run are still there. */
+  start(sessionId: string, signal?: AbortSignal): Promise<void>
+  /** Resolves when nothing of it runs and nothing is mounted any more; its files stay. */
+  stop(sessionId: string, options: StopOptions): Promise<void>
+  list(): Promise<SandboxStatus[]>
+  /** Stops without grace and deletes everything; works on half-made and unknown ones too. */
+  remove(sessionId: string): Promise<void>
+}
+
+/** "container: runc, own user namespace, seccomp, 4 GiB, 2 CPUs" */
+export function isolationLine(report: IsolationReport, limits: SandboxLimits): string {
+  const gib = Math.round((limits.memoryBytes / 2 ** 30) * 10) / 10
+  return `${report.line}, ${gib} GiB, ${limits.cpus} CPU${limits.cpus === 1 ? '' : 's'}`
+}

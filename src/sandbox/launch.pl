@@ -1,0 +1,198 @@
+# Holds one sandbox: makes a mount namespace, mounts what the plan says, creates the container in it, then stays as the
+# container's parent to keep its log (capped) and write down how it ended. Started by oci-launch.ts with the plan on stdin.
+# Because every mount lives in this namespace alone, the death of the container is also the end of its mounts and its
+# loop device, whatever happened to sandboxd. Needs perl-base only. It trusts its plan: it validates nothing.
+#
+# A plan has one operation a line, fields percent-encoded and separated by a blank:
+#   disk <image> <folder>             mount an ext4 file system image
+#   folder <path> <uid>               make a folder and give it to a uid, if it is not there yet
+#   idmap <source> <target> <base>    bind read-only, with ids 0-65535 shown as base-(base+65535)
+#   bind <source> <target>            bind read-only
+#   overlay <target> <options>
+#   probe                             only say that all of the above worked
+#   create <uid> <pid file> <exit file> <log file> <log bytes> <command…>
+#                                     the uid may open its standard output anew
+# Answers `ok <pid>` or `failed <operation>: <why>` on stdout.
+use strict;
+use warnings;
+use Fcntl;
+use POSIX ();
+
+my %numbers = (
+    x86_64  => { mount => 165, unshare => 272, prctl => 157 },
+    aarch64 => { mount => 40,  unshare => 97,  prctl => 167 },
+);
+my $machine = ( POSIX::uname() )[4];
+my $number  = $numbers{$machine} or print("failed start: no system call numbers for $machine\n") && exit 1;
+
+# The same on every architecture.
+my ( $OPEN_TREE, $MOVE_MOUNT, $MOUNT_SETATTR ) = ( 428, 429, 442 );
+my ( $CLONE_NEWNS, $CLONE_NEWUSER ) = ( 0x20000, 0x10000000 );
+my ( $MS_RDONLY, $MS_REMOUNT, $MS_BIND, $MS_REC, $MS_SLAVE ) = ( 1, 32, 4096, 16384, 1 << 19 );
+my ( $AT_EMPTY_PATH, $AT_FDCWD ) = ( 0x1000, -100 );
+my ( $OPEN_TREE_CLONE, $OPEN_TREE_CLOEXEC ) = ( 1, 02000000 );
+my ( $ATTR_RDONLY, $ATTR_NOSUID, $ATTR_NODEV, $ATTR_IDMAP ) = ( 1, 2, 4, 0x100000 );
+my $F_EMPTY_PATH = 4;
+my $PR_SET_CHILD_SUBREAPER = 36;
+
+my @plan = map { chomp; [ map { s/%([0-9A-Fa-f]{2})/chr hex $1/ger } split / / ] } <STDIN>;
+
+pipe( my $answer, my $answer_in ) or die "pipe: $!";
+my $holder = fork // die "fork: $!";
+if ($holder) {
+    close $answer_in;
+    my $line = <$answer> // "failed start: the holder ended early\n";
+    print $line;
+    exit( $line =~ /^ok / ? 0 : 1 );
+}
+close $answer;
+POSIX::setsid();
+my $step = 'start';
+eval { hold(); 1 } or do {
+    ( my $why = $@ ) =~ s/\s+/ /g;
+    syswrite $answer_in, "failed $step: $why\n";
+    exit 1;
+};
+exit 0;
+
+sub hold {
+    check( 'unshare', syscall( $number->{unshare}, $CLONE_NEWNS ) );
+    mount_call( 'none', '/', '', $MS_REC | $MS_SLAVE, '' );
+    check( 'prctl', syscall( $number->{prctl}, $PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0 ) );
+    my %operations = (
+        disk    => \&disk,
+        folder  => \&folder,
+        idmap   => \&idmap,
+        bind    => \&bind,
+        overlay => sub { mount_call( 'overlay', $_[0], 'overlay', 0, $_[1] ) },
+        probe   => sub { syswrite $answer_in, "ok 0\n" },
+        create  => \&create,
+    );
+    for my $operation (@plan) {
+        my ( $name, @fields ) = @$operation;
+        $step = $name;
+        $operations{$name}->(@fields);
+    }
+}
+
+sub check {
+    my ( $what, $result ) = @_;
+    die "$what: $!\n" if $result < 0;
+    return $result;
+}
+
+sub mount_call {
+    my ( $source, $target, $type, $flags, $options ) = map { $_ } @_;
+    check( "mount $target", syscall( $number->{mount}, $source, $target, $type, $flags, $options ) );
+}
+
+# mount(8) finds a loop device that already has this file, so two mounts of one image share one device.
+sub disk {
+    my ( $image, $folder ) = @_;
+    my $text = qx{mount -t ext4 -o loop,noatime,nodev -- \Q$image\E \Q$folder\E 2>&1};
+    die "$text\n" if $? != 0;
+}
+
+sub folder {
+    my ( $path, $uid ) = @_;
+    return if -d $path;
+    mkdir $path, 0755 or die "$path: $!\n";
+    chown $uid, $uid, $path or die "$path: $!\n";
+}
+
+sub bind {
+    my ( $source, $target ) = @_;
+    mount_call( $source, $target, '', $MS_BIND, '' );
+    mount_call( 'none', $target, '', $MS_BIND | $MS_REMOUNT | $MS_RDONLY, '' );
+}
+
+sub idmap {
+    my ( $source, $target, $base ) = @_;
+    my $users = user_namespace($base);
+    my ( $from, $to, $nothing ) = ( $source, $target, '' );    # syscall() wants strings that it might change
+    my $tree  = check( "open_tree $source",
+        syscall( $OPEN_TREE, $AT_FDCWD, $from, $OPEN_TREE_CLONE | $OPEN_TREE_CLOEXEC ) );
+    my $attr = pack( 'Q4', $ATTR_IDMAP | $ATTR_RDONLY | $ATTR_NODEV, 0, 0, fileno $users );
+    check( "mount_setattr $source",
+        syscall( $MOUNT_SETATTR, $tree, $nothing, $AT_EMPTY_PATH, $attr, length $attr ) );
+    check( "move_mount $target",
+        syscall( $MOVE_MOUNT, $tree, $nothing, $AT_FDCWD, $to, $F_EMPTY_PATH ) );
+    POSIX::close($tree);
+}
+
+my %user_namespaces;
+
+# The handle of a user namespace that maps 0-65535 to base; a child lives in it for as long as it takes to open it.
+sub user_namespace {
+    my ($base) = @_;
+    return $user_namespaces{$base} if $user_namespaces{$base};
+    pipe( my $ready,  my $ready_in )  or die "pipe: $!\n";
+    pipe( my $finish, my $finish_in ) or die "pipe: $!\n";
+    my $child = fork // die "fork: $!\n";
+    if ( $child == 0 ) {
+        close $finish_in;
+        syswrite $ready_in, syscall( $number->{unshare}, $CLONE_NEWUSER ) < 0 ? 'n' : 'y';
+        sysread $finish, my $nothing, 1;
+        POSIX::_exit(0);
+    }
+    close $finish;
+    sysread $ready, my $made, 1;
+    die "user namespace: not permitted\n" if $made ne 'y';
+    for my $kind ( 'uid', 'gid' ) {
+        open( my $map, '>', "/proc/$child/${kind}_map" ) or die "${kind}_map: $!\n";
+        syswrite $map, "0 $base 65536" or die "${kind}_map: $!\n";
+    }
+    open( my $users, '<', "/proc/$child/ns/user" ) or die "ns/user: $!\n";
+    close $finish_in;
+    waitpid $child, 0;
+    return $user_namespaces{$base} = $users;
+}
+
+sub create {
+    my ( $uid, $pid_file, $exit_file, $log_file, $log_bytes, @command ) = @_;
+    pipe( my $output, my $output_in ) or die "pipe: $!\n";
+    chown $uid, $uid, $output_in or die "chown: $!\n";
+    my $child = fork // die "fork: $!\n";
+    if ( $child == 0 ) {
+        open STDIN,  '<',  '/dev/null'  or POSIX::_exit(126);
+        open STDOUT, '>&', $output_in or POSIX::_exit(126);
+        open STDERR, '>&', $output_in or POSIX::_exit(126);
+        exec {$command[0]} @command or POSIX::_exit(127);
+    }
+    close $output_in;
+    waitpid $child, 0;
+    if ( $? != 0 ) {
+        sysread $output, my $text, 65536;
+        die "status $?: $text\n";
+    }
+    open( my $file, '<', $pid_file ) or die "$pid_file: $!\n";
+    my $pid = <$file>;
+    close $file;
+    chdir '/';
+    open STDIN,  '<', '/dev/null';
+    open STDOUT, '>', '/dev/null';
+    open STDERR, '>', '/dev/null';
+    %user_namespaces = ();
+    syswrite $answer_in, "ok $pid\n";
+    close $answer_in;
+    keep_log( $output, $log_file, $log_bytes );
+    waitpid $pid, 0;
+    my $status = $?;
+    open( my $exit, '>', "$exit_file.new" ) or return;
+    printf $exit "%d %d\n", $status, time;
+    close $exit;
+    rename "$exit_file.new", $exit_file;
+}
+
+# Reads to the end, also what is over the cap, so that a talkative program neither blocks nor fills the disk. The end
+# comes when the last process of the container is gone.
+sub keep_log {
+    my ( $output, $log_file, $log_bytes ) = @_;
+    sysopen( my $log, $log_file, O_WRONLY | O_CREAT | O_APPEND, 0600 );
+    my $left = $log_bytes - ( $log ? -s $log : 0 );
+    while ( sysread $output, my $chunk, 65536 ) {
+        next if !$log || $left <= 0;
+        syswrite $log, substr( $chunk, 0, $left );
+        $left -= length $chunk;
+    }
+}

@@ -1,0 +1,73 @@
+// Prepares a sandbox on disk: its range of ids, its layers, its disk. Nothing runs and nothing is mounted afterwards.
+// The record is written last: without it a sandbox does not exist, whatever lies in its folder.
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
+import { AppError } from '../protocol/errors.ts'
+import { createDisk } from './disk-image.ts'
+import { readIfThere, writeWhole } from './files.ts'
+import { allocateRange, type IdRange, parseSubordinateIds, RANGE_SIZE } from './id-ranges.ts'
+import { writeLayer } from './layer.ts'
+import { sessionEntries } from './made-etc.ts'
+import { type Oci, readAllClaims } from './oci-context.ts'
+import type { SandboxPaths } from './oci-paths.ts'
+import { readRecord, type SandboxRecord, writeRecord } from './oci-record.ts'
+import { copyShifted, shiftOwners } from './owner-shift.ts'
+import type { SandboxSpec } from './spec.ts'
+
+type Ownership = Pick<SandboxRecord, 'uidBase' | 'layers' | 'shifted'>
+
+export async function createSandbox(
+  oci: Oci,
+  paths: SandboxPaths,
+  spec: SandboxSpec,
+  signal?: AbortSignal,
+): Promise<void> {
+  const known = await readRecord(paths)
+  if (known) {
+    const sessionFile = (await readIfThere(paths.sessionFile)) ?? ''
+    if (isDeepStrictEqual({ ...known.spec, sessionFile }, spec)) return
+    throw new AppError('conflict', 'sandbox_differs', 'This sandbox exists with other properties')
+  }
+  const layers = await oci.serialize('images', () => oci.images.prepare(spec.image))
+  signal?.throwIfAborted()
+  await rm(paths.kept, { recursive: true, force: true })
+  await mkdir(paths.kept, { mode: 0o700 })
+  await Promise.all([
+    createDisk(paths.disk, spec.limits.diskBytes, signal),
+    writeLayer(paths.layer, sessionEntries(spec.hostname)),
+    writeWhole(paths.sessionFile, spec.sessionFile, 0o644),
+  ])
+  await oci.serialize('id ranges', async () => {
+    const ownership = (await isMountable(oci, layers))
+      ? { uidBase: allocateRange(await rangesTaken(oci)), layers, shifted: false }
+      : await ownByCopy(oci, paths, layers)
+    signal?.throwIfAborted()
+    await writeRecord(paths, { spec: { ...spec, sessionFile: '' }, ...ownership })
+  })
+}
+
+/** The layer that Errand made is small and copied for each sandbox; a root file system is copied once for all of them. */
+async function ownByCopy(oci: Oci, paths: SandboxPaths, layers: string[]): Promise<Ownership> {
+  const [made = '', root] = layers
+  const owned = root ? await oci.images.findOwned(root) : undefined
+  const uidBase = owned?.start ?? allocateRange(await rangesTaken(oci))
+  const copy = join(paths.kept, 'made-layer')
+  await copyShifted(made, copy, uidBase)
+  await shiftOwners(paths.layer, uidBase)
+  const below = root ? [await oci.images.own(root, uidBase)] : []
+  return { uidBase, layers: [copy, ...below], shifted: true }
+}
+
+async function isMountable(oci: Oci, layers: string[]): Promise<boolean> {
+  const answers = await Promise.all(layers.map(oci.canShift))
+  return answers.every(Boolean)
+}
+
+async function rangesTaken(oci: Oci): Promise<IdRange[]> {
+  const claims = await readAllClaims(oci)
+  const own = claims.map(({ uidBase }) => ({ start: uidBase, size: RANGE_SIZE }))
+  const texts = await Promise.all(['/etc/subuid', '/etc/subgid'].map(readIfThere))
+  const users = texts.flatMap((text) => parseSubordinateIds(text ?? ''))
+  return [...own, ...users, ...(await oci.images.ownedRanges())]
+}

@@ -1,0 +1,160 @@
+// The driver `oci`: a container under runc, or another runtime with the same interface, on the machine of sandboxd.
+// All that it knows is on disk, so it may die and be made again at any time. Verbs for one session run one after the other.
+// It does not protect against flaws of the host's kernel, which all sandboxes share with it.
+import { rm } from 'node:fs/promises'
+import { AppError } from '../protocol/errors.ts'
+import { repairDisk } from './disk-image.ts'
+import type { IsolationReport, SandboxDriver, SandboxStatus } from './driver.ts'
+import { exists, writeWhole } from './files.ts'
+import { type Oci, type OciDriverConfig, openOci, readAllClaims } from './oci-context.ts'
+import { createSandbox } from './oci-create.ts'
+import { launch } from './oci-launch.ts'
+import {
+  runtimeStateFolder,
+  type SandboxPaths,
+  sandboxesFolder,
+  sandboxPaths,
+} from './oci-paths.ts'
+import { askToEnd, observeExit, reap } from './oci-reap.ts'
+import { isAlive, listSessionIds, readExit, readRecord, readRun } from './oci-record.ts'
+
+type Report = (what: string, error: unknown) => void
+
+/** `report` hears of what failed in the background: nobody waits for it. */
+export async function createOciDriver(
+  given: OciDriverConfig,
+  report: Report,
+): Promise<SandboxDriver> {
+  const oci = await openOci(given)
+  const { serialize } = oci
+  const at = (sessionId: string) => sandboxPaths(oci.config, sessionId)
+  await cleanUp(oci, report)
+  warmUp(oci, report)
+  return {
+    kind: 'oci',
+    isolation: async () => isolationOf(oci),
+    create: (spec, signal) =>
+      serialize(spec.sessionId, () => createSandbox(oci, at(spec.sessionId), spec, signal)),
+    start: (sessionId, signal) => serialize(sessionId, () => start(oci, at(sessionId), signal)),
+    stop: (sessionId, { graceMs }) => serialize(sessionId, () => stop(oci, at(sessionId), graceMs)),
+    list: async () => {
+      const ids = await listSessionIds(sandboxesFolder(oci.config.dataDir))
+      const found = await Promise.all(ids.map((id) => describe(at(id))))
+      return found.filter((status) => status !== undefined)
+    },
+    remove: (sessionId) => serialize(sessionId, () => remove(oci, at(sessionId))),
+  }
+}
+
+/** Takes away what ended while no sandboxd looked, and what was begun and never finished. */
+async function cleanUp(oci: Oci, report: Report): Promise<void> {
+  const { config } = oci
+  const folders = [
+    sandboxesFolder(config.dataDir),
+    `${config.runtimeDir}/sandboxes`,
+    runtimeStateFolder(config.runtimeDir),
+  ]
+  const ids = new Set((await Promise.all(folders.map(listSessionIds))).flat())
+  for (const id of ids) {
+    const paths = sandboxPaths(config, id)
+    try {
+      const run = await readRun(paths)
+      if (!(await exists(paths.record))) await remove(oci, paths)
+      else if (!run || !(await isAlive(run))) await reapSandbox(oci, paths)
+    } catch (error) {
+      report(`clean up ${id}`, error)
+    }
+  }
+  const claims = await readAllClaims(oci)
+  await oci.images.prune(claims.flatMap(({ layers }) => layers))
+}
+
+/** So that the first sandbox need not wait for its image. */
+function warmUp(oci: Oci, report: Report): void {
+  oci
+    .serialize('images', () => oci.images.prepare({ kind: 'host' }))
+    .catch((error) => report('prepare the image host', error))
+}
+
+async function start(oci: Oci, paths: SandboxPaths, signal?: AbortSignal): Promise<void> {
+  const record = await readRecord(paths)
+  if (!record) throw new AppError('not_found', 'sandbox_missing', 'There is no such sandbox')
+  const run = await readRun(paths)
+  if (run && (await isAlive(run))) return
+  await requireFiles(oci, paths)
+  await reapSandbox(oci, paths)
+  await repairDisk(paths.disk)
+  signal?.throwIfAborted()
+  try {
+    const identity = await launch({ paths, record, ...launchSettings(oci) })
+    const startedAt = new Date().toISOString()
+    await rm(paths.lastExit, { force: true })
+    await writeWhole(paths.lastRun, JSON.stringify({ ...identity, startedAt }))
+  } catch (error) {
+    await reapSandbox(oci, paths)
+    throw error
+  }
+}
+
+async function requireFiles({ config }: Oci, paths: SandboxPaths): Promise<void> {
+  for (const path of Object.values(config.programs))
+    if (!(await exists(path)))
+      throw new AppError(
+        'unavailable',
+        'program_missing',
+        `A program for sandboxes is missing: ${path}`,
+      )
+  if (!(await exists(paths.door)))
+    throw new AppError('unavailable', 'door_missing', 'The gateway has not opened a door yet')
+}
+
+async function stop(oci: Oci, paths: SandboxPaths, graceMs: number): Promise<void> {
+  await askToEnd(paths, graceMs)
+  await reapSandbox(oci, paths)
+}
+
+async function remove(oci: Oci, paths: SandboxPaths): Promise<void> {
+  await reapSandbox(oci, paths)
+  // The record goes first: a half-removed sandbox is not listed, and a repeated removal takes the rest.
+  await rm(paths.record, { force: true })
+  await rm(paths.kept, { recursive: true, force: true })
+}
+
+async function describe(paths: SandboxPaths): Promise<SandboxStatus | undefined> {
+  const { sessionId } = paths
+  if (!(await exists(paths.record))) return undefined
+  const run = await readRun(paths)
+  if (!run) return { sessionId, state: 'created' }
+  const { pid, startedAt } = run
+  if (await isAlive(run)) return { sessionId, state: 'running', pid, startedAt }
+  const exit = (await observeExit(paths)) ?? (await readExit(paths))
+  return { sessionId, state: 'stopped', startedAt, exit }
+}
+
+function launchSettings({ config, machine, programsFolder }: Oci) {
+  return { config: { ...config, programsFolder }, machine }
+}
+
+function reapSandbox({ config }: Oci, paths: SandboxPaths): Promise<void> {
+  return reap({ paths, runtime: config.runtime, runtimeDir: config.runtimeDir })
+}
+
+async function isolationOf({ config, machine }: Oci): Promise<IsolationReport> {
+  const runtime = config.runtime.split('/').at(-1)
+  return {
+    level: 'container',
+    line: `container: ${runtime}, own user namespace, seccomp`,
+    holds: [
+      'root inside is an unprivileged user of its own outside',
+      'own mount, process, network, IPC, host name and control group namespaces',
+      'system calls by allow-list, no new privileges, no right that leaves the namespace',
+      `memory${machine.cgroups.swap ? ' without swap' : ''}, CPU, process and disk limits by the kernel`,
+      'no network but loopback; one socket to the gateway leaves',
+    ],
+    doesNotHold: [
+      'a flaw in the kernel, which all sandboxes share with the machine',
+      'timing and cache side channels of the processor',
+      ...(machine.cgroups.swap ? [] : ['swap is not limited: the kernel does not count it']),
+    ],
+  }
+}

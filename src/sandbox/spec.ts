@@ -1,0 +1,38 @@
+// What a sandbox is asked to be: the argument of `create`. No product feature belongs here; what the runner needs to know
+// travels unread in `sessionFile`.
+import { z } from 'zod'
+import { sessionIdSchema } from '../protocol/ids.ts'
+
+const MIB = 1 << 20
+const MAX_SESSION_FILE_BYTES = 64 << 10
+
+const absolutePath = z
+  .string()
+  .max(4096)
+  .regex(/^\/[^\0\n]*$/, 'not an absolute path')
+
+const sandboxImageSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('host') }),
+  z.strictObject({ kind: z.literal('rootfs'), path: absolutePath }),
+])
+export type SandboxImage = z.infer<typeof sandboxImageSchema>
+
+const sandboxLimitsSchema = z.strictObject({
+  memoryBytes: z.int().min(64 * MIB),
+  cpus: z.number().min(0.1).max(1024),
+  processes: z.int().min(16).max(4_000_000),
+  diskBytes: z.int().min(64 * MIB),
+})
+export type SandboxLimits = z.infer<typeof sandboxLimitsSchema>
+
+export const sandboxSpecSchema = z.strictObject({
+  sessionId: sessionIdSchema,
+  image: sandboxImageSchema,
+  limits: sandboxLimitsSchema,
+  /** Put at SANDBOX_PATHS.session, read-only; holds no secret, since everything inside may read it. */
+  sessionFile: z
+    .string()
+    .refine((text) => Buffer.byteLength(text) <= MAX_SESSION_FILE_BYTES, 'over 64 KiB'),
+  hostname: z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'not a host name'),
+})
+export type SandboxSpec = z.infer<typeof sandboxSpecSchema>
