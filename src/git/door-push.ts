@@ -1,0 +1,160 @@
+// Decides a push to a session's repository while its objects are still in quarantine, passes it on outward, and records what
+// came of it once git has written the ref, before the push ends.
+import { rm } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import type { UpstreamCredential } from './credential.ts'
+import type { Git } from './git-process.ts'
+import type { HookAnswer, HookQuestion } from './hooks.ts'
+import type { Observations, ObservedPush } from './observations.ts'
+import { observedPushSchema } from './observations.ts'
+import type { Outward } from './outward.ts'
+import {
+  type RefRefusal,
+  type RefUpdate,
+  refusalSentence,
+  refuseForSession,
+  ZERO_ID,
+} from './push-scope.ts'
+import { addPushedCommit, readJsonFile, type SessionRecord, writeWhole } from './records.ts'
+import { isAncestor, isCommit, readRef } from './refs.ts'
+
+export interface DoorPush {
+  /** The hook's question. */
+  decide(question: HookQuestion): Promise<HookAnswer>
+  /** After git has ended, however it ended. */
+  finish(): Promise<void>
+}
+
+interface Deps {
+  git: Git
+  outward: Outward
+  observations: Observations
+}
+
+export interface PushFrom {
+  directory: string
+  record: SessionRecord
+  credential?: UpstreamCredential
+  signal: AbortSignal
+}
+
+const MOST_RECORDED_REFUSALS = 20
+
+export function createDoorPush(deps: Deps, from: PushFrom): DoorPush {
+  const { observations } = deps
+  const { directory, record } = from
+  return {
+    decide: async (question) => {
+      from.signal.throwIfAborted()
+      const env = quarantineEnvironment(directory, question.quarantine)
+      const refusals = await refuseAll(deps.git, from, { updates: question.updates, env })
+      if (refusals.length > 0) {
+        const lines = refusals.map((refusal) => refusalSentence(refusal, record.branch))
+        for (const [index, refusal] of refusals.slice(0, MOST_RECORDED_REFUSALS).entries())
+          await observations.add(refusedPush(record, refusal, lines[index] ?? ''))
+        return { accept: false, lines: [...new Set(lines)].slice(0, MOST_RECORDED_REFUSALS) }
+      }
+      const [update] = question.updates
+      if (!update) return { accept: true, lines: [] }
+      return await passOn(deps, from, { update, env })
+    },
+    finish: () => settlePush(deps, directory),
+  }
+}
+
+function quarantineEnvironment(directory: string, quarantine: string): Record<string, string> {
+  const objects = join(directory, 'objects')
+  // Empty when a push brings no objects: nothing is in quarantine then.
+  if (quarantine === '') return {}
+  const path = resolve(directory, quarantine)
+  if (!path.startsWith(`${objects}/`)) throw new Error('the quarantine lies outside the repository')
+  return { GIT_OBJECT_DIRECTORY: path, GIT_ALTERNATE_OBJECT_DIRECTORIES: objects }
+}
+
+async function refuseAll(
+  git: Git,
+  { directory, record }: PushFrom,
+  { updates, env }: { updates: RefUpdate[]; env: Record<string, string> },
+): Promise<RefRefusal[]> {
+  const refusals: RefRefusal[] = []
+  for (const update of updates) {
+    const refusal =
+      refuseForSession(update, record.branch) ??
+      (await refuseByHistory(git, directory, { update, env }))
+    if (refusal) refusals.push(refusal)
+  }
+  return refusals
+}
+
+async function refuseByHistory(
+  git: Git,
+  directory: string,
+  { update, env }: { update: RefUpdate; env: Record<string, string> },
+): Promise<RefRefusal | undefined> {
+  if (!(await isCommit(git, directory, { id: update.new, env })))
+    return { update, reason: 'not_a_commit' }
+  const here = (await readRef(git, directory, update.ref)) ?? ZERO_ID
+  // Another push may have come first; this one was made on what is no longer there.
+  if (here !== update.old) return { update, reason: 'not_fast_forward' }
+  if (update.old === ZERO_ID) return undefined
+  const forward = await isAncestor(git, directory, { older: update.old, newer: update.new, env })
+  return forward ? undefined : { update, reason: 'not_fast_forward' }
+}
+
+async function passOn(
+  { outward, observations }: Deps,
+  { directory, record, credential, signal }: PushFrom,
+  { update, env }: { update: RefUpdate; env: Record<string, string> },
+): Promise<HookAnswer> {
+  const result = await outward.within(record, { commit: update.new, credential, env, signal })
+  const accepted = result.outward !== 'refused'
+  const push: ObservedPush = {
+    kind: 'push',
+    sessionId: record.sessionId,
+    ...update,
+    accepted,
+    reason: result.reason,
+    outward: result.outward,
+    message: [result.message, ...result.lines].filter(Boolean).join('\n'),
+  }
+  // On disk before git may write the ref: if gitd dies now, the next start finds out what became of it.
+  if (accepted) await writeWhole(pendingPath(directory), JSON.stringify(push))
+  else await observations.add(push)
+  return { accept: accepted, lines: result.lines, byUpstream: !accepted }
+}
+
+function refusedPush(
+  record: SessionRecord,
+  { update, reason }: RefRefusal,
+  message: string,
+): ObservedPush {
+  const { sessionId } = record
+  return { kind: 'push', sessionId, ...update, accepted: false, reason, outward: 'none', message }
+}
+
+function pendingPath(directory: string): string {
+  return join(directory, 'errand-push.json')
+}
+
+/** Records the push that was let through last, with what the ref says now. */
+export async function settlePush(
+  { git, observations }: Pick<Deps, 'git' | 'observations'>,
+  directory: string,
+): Promise<void> {
+  const push = await readJsonFile(pendingPath(directory), observedPushSchema)
+  if (!push) return
+  const tip = await readRef(git, directory, push.ref)
+  const written = tip === push.new
+  if (written) await addPushedCommit(directory, push.new)
+  await observations.add(
+    written
+      ? push
+      : {
+          ...push,
+          accepted: false,
+          reason: 'ref_not_written',
+          message: 'git could not write the branch.',
+        },
+  )
+  await rm(pendingPath(directory), { force: true })
+}

@@ -1,0 +1,265 @@
+// The git doors: which repository a request means, what it may do there, and with which settings git serves it.
+// `/git/session/<id>/…` reads always and pushes the session's branch when the caller says so; `/git/upload/<id>/…` takes pushes.
+import type { Logger } from '../lib/logger.ts'
+import { AppError } from '../protocol/errors.ts'
+import { CREDENTIAL_HEADER, decodeCredential, type UpstreamCredential } from './credential.ts'
+import { createDoorPush, type DoorPush } from './door-push.ts'
+import { createKeyedLock } from './flights.ts'
+import type { Git, Settings } from './git-process.ts'
+import type { HookAnswer, HookQuestion } from './hooks.ts'
+import { type GitDoorRequest, PUSH_HEADER } from './messages.ts'
+import type { Mirrors } from './mirrors.ts'
+import type { Observations } from './observations.ts'
+import type { Outward } from './outward.ts'
+import type { GitPaths } from './paths.ts'
+import { refusalSentence, refuseForUpload } from './push-scope.ts'
+import {
+  readRecord,
+  type SessionRecord,
+  sessionRecordSchema,
+  uploadRecordSchema,
+} from './records.ts'
+import { syncFromMirror } from './session-refs.ts'
+import {
+  abortOnClose,
+  advertiseRefs,
+  type Exchange,
+  refuseRefs,
+  runService,
+  type SmartHttpCall,
+} from './smart-http.ts'
+
+export interface DoorDeps {
+  git: Git
+  paths: GitPaths
+  log: Logger
+  mirrors: Mirrors
+  push: { outward: Outward; observations: Observations; maxBytes: number }
+}
+
+export interface Doors {
+  serve(request: GitDoorRequest, exchange: Exchange): Promise<void>
+}
+
+const READ_BODY_BYTES = 64 << 20
+const UPLOAD_BYTES = 8 * 2 ** 30
+/** Beside the objects, a push carries its list of refs. */
+const PUSH_OVERHEAD_BYTES = 16 << 20
+const MOST_AT_ONCE = 8
+
+/** Flaws of old commits that do nobody harm and that real histories hold. */
+const HARMLESS_FLAWS: Settings = [
+  ['receive.fsck.badTimezone', 'ignore'],
+  ['receive.fsck.missingSpaceBeforeDate', 'ignore'],
+  ['receive.fsck.zeroPaddedFilemode', 'ignore'],
+]
+
+export function createDoors(deps: DoorDeps): Doors {
+  const running = new Map<string, number>()
+  const turns = createPushTurns()
+  return {
+    serve: async (request, exchange) => {
+      const key = `${request.kind} ${request.id}`
+      const count = running.get(key) ?? 0
+      if (count >= MOST_AT_ONCE)
+        throw new AppError(
+          'rate_limited',
+          'git_busy',
+          'Too many git requests of this session at once.',
+        )
+      running.set(key, count + 1)
+      try {
+        await (request.kind === 'session'
+          ? serveSession(deps, turns, { request, exchange })
+          : serveUpload(deps, request, exchange))
+      } finally {
+        const left = (running.get(key) ?? 1) - 1
+        if (left === 0) running.delete(key)
+        else running.set(key, left)
+      }
+    },
+  }
+}
+
+async function serveSession(
+  deps: DoorDeps,
+  turns: PushTurns,
+  { request, exchange }: { request: GitDoorRequest; exchange: Exchange },
+): Promise<void> {
+  const directory = deps.paths.session(request.id)
+  const record = await readRecord(directory, 'session', sessionRecordSchema)
+  const { headers } = exchange.incoming
+  const credential = decodeCredential(headers[CREDENTIAL_HEADER] as string | undefined)
+  if (request.service === 'git-upload-pack') {
+    const signal = abortOnClose(exchange.outgoing)
+    if (request.advertise)
+      await bringUpToDate(deps, { directory, record, credential, turns, signal })
+    return serveCall(deps, request, { call: readCall(directory), exchange })
+  }
+  if (headers[PUSH_HEADER] !== '1') return refusePush(request, exchange)
+  const call = sessionPushCall(deps, directory, record.branch)
+  if (request.advertise) return advertiseRefs(deps.git, call, exchange)
+  const from = { directory, record, credential, signal: abortOnClose(exchange.outgoing) }
+  const push = turns.inTurn(directory, createDoorPush({ git: deps.git, ...deps.push }, from))
+  const decide = async (question: HookQuestion) => {
+    const answer = await push.decide(question)
+    if (answer.byUpstream && record.outside)
+      deps.mirrors.expire({ ...record.outside, ownerId: record.ownerId })
+    return answer
+  }
+  return runService(deps, { ...call, decide, finish: push.finish }, exchange)
+}
+
+async function serveUpload(
+  deps: DoorDeps,
+  request: GitDoorRequest,
+  exchange: Exchange,
+): Promise<void> {
+  const directory = deps.paths.upload(request.id)
+  await readRecord(directory, 'upload', uploadRecordSchema)
+  if (request.service === 'git-upload-pack')
+    throw new AppError('forbidden', 'upload_write_only', 'An upload takes pushes only.')
+  const call: SmartHttpCall = {
+    service: 'git-receive-pack',
+    directory,
+    settings: [
+      ...pushSettings(deps.paths.hooks, UPLOAD_BYTES),
+      ['receive.hideRefs', 'refs/'],
+      ['receive.hideRefs', '!refs/heads/'],
+    ],
+    maxBodyBytes: UPLOAD_BYTES + PUSH_OVERHEAD_BYTES,
+    decide: decideUpload,
+  }
+  await serveCall(deps, request, { call, exchange })
+}
+
+function serveCall(
+  deps: DoorDeps,
+  { advertise }: GitDoorRequest,
+  { call, exchange }: { call: SmartHttpCall; exchange: Exchange },
+): Promise<void> {
+  return advertise ? advertiseRefs(deps.git, call, exchange) : runService(deps, call, exchange)
+}
+
+function refusePush({ advertise, service }: GitDoorRequest, { outgoing }: Exchange): void {
+  const sentence = 'errand: this repository is read-only here'
+  if (!advertise) throw new AppError('forbidden', 'push_not_allowed', sentence)
+  refuseRefs(service, sentence, outgoing)
+}
+
+async function bringUpToDate(
+  { git, paths, mirrors, log }: DoorDeps,
+  at: {
+    directory: string
+    record: SessionRecord
+    credential?: UpstreamCredential
+    turns: PushTurns
+    signal: AbortSignal
+  },
+): Promise<void> {
+  const { directory, record, credential, turns, signal } = at
+  if (!record.outside) return
+  const key = { ...record.outside, ownerId: record.ownerId }
+  await mirrors.refresh(key, { url: key.url, credential }, signal)
+  try {
+    const pushing = turns.isPushing(directory)
+    await syncFromMirror(git, { directory, record, mirror: paths.mirror(key), pushing })
+  } catch (error) {
+    log.warn({ directory, err: error }, 'a session shows upstream as it was')
+  }
+}
+
+function readCall(directory: string): SmartHttpCall {
+  return {
+    service: 'git-upload-pack',
+    directory,
+    settings: [
+      ['uploadpack.allowFilter', 'true'],
+      // The commit that a session started from stays available when no branch holds it any more.
+      ['uploadpack.allowAnySHA1InWant', 'true'],
+      ['uploadpack.keepAlive', '5'],
+    ],
+    maxBodyBytes: READ_BODY_BYTES,
+  }
+}
+
+/** The scope, enforced by git itself before and beside the hook: everything is hidden but the one branch. */
+function sessionPushCall(
+  { paths, push }: DoorDeps,
+  directory: string,
+  branch: string,
+): SmartHttpCall {
+  return {
+    service: 'git-receive-pack',
+    directory,
+    settings: [
+      ...pushSettings(paths.hooks, push.maxBytes),
+      ['receive.hideRefs', 'refs/'],
+      ['receive.hideRefs', `!refs/heads/${branch}`],
+      ['core.alternateRefsPrefixes', 'refs/heads/'],
+    ],
+    maxBodyBytes: push.maxBytes + PUSH_OVERHEAD_BYTES,
+  }
+}
+
+function pushSettings(hooks: string, maxBytes: number): Settings {
+  return [
+    ['core.hooksPath', hooks],
+    ['receive.fsckObjects', 'true'],
+    ...HARMLESS_FLAWS,
+    ['receive.maxInputSize', String(maxBytes)],
+    ['receive.denyNonFastForwards', 'true'],
+    ['receive.denyDeletes', 'true'],
+    ['receive.advertisePushOptions', 'false'],
+    ['receive.keepAlive', '5'],
+    ['core.fsync', 'committed,loose-object,reference'],
+  ]
+}
+
+async function decideUpload({ updates }: HookQuestion): Promise<HookAnswer> {
+  const refusals = updates.map(refuseForUpload).filter((refusal) => refusal !== undefined)
+  return {
+    accept: refusals.length === 0,
+    lines: refusals.map((refusal) => refusalSentence(refusal)),
+  }
+}
+
+interface PushTurns {
+  isPushing(directory: string): boolean
+  /** Between its decision and its end, a push has the session for itself. */
+  inTurn(directory: string, push: DoorPush): DoorPush
+}
+
+function createPushTurns(): PushTurns {
+  const lock = createKeyedLock()
+  const pushing = new Map<string, number>()
+  const count = (directory: string, by: number) => {
+    const next = (pushing.get(directory) ?? 0) + by
+    if (next === 0) pushing.delete(directory)
+    else pushing.set(directory, next)
+  }
+  return {
+    isPushing: (directory) => pushing.has(directory),
+    inTurn: (directory, push) => {
+      const ended = Promise.withResolvers<void>()
+      let turn: Promise<void> | undefined
+      return {
+        decide: (question) => {
+          const answer = Promise.withResolvers<HookAnswer>()
+          count(directory, 1)
+          turn = lock(directory, async () => {
+            push.decide(question).then(answer.resolve, answer.reject)
+            await ended.promise
+            await answer.promise.catch(() => undefined)
+            await push.finish().finally(() => count(directory, -1))
+          })
+          return answer.promise
+        },
+        finish: async () => {
+          ended.resolve()
+          await turn
+        },
+      }
+    },
+  }
+}

@@ -1,0 +1,167 @@
+// What is left after gitd was killed in the middle of something, and what its next start makes of it.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chown, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { createGitClient, type GitClient } from './client.ts'
+import { leftoverProcesses } from './leftovers.ts'
+import type { Observation } from './observations.ts'
+import { BRANCH, createDoor, newSessionId, OWNER, PATH, type TestDoor } from './room.fixture.ts'
+import {
+  createTestUpstream,
+  createWorkbench,
+  type TestUpstream,
+  type Workbench,
+} from './upstream.fixture.ts'
+
+const PROGRAM = fileURLToPath(new URL('./program.fixture.ts', import.meta.url))
+/** Any unprivileged user: the suite runs as root, the program never does. */
+const UID = 65534
+
+let root: string
+let workbench: Workbench
+let upstream: TestUpstream
+let client: GitClient
+let door: TestDoor
+let program: ChildProcess
+let dataDir: string
+let socketPath: string
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'errand-gitd-'))
+  dataDir = join(root, 'git')
+  for (const name of ['git', 'run', 'home', 'upstream']) await mkdir(join(root, name))
+  for (const folder of ['.', 'git', 'run']) await chown(join(root, folder), UID, UID)
+  workbench = createWorkbench(join(root, 'home'))
+  upstream = await createTestUpstream(join(root, 'upstream'), { workbench })
+  socketPath = join(root, 'run', 'gitd.sock')
+  program = await startProgram()
+  client = createGitClient(socketPath)
+  door = await createDoor(socketPath)
+})
+
+afterEach(async () => {
+  program.kill('SIGKILL')
+  door.close()
+  upstream.close()
+  await rm(root, { recursive: true, force: true })
+})
+
+async function startProgram(): Promise<ChildProcess> {
+  await rm(socketPath, { force: true })
+  const child = spawn(process.execPath, ['--no-warnings', PROGRAM, dataDir, socketPath, PATH], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    uid: UID,
+    gid: UID,
+    env: {},
+    cwd: '/',
+  })
+  const [said] = await once(child.stdout, 'data')
+  expect(String(said)).toBe('ready\n')
+  return child
+}
+
+async function killProgram(): Promise<void> {
+  const exited = once(program, 'exit')
+  program.kill('SIGKILL')
+  await exited
+}
+
+const request = () => ({
+  sessionId: newSessionId(),
+  ownerId: OWNER,
+  branch: BRANCH,
+  source: { kind: 'remote' as const, url: upstream.url },
+})
+
+it('opens its folders to nobody, and is missed when it is gone', async () => {
+  for (const name of await readdir(dataDir))
+    expect((await stat(join(dataDir, name))).mode & 0o077).toBe(0)
+  await killProgram()
+  await expect(client.sessionRefs(newSessionId())).rejects.toMatchObject({
+    reason: 'gitd_unavailable',
+  })
+})
+
+it('prepares again after it was killed in the middle of a fetch, and no git lives on', async () => {
+  const asked = Promise.withResolvers<void>()
+  upstream.answer = (incoming, outgoing) => {
+    if (incoming.method === 'GET') upstream.serve(incoming, outgoing)
+    else asked.resolve()
+  }
+  const wanted = request()
+  const lost = client.prepareSession(wanted).catch((error) => error)
+  await asked.promise
+  await killProgram()
+  expect(await lost).toBeInstanceOf(Error)
+  const [mirror = ''] = await readdir(join(dataDir, 'mirrors'))
+  await writeFile(join(dataDir, 'mirrors', mirror, 'packed-refs.lock'), '')
+  await writeFile(join(dataDir, 'tmp', 'left'), '')
+  upstream.answer = upstream.serve
+  program = await startProgram()
+  expect(await leftoverProcesses(join(dataDir, 'home'))).toEqual([])
+  expect(await readdir(join(dataDir, 'tmp'))).toEqual([])
+  expect(await client.prepareSession(wanted)).toMatchObject({ name: 'project', baseBranch: 'main' })
+})
+
+it('loses no observation when it is killed, and forgets what was acknowledged', async () => {
+  const wanted = request()
+  const { commit } = await client.prepareSession(wanted)
+  const clone = join(root, 'clone')
+  await workbench.git(root, ['clone', '--quiet', door.url(wanted.sessionId), clone])
+  await workbench.git(clone, ['checkout', '--quiet', '-b', BRANCH, commit])
+  await workbench.commit(clone, { 'a.txt': 'a\n' })
+  await workbench.git(clone, ['push', '--quiet', 'origin', BRANCH])
+  await workbench.run(clone, ['push', '--quiet', 'origin', 'HEAD:main'])
+  await killProgram()
+  program = await startProgram()
+  const seen = await take(client.observations(0, new AbortController().signal), 2)
+  expect(seen.map(({ n, accepted }) => ({ n, accepted }))).toEqual([
+    { n: 1, accepted: true },
+    { n: 2, accepted: false },
+  ])
+  await client.acknowledgeObservations(2)
+  await killProgram()
+  program = await startProgram()
+  await workbench.run(clone, ['push', '--quiet', 'origin', 'HEAD:main'])
+  expect(await take(client.observations(0, new AbortController().signal), 1)).toMatchObject([
+    { n: 3 },
+  ])
+})
+
+it('reports a push whose end it did not live to see', async () => {
+  const wanted = request()
+  const { commit } = await client.prepareSession(wanted)
+  await killProgram()
+  const push = {
+    kind: 'push',
+    sessionId: wanted.sessionId,
+    ref: `refs/heads/${BRANCH}`,
+    old: '0'.repeat(40),
+    new: commit,
+  }
+  const pending = join(dataDir, 'sessions', `${wanted.sessionId}.git`, 'errand-push.json')
+  await writeFile(
+    pending,
+    JSON.stringify({ ...push, accepted: true, reason: null, outward: 'forwarded', message: '' }),
+  )
+  await chown(pending, UID, UID)
+  program = await startProgram()
+  const [seen] = await take(client.observations(0, new AbortController().signal), 1)
+  expect(seen).toMatchObject({ accepted: false, reason: 'ref_not_written' })
+})
+
+async function take(
+  observations: AsyncGenerator<Observation>,
+  count: number,
+): Promise<Observation[]> {
+  const taken: Observation[] = []
+  for await (const observation of observations) {
+    taken.push(observation)
+    if (taken.length === count) break
+  }
+  return taken
+}

@@ -1,0 +1,140 @@
+// What gitd is asked and what it answers on its control socket.
+import { z } from 'zod'
+import { sessionIdSchema, uploadIdSchema } from '../protocol/ids.ts'
+import { outwardSchema } from '../protocol/session.ts'
+import { upstreamCredentialSchema } from './credential.ts'
+
+export type GitService = 'git-upload-pack' | 'git-receive-pack'
+
+/** Set to `1` by a caller that may push to the session's branch. */
+export const PUSH_HEADER = 'x-errand-push'
+
+export interface GitDoorRequest {
+  kind: 'session' | 'upload'
+  id: string
+  service: GitService
+  /** `info/refs` rather than the service itself. */
+  advertise: boolean
+}
+
+const ownerIdSchema = z.string().min(1).max(200)
+
+export const prepareRequestSchema = z.object({
+  sessionId: sessionIdSchema,
+  ownerId: ownerIdSchema,
+  source: z.discriminatedUnion('kind', [
+    z.object({
+      kind: z.literal('remote'),
+      url: z.string().min(1).max(2048),
+      credential: upstreamCredentialSchema.nullish(),
+    }),
+    z.object({
+      kind: z.literal('upload'),
+      uploadId: uploadIdSchema,
+      /** Folder name of the checkout. */
+      name: z
+        .string()
+        .regex(/^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/)
+        .nullish(),
+    }),
+    z.object({ kind: z.literal('session'), sessionId: sessionIdSchema }),
+  ]),
+  /** The only branch that the session may push to. */
+  branch: z.string(),
+  /** The default branch when neither this nor `commit` is given. */
+  baseBranch: z.string().nullish(),
+  commit: z.string().nullish(),
+})
+export type PrepareRequest = z.input<typeof prepareRequestSchema>
+
+const preparedSessionSchema = z.object({
+  commit: z.string(),
+  baseBranch: z.string().nullable(),
+  defaultBranch: z.string().nullable(),
+  name: z.string(),
+})
+export type PreparedSession = z.infer<typeof preparedSessionSchema>
+
+/** The lines of the answer to `prepare`: any number of the first, then one of the others. */
+export const prepareLineSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('progress'), line: z.string() }),
+  z.object({ type: z.literal('prepared'), session: preparedSessionSchema }),
+  z.object({
+    type: z.literal('failed'),
+    error: z.object({ code: z.string(), reason: z.string(), message: z.string() }),
+  }),
+])
+export type PrepareLine = z.infer<typeof prepareLineSchema>
+
+export const sessionRequestSchema = z.object({ sessionId: sessionIdSchema })
+export const uploadRequestSchema = z.object({ uploadId: uploadIdSchema })
+export const createUploadRequestSchema = z.object({ ownerId: ownerIdSchema })
+export const uploadSchema = z.object({ uploadId: uploadIdSchema, expiresAt: z.string() })
+export type Upload = z.infer<typeof uploadSchema>
+
+export const forwardRequestSchema = z.object({
+  sessionId: sessionIdSchema,
+  credential: upstreamCredentialSchema.nullish(),
+})
+export type ForwardRequest = z.input<typeof forwardRequestSchema>
+
+export const forwardedSchema = z.object({
+  outward: outwardSchema,
+  /** The tip of the session's branch; null when nothing was pushed yet. */
+  commit: z.string().nullable(),
+  reason: z.string().nullable(),
+  message: z.string(),
+})
+export type Forwarded = z.infer<typeof forwardedSchema>
+
+export const sessionRefsSchema = z.object({
+  branch: z.string(),
+  /** The tip of the session's branch; null when nothing was pushed yet. */
+  tip: z.string().nullable(),
+  /** The commit that the session started from. */
+  start: z.string(),
+  baseBranch: z.string().nullable(),
+  refs: z.record(z.string(), z.string()),
+})
+export type SessionRefs = z.infer<typeof sessionRefsSchema>
+
+export const diffRequestSchema = z.object({
+  sessionId: sessionIdSchema,
+  /** Most bytes of the patch; 5 MB unless told. */
+  maxBytes: z
+    .int()
+    .min(1)
+    .max(64 << 20)
+    .nullish(),
+})
+export type DiffRequest = z.input<typeof diffRequestSchema>
+
+export const diffSchema = z.object({
+  base: z.string(),
+  /** Null when nothing was pushed yet; everything else is empty then. */
+  commit: z.string().nullable(),
+  patch: z.string(),
+  /** The patch was longer and ends after the last file that is whole. */
+  truncated: z.boolean(),
+  files: z.array(
+    z.object({
+      path: z.string(),
+      /** The path before a rename or copy. */
+      from: z.string().nullable(),
+      status: z.enum(['added', 'modified', 'deleted', 'renamed', 'copied', 'type-changed']),
+      binary: z.boolean(),
+      insertions: z.int(),
+      deletions: z.int(),
+    }),
+  ),
+  filesChanged: z.int(),
+  insertions: z.int(),
+  deletions: z.int(),
+  /** Newest first. */
+  commits: z.array(
+    z.object({ id: z.string(), subject: z.string(), author: z.string(), at: z.string() }),
+  ),
+})
+export type Diff = z.infer<typeof diffSchema>
+
+export const acknowledgeRequestSchema = z.object({ n: z.int().min(0) })

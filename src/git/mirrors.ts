@@ -1,0 +1,153 @@
+// Mirrors of upstream repositories, which session repositories borrow objects from (as alternates).
+// Borrowing rather than copying makes a session of a large repository start at once. What that opens was tried: over
+// protocol v2 a session may ask for any object of the mirror by id, and sees its tips as `.have`. So a mirror belongs to one
+// owner and one credential, and holds only branches and tags that this credential may read anyway; and no object ever leaves
+// a mirror while it exists (no prune, no gc), since a force push upstream would break the borrowers.
+import { createHash } from 'node:crypto'
+import { readdir, utimes } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Logger } from '../lib/logger.ts'
+import { createKeyedLock, createSingleFlight } from './flights.ts'
+import type { Git } from './git-process.ts'
+import type { GitPaths, MirrorKey } from './paths.ts'
+import type { Upstream, UpstreamHead } from './upstream.ts'
+import type { UpstreamTarget } from './upstream-access.ts'
+
+export interface Mirrors {
+  /** Asks the upstream with the credential, in every case, and brings the mirror up to date. Rejects when it may not. */
+  open(key: MirrorKey, target: UpstreamTarget, run: MirrorRun): Promise<OpenMirror>
+  /** Brings the mirror up to date unless that was tried within the last ten seconds. Never rejects: it may be stale. */
+  refresh(key: MirrorKey, target: UpstreamTarget, signal: AbortSignal): Promise<void>
+  /** The next refresh asks the upstream, however soon it comes. */
+  expire(key: MirrorKey): void
+  /** Fetches one commit that no branch or tag holds. */
+  fetchCommit(
+    key: MirrorKey,
+    target: UpstreamTarget,
+    wanted: { commit: string } & MirrorRun,
+  ): Promise<void>
+}
+
+export interface MirrorRun {
+  signal: AbortSignal
+  onLine?: (line: string) => void
+}
+
+interface OpenMirror {
+  directory: string
+  head: UpstreamHead
+}
+
+const REFRESH_INTERVAL_MS = 10_000
+const MOST_PACKS = 50
+const REFSPECS = ['+refs/heads/*:refs/heads/*', '+refs/tags/*:refs/tags/*']
+
+interface Deps {
+  git: Git
+  paths: GitPaths
+  upstream: Upstream
+  nowMs: () => number
+  log: Logger
+}
+
+export function createMirrors(deps: Deps): Mirrors {
+  const { git, paths, upstream, nowMs, log } = deps
+  const openings = createSingleFlight<UpstreamHead>()
+  const refreshes = createSingleFlight<void>()
+  const lock = createKeyedLock()
+  const triedAtMs = new Map<string, number>()
+
+  const update = (directory: string, target: UpstreamTarget, { signal, onLine }: MirrorRun) =>
+    lock(directory, async () => {
+      await git.text({
+        args: ['init', '--quiet', '--bare', '--template=', '--', directory],
+        signal,
+      })
+      // Its time says when it was used last: the sweep takes mirrors that nobody used for long.
+      await utimes(directory, nowMs() / 1000, nowMs() / 1000)
+      await upstream.fetch(target, { directory, wanted: REFSPECS, prune: true, signal, onLine })
+      await joinPacks(git, directory, signal)
+    })
+
+  return {
+    open: async (key, target, run) => {
+      const directory = paths.mirror(key)
+      const flight = `${directory} ${fingerprint(target)}`
+      const head = await openings(flight, run.signal, async (signal) => {
+        const [found] = await together(signal, [
+          (either) => upstream.head(target, either),
+          (either) => update(directory, target, { signal: either, onLine: run.onLine }),
+        ])
+        if (found.branch !== null) await pointHead(git, directory, found.branch)
+        triedAtMs.set(flight, nowMs())
+        return found
+      })
+      return { directory, head }
+    },
+    refresh: async (key, target, signal) => {
+      const directory = paths.mirror(key)
+      const flight = `${directory} ${fingerprint(target)}`
+      if (nowMs() - (triedAtMs.get(flight) ?? Number.NEGATIVE_INFINITY) < REFRESH_INTERVAL_MS)
+        return
+      try {
+        await refreshes(flight, signal, async (shared) => {
+          triedAtMs.set(flight, nowMs())
+          await update(directory, target, { signal: shared })
+        })
+      } catch (error) {
+        log.warn(
+          { directory, err: error },
+          'a mirror could not be refreshed and is served as it was',
+        )
+      }
+    },
+    expire: (key) => {
+      const directory = paths.mirror(key)
+      for (const flight of triedAtMs.keys())
+        if (flight.startsWith(directory)) triedAtMs.delete(flight)
+    },
+    fetchCommit: (key, target, { commit, signal, onLine }) => {
+      const directory = paths.mirror(key)
+      const fetch = { directory, wanted: [commit], prune: false, signal, onLine }
+      return lock(directory, () => upstream.fetch(target, fetch))
+    },
+  }
+}
+
+/** Both at once; when one fails, the other is ended before that is told. */
+async function together<A, B>(
+  signal: AbortSignal,
+  [first, second]: [(signal: AbortSignal) => Promise<A>, (signal: AbortSignal) => Promise<B>],
+): Promise<[A, B]> {
+  const failed = new AbortController()
+  const either = AbortSignal.any([signal, failed.signal])
+  const both = [first(either), second(either)] as const
+  try {
+    return await Promise.all(both)
+  } catch (error) {
+    failed.abort(error)
+    await Promise.allSettled(both)
+    throw error
+  }
+}
+
+/** Two callers share a request only when they would make it with the same secret. */
+function fingerprint({ credential }: UpstreamTarget): string {
+  return createHash('sha256')
+    .update(JSON.stringify(credential ?? null))
+    .digest('hex')
+}
+
+async function pointHead(git: Git, directory: string, branch: string): Promise<void> {
+  await git.text({
+    args: [`--git-dir=${directory}`, 'symbolic-ref', 'HEAD', `refs/heads/${branch}`],
+  })
+}
+
+/** Many small packs make every read slow. Packs are joined with all their objects, reachable or not. */
+async function joinPacks(git: Git, directory: string, signal: AbortSignal): Promise<void> {
+  const files = await readdir(join(directory, 'objects', 'pack'))
+  if (files.filter((name) => name.endsWith('.pack')).length < MOST_PACKS) return
+  const args = [`--git-dir=${directory}`, 'repack', '--geometric=2', '-d', '-q']
+  await git.text({ args, signal, limitMs: 300_000 })
+}

@@ -1,0 +1,305 @@
+// Makes the bare repository of a session: whole under its final name, or not there at all.
+// A session repository borrows: from the mirror of its upstream, or from `base.git` inside itself, which holds hard links to
+// what was uploaded or to another session's objects. Git then advertises what is borrowed, so that a first push is small.
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { AppError } from '../protocol/errors.ts'
+import { createKeyedLock } from './flights.ts'
+import type { Git } from './git-process.ts'
+import { linkObjects } from './link-objects.ts'
+import type { PreparedSession, PrepareRequest } from './messages.ts'
+import type { MirrorRun, Mirrors } from './mirrors.ts'
+import type { GitPaths } from './paths.ts'
+import {
+  findRecord,
+  readRecord,
+  type SessionRecord,
+  sessionRecordSchema,
+  uploadRecordSchema,
+  writeRecord,
+} from './records.ts'
+import { chooseBranch, copyRefs, isCommit, listRefs, readRef } from './refs.ts'
+import { isBranchName, isCommitId } from './repository-url.ts'
+import { requireRepositoryUrl } from './upstream-access.ts'
+
+interface Deps {
+  git: Git
+  paths: GitPaths
+  mirrors: Mirrors
+  randomName: () => string
+}
+
+/** What a session is made from, found and on this disk. */
+interface Base {
+  directory: string
+  /** `base.git` becomes part of the session; a mirror stays where it is. */
+  own: boolean
+  name: string
+  head: { commit: string | null; branch: string | null }
+  outside: SessionRecord['outside']
+  /** What to start from when nothing else was asked for. */
+  start?: { commit: string; baseBranch: string | null }
+  fetchCommit?: (commit: string) => Promise<void>
+}
+
+export type Prepare = (request: PrepareRequest, run: MirrorRun) => Promise<PreparedSession>
+
+export function createPrepare(deps: Deps): Prepare {
+  const lock = createKeyedLock()
+  return (request, run) => {
+    const directory = deps.paths.session(request.sessionId)
+    requireNames(request)
+    return lock(directory, async () => {
+      const present = await findRecord(directory, sessionRecordSchema)
+      if (present) return answerAgain(present, request)
+      const temporary = join(deps.paths.temporary, deps.randomName())
+      try {
+        const base = await findBase(deps, request, { run, temporary: `${temporary}-base` })
+        const record = await build(deps, request, { base, temporary })
+        await rename(temporary, directory)
+        return toAnswer(record)
+      } finally {
+        await rm(temporary, { recursive: true, force: true })
+        await rm(`${temporary}-base`, { recursive: true, force: true })
+      }
+    })
+  }
+}
+
+function requireNames({ branch, baseBranch, commit }: PrepareRequest): void {
+  for (const name of [branch, baseBranch])
+    if (name != null && !isBranchName(name))
+      throw new AppError('invalid', 'branch_name_invalid', 'This is not a valid branch name.')
+  if (commit != null && !isCommitId(commit))
+    throw new AppError(
+      'invalid',
+      'commit_invalid',
+      'A commit is named by its full id of 40 hexadecimal digits.',
+    )
+}
+
+function answerAgain(record: SessionRecord, request: PrepareRequest): PreparedSession {
+  if (record.ownerId !== request.ownerId || record.branch !== request.branch)
+    throw new AppError('conflict', 'session_exists', 'Another session has this id.')
+  return toAnswer(record)
+}
+
+function toAnswer({ commit, baseBranch, defaultBranch, name }: SessionRecord): PreparedSession {
+  return { commit, baseBranch, defaultBranch, name }
+}
+
+function findBase(
+  deps: Deps,
+  request: PrepareRequest,
+  at: { run: MirrorRun; temporary: string },
+): Promise<Base> {
+  const { source } = request
+  switch (source.kind) {
+    case 'remote':
+      return findRemote(deps, { ...source, ownerId: request.ownerId }, at.run)
+    case 'upload':
+      return findUpload(deps, { ...source, ownerId: request.ownerId }, at.temporary)
+    case 'session':
+      return findSession(deps, { ...source, ownerId: request.ownerId }, at.temporary)
+  }
+}
+
+type SourceOf<K> = Extract<PrepareRequest['source'], { kind: K }> & { ownerId: string }
+
+async function findRemote(
+  { mirrors }: Deps,
+  source: SourceOf<'remote'>,
+  run: MirrorRun,
+): Promise<Base> {
+  const repository = requireRepositoryUrl(source.url)
+  const inUrl = repository.credential && { id: 'url', ...repository.credential }
+  const credential = source.credential ?? inUrl ?? undefined
+  const target = { url: repository.url, credential }
+  const key = { url: repository.url, ownerId: source.ownerId, credentialId: credential?.id ?? null }
+  const { directory, head } = await mirrors.open(key, target, run)
+  return {
+    directory,
+    own: false,
+    name: repository.name,
+    head,
+    outside: { url: repository.url, credentialId: key.credentialId },
+    fetchCommit: (commit) => mirrors.fetchCommit(key, target, { commit, ...run }),
+  }
+}
+
+async function findUpload(
+  deps: Deps,
+  source: SourceOf<'upload'>,
+  temporary: string,
+): Promise<Base> {
+  const directory = deps.paths.upload(source.uploadId)
+  const record = await readRecord(directory, 'upload', uploadRecordSchema)
+  requireOwner(record.ownerId === source.ownerId, 'upload')
+  await copyRepository(deps, directory, temporary)
+  const head = { commit: null, branch: null }
+  return { directory: temporary, own: true, name: source.name ?? 'repository', head, outside: null }
+}
+
+async function findSession(
+  deps: Deps,
+  source: SourceOf<'session'>,
+  temporary: string,
+): Promise<Base> {
+  const directory = deps.paths.session(source.sessionId)
+  const record = await readRecord(directory, 'session', sessionRecordSchema)
+  requireOwner(record.ownerId === source.ownerId, 'session')
+  await copyRepository(deps, directory, temporary)
+  const tip = await readRef(deps.git, temporary, `refs/heads/${record.branch}`)
+  const head = { commit: null, branch: tip === undefined ? record.defaultBranch : record.branch }
+  const start =
+    tip === undefined
+      ? { commit: record.commit, baseBranch: record.baseBranch }
+      : { commit: tip, baseBranch: record.branch }
+  return { directory: temporary, own: true, name: record.name, head, outside: null, start }
+}
+
+function requireOwner(same: boolean, kind: string): void {
+  if (!same)
+    throw new AppError('not_found', `${kind}_not_found`, `There is no repository of this ${kind}.`)
+}
+
+async function copyRepository({ git, paths }: Deps, from: string, to: string): Promise<void> {
+  await git.text({ args: ['init', '--quiet', '--bare', '--template=', '--', to] })
+  // Refs first: an object that a later ref names may not be linked yet.
+  const refs = await listRefs(git, from)
+  await linkObjects(from, to)
+  const borrowed = await readAlternates(git, from)
+  for (const objects of borrowed.filter((path) => path.startsWith(`${from}/`)))
+    await linkObjects(join(objects, '..'), to)
+  const mirrors = borrowed.filter((path) => path.startsWith(`${paths.mirrors}/`))
+  await writeAlternates(to, mirrors)
+  await copyRefs(git, { from: refs, to, keep: () => false })
+}
+
+/** Absolute paths of the object folders that a repository borrows from. */
+async function readAlternates(git: Git, directory: string): Promise<string[]> {
+  const text = await git.text({ args: [`--git-dir=${directory}`, 'count-objects', '-v'] })
+  return [...text.matchAll(/^alternate: (.*)$/gm)].map(([, path = '']) => path)
+}
+
+/** Relative paths, so that the data folder may move. Repositories being built lie as deep as finished ones. */
+async function writeAlternates(directory: string, objects: string[]): Promise<void> {
+  const lines = objects.map((path) => `${relative(join(directory, 'objects'), path)}\n`)
+  await writeFile(join(directory, 'objects', 'info', 'alternates'), lines.join(''), { mode: 0o600 })
+}
+
+async function build(
+  deps: Deps,
+  request: PrepareRequest,
+  { base, temporary }: { base: Base; temporary: string },
+): Promise<SessionRecord> {
+  const { git } = deps
+  const refs = await listRefs(git, base.directory)
+  const defaultBranch = chooseBranch(refs, base.head)
+  if (defaultBranch === undefined)
+    throw new AppError(
+      'not_found',
+      'repository_empty',
+      'The repository has no branch yet: commit something first.',
+    )
+  const start = await resolveStart(git, request, { base, refs, defaultBranch })
+  requireFreeBranch(refs, request.branch, start.baseBranch)
+  await cloneBorrowing(git, base, temporary)
+  await git.text({
+    args: [`--git-dir=${temporary}`, 'update-ref', 'refs/errand/start', start.commit],
+  })
+  await git.text({
+    args: [`--git-dir=${temporary}`, 'symbolic-ref', 'HEAD', `refs/heads/${defaultBranch}`],
+  })
+  const { sessionId, ownerId, branch } = request
+  const { name, outside } = base
+  const record = { sessionId, ownerId, name, branch, ...start, defaultBranch, outside }
+  await writeRecord(temporary, record)
+  return record
+}
+
+function requireFreeBranch(
+  refs: ReadonlyMap<string, string>,
+  branch: string,
+  baseBranch: string | null,
+): void {
+  const own = `refs/heads/${branch}`
+  if (refs.has(own) && baseBranch !== branch)
+    throw new AppError(
+      'conflict',
+      'branch_exists',
+      `The repository already has a branch ${branch}: start from it, or name another.`,
+    )
+  const beside = [...refs.keys()].find(
+    (ref) => ref.startsWith(`${own}/`) || own.startsWith(`${ref}/`),
+  )
+  if (beside !== undefined)
+    throw new AppError(
+      'conflict',
+      'branch_name_taken',
+      `A branch ${branch} cannot stand beside ${beside.slice('refs/heads/'.length)}: name another.`,
+    )
+}
+
+async function resolveStart(
+  git: Git,
+  { baseBranch, commit }: PrepareRequest,
+  {
+    base,
+    refs,
+    defaultBranch,
+  }: { base: Base; refs: ReadonlyMap<string, string>; defaultBranch: string },
+): Promise<{ commit: string; baseBranch: string | null }> {
+  if (baseBranch != null && !refs.has(`refs/heads/${baseBranch}`))
+    throw new AppError(
+      'not_found',
+      'branch_not_found',
+      `The repository has no branch ${baseBranch}.`,
+    )
+  if (commit != null) {
+    await requireCommit(git, base, commit)
+    return { commit, baseBranch: baseBranch ?? defaultBranch }
+  }
+  if (baseBranch == null && base.start) return base.start
+  const chosen = baseBranch ?? defaultBranch
+  return { commit: refs.get(`refs/heads/${chosen}`) ?? '', baseBranch: chosen }
+}
+
+async function requireCommit(git: Git, base: Base, commit: string): Promise<void> {
+  if (await isCommit(git, base.directory, { id: commit })) return
+  try {
+    await base.fetchCommit?.(commit)
+  } catch (cause) {
+    throw new AppError('not_found', 'commit_not_found', `The repository has no commit ${commit}.`, {
+      cause,
+    })
+  }
+  if (!(await isCommit(git, base.directory, { id: commit })))
+    throw new AppError('not_found', 'commit_not_found', `The repository has no commit ${commit}.`)
+}
+
+async function cloneBorrowing(git: Git, base: Base, temporary: string): Promise<void> {
+  await mkdir(join(temporary, '..'), { recursive: true })
+  // `git clone` writes all refs at once, where init and update-ref would make a file for each.
+  const args = [
+    'clone',
+    '--quiet',
+    '--bare',
+    '--shared',
+    '--template=',
+    '--',
+    base.directory,
+    temporary,
+  ]
+  await git.text({ args, protocols: 'file', limitMs: 300_000 })
+  await git.run({ args: [`--git-dir=${temporary}`, 'config', '--remove-section', 'remote.origin'] })
+  if (!base.own) {
+    await writeAlternates(temporary, [join(base.directory, 'objects')])
+    return
+  }
+  const borrowed = await readAlternates(git, base.directory)
+  const own = join(temporary, 'base.git')
+  await rename(base.directory, own)
+  await writeAlternates(own, borrowed)
+  await writeAlternates(temporary, [join(own, 'objects'), ...borrowed])
+}

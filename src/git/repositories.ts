@@ -1,0 +1,101 @@
+// Everything that gitd can do, wired from its parts: this is what its control socket and its doors call.
+import { readdir, realpath } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Logger } from '../lib/logger.ts'
+import { readDiff } from './diff.ts'
+import { settlePush } from './door-push.ts'
+import { createDoors, type Doors } from './doors.ts'
+import { createGit } from './git-process.ts'
+import { writeHooks } from './hooks.ts'
+import { endLeftoverProcesses } from './leftovers.ts'
+import type {
+  Diff,
+  DiffRequest,
+  Forwarded,
+  ForwardRequest,
+  SessionRefs,
+  Upload,
+} from './messages.ts'
+import { createMirrors } from './mirrors.ts'
+import { createObservations, type Observations } from './observations.ts'
+import { createOutward } from './outward.ts'
+import { createPaths, makeFolders } from './paths.ts'
+import { createPrepare, type Prepare } from './prepare.ts'
+import { readRecord, sessionRecordSchema } from './records.ts'
+import { readSessionRefs } from './session-refs.ts'
+import { clearLeftovers, sweep } from './sweep.ts'
+import { createUpload, removeRepository } from './uploads.ts'
+import { createUpstream } from './upstream.ts'
+import type { UpstreamNetwork } from './upstream-access.ts'
+
+export interface Repositories {
+  prepare: Prepare
+  diff(request: DiffRequest, signal: AbortSignal): Promise<Diff>
+  refs(sessionId: string): Promise<SessionRefs>
+  /** Tries again to push outward what is only here. */
+  forward(request: ForwardRequest, signal: AbortSignal): Promise<Forwarded>
+  removeSession(sessionId: string): Promise<void>
+  createUpload(ownerId: string): Promise<Upload>
+  removeUpload(uploadId: string): Promise<void>
+  sweep(): Promise<void>
+  serve: Doors['serve']
+  observations: Observations
+}
+
+export interface RepositoriesConfig {
+  dataDir: string
+  /** Where git, setpriv, prlimit and ssh are found. */
+  path: string
+  network: UpstreamNetwork
+  /** Most bytes of one push of a session; 1 GiB unless told. */
+  maxPushBytes?: number
+}
+
+export interface Surroundings {
+  log: Logger
+  nowMs: () => number
+  randomBytes: (count: number) => Uint8Array
+}
+
+export async function createRepositories(
+  config: RepositoriesConfig,
+  around: Surroundings,
+): Promise<Repositories> {
+  const { log, nowMs } = around
+  const maxBytes = config.maxPushBytes ?? 1 << 30
+  const root = await realpath(config.dataDir)
+  const paths = createPaths(root)
+  await makeFolders(paths)
+  await endLeftoverProcesses(paths.home)
+  await clearLeftovers(paths)
+  await writeHooks(paths.hooks)
+  const git = createGit({ home: paths.home, path: config.path })
+  const upstream = createUpstream({ git, paths, network: config.network })
+  const mirrors = createMirrors({ git, paths, upstream, nowMs, log })
+  const outward = createOutward({ git, paths, upstream })
+  const observations = await createObservations(paths.observations, () =>
+    new Date(nowMs()).toISOString(),
+  )
+  const randomName = () => Buffer.from(around.randomBytes(12)).toString('hex')
+  const remove = (directory: string) => removeRepository(paths, directory, randomName())
+  const recordOf = (sessionId: string) =>
+    readRecord(paths.session(sessionId), 'session', sessionRecordSchema)
+  const doors = createDoors({ git, paths, log, mirrors, push: { outward, observations, maxBytes } })
+  for (const name of await readdir(paths.sessions))
+    await settlePush({ git, observations }, join(paths.sessions, name))
+  return {
+    prepare: createPrepare({ git, paths, mirrors, randomName }),
+    diff: async ({ sessionId, maxBytes }, signal) =>
+      readDiff(git, paths.session(sessionId), await recordOf(sessionId), { maxBytes, signal }),
+    refs: async (sessionId) =>
+      readSessionRefs(git, paths.session(sessionId), await recordOf(sessionId)),
+    forward: ({ sessionId, credential }, signal) =>
+      outward.forward(sessionId, credential ?? undefined, signal),
+    removeSession: (sessionId) => remove(paths.session(sessionId)),
+    createUpload: (ownerId) => createUpload({ git, paths, ...around }, ownerId),
+    removeUpload: (uploadId) => remove(paths.upload(uploadId)),
+    sweep: () => sweep({ paths, nowMs, log, remove }),
+    serve: doors.serve,
+    observations,
+  }
+}

@@ -1,0 +1,65 @@
+// Writes the body of a git request to git, unpacked and in constant memory. git may stop reading at any time with its reason
+// on stdout; the request is then left alone, so that the client still gets the answer.
+import type { IncomingMessage } from 'node:http'
+import type { Readable, Writable } from 'node:stream'
+import { createGunzip } from 'node:zlib'
+import { AppError } from '../protocol/errors.ts'
+
+export interface Feed {
+  /** Most bytes after unpacking. */
+  maxBytes: number
+  /** Is called with each piece. */
+  onMove: () => void
+}
+
+/** Resolves at the end of the body or when git has stopped reading; rejects when the body is cut, broken or too large. */
+export function feedBody(incoming: IncomingMessage, stdin: Writable, feed: Feed): Promise<void> {
+  const body = unpack(incoming)
+  return new Promise((resolve, reject) => {
+    let size = 0
+    const stop = () => {
+      body.off('data', onData)
+      incoming.unpipe()
+      incoming.resume()
+    }
+    const fail = (error: unknown) => {
+      stop()
+      reject(error)
+    }
+    const onData = (chunk: Buffer) => {
+      size += chunk.length
+      feed.onMove()
+      if (size > feed.maxBytes)
+        fail(new AppError('too_large', 'git_body_too_large', 'The request is too large.'))
+      else if (!stdin.write(chunk)) body.pause()
+    }
+    body.on('data', onData)
+    body.on('end', () => {
+      stdin.end()
+      resolve()
+    })
+    body.on('error', fail)
+    incoming.on('error', fail)
+    incoming.on('close', () => {
+      if (!incoming.complete) fail(new Error('the request was given up'))
+    })
+    stdin.on('drain', () => body.resume())
+    // EPIPE: it has read enough.
+    stdin.on('error', () => undefined)
+    stdin.on('close', () => {
+      stop()
+      resolve()
+    })
+  })
+}
+
+function unpack(incoming: IncomingMessage): Readable {
+  const encoding = incoming.headers['content-encoding'] ?? 'identity'
+  if (encoding === 'identity') return incoming
+  if (encoding === 'gzip' || encoding === 'x-gzip') return incoming.pipe(createGunzip())
+  throw new AppError(
+    'unsupported',
+    'content_encoding_unsupported',
+    `The body of a git request may be gzip, not ${encoding}.`,
+  )
+}

@@ -1,0 +1,162 @@
+// Smart HTTP in front of git's own upload-pack and receive-pack (gitprotocol-http): streams in constant memory, unpacks gzip,
+// and ends git together with the request, after silence, or at a limit. Decides nothing about refs.
+import type { ChildProcess } from 'node:child_process'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Logger } from '../lib/logger.ts'
+import { lastLines } from '../lib/process.ts'
+import { AppError } from '../protocol/errors.ts'
+import { endGit, type Git, type Settings } from './git-process.ts'
+import { answerHook, HOOK_CHANNEL, type HookAnswer, type HookQuestion } from './hooks.ts'
+import type { GitService } from './messages.ts'
+import { feedBody } from './request-body.ts'
+
+export interface SmartHttpCall {
+  service: GitService
+  directory: string
+  settings: Settings
+  /** Most bytes of the request after unpacking. */
+  maxBodyBytes: number
+  /** Asked by the pre-receive hook of a push. */
+  decide?: (question: HookQuestion) => Promise<HookAnswer>
+  /** Awaited after git has ended and before the answer ends. */
+  finish?: () => Promise<void>
+}
+
+export interface Exchange {
+  incoming: IncomingMessage
+  outgoing: ServerResponse
+}
+
+const SILENCE_LIMIT_MS = 300_000
+const TOTAL_LIMIT_MS = 3_600_000
+
+/** Answers `GET …/info/refs?service=…`. */
+export async function advertiseRefs(
+  git: Git,
+  call: SmartHttpCall,
+  { incoming, outgoing }: Exchange,
+): Promise<void> {
+  const verb = call.service.slice('git-'.length)
+  const protocol = protocolOf(call.service, incoming)
+  const args = [verb, '--stateless-rpc', '--advertise-refs', call.directory]
+  const abort = abortOnClose(outgoing)
+  const env: Record<string, string> = protocol === undefined ? {} : { GIT_PROTOCOL: protocol }
+  const result = await git.run({ args, settings: call.settings, env, signal: abort })
+  if (result.exitCode !== 0)
+    throw new AppError('internal', 'git_failed', `git ${verb} said: ${lastLines(result.stderr, 3)}`)
+  const isV2 = protocol?.split(':').includes('version=2') ?? false
+  outgoing.writeHead(200, {
+    ...NO_CACHE,
+    'content-type': `application/x-${call.service}-advertisement`,
+  })
+  outgoing.end(isV2 ? result.stdout : Buffer.concat([serviceLine(call.service), result.stdout]))
+}
+
+/** Answers `info/refs` with a sentence that git shows as `fatal: remote error: …`. */
+export function refuseRefs(service: GitService, sentence: string, outgoing: ServerResponse): void {
+  outgoing.writeHead(200, { ...NO_CACHE, 'content-type': `application/x-${service}-advertisement` })
+  outgoing.end(Buffer.concat([serviceLine(service), packetLine(`ERR ${sentence}\n`)]))
+}
+
+/** Answers `POST …/git-upload-pack` and `POST …/git-receive-pack`. */
+export async function runService(
+  deps: { git: Git; log: Logger },
+  call: SmartHttpCall,
+  { incoming, outgoing }: Exchange,
+): Promise<void> {
+  const protocol = protocolOf(call.service, incoming)
+  const args = [call.service.slice('git-'.length), '--stateless-rpc', call.directory]
+  const env: Record<string, string> = protocol === undefined ? {} : { GIT_PROTOCOL: protocol }
+  const child = deps.git.start({ args, settings: call.settings, env }, [
+    'pipe',
+    'pipe',
+    'pipe',
+    'pipe',
+  ])
+  const closed = whenClosed(child)
+  const watcher = watch(child, outgoing)
+  const channel = child.stdio[HOOK_CHANNEL] as Duplex
+  if (call.decide)
+    answerHook(channel, call.decide, (error) =>
+      deps.log.error({ err: error }, 'a push could not be checked'),
+    )
+  else channel.destroy()
+  let stderr = ''
+  child.stderr?.on('data', (chunk: Buffer) => {
+    stderr = (stderr + chunk.toString('utf8')).slice(-4096)
+  })
+  outgoing.writeHead(200, { ...NO_CACHE, 'content-type': `application/x-${call.service}-result` })
+  child.stdout?.pipe(outgoing, { end: false })
+  try {
+    const { maxBodyBytes: maxBytes } = call
+    if (child.stdin) await feedBody(incoming, child.stdin, { maxBytes, onMove: watcher.onMove })
+    const code = await closed
+    if (code !== 0)
+      deps.log.info(
+        { service: call.service, code, said: lastLines(stderr, 3) },
+        'git ended a request',
+      )
+  } finally {
+    endGit(child)
+    await closed
+    watcher.stop()
+    await call.finish?.()
+    if (outgoing.writable) outgoing.end()
+  }
+}
+
+const NO_CACHE = {
+  'cache-control': 'no-cache, max-age=0, must-revalidate',
+  expires: 'Fri, 01 Jan 1980 00:00:00 GMT',
+  pragma: 'no-cache',
+}
+
+/** receive-pack speaks no version 2; a client that asks for it gets version 0. */
+function protocolOf(service: GitService, incoming: IncomingMessage): string | undefined {
+  const header = incoming.headers['git-protocol']
+  if (service === 'git-receive-pack' || typeof header !== 'string') return undefined
+  return /^[a-z0-9=:.-]{1,200}$/.test(header) ? header : undefined
+}
+
+/** Ends git when nobody reads the answer any more, when nothing moves, and at the limit for the whole. */
+function watch(child: ChildProcess, outgoing: ServerResponse) {
+  const end = () => endGit(child)
+  const silence = setTimeout(end, SILENCE_LIMIT_MS)
+  const total = setTimeout(end, TOTAL_LIMIT_MS)
+  const onMove = () => {
+    silence.refresh()
+  }
+  child.stdout?.on('data', onMove)
+  outgoing.on('close', end)
+  const stop = () => {
+    clearTimeout(silence)
+    clearTimeout(total)
+    outgoing.off('close', end)
+  }
+  return { onMove, stop }
+}
+
+function whenClosed(child: ChildProcess): Promise<number> {
+  const closed = Promise.withResolvers<number>()
+  child.on('close', (code) => closed.resolve(code ?? 128))
+  child.on('error', () => closed.resolve(128))
+  return closed.promise
+}
+
+export function abortOnClose(outgoing: ServerResponse): AbortSignal {
+  const controller = new AbortController()
+  outgoing.on('close', () => {
+    if (!outgoing.writableFinished) controller.abort(new Error('the request was given up'))
+  })
+  return controller.signal
+}
+
+function serviceLine(service: GitService): Buffer {
+  return Buffer.concat([packetLine(`# service=${service}\n`), Buffer.from('0000')])
+}
+
+function packetLine(text: string): Buffer {
+  const body = Buffer.from(text)
+  return Buffer.concat([Buffer.from((body.length + 4).toString(16).padStart(4, '0')), body])
+}

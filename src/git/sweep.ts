@@ -1,0 +1,84 @@
+// Cleans up: after a crash (at the start, before any git runs) and from time to time.
+// Never removes an object that something may borrow: a mirror goes as a whole, when no session names it.
+import { readdir, readFile, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import type { Logger } from '../lib/logger.ts'
+import type { GitPaths } from './paths.ts'
+import { findRecord, uploadRecordSchema } from './records.ts'
+
+const MIRROR_IDLE_MS = 7 * 24 * 3_600_000
+
+/** Removes what a killed git leaves behind: temporary files, quarantines and locks that nobody holds any more. */
+export async function clearLeftovers(paths: GitPaths): Promise<void> {
+  for (const name of await readdir(paths.temporary))
+    await rm(join(paths.temporary, name), { recursive: true, force: true })
+  for (const folder of [paths.mirrors, paths.sessions, paths.uploads])
+    for (const name of await readdir(folder)) await clearRepository(join(folder, name))
+}
+
+async function clearRepository(directory: string): Promise<void> {
+  await clearFolder(directory, (name) => name.endsWith('.lock') || name.endsWith('.new'))
+  await clearTree(join(directory, 'refs'), (name) => name.endsWith('.lock'))
+  await clearFolder(join(directory, 'objects'), (name) => name.startsWith('tmp_objdir-'))
+  await clearFolder(
+    join(directory, 'objects', 'pack'),
+    (name) => name.startsWith('tmp_') || name.startsWith('.tmp-'),
+  )
+}
+
+async function clearTree(folder: string, doomed: (name: string) => boolean): Promise<void> {
+  await clearFolder(folder, doomed)
+  for (const entry of await entries(folder))
+    if (entry.isDirectory()) await clearTree(join(folder, entry.name), doomed)
+}
+
+async function clearFolder(folder: string, doomed: (name: string) => boolean): Promise<void> {
+  for (const { name } of await entries(folder))
+    if (doomed(name)) await rm(join(folder, name), { recursive: true, force: true })
+}
+
+async function entries(folder: string) {
+  try {
+    return await readdir(folder, { withFileTypes: true })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+}
+
+export interface SweepDeps {
+  paths: GitPaths
+  nowMs: () => number
+  log: Logger
+  /** Removes a repository by renaming it away first. */
+  remove: (directory: string) => Promise<void>
+}
+
+/** Uploads that expired, and mirrors that no session borrows from and nobody used for a week. */
+export async function sweep({ paths, nowMs, log, remove }: SweepDeps): Promise<void> {
+  for (const name of await readdir(paths.uploads)) {
+    const directory = join(paths.uploads, name)
+    const record = await findRecord(directory, uploadRecordSchema)
+    if (record && record.expiresAtMs > nowMs()) continue
+    await remove(directory)
+    log.info({ upload: name }, 'an upload expired')
+  }
+  const borrowed = await borrowedMirrors(paths)
+  for (const name of await readdir(paths.mirrors)) {
+    const directory = join(paths.mirrors, name)
+    const { mtimeMs } = await stat(directory)
+    if (borrowed.has(name) || nowMs() - mtimeMs < MIRROR_IDLE_MS) continue
+    await remove(directory)
+    log.info({ mirror: name }, 'a mirror was not used for a week')
+  }
+}
+
+async function borrowedMirrors(paths: GitPaths): Promise<Set<string>> {
+  const names = new Set<string>()
+  for (const session of await readdir(paths.sessions)) {
+    const file = join(paths.sessions, session, 'objects', 'info', 'alternates')
+    for (const line of (await readFile(file, 'utf8')).split('\n'))
+      if (line.endsWith('/objects')) names.add(basename(dirname(line)))
+  }
+  return names
+}

@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest'
+import { decodeCredential, encodeCredential, redact } from './credential.ts'
+import { explainFailure, isPassing } from './upstream-failure.ts'
+
+describe('explainFailure', () => {
+  it.each([
+    [
+      "fatal: could not read Username for 'https://github.com': terminal prompts disabled",
+      'repository_access_denied',
+      false,
+    ],
+    [
+      "fatal: Authentication failed for 'https://github.com/a/b.git/'",
+      'repository_access_denied',
+      false,
+    ],
+    [
+      'ERROR: Permission to a/b.git denied to ada.\nfatal: Could not read from remote repository.',
+      'repository_access_denied',
+      false,
+    ],
+    ["fatal: repository 'https://github.com/a/b.git/' not found", 'repository_not_found', false],
+    [
+      'ERROR: Repository not found.\nfatal: Could not read from remote repository.',
+      'repository_not_found',
+      false,
+    ],
+    [
+      "fatal: unable to access 'https://x/': Could not resolve host: x",
+      'upstream_unreachable',
+      true,
+    ],
+    [
+      "fatal: unable to access 'https://x/': The requested URL returned error: 502",
+      'upstream_unreachable',
+      true,
+    ],
+    [
+      "fatal: unable to access 'https://x/': The requested URL returned error: 429",
+      'upstream_rate_limited',
+      true,
+    ],
+    [
+      "fatal: unable to access 'https://x/': SSL certificate problem: self-signed certificate",
+      'upstream_unreachable',
+      true,
+    ],
+    [
+      "fatal: unable to access 'https://x/': CONNECT tunnel failed, response 403",
+      'upstream_not_allowed',
+      false,
+    ],
+    [
+      "fatal: unable to access 'https://x/': CONNECT tunnel failed, response 502",
+      'upstream_unreachable',
+      true,
+    ],
+    [
+      'Host key verification failed.\nfatal: Could not read from remote repository.',
+      'upstream_host_key_changed',
+      false,
+    ],
+    ['fatal: something new', 'upstream_failed', true],
+  ])('reads %j', (stderr, reason, passing) => {
+    const failure = explainFailure(stderr)
+    expect(failure.reason).toBe(reason)
+    expect(isPassing(failure.reason)).toBe(passing)
+    expect(failure.message).toContain('git said: ')
+  })
+})
+
+describe('redact', () => {
+  it('takes every form of the secret out', () => {
+    const credential = { id: 'c', username: 'ada', secret: 'p@ss word' }
+    const basic = Buffer.from('ada:p@ss word').toString('base64')
+    const text = `a p@ss word b p%40ss%20word c ${basic} d`
+    expect(redact(text, credential)).toBe('a [redacted] b [redacted] c [redacted] d')
+    expect(redact(text)).toBe(text)
+  })
+
+  it('is not needed for what a header carries', () => {
+    const credential = { id: 'c_x', username: null, secret: 'line\nline' }
+    expect(decodeCredential(encodeCredential(credential))).toEqual(credential)
+    for (const header of [
+      undefined,
+      '',
+      'x',
+      Buffer.from('{"id":"a b","secret":"x"}').toString('base64'),
+    ])
+      expect(decodeCredential(header)).toBeUndefined()
+  })
+})
