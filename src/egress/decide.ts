@@ -1,0 +1,77 @@
+// Whether a session may reach a host and a port, before any name is looked up. Pure; deny by default.
+// What this does not protect against: an allowed host is a way out. Object stores, code hosts and anything that takes uploads
+// under an allowed name can be written to, a CDN may serve other tenants to who asks for them inside TLS, and at `full` there
+// is no list at all. The lists narrow where data can go; secrets must not be inside in the first place.
+import { type Host, hostText } from './hosts.ts'
+import type { EgressRules, HostEntry } from './policy.ts'
+
+type HostDenial =
+  | 'invalid_host'
+  | 'level_none'
+  | 'address_not_allowed'
+  | 'host_not_allowed'
+  | 'port_not_allowed'
+
+export type HostDecision = { allow: true } | { allow: false; reason: HostDenial }
+
+const ALLOWED: HostDecision = { allow: true }
+
+/**
+ * Addresses are refused at every level unless the address itself is listed: at `custom` among the domains, at `full` among
+ * the installation's allowed networks. A raw address has no name that a list, a log or an owner could judge.
+ */
+export function decideHost(rules: EgressRules, host: Host, port: number): HostDecision {
+  if (host.kind === 'invalid') return deny('invalid_host')
+  if (rules.level === 'none') return deny('level_none')
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) return deny('port_not_allowed')
+  if (rules.level === 'full') return decideAtFull(rules, host)
+  const entries = entriesFor(rules, host)
+  if (entries.length === 0) {
+    return deny(host.kind === 'address' ? 'address_not_allowed' : 'host_not_allowed')
+  }
+  return entries.some(({ ports }) => ports.has(port)) ? ALLOWED : deny('port_not_allowed')
+}
+
+function decideAtFull(rules: EgressRules, host: Host): HostDecision {
+  if (host.kind === 'name') return ALLOWED
+  const listed = rules.networks.some((entry) => !entry.below && entry.host === hostText(host))
+  return listed ? ALLOWED : deny('address_not_allowed')
+}
+
+function entriesFor(rules: EgressRules, host: Host): HostEntry[] {
+  const text = hostText(host)
+  const found: HostEntry[] = []
+  const exact = rules.exact.get(text)
+  if (exact) found.push(exact)
+  if (host.kind !== 'name') return found
+  for (let dot = text.indexOf('.'); dot !== -1; dot = text.indexOf('.', dot + 1)) {
+    const below = rules.below.get(text.slice(dot + 1))
+    if (below) found.push(below)
+  }
+  return found
+}
+
+function deny(reason: HostDenial): HostDecision {
+  return { allow: false, reason }
+}
+
+const ADVICE: Record<string, string> = {
+  invalid_host: 'the host is not a valid name.',
+  level_none:
+    "the environment's network level is none. Choose another level in the environment to allow it.",
+  address_not_allowed:
+    'private, local and raw addresses are refused at every level. Use a public name; for an internal service the owner lists its host and network for this installation.',
+  host_not_allowed:
+    "the host is not on the environment's list. Add it to the allowed domains of the environment, or choose another network level.",
+  port_not_allowed:
+    'the host is allowed, but not on this port: hosts of the lists are reached on 80 and 443.',
+  too_many_connections: 'this session has too many connections open. Close some and try again.',
+  sni_mismatch: 'the TLS server name differs from the name that was asked for.',
+  sni_missing: 'TLS without a server name is refused.',
+  tls_malformed: 'the TLS greeting could not be read.',
+}
+
+/** What a refused program is told: one line that names the host, the stable reason and what to do. */
+export function denialText(target: string, reason: string): string {
+  return `Errand refused ${target} (${reason}): ${ADVICE[reason] ?? 'not allowed.'}\n`
+}
