@@ -1,0 +1,306 @@
+// Claude Code as one long-lived process per sandbox run, driven through its SDK with streamed input. Started again when it
+// ended, with the conversation so far. Knows nothing of turns: messages go out as they come.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import {
+  type CanUseTool,
+  type Options,
+  type PermissionMode,
+  type Query,
+  type SDKMessage,
+  type SDKUserMessage,
+  startup,
+} from '@anthropic-ai/claude-agent-sdk'
+import { withDeadline } from '../lib/deadline.ts'
+import { killGroup } from '../lib/process.ts'
+import type { Mode } from '../protocol/session.ts'
+import { RUN_MARK, type Variables } from './agent-environment.ts'
+import type { StateFile } from './state-file.ts'
+import { endStray } from './stray.ts'
+
+const STDERR_CHARS = 4_000
+const END_MS = 2_000
+/** Transcripts must outlive the longest sleep of a session; Claude Code removes old ones at its start. */
+const KEEP_TRANSCRIPTS_DAYS = 36_500
+
+const PERMISSION_MODES: Record<Mode, PermissionMode> = {
+  work: 'bypassPermissions',
+  ask: 'default',
+  plan: 'plan',
+}
+
+export interface ClaudeDeps {
+  program: ClaudeProgram
+  state: StateFile
+  canUseTool: CanUseTool
+  /** What is wanted now; asked for at every start. */
+  wanted: () => { mode: Mode; model: string | null }
+  events: ClaudeEvents
+}
+
+interface ClaudeProgram {
+  sessionId: string
+  executable: string
+  cwd: string
+  variables: Variables
+  /** Variables that a repository's settings must not change. */
+  transport: Variables
+  /** Added to the system prompt. */
+  appendix: string
+}
+
+interface ClaudeEvents {
+  message(message: SDKMessage): void
+  /** The process ended without having been told to; `words` is the end of what it wrote on stderr. */
+  died(words: string): void
+  /** A message could not be worked on; the next ones are. */
+  failed(error: unknown): void
+}
+
+export interface Claude {
+  /** Resolves when the agent is ready for a prompt. Does nothing when it is already. */
+  start(): Promise<void>
+  prompt(text: string, uuid: string): void
+  /** Brings mode and model to what is wanted; both may change while it works. */
+  adjust(): Promise<void>
+  interrupt(): Promise<void>
+  /** True when the conversation on disk holds the message. */
+  remembers(uuid: string): Promise<boolean>
+  /** Ends the process and all that it left behind. */
+  end(): Promise<void>
+}
+
+interface Run {
+  id: string
+  query: Query
+  input: MessageQueue
+  mode: PermissionMode
+  model: string | null
+  isEnding: boolean
+  child: () => ChildProcess | undefined
+  words: () => string
+}
+
+export function createClaude(deps: ClaudeDeps): Claude {
+  let run: Run | undefined
+  let starting: Promise<Run> | undefined
+  let ending: Promise<void> = Promise.resolve()
+
+  const started = async () => {
+    if (run) return run
+    // Two processes must never write one conversation.
+    starting ??= ending
+      .then(() => startRun(deps))
+      .finally(() => {
+        starting = undefined
+      })
+    const fresh = await starting
+    if (run !== fresh) {
+      run = fresh
+      void consume(fresh)
+    }
+    return fresh
+  }
+  const consume = async (current: Run) => {
+    let words = ''
+    try {
+      for await (const message of current.query) {
+        noteMode(current, message)
+        handOver(deps.events, message)
+      }
+    } catch (error) {
+      // After an error result the SDK throws it once more when the process ends: `died` is enough.
+      words = error instanceof Error ? error.message : String(error)
+    }
+    if (run === current) run = undefined
+    const stray = endStray(current.id)
+    if (!current.isEnding) deps.events.died(current.words().trim() || words)
+    await stray
+  }
+  return {
+    start: async () => {
+      await started()
+    },
+    prompt(text, uuid) {
+      if (!run) throw new Error('the agent is not running')
+      run.input.push({
+        type: 'user',
+        message: { role: 'user', content: text },
+        parent_tool_use_id: null,
+        uuid: uuid as `${string}-${string}-${string}-${string}-${string}`,
+      })
+    },
+    adjust: async () => {
+      if (run) await adjustRun(run, deps.wanted())
+    },
+    async interrupt() {
+      await run?.query.interrupt()
+    },
+    remembers: async (uuid) => {
+      const id = deps.state.get().conversationId
+      const path = id === null ? undefined : await transcriptPath(deps.program.variables, id)
+      return path !== undefined && (await readFile(path, 'utf8')).includes(uuid)
+    },
+    async end() {
+      const current = run ?? (await starting?.catch(() => undefined))
+      if (!current) return
+      current.isEnding = true
+      run = undefined
+      ending = endRun(current)
+      await ending
+    },
+  }
+}
+
+async function adjustRun(run: Run, { mode, model }: ReturnType<ClaudeDeps['wanted']>) {
+  if (run.mode !== PERMISSION_MODES[mode]) {
+    await run.query.setPermissionMode(PERMISSION_MODES[mode])
+    run.mode = PERMISSION_MODES[mode]
+  }
+  if (run.model !== model) {
+    await run.query.setModel(model ?? undefined)
+    run.model = model
+  }
+}
+
+async function endRun(run: Run): Promise<void> {
+  run.query.close()
+  const child = run.child()
+  if (child) await endChild(child)
+  await endStray(run.id)
+}
+
+function handOver(events: ClaudeEvents, message: SDKMessage): void {
+  try {
+    events.message(message)
+  } catch (error) {
+    events.failed(error)
+  }
+}
+
+/** Asks the process to leave, so that it writes its transcript to the end, and does not wait long. */
+async function endChild(child: ChildProcess): Promise<void> {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+  const exited = once(child, 'exit')
+  killGroup(child.pid, 'SIGTERM')
+  await withDeadline('the end of the agent', END_MS, () => exited).catch(() => undefined)
+}
+
+async function startRun(deps: ClaudeDeps): Promise<Run> {
+  const { program, canUseTool } = deps
+  const id = `${program.sessionId}/${randomUUID()}`
+  const { mode, model } = deps.wanted()
+  let child: ChildProcess | undefined
+  let words = ''
+  const options: Options = {
+    ...(await conversation(deps)),
+    cwd: program.cwd,
+    pathToClaudeCodeExecutable: program.executable,
+    env: { ...program.variables, [RUN_MARK]: id },
+    permissionMode: PERMISSION_MODES[mode],
+    allowDangerouslySkipPermissions: true,
+    settingSources: ['user', 'project', 'local'],
+    settings: {
+      env: program.transport,
+      enableAllProjectMcpServers: true,
+      cleanupPeriodDays: KEEP_TRANSCRIPTS_DAYS,
+    },
+    systemPrompt: {
+      type: 'preset',
+      preset: 'claude_code',
+      append: program.appendix,
+      snapshot: true,
+    },
+    includePartialMessages: true,
+    includeHookEvents: true,
+    canUseTool,
+    ...(model === null ? {} : { model }),
+    spawnClaudeCodeProcess: ({ command, args, cwd, env }) => {
+      const spawned = spawn(command, args, {
+        cwd,
+        env,
+        stdio: ['pipe', 'pipe', 'pipe'],
+        detached: true,
+      })
+      spawned.stderr.on('data', (chunk: Buffer) => {
+        words = (words + chunk.toString('utf8')).slice(-STDERR_CHARS)
+      })
+      child = spawned
+      return spawned
+    },
+  }
+  const warm = await startup({ options }).catch((error: unknown) => {
+    throw new Error(words.trim() || String(error), { cause: error })
+  })
+  const input = createMessageQueue()
+  return {
+    id,
+    query: warm.query(input),
+    input,
+    mode: PERMISSION_MODES[mode],
+    model,
+    isEnding: false,
+    child: () => child,
+    words: () => words,
+  }
+}
+
+/** The same conversation for the whole life of the session; its id is ours from the first start on. */
+async function conversation({ state, program: { variables } }: ClaudeDeps) {
+  const known = state.get().conversationId
+  if (known !== null && (await transcriptPath(variables, known)) !== undefined)
+    return { resume: known }
+  const sessionId = known ?? randomUUID()
+  state.set({ conversationId: sessionId })
+  return { sessionId }
+}
+
+/** Claude Code keeps a conversation at `projects/<folder of the checkout>/<id>.jsonl`. */
+async function transcriptPath(variables: Variables, id: string): Promise<string | undefined> {
+  const home = variables.CLAUDE_CONFIG_DIR ?? join(variables.HOME ?? '/root', '.claude')
+  const projects = join(home, 'projects')
+  const names = await readdir(projects, { recursive: true }).catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return []
+      throw error
+    },
+  )
+  const found = names.find((name) => name.endsWith(`/${id}.jsonl`))
+  return found === undefined ? undefined : join(projects, found)
+}
+
+/** An approved plan switches the mode inside Claude Code: what counts is what it says. */
+function noteMode(run: Run, message: SDKMessage): void {
+  if (message.type !== 'system') return
+  if (message.subtype === 'init' || message.subtype === 'status')
+    run.mode = message.permissionMode ?? run.mode
+}
+
+interface MessageQueue extends AsyncIterable<SDKUserMessage> {
+  push(message: SDKUserMessage): void
+}
+
+/** Never ends: the process lives until it is closed. */
+function createMessageQueue(): MessageQueue {
+  const held: SDKUserMessage[] = []
+  let wake: () => void = () => undefined
+  return {
+    push(message) {
+      held.push(message)
+      wake()
+    },
+    async *[Symbol.asyncIterator]() {
+      for (;;) {
+        const next = held.shift()
+        if (next) yield next
+        else
+          await new Promise<void>((resolve) => {
+            wake = resolve
+          })
+      }
+    },
+  }
+}

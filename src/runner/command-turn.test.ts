@@ -1,0 +1,64 @@
+import { readFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { describe, expect, it } from 'vitest'
+import { runCommand } from './command-turn.ts'
+
+const variables = { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/nonexistent', MINE: 'yes' }
+const run = async (text: string, signal = new AbortController().signal) => {
+  const parts: string[] = []
+  const deps = { folder: tmpdir(), variables, output: (part: string) => parts.push(part) }
+  const exitCode = await runCommand(deps, text, signal)
+  return { exitCode, parts, output: parts.join('') }
+}
+
+describe('runCommand', () => {
+  it('gives output and exit code', async () => {
+    expect(await run('echo $MINE; pwd; exit 7')).toMatchObject({
+      exitCode: 7,
+      output: `yes\n${tmpdir()}\n`,
+    })
+  })
+
+  it('puts many small writes together and cuts large ones', async () => {
+    const { parts, output } = await run('for i in $(seq 1 20000); do echo line $i; done')
+    expect(output.split('\n').length).toBe(20_001)
+    expect(parts.length).toBeLessThan(40)
+    expect(Math.max(...parts.map((part) => part.length))).toBeLessThanOrEqual(32 << 10)
+  })
+
+  it('keeps characters whole that arrive in parts', async () => {
+    const { output } = await run("printf '\\303'; sleep 0.05; printf '\\244\\n'")
+    expect(output).toBe('ä\n')
+  })
+
+  it('leaves out the middle of far too much, not the end', async () => {
+    const { output } = await run("head -c 6000000 /dev/zero | tr '\\0' x; echo; echo the end")
+    expect(output.length).toBeLessThan(4_500_000)
+    expect(output).toContain('output left out')
+    expect(output).toMatch(/the end\n$/)
+  })
+
+  it('does not wait for what stays in the background', async () => {
+    const { exitCode, output } = await run('sleep 30 & echo $!')
+    expect(exitCode).toBe(0)
+    process.kill(Number(output), 'SIGKILL')
+  })
+
+  it('ends the whole group when interrupted, also what ignores SIGTERM', async () => {
+    const interrupt = new AbortController()
+    const text = "trap '' TERM; sleep 30 & echo $!; wait; sleep 30"
+    const parts: string[] = []
+    const output = (part: string) => {
+      parts.push(part)
+      interrupt.abort()
+    }
+    const exitCode = await runCommand(
+      { folder: tmpdir(), variables, output },
+      text,
+      interrupt.signal,
+    )
+    expect(exitCode).toBe(137)
+    const status = await readFile(`/proc/${Number(parts[0])}/status`, 'utf8').catch(() => 'gone')
+    expect(status).toMatch(/gone|State:\s+Z/)
+  })
+})

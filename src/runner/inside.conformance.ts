@@ -1,0 +1,256 @@
+// The bundled runner as it runs inside a sandbox: own network, pid and mount namespaces, netfilter redirection, the shell as
+// process 1; outside of them only the scripted model and the gateway's side of the door. Needs root.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer, request, type Server } from 'node:http'
+import { type AddressInfo, connect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+// biome-ignore lint/style/noRestrictedImports: a suite may use the scripted model.
+import { createSampleRepository, gitEnvironment } from '../../demo/repository.ts'
+// biome-ignore lint/style/noRestrictedImports: a suite may use the scripted model.
+import { loadScenarios } from '../../demo/scenario.ts'
+// biome-ignore lint/style/noRestrictedImports: a suite may use the scripted model.
+import { createScriptedModel, type ScriptedModel } from '../../demo/scripted-model.ts'
+// biome-ignore lint/style/noRestrictedImports: the suite runs what the build makes.
+import { buildRunner } from '../../scripts/build-runner.ts'
+import { runChecked } from '../lib/process.ts'
+import { REDIRECTED_PORTS, RUNNER_DNS_PORT, runnerPortFor } from '../protocol/network.ts'
+import { type FakeGateway, startFakeGateway } from './gateway.fixture.ts'
+import { claudePath, newId, setupFor } from './place.fixture.ts'
+
+const DENIAL = JSON.stringify({ error: { reason: 'host_not_allowed' } })
+
+/** Process 1 of a sandbox: passes SIGTERM on, reaps what is orphaned, ends with the runner. */
+const INIT =
+  "trap 'kill -TERM $c' TERM INT; /opt/errand/node /opt/errand/runner.mjs & c=$!; while :; do wait $c; s=$?; kill -0 $c 2>/dev/null || exit $s; done"
+
+let folder: string
+let model: ScriptedModel
+let gateway: FakeGateway
+let upstream: Server
+let inside: ChildProcess
+let words = ''
+
+/** The door: git over plain files, the model, and a policy that allows one host. */
+function serveDoor(server: Server): void {
+  server.on('request', (req, res) => {
+    const url = req.url ?? ''
+    if (url.startsWith('/model')) {
+      const headers = { ...req.headers, host: 'model' }
+      const target = new URL(url.replace('/model', '') || '/', model.url)
+      const onward = request(target, { method: req.method, headers }, (answer) => {
+        res.writeHead(answer.statusCode ?? 502, answer.headers)
+        answer.pipe(res)
+      })
+      req.pipe(onward)
+    } else if (url.startsWith('/git/repository.git/')) {
+      const path = url.slice('/git/repository.git/'.length).split('?')[0] ?? ''
+      readFile(join(folder, 'upstream.git', path)).then(
+        (bytes) => res.end(bytes),
+        () => res.writeHead(404).end(),
+      )
+    } else res.writeHead(404).end('no such door\n')
+  })
+  server.on('connect', (req, client: Socket) => {
+    client.on('error', () => client.destroy())
+    if (req.url !== 'allowed.example:80') {
+      const head = `HTTP/1.1 403 Forbidden\r\nX-Deny-Reason: host_not_allowed\r\nContent-Length: ${DENIAL.length}`
+      client.end(`${head}\r\n\r\n${DENIAL}`)
+      return
+    }
+    const onward = connect((upstream.address() as AddressInfo).port, '127.0.0.1', () => {
+      client.write('HTTP/1.1 200 Connection established\r\n\r\n')
+      client.pipe(onward).pipe(client)
+    })
+    onward.on('error', () => client.destroy())
+  })
+}
+
+function entryScript(): string {
+  const dnat = (protocol: string, match: string, to: number) =>
+    `iptables -t nat -A OUTPUT -p ${protocol} ${match} -j DNAT --to-destination :${to}`
+  return [
+    'set -e',
+    'mount -t tmpfs none "$1/scratch"',
+    'mkdir "$1/scratch/upper" "$1/scratch/work" "$1/scratch/root"',
+    'root="$1/scratch/root"',
+    'mount -t overlay overlay -o "lowerdir=/,upperdir=$1/scratch/upper,workdir=$1/scratch/work" "$root"',
+    'mkdir -p "$root/opt/errand" "$root/run/errand/door" "$root/workspace"',
+    'mount --rbind /dev "$root/dev"',
+    'mount -t proc proc "$root/proc"',
+    'mount --bind "$1/opt" "$root/opt/errand"',
+    'mount --bind "$1/door" "$root/run/errand/door"',
+    'rm -f "$root/etc/resolv.conf"; echo "nameserver 198.18.0.1" > "$root/etc/resolv.conf"',
+    'ip link set lo up',
+    // Without an address beside 127.0.0.1 a C library that is asked for IPv4 "as configured" finds no name at all.
+    'ip addr add 198.18.0.1/32 dev lo',
+    'ip route add local 198.18.0.0/15 dev lo',
+    dnat('udp', '-d 198.18.0.1 --dport 53', RUNNER_DNS_PORT),
+    dnat('tcp', '-d 198.18.0.1 --dport 53', RUNNER_DNS_PORT),
+    ...REDIRECTED_PORTS.map((port) =>
+      dnat('tcp', `-d 198.18.0.0/15 --dport ${port}`, runnerPortFor(port)),
+    ),
+    `exec env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin HOME=/root chroot "$root" /bin/sh -c "$2"`,
+  ].join('\n')
+}
+
+/** Runs a shell command inside, as a turn of its own. */
+async function run(text: string): Promise<{ output: string; exitCode: number | null }> {
+  const id = newId('turn')
+  gateway.direct({ turn: { id, kind: 'command', text, interrupt: false } })
+  const { exitCode } = await gateway.wait('turn.completed', ({ turnId }) => turnId === id)
+  gateway.direct({ turn: null })
+  const output = gateway.ofType('command.output').filter(({ turnId }) => turnId === id)
+  return { output: output.map(({ text }) => text).join(''), exitCode }
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'errand-inside-'))
+  for (const name of ['opt', 'door', 'scratch']) await mkdir(join(folder, name))
+  const sample = await createSampleRepository(join(folder, 'sample'))
+  const bare = join(folder, 'upstream.git')
+  const env = gitEnvironment()
+  await runChecked('git', ['clone', '--quiet', '--bare', sample.path, bare], { env })
+  await runChecked('git', ['-C', bare, 'update-server-info'], { env })
+  model = await createScriptedModel({ scenarios: loadScenarios() })
+  upstream = createServer((req, res) => res.end(`hello from ${req.headers.host}\n`))
+  upstream.listen(0, '127.0.0.1')
+  await once(upstream, 'listening')
+  await buildRunner(join(folder, 'opt', 'runner.mjs'))
+  await copyFile(process.execPath, join(folder, 'opt', 'node'))
+  await copyFile(claudePath, join(folder, 'opt', 'claude'))
+  await chmod(join(folder, 'opt', 'claude'), 0o755)
+  const setup = setupFor(sample.commit, { FROM_ENVIRONMENT: 'yes' })
+  await writeFile(join(folder, 'opt', 'session.json'), JSON.stringify(setup))
+  gateway = await startFakeGateway(join(folder, 'door', 'gateway.sock'), serveDoor)
+  const flags = ['--net', '--mount', '--pid', '--fork', '--kill-child=SIGKILL']
+  const script = ['/bin/sh', '-c', entryScript(), 'inside', folder, INIT]
+  inside = spawn('unshare', [...flags, ...script], { stdio: ['ignore', 'inherit', 'pipe'] })
+  inside.stderr?.on('data', (chunk: Buffer) => {
+    words += chunk.toString()
+  })
+  const died = once(inside, 'exit').then(() => {
+    throw new Error(`the inside ended: ${words}`)
+  })
+  died.catch(() => undefined)
+  const failed = gateway.wait('phase.failed').then(({ message }) => {
+    throw new Error(message)
+  })
+  failed.catch(() => undefined)
+  await Promise.race([gateway.wait('runner.ready'), died, failed])
+})
+
+afterAll(async () => {
+  inside.kill('SIGKILL')
+  await gateway.down()
+  upstream.close()
+  await model.close()
+  await rm(folder, { recursive: true, force: true })
+})
+
+describe('the network inside', () => {
+  it('reaches an allowed host with no proxy variable', async () => {
+    const { output } = await run('env -u HTTP_PROXY -u http_proxy curl -sS http://allowed.example/')
+    expect(output).toBe('hello from allowed.example\n')
+  })
+
+  it('shows the reason of a denial on port 80, and closes at once on port 443', async () => {
+    const http = await run('env -u http_proxy curl -sS -i http://denied.example/')
+    expect(http.output).toContain('403 Forbidden')
+    expect(http.output).toContain('host_not_allowed')
+    const before = performance.now()
+    const https = await run('env -u https_proxy -u HTTPS_PROXY curl -sS https://denied.example/')
+    expect(https.exitCode).not.toBe(0)
+    expect(performance.now() - before).toBeLessThan(2_000)
+  })
+
+  it('resolves every name to the local range, and nothing else', async () => {
+    const { output } = await run(
+      'getent ahostsv4 some.example | head -1; getent hosts name.local; getent ahostsv6 six.example; echo end',
+    )
+    expect(output).toMatch(/^198\.1[89]\.\d+\.\d+ +STREAM some\.example\nend\n$/)
+  })
+
+  it('lets nothing out to an address', async () => {
+    const { output } = await run(
+      'curl -sS --noproxy "*" -m 5 http://1.1.1.1/; curl -sS --noproxy "*" -m 5 http://169.254.169.254/',
+    )
+    expect(output.match(/curl: \(7\)/g)?.length).toBe(2)
+  })
+
+  it('leaves the usual ports to the servers of the agent', async () => {
+    const serve = `node -e "const s=require('http').createServer((q,r)=>{r.end('mine');s.close()}).listen(8080,'0.0.0.0')"`
+    const { output } = await run(
+      `PATH=/opt/errand:$PATH ${serve} & until curl -s --noproxy '*' http://127.0.0.1:8080/; do :; done; wait`,
+    )
+    expect(output).toBe('mine')
+  })
+
+  it('makes requests to the door wait while the gateway is away', async () => {
+    const id = newId('turn')
+    const text = 'echo asking; curl -sS http://errand.internal/elsewhere'
+    gateway.direct({ turn: { id, kind: 'command', text, interrupt: false } })
+    await gateway.wait('command.output', ({ turnId }) => turnId === id)
+    await gateway.down()
+    await gateway.up()
+    await gateway.wait('turn.completed', ({ turnId }) => turnId === id)
+    gateway.direct({ turn: null })
+  })
+})
+
+describe('the work inside', () => {
+  it('checked out through the door and keeps the true URL', async () => {
+    const { output } = await run(
+      'git config remote.origin.url; git status --porcelain --branch; pwd',
+    )
+    expect(output).toBe('https://forge.example/shop/cart\n## errand/test\n/workspace/cart\n')
+  })
+
+  it('works through the door and says why a push failed', async () => {
+    const id = newId('turn')
+    const text = 'Please make the failing test pass'
+    gateway.direct({ turn: { id, kind: 'agent', text, interrupt: false } })
+    await gateway.wait('turn.completed', ({ turnId }) => turnId === id)
+    gateway.direct({ turn: null })
+    expect(gateway.ofType('tool.called').length).toBeGreaterThan(3)
+    const [notice] = gateway.ofType('agent.notice').filter(({ kind }) => kind === 'push')
+    expect(notice?.text).toContain('The push to errand/test failed.')
+  })
+
+  it('gives commands the variables of the environment and of the way out', async () => {
+    const { output } = await run(
+      'echo $FROM_ENVIRONMENT $IS_SANDBOX $ANTHROPIC_API_KEY $HTTPS_PROXY',
+    )
+    expect(output).toBe('yes 1 errand-placeholder http://errand.internal\n')
+  })
+
+  it('leaves no zombie and ends within five seconds', async () => {
+    await run('(sleep 0.1 & disown) ; (setsid true &) ; sleep 0.3')
+    const { output } = await run('grep -l "^State:.*Z" /proc/[0-9]*/status; echo end')
+    expect(output).toBe('end\n')
+    const { output: pids } = await run('echo $PPID')
+    expect(Number(pids)).toBeGreaterThan(1)
+    const before = performance.now()
+    const ended = once(inside, 'exit')
+    await runChecked('nsenter', [
+      '-t',
+      String(await processOne()),
+      '-p',
+      '-m',
+      'kill',
+      '-TERM',
+      '1',
+    ])
+    expect((await ended)[0]).toBe(0)
+    expect(performance.now() - before).toBeLessThan(5_000)
+  })
+})
+
+/** The pid, seen from outside, of process 1 inside: the only child of `unshare`. */
+async function processOne(): Promise<number> {
+  const path = `/proc/${inside.pid}/task/${inside.pid}/children`
+  return Number((await readFile(path, 'utf8')).trim())
+}

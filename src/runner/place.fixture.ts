@@ -1,0 +1,156 @@
+// For suites: a whole runner outside of a sandbox, with the real Claude Code and git in a folder of its own; the model is
+// scripted and the gateway is a stand-in. As root it runs with IS_SANDBOX=1, like inside.
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+// biome-ignore lint/style/noRestrictedImports: a suite may use the scripted model.
+import { createSampleRepository, gitEnvironment } from '../../demo/repository.ts'
+// biome-ignore lint/style/noRestrictedImports: a suite may use the scripted model.
+import type { Scenario } from '../../demo/scenario.ts'
+// biome-ignore lint/style/noRestrictedImports: a suite may use the scripted model.
+import { createScriptedModel, type ScriptedModel } from '../../demo/scripted-model.ts'
+import { createSilentLogger } from '../lib/logger.ts'
+import { runChecked } from '../lib/process.ts'
+import { createId, type IdKind } from '../protocol/ids.ts'
+import type { RunnerReport, RunnerSetup } from '../protocol/runner-frames.ts'
+import { type FakeGateway, startFakeGateway } from './gateway.fixture.ts'
+import { type Runner, startRunner } from './runner.ts'
+
+export const BRANCH = 'errand/test'
+export const claudePath = createRequire(import.meta.url).resolve(
+  `@anthropic-ai/claude-agent-sdk-${process.platform}-${process.arch}/claude`,
+)
+
+export interface Place {
+  model: ScriptedModel
+  gateway: FakeGateway
+  setup: RunnerSetup
+  checkout: string
+  upstream: string
+  /** Starts a runner; a second one takes over what the first left on disk. */
+  start(): Promise<void>
+  stop(): Promise<void>
+  /** Makes a turn wanted; answers with its id. */
+  ask(text: string, kind?: 'agent' | 'command'): string
+  interrupt(turnId: string): void
+  /** Resolves with how the turn ended; no turn is wanted after it, as a session would have it. */
+  endOf(turnId: string): Promise<RunnerReport>
+  git(...args: string[]): Promise<string>
+  remote(...args: string[]): Promise<string>
+  transcript(): Promise<string>
+  close(): Promise<void>
+}
+
+export const newId = (kind: IdKind) => createId(kind, crypto.getRandomValues(new Uint8Array(20)))
+
+export function setupFor(commit: string, variables: Record<string, string> = {}): RunnerSetup {
+  return {
+    sessionId: newId('session'),
+    repository: {
+      name: 'cart',
+      url: 'https://forge.example/shop/cart',
+      commit,
+      branch: BRANCH,
+      baseBranch: 'main',
+    },
+    variables,
+    identity: { name: 'Errand', email: 'errand@example.com' },
+    sessionUrl: null,
+  }
+}
+
+export async function createPlace(scenarios: Scenario[]): Promise<Place> {
+  const folder = await mkdtemp(join(tmpdir(), 'errand-runner-'))
+  await mkdir(join(folder, 'home'))
+  const sample = await createSampleRepository(join(folder, 'sample'))
+  const upstream = join(folder, 'upstream.git')
+  const env = gitEnvironment()
+  await runChecked('git', ['clone', '--quiet', '--bare', sample.path, upstream], { env })
+  const model = await createScriptedModel({ scenarios })
+  const gateway = await startFakeGateway(join(folder, 'gateway.sock'))
+  const setup = setupFor(sample.commit)
+  const checkout = join(folder, 'workspace', 'cart')
+  const git = async (...args: string[]) =>
+    (await runChecked('git', args, { cwd: checkout, env })).trim()
+  let runner: Runner | undefined
+  const stop = async () => {
+    await runner?.stop()
+    runner = undefined
+  }
+  return {
+    ...turnsOf(gateway),
+    model,
+    gateway,
+    setup,
+    checkout,
+    upstream,
+    git,
+    remote: (...args) => git('-C', upstream, ...args),
+    stop,
+    async start() {
+      runner = await startIn(folder, setup, model.url)
+    },
+    async transcript() {
+      const state = JSON.parse(await readFile(join(folder, 'state', 'state.json'), 'utf8'))
+      const name = checkout.replace(/[^a-zA-Z0-9]/g, '-')
+      const projects = join(folder, 'home', '.claude', 'projects')
+      return readFile(join(projects, name, `${state.conversationId}.jsonl`), 'utf8')
+    },
+    async close() {
+      await stop()
+      await gateway.down()
+      await model.close()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+function turnsOf(gateway: FakeGateway): Pick<Place, 'ask' | 'interrupt' | 'endOf'> {
+  let turn = { id: '', kind: 'agent' as 'agent' | 'command', text: '', interrupt: false }
+  return {
+    ask(text, kind = 'agent') {
+      turn = { id: newId('turn'), kind, text, interrupt: false }
+      gateway.direct({ turn })
+      return turn.id
+    },
+    interrupt: (id) => gateway.direct({ turn: { ...turn, id, interrupt: true } }),
+    async endOf(id) {
+      const end = await Promise.race([
+        gateway.wait('turn.completed', ({ turnId }) => turnId === id),
+        gateway.wait('turn.failed', ({ turnId }) => turnId === id),
+        gateway.wait('turn.interrupted', ({ turnId }) => turnId === id),
+      ])
+      gateway.direct({ turn: null, answers: {} })
+      return end
+    },
+  }
+}
+
+function startIn(folder: string, setup: RunnerSetup, modelUrl: string): Promise<Runner> {
+  const gitConfigPath = join(folder, 'gitconfig')
+  const place = {
+    doorSocket: join(folder, 'gateway.sock'),
+    stateFolder: join(folder, 'state'),
+    workspace: join(folder, 'workspace'),
+    gitConfigPath,
+    agent: claudePath,
+    inherited: {
+      ...gitEnvironment(),
+      HOME: join(folder, 'home'),
+      GIT_CONFIG_NOSYSTEM: '0',
+      GIT_CONFIG_SYSTEM: gitConfigPath,
+      CLAUDE_CODE_MAX_RETRIES: '1',
+    },
+    transport: {
+      ANTHROPIC_BASE_URL: modelUrl,
+      ANTHROPIC_API_KEY: 'errand-placeholder',
+      IS_SANDBOX: '1',
+      CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
+      DISABLE_AUTOUPDATER: '1',
+    },
+    certificates: null,
+    gitSource: join(folder, 'upstream.git'),
+  }
+  return startRunner(setup, place, createSilentLogger())
+}

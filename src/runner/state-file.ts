@@ -1,0 +1,67 @@
+// What the runner must remember over its own restarts, beside the journal: one small JSON file, replaced as a whole.
+// The turn's end is not in it: an end that the gateway has not acknowledged is still in the journal.
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
+import { z } from 'zod'
+
+const stateSchema = z.object({
+  /** The conversation of the agent; chosen by us before its first start. */
+  conversationId: z.string().nullable().default(null),
+  /** The checkout that was finished, so that a broken one is made again. */
+  checkout: z.string().nullable().default(null),
+  /** The turn that was started last, and what the work tree was like before it. */
+  turn: z
+    .object({ id: z.string(), before: z.object({ head: z.string(), tree: z.string() }).nullable() })
+    .nullable()
+    .default(null),
+  openQuestions: z.array(z.string()).default([]),
+  /** Commits that could not be pushed at the end of their turn. */
+  pushPending: z.boolean().default(false),
+})
+type RunnerState = z.infer<typeof stateSchema>
+
+export interface StateFile {
+  get(): RunnerState
+  set(change: Partial<RunnerState>): void
+}
+
+export function openStateFile(path: string): StateFile {
+  mkdirSync(dirname(path), { recursive: true })
+  let state = readState(path)
+  return {
+    get: () => state,
+    set: (change) => {
+      state = { ...state, ...change }
+      const temporary = `${path}.new`
+      const file = openSync(temporary, 'w', 0o600)
+      try {
+        writeSync(file, JSON.stringify(state))
+        fsyncSync(file)
+      } finally {
+        closeSync(file)
+      }
+      renameSync(temporary, path)
+    },
+  }
+}
+
+/** A missing or broken file is an empty state: the work tree and the conversation on disk are still there. */
+function readState(path: string): RunnerState {
+  let value: unknown = {}
+  try {
+    value = JSON.parse(readFileSync(path, 'utf8'))
+  } catch (error) {
+    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT'
+    if (!isMissing && !(error instanceof SyntaxError)) throw error
+  }
+  const parsed = stateSchema.safeParse(value)
+  return parsed.success ? parsed.data : stateSchema.parse({})
+}
