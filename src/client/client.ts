@@ -1,0 +1,132 @@
+// The typed client of the HTTP API for the CLI and the page: one method per route.
+import { z } from 'zod'
+import {
+  type AnswerBody,
+  credentialListSchema,
+  credentialSchema,
+  diffSchema,
+  type EnvironmentPatch,
+  environmentListSchema,
+  eventPageSchema,
+  installationSchema,
+  loginLinkSchema,
+  messageAcceptedSchema,
+  type NewCredential,
+  type NewEnvironment,
+  type NewMessage,
+  type NewSession,
+  type NewUpload,
+  type NewUser,
+  type SessionPatch,
+  sessionPageSchema,
+  tokenCreatedSchema,
+  tokenListSchema,
+  uploadSchema,
+  userCreatedSchema,
+  userListSchema,
+  userSchema,
+} from '../protocol/api.ts'
+import { environmentSchema } from '../protocol/environment.ts'
+import { parseEvent } from '../protocol/event.ts'
+import { sessionStateSchema } from '../protocol/session.ts'
+import { type FollowOptions, followEvents, followSessions } from './follow.ts'
+import { type ClientOptions, requestJson, requestNothing } from './request.ts'
+
+export type Client = ReturnType<typeof createClient>
+
+export function createClient(options: ClientOptions) {
+  return {
+    ...sessionMethods(options),
+    ...resourceMethods(options),
+    ...peopleMethods(options),
+    followEvents: (sessionId: string, follow: FollowOptions) =>
+      followEvents(options, sessionId, follow),
+    followSessions: (follow: Pick<FollowOptions, 'signal'>) => followSessions(options, follow),
+  }
+}
+
+type SessionAction = 'interrupt' | 'stop' | 'retry' | 'archive' | 'unarchive'
+
+/** Ids may be shortened to a start that is unique. */
+function sessionMethods(options: ClientOptions) {
+  const pathOf = (id: string, rest = '') => `/sessions/${encodeURIComponent(id)}${rest}`
+  const state = (method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, body?: unknown) =>
+    requestJson(options, sessionStateSchema, { method, path, body })
+  return {
+    createSession: (fields: NewSession) => state('POST', '/sessions', fields),
+    listSessions: (query: { limit?: number; before?: string; archived?: boolean } = {}) =>
+      requestJson(options, sessionPageSchema, { path: '/sessions', query }),
+    getSession: (id: string) => state('GET', pathOf(id)),
+    patchSession: (id: string, patch: SessionPatch) => state('PATCH', pathOf(id), patch),
+    actOnSession: (id: string, action: SessionAction) => state('POST', pathOf(id, `/${action}`)),
+    removeSession: (id: string) => requestNothing(options, { method: 'DELETE', path: pathOf(id) }),
+    getDiff: (id: string) => requestJson(options, diffSchema, { path: pathOf(id, '/diff') }),
+    /** Events of types that this version does not know are left out. */
+    readEvents: async (id: string, query: { after?: number; limit?: number } = {}) => {
+      const page = await requestJson(options, rawPageSchema, { path: pathOf(id, '/events'), query })
+      const events = page.events.flatMap((value) => parseEvent(value) ?? [])
+      return { ...page, events }
+    },
+    sendMessage: (id: string, message: NewMessage) =>
+      requestJson(options, messageAcceptedSchema, {
+        ...{ method: 'POST', path: pathOf(id, '/messages'), body: message },
+      }),
+    withdrawMessage: (id: string, turnId: string) =>
+      state('DELETE', pathOf(id, `/messages/${turnId}`)),
+    answerQuestion: (id: string, questionId: string, answer: AnswerBody) =>
+      state('POST', pathOf(id, `/questions/${encodeURIComponent(questionId)}`), answer),
+  }
+}
+
+const rawPageSchema = eventPageSchema.extend({ events: z.array(z.unknown()) })
+
+function resourceMethods(options: ClientOptions) {
+  const ask = <S extends z.ZodType>(schema: S, path: string, query?: Record<string, boolean>) =>
+    requestJson(options, schema, { path, query })
+  const change = <S extends z.ZodType>(schema: S, path: string, body: unknown) =>
+    requestJson(options, schema, { method: 'POST', path, body })
+  return {
+    listEnvironments: async (query: { archived?: boolean } = {}) => {
+      const { archived = false } = query
+      return (await ask(environmentListSchema, '/environments', { archived })).environments
+    },
+    createEnvironment: (fields: NewEnvironment) =>
+      change(environmentSchema, '/environments', fields),
+    patchEnvironment: (id: string, patch: EnvironmentPatch) =>
+      requestJson(options, environmentSchema, {
+        ...{ method: 'PATCH', path: `/environments/${id}`, body: patch },
+      }),
+    archiveEnvironment: (id: string) =>
+      change(environmentSchema, `/environments/${id}/archive`, undefined),
+    listCredentials: async () => (await ask(credentialListSchema, '/credentials')).credentials,
+    createCredential: (fields: NewCredential) => change(credentialSchema, '/credentials', fields),
+    removeCredential: (id: string) =>
+      requestNothing(options, { method: 'DELETE', path: `/credentials/${encodeURIComponent(id)}` }),
+    createUpload: (fields: NewUpload) => change(uploadSchema, '/uploads', fields),
+  }
+}
+
+function peopleMethods(options: ClientOptions) {
+  const ask = <S extends z.ZodType>(schema: S, path: string) =>
+    requestJson(options, schema, { path })
+  const change = <S extends z.ZodType>(schema: S, path: string, body?: unknown) =>
+    requestJson(options, schema, { method: 'POST', path, body })
+  const idPath = (collection: string, id: string) => `/${collection}/${encodeURIComponent(id)}`
+  return {
+    getMe: () => ask(userSchema, '/me'),
+    getInstallation: () => ask(installationSchema, '/installation'),
+    getHealth: (signal?: AbortSignal) =>
+      requestJson(options, healthSchema, { path: '/health', ...(signal ? { signal } : {}) }),
+    listUsers: async () => (await ask(userListSchema, '/users')).users,
+    addUser: (fields: NewUser) => change(userCreatedSchema, '/users', fields),
+    createLoginLink: (userId: string) =>
+      change(loginLinkSchema, `${idPath('users', userId)}/login-link`),
+    listTokens: async () => (await ask(tokenListSchema, '/tokens')).tokens,
+    createToken: (name: string) => change(tokenCreatedSchema, '/tokens', { name }),
+    removeToken: (id: string) =>
+      requestNothing(options, { method: 'DELETE', path: idPath('tokens', id) }),
+    logout: () => requestNothing(options, { method: 'POST', path: '/logout' }),
+  }
+}
+
+const healthSchema = z.object({ status: z.literal('ok'), version: z.string() })

@@ -1,0 +1,102 @@
+// One HTTP request to Errand: JSON in, parsed JSON out, every failure an AppError. Runs in browsers and in Node.
+import type { z } from 'zod'
+import { errorBodySchema } from '../protocol/api.ts'
+import { AppError } from '../protocol/errors.ts'
+
+/** Of the request; what it waits for may take longer than a read. */
+const LIMIT_MS = 120_000
+
+export interface ClientOptions {
+  /** `http://127.0.0.1:8420`; empty in a page, which asks where it came from. */
+  baseUrl: string
+  /** Bearer token; a page has its cookie instead. */
+  token?: string
+  fetch?: typeof fetch
+}
+
+export interface ApiRequest {
+  method?: 'GET' | 'POST' | 'PATCH' | 'DELETE'
+  path: string
+  query?: Record<string, string | number | boolean | undefined>
+  body?: unknown
+  headers?: Record<string, string>
+  signal?: AbortSignal
+}
+
+export async function send(options: ClientOptions, request: ApiRequest): Promise<Response> {
+  const { method = 'GET', body, headers, signal } = request
+  const ask = options.fetch ?? fetch
+  let response: Response
+  try {
+    response = await ask(addressOf(options, request), {
+      method,
+      credentials: 'same-origin',
+      headers: {
+        accept: 'application/json',
+        ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(signal ? { signal } : {}),
+    })
+  } catch (error) {
+    if (signal?.aborted) throw error
+    throw new AppError('unavailable', 'errand_unreachable', 'Errand cannot be reached', {
+      cause: error,
+    })
+  }
+  if (!response.ok) throw await refusalOf(response)
+  return response
+}
+
+export async function requestJson<S extends z.ZodType>(
+  options: ClientOptions,
+  schema: S,
+  request: ApiRequest,
+): Promise<z.output<S>> {
+  const limit = AbortSignal.timeout(LIMIT_MS)
+  const signal = request.signal ? AbortSignal.any([request.signal, limit]) : limit
+  try {
+    const response = await send(options, { ...request, signal })
+    return parseAnswer(schema, await response.json())
+  } catch (error) {
+    if (!limit.aborted) throw error
+    throw new AppError('timeout', 'no_answer', 'Errand did not answer in time', { cause: error })
+  }
+}
+
+export async function requestNothing(options: ClientOptions, request: ApiRequest): Promise<void> {
+  await send(options, request)
+}
+
+function parseAnswer<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  const message = 'the answer is not one that this version understands; are both of one version?'
+  throw new AppError('internal', 'answer_unreadable', message, { cause: parsed.error })
+}
+
+async function refusalOf(response: Response): Promise<AppError> {
+  const body: unknown = await response.json().catch(() => undefined)
+  const parsed = errorBodySchema.safeParse(body)
+  if (parsed.success) {
+    const { code, reason, message } = parsed.data.error
+    return new AppError(code, reason, message)
+  }
+  const message = `the server answered with status ${response.status} and without a reason`
+  return new AppError(
+    response.status >= 500 ? 'unavailable' : 'internal',
+    'answer_unreadable',
+    message,
+  )
+}
+
+function addressOf({ baseUrl }: ClientOptions, { path, query = {} }: ApiRequest): string {
+  const search = new URLSearchParams()
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined) search.set(name, String(value))
+  }
+  const suffix = search.size > 0 ? `?${search}` : ''
+  return `${baseUrl}/api/v1${path}${suffix}`
+}

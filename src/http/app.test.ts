@@ -1,0 +1,404 @@
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { startTestDatabase, type TestDatabase } from '../store/test-database.ts'
+import { createHttpApp } from './app.ts'
+import { listenHttp } from './listen.ts'
+import { type Caller, call, createTestApp, ORIGIN, signIn, type TestApp } from './test-app.ts'
+
+let database: TestDatabase
+let test: TestApp
+let owner: Caller
+let folder: string
+
+beforeAll(async () => {
+  database = await startTestDatabase()
+  folder = await mkdtemp(join(tmpdir(), 'errand-web-'))
+  await mkdir(join(folder, 'web/assets'), { recursive: true })
+  await writeFile(join(folder, 'web/index.html'), '<title>Errand</title>')
+  await writeFile(join(folder, 'web/assets/main-abc.js'), 'run()')
+  await writeFile(join(folder, 'web/.hidden'), 'hidden')
+  await writeFile(join(folder, 'secret.txt'), 'outside')
+  await symlink(join(folder, 'secret.txt'), join(folder, 'web/link.txt'))
+  test = await createTestApp(database, join(folder, 'web'))
+  owner = await signIn(test, await test.deps.accounts.ensureOwner())
+})
+afterAll(async () => {
+  await database.stop()
+  await rm(folder, { recursive: true })
+})
+
+const source = { kind: 'remote', url: 'https://git.example.com/a.git' }
+const post = (path: string, body: unknown) => call(test, path, { method: 'POST', as: owner, body })
+async function newSession() {
+  const response = await post('/api/v1/sessions', { prompt: 'do it', source })
+  return (await response.json()) as { id: string; title: string }
+}
+const errorOf = async (response: Response) =>
+  ((await response.json()) as { error: { code: string; reason: string; message: string } }).error
+
+describe('the API', () => {
+  it('names the fields of a body that does not fit', async () => {
+    const response = await post('/api/v1/sessions', { prompt: '', source: { kind: 'moon' } })
+    expect(response.status).toBe(400)
+    const error = await errorOf(response)
+    expect(error).toMatchObject({ code: 'invalid', reason: 'invalid_body' })
+    expect(error.message).toMatch(/prompt: .*; source/)
+  })
+
+  it('refuses a body that is no JSON, of another type, missing or too large', async () => {
+    const wrong = { method: 'POST', as: owner } as const
+    const path = '/api/v1/sessions'
+    expect(await errorOf(await call(test, path, { ...wrong, body: '{' }))).toMatchObject({
+      reason: 'invalid_body',
+    })
+    const form = { 'content-type': 'application/x-www-form-urlencoded' }
+    expect((await call(test, path, { ...wrong, body: 'a=b', headers: form })).status).toBe(400)
+    expect((await call(test, path, wrong)).status).toBe(400)
+    const large = await post(path, { prompt: 'x'.repeat(3_000_000), source })
+    expect(large.status).toBe(413)
+    expect(await errorOf(large)).toMatchObject({ code: 'too_large', reason: 'body_too_large' })
+  })
+
+  it('takes shortened ids that are unique and says when they are not', async () => {
+    const first = await newSession()
+    await newSession()
+    const short = await call(test, `/api/v1/sessions/${first.id.slice(0, 14)}`, { as: owner })
+    expect(await short.json()).toMatchObject({ id: first.id, title: 'do it' })
+    const both = await call(test, '/api/v1/sessions/s_', { as: owner })
+    expect(both.status).toBe(400)
+    const known = [...test.sessions.states.keys()]
+    const twin = `${known[0]?.slice(0, 21)}${known[0]?.endsWith('a') ? 'b' : 'a'}`
+    const state = test.sessions.states.get(known[0] ?? '')
+    if (state) test.sessions.states.set(twin, { ...state, id: twin })
+    const ambiguous = await call(test, `/api/v1/sessions/${twin.slice(0, 21)}`, { as: owner })
+    expect(await errorOf(ambiguous)).toMatchObject({ code: 'conflict', reason: 'ambiguous_id' })
+    test.sessions.states.delete(twin)
+  })
+
+  it('turns requests into commands', async () => {
+    const { id } = await newSession()
+    test.sessions.commands.length = 0
+    const sent = await post(`/api/v1/sessions/${id}/messages`, { text: 'and now?' })
+    expect(sent.status).toBe(202)
+    const { turnId } = (await sent.json()) as { turnId: string }
+    await call(test, `/api/v1/sessions/${id}/messages/${turnId}`, { method: 'DELETE', as: owner })
+    await post(`/api/v1/sessions/${id}/questions/q1`, { allow: true, answers: { a: 'b' } })
+    await call(test, `/api/v1/sessions/${id}`, {
+      method: 'PATCH',
+      as: owner,
+      body: { mode: 'plan', model: null },
+    })
+    for (const name of ['interrupt', 'stop', 'archive', 'unarchive', 'retry']) {
+      expect((await post(`/api/v1/sessions/${id}/${name}`, undefined)).status).toBe(200)
+    }
+    expect(test.sessions.commands.map(({ command }) => command)).toEqual([
+      { type: 'turn.submit', turnId, text: 'and now?', kind: 'agent' },
+      { type: 'message.withdraw', turnId },
+      {
+        type: 'question.answer',
+        questionId: 'q1',
+        answer: { allow: true, answers: { a: 'b' }, message: '' },
+      },
+      { type: 'mode.set', mode: 'plan' },
+      { type: 'model.set', model: null },
+      ...[
+        'turn.interrupt',
+        'session.stop',
+        'session.archive',
+        'session.unarchive',
+        'session.retry',
+      ].map((type) => ({ type })),
+    ])
+  })
+
+  it('changes of an environment what is named and nothing else', async () => {
+    const body = { name: 'tools', variables: { A: '1' }, network: { level: 'none' } }
+    const made = (await (await post('/api/v1/environments', body)).json()) as { id: string }
+    const patch = { method: 'PATCH', as: owner, body: { name: 'tools 2' } }
+    const changed = await call(test, `/api/v1/environments/${made.id}`, patch)
+    expect(await changed.json()).toMatchObject({
+      name: 'tools 2',
+      variables: { A: '1' },
+      network: { level: 'none' },
+    })
+  })
+
+  it('never shows a secret again', async () => {
+    const secret = 'hunter2hunter2'
+    const made = await post('/api/v1/credentials', { host: 'git.example.com', secret })
+    expect(await made.text()).not.toContain(secret)
+    expect(await (await call(test, '/api/v1/credentials', { as: owner })).text()).not.toContain(
+      secret,
+    )
+  })
+
+  it('answers with JSON where there is nothing, and does not show what broke', async () => {
+    const nothing = await call(test, '/api/v1/nothing', { as: owner })
+    expect([nothing.status, await errorOf(nothing)]).toEqual([
+      404,
+      expect.objectContaining({ reason: 'route_not_found' }),
+    ])
+    const list = async () => Promise.reject(new Error('password=abc'))
+    const app = createHttpApp({ ...test.deps, sessions: { ...test.deps.sessions, list } })
+    const broken = await call({ app }, '/api/v1/sessions', { as: owner })
+    expect(broken.status).toBe(500)
+    expect(await broken.text()).not.toContain('password')
+  })
+
+  it('carries the protecting headers on every kind of answer', async () => {
+    for (const path of [
+      '/',
+      '/api/v1/health',
+      '/api/v1/nothing',
+      '/assets/main-abc.js',
+      '/api/v1/docs',
+    ]) {
+      const { headers } = await call(test, path)
+      expect(headers.get('content-security-policy')).toMatch(
+        /default-src 'none'; script-src 'self';/,
+      )
+      expect(headers.get('x-content-type-options')).toBe('nosniff')
+      expect(headers.get('cross-origin-resource-policy')).toBe('same-origin')
+      expect(headers.get('access-control-allow-origin')).toBeNull()
+    }
+  })
+})
+
+describe('login', () => {
+  it('turns a link into a cookie once, and not when something only looks ahead', async () => {
+    const { url } = await test.deps.accounts.createLoginLink(owner.user.id)
+    const path = url.slice(ORIGIN.length)
+    await call(test, path, { method: 'HEAD' })
+    await call(test, path, { headers: { 'sec-purpose': 'prefetch' } })
+    const login = await call(test, path)
+    expect([login.status, login.headers.get('location')]).toEqual([303, '/'])
+    const cookie = login.headers
+      .getSetCookie()
+      .map((line) => line.split(';')[0])
+      .join('; ')
+    const me = await call(test, '/api/v1/me', { headers: { cookie } })
+    expect(await me.json()).toEqual(owner.user)
+    const again = await call(test, path)
+    expect(again.headers.get('location')).toBe('/?login=invalid')
+    expect(again.headers.getSetCookie()).toEqual([])
+  })
+
+  it('is limited', async () => {
+    const statuses = new Set<number>()
+    for (let i = 0; i < 25; i++) statuses.add((await call(test, '/login?token=guess')).status)
+    expect(statuses).toContain(429)
+  })
+})
+
+describe('static files', () => {
+  it('serves files with type and caching, and the page for its own addresses', async () => {
+    const asset = await call(test, '/assets/main-abc.js')
+    expect(asset.headers.get('content-type')).toBe('text/javascript; charset=utf-8')
+    expect(asset.headers.get('cache-control')).toContain('immutable')
+    for (const path of ['/', '/sessions/s_abc', '/index.html']) {
+      const page = await call(test, path)
+      expect(await page.text()).toBe('<title>Errand</title>')
+      expect(page.headers.get('cache-control')).toBe('no-cache')
+    }
+    expect((await call(test, '/assets/old-def.js')).status).toBe(404)
+  })
+
+  it('never leaves its folder', async () => {
+    const attacks = [
+      ...[
+        '/../secret.txt',
+        '/%2e%2e/secret.txt',
+        '/..%2fsecret.txt',
+        '/assets/..%2f..%2fsecret.txt',
+      ],
+      ...[
+        '/link.txt',
+        '/.hidden',
+        '/%2e%2e%5csecret.txt',
+        '/%00',
+        '/%ff',
+        '//etc/passwd',
+        '/%2fetc%2fpasswd',
+      ],
+    ]
+    for (const path of attacks) {
+      const text = await (await call(test, path)).text()
+      expect(text, path).not.toMatch(/outside|hidden|root:/)
+    }
+  })
+})
+
+/** Collects whole frames of a stream until `isEnough`. */
+async function readFrames(
+  response: Response,
+  isEnough: (frames: string[]) => boolean,
+): Promise<string[]> {
+  const reader = response.body?.getReader()
+  const decoder = new TextDecoder()
+  let text = ''
+  let frames: string[] = []
+  while (!isEnough(frames)) {
+    const next = await reader?.read()
+    if (!next || next.done) break
+    text += decoder.decode(next.value, { stream: true })
+    frames = text.split('\n\n').slice(0, -1)
+  }
+  await reader?.cancel()
+  return frames
+}
+const idsOf = (frames: string[]) =>
+  frames.flatMap((frame) => /^id: (\d+)/m.exec(frame)?.[1] ?? []).map(Number)
+
+describe('the event stream', () => {
+  it('goes from replay to live without a gap or a double', async () => {
+    const { id } = await newSession()
+    for (let i = 0; i < 450; i++) test.sessions.append(id, `old ${i}`)
+    const response = await call(test, `/api/v1/sessions/${id}/events/stream?after=10`, {
+      as: owner,
+    })
+    expect(response.headers.get('content-type')).toBe('text/event-stream')
+    const adding = (async () => {
+      for (let i = 0; i < 550; i++) {
+        test.notify(id, test.sessions.append(id, `new ${i}`).seq)
+        if (i % 50 === 0) await new Promise(setImmediate)
+      }
+    })()
+    const frames = await readFrames(response, (all) =>
+      all.some((frame) => frame.startsWith('id: 1000\n')),
+    )
+    await adding
+    expect(idsOf(frames)).toEqual(Array.from({ length: 990 }, (_, index) => index + 11))
+  })
+
+  it('resumes after Last-Event-ID and shows live text without an id', async () => {
+    const { id } = await newSession()
+    for (let i = 0; i < 5; i++) test.sessions.append(id, `${i}`)
+    const headers = { accept: 'text/event-stream', 'last-event-id': '3' }
+    const response = await call(test, `/api/v1/sessions/${id}/events`, { as: owner, headers })
+    const turnId = `t_${'a'.repeat(20)}`
+    const frames = readFrames(response, (all) => all.some((frame) => frame.includes('delta')))
+    await new Promise(setImmediate)
+    test.publishDelta(id, { turnId, text: 'typing' })
+    expect(idsOf(await frames)).toEqual([4, 5])
+    expect((await frames).at(-1)).toBe(
+      `event: delta\ndata: ${JSON.stringify({ turnId, text: 'typing' })}`,
+    )
+  })
+
+  it('ends when the session is removed', async () => {
+    const { id } = await newSession()
+    const response = await call(test, `/api/v1/sessions/${id}/events/stream`, { as: owner })
+    const text = response.text()
+    test.notify(id, 0)
+    expect(await text).toContain('retry')
+  })
+
+  it('answers with pages of JSON otherwise', async () => {
+    const { id } = await newSession()
+    for (let i = 0; i < 5; i++) test.sessions.append(id, `${i}`)
+    const response = await call(test, `/api/v1/sessions/${id}/events?after=1&limit=2`, {
+      as: owner,
+    })
+    expect(await response.json()).toMatchObject({
+      events: [{ seq: 2 }, { seq: 3 }],
+      through: 3,
+      more: true,
+    })
+  })
+
+  it('tells an owner of changes in the list, and nobody else', async () => {
+    const { accounts } = test.deps
+    const other = await signIn(
+      test,
+      await accounts.addUser({ name: 'List', email: 'list@example.com', role: 'member' }),
+    )
+    const { id } = await newSession()
+    const mine = await call(test, '/api/v1/sessions/stream', { as: owner })
+    const theirs = await call(test, '/api/v1/sessions/stream', { as: other })
+    const framesOfOther = readFrames(theirs, (all) => all.length >= 3)
+    const frames = readFrames(mine, (all) => {
+      if (all.some((frame) => frame.startsWith('event: session\n'))) test.notify(id, 0)
+      return all.some((frame) => frame.startsWith('event: removed'))
+    })
+    await new Promise(setImmediate)
+    test.notify(id, 2)
+    const seen = await frames
+    expect(seen[1]).toMatch(/^event: sessions\n/)
+    expect(seen.some((frame) => frame.startsWith('event: session\n') && frame.includes(id))).toBe(
+      true,
+    )
+    await test.deps.sessions.create(other.user.id, {
+      ...{
+        prompt: 'theirs',
+        source: { kind: 'remote', url: 'https://example.com/r' },
+        kind: 'agent',
+      },
+      ...{ mode: 'work', model: null, baseBranch: null },
+    })
+    const own = [...test.sessions.states.values()].find(({ ownerId }) => ownerId === other.user.id)
+    test.notify(own?.id ?? '', 1)
+    expect((await framesOfOther).join()).not.toContain(id)
+  })
+})
+
+describe('on a real port', () => {
+  it('passes git on with its raw streams, after the checks', async () => {
+    const { id } = await newSession()
+    const listening = await listenHttp(test.app, { host: '127.0.0.1', port: 0 })
+    const ask = (path: string, authorization?: string) =>
+      new Promise<string>((resolve) => {
+        const socket = connect(listening.port, '127.0.0.1')
+        let text = ''
+        socket.on('data', (chunk) => {
+          text += chunk
+        })
+        socket.on('close', () => resolve(text))
+        const credential = authorization ? `authorization: ${authorization}\r\n` : ''
+        socket.write(
+          `GET ${path} HTTP/1.1\r\nhost: 127.0.0.1:8420\r\nconnection: close\r\n${credential}\r\n`,
+        )
+      })
+    const path = `/api/v1/git/sessions/${id}/info/refs?service=`
+    expect(await ask(`${path}git-upload-pack`)).toMatch(/^HTTP\/1.1 401/)
+    const bearer = `Bearer ${owner.bearer}`
+    expect(await ask(`${path}git-receive-pack`, bearer)).toMatch(
+      /^HTTP\/1.1 403.*git_service_refused/s,
+    )
+    test.gitRequests.length = 0
+    expect(await ask(`${path}git-upload-pack`, bearer)).toContain('git was here')
+    const rest = 'info/refs?service=git-upload-pack'
+    expect(test.gitRequests).toEqual([{ target: { kind: 'session', id }, rest, access: 'fetch' }])
+    await expect(
+      listenHttp(test.app, { host: '127.0.0.1', port: listening.port }),
+    ).rejects.toMatchObject({
+      ...{ code: 'conflict', reason: 'port_taken' },
+    })
+    await listening.close()
+  })
+
+  it('lets go of a stream when its client is gone', async () => {
+    const { id } = await newSession()
+    const gone = Promise.withResolvers<void>()
+    const watchSession: typeof test.deps.live.watchSession = (watched, listener) => {
+      const unwatch = test.deps.live.watchSession(watched, listener)
+      return () => {
+        unwatch()
+        gone.resolve()
+      }
+    }
+    const live = { ...test.deps.live, watchSession }
+    const listening = await listenHttp(createHttpApp({ ...test.deps, live }), {
+      ...{ host: '127.0.0.1', port: 0 },
+    })
+    const socket = connect(listening.port, '127.0.0.1')
+    const head = `host: 127.0.0.1:8420\r\nauthorization: Bearer ${owner.bearer}\r\n`
+    socket.write(`GET /api/v1/sessions/${id}/events/stream HTTP/1.1\r\n${head}\r\n`)
+    await new Promise((resolve) => socket.once('data', resolve))
+    socket.destroy()
+    await gone.promise
+    await listening.close()
+  })
+})

@@ -1,0 +1,102 @@
+// What the HTTP room is given by the roof. Everything that belongs to somebody takes the owner's id as its first argument,
+// so that a lookup without an owner cannot be written.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { z } from 'zod'
+import type { Logger } from '../lib/logger.ts'
+import type {
+  Delta,
+  Diff,
+  EventPage,
+  Installation,
+  newSessionSchema,
+  newUploadSchema,
+  SessionSummary,
+  User,
+} from '../protocol/api.ts'
+import type { UserCommand } from '../protocol/command.ts'
+import type { SessionState } from '../protocol/session.ts'
+import type { CredentialStore } from '../store/credentials.ts'
+import type { EnvironmentStore } from '../store/environments.ts'
+import type { Accounts } from './accounts.ts'
+
+export type SessionCommand = Exclude<UserCommand, { type: 'session.create' }>
+
+/** Refusals are AppErrors. */
+export interface SessionsApi {
+  /** Looks up environment, upload and source session by owner; `environment_not_found` and the like otherwise. */
+  create(ownerId: string, fields: z.output<typeof newSessionSchema>): Promise<SessionState>
+  command(sessionId: string, command: SessionCommand): Promise<SessionState>
+  /** Of one owner, by the start of an id; at most ten. */
+  findByPrefix(ownerId: string, prefix: string): Promise<SessionState[]>
+  list(
+    ownerId: string,
+    page: { limit: number; before?: string; includeArchived: boolean },
+  ): Promise<{ sessions: SessionState[]; next: string | null }>
+  readEvents(sessionId: string, range: { afterSeq: number; limit: number }): Promise<EventPage>
+  diff(sessionId: string): Promise<Diff>
+  /** Removes sandbox, repository, events: everything. */
+  remove(sessionId: string): Promise<void>
+}
+
+/** As the store has them. */
+type EnvironmentsApi = Pick<
+  EnvironmentStore,
+  'list' | 'create' | 'get' | 'update' | 'archive' | 'ensureDefault'
+>
+type CredentialsApi = Pick<CredentialStore, 'list' | 'create' | 'remove'>
+
+export interface UploadsApi {
+  /** Makes the empty repository that the CLI pushes to. */
+  create(ownerId: string, fields: z.output<typeof newUploadSchema>): Promise<{ id: string }>
+  has(ownerId: string, id: string): Promise<boolean>
+}
+
+/** A change is a hint to read again; `removed` says that there is nothing to read any more. */
+export interface SessionListener {
+  changed(): void
+  delta(delta: Delta): void
+  removed(): void
+}
+export interface OwnerListener {
+  session(summary: SessionSummary): void
+  removed(sessionId: string): void
+  /** Something may have been missed: read the list again. */
+  reset(): void
+}
+export interface LiveFeed {
+  watchSession(sessionId: string, listener: SessionListener): () => void
+  watchOwner(ownerId: string, listener: OwnerListener): () => void
+}
+
+/** The smart HTTP door of git for people: `push` to an upload, `fetch` from a session's repository. */
+export interface GitRequest {
+  target: { kind: 'upload' | 'session'; id: string }
+  /** Below the repository, with the query: `info/refs?service=git-upload-pack`, `git-receive-pack`. */
+  rest: string
+  access: 'push' | 'fetch'
+  incoming: IncomingMessage
+  outgoing: ServerResponse
+}
+/** Writes the whole response to `outgoing`; rejects with AppError only while nothing was written. */
+export type GitDoor = (request: GitRequest) => Promise<void>
+
+interface Site {
+  /** Exactly these values of `Host` are answered, `127.0.0.1:8420` for instance. */
+  hosts: readonly string[]
+  /** Exactly these origins may change something with a cookie: `http://127.0.0.1:8420`. The first makes the links. */
+  origins: readonly string[]
+  /** The built page. */
+  webFolder: string
+  version: string
+  installation(user: User): Promise<Omit<Installation, 'version' | 'user'>>
+  logger: Logger
+}
+
+export interface HttpDeps {
+  accounts: Accounts
+  sessions: SessionsApi
+  owned: { environments: EnvironmentsApi; credentials: CredentialsApi; uploads: UploadsApi }
+  live: LiveFeed
+  gitDoor: GitDoor
+  site: Site
+}

@@ -1,0 +1,66 @@
+// Opens the port and closes it with everything that is still streaming.
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { getRequestListener } from '@hono/node-server'
+import type { Hono } from 'hono'
+import { AppError } from '../protocol/errors.ts'
+import type { ApiEnv } from './route.ts'
+
+/** For the head of a request; git's packs and live streams have no limit as a whole. */
+const HEADERS_TIMEOUT_MS = 20_000
+
+export interface Listening {
+  port: number
+  close(): Promise<void>
+}
+
+export async function listenHttp(
+  app: Hono<ApiEnv>,
+  { host, port }: { host: string; port: number },
+): Promise<Listening> {
+  const answer = getRequestListener(app.fetch)
+  const server = createServer(
+    { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0 },
+    (req, res) => {
+      void answer(req, res)
+    },
+  )
+  await open(server, host, port)
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  }
+}
+
+function open(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => reject(toRefusal(error, host, port)))
+    server.listen(port, host, resolve)
+  })
+}
+
+function toRefusal(error: NodeJS.ErrnoException, host: string, port: number): Error {
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return new AppError(
+        'conflict',
+        'port_taken',
+        `port ${port} of ${host} is taken by another program`,
+      )
+    case 'EACCES':
+      return new AppError(
+        'forbidden',
+        'port_forbidden',
+        `port ${port} may not be opened by this user`,
+      )
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return new AppError('invalid', 'address_invalid', `${host} is not an address of this machine`)
+    default:
+      return error
+  }
+}

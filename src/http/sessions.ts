@@ -1,0 +1,144 @@
+// Sessions: made, listed, changed, ended. All rules about what may happen when are `decide`'s.
+import type { z } from 'zod'
+import {
+  diffSchema,
+  newSessionSchema,
+  sessionListQuerySchema,
+  sessionPageSchema,
+  sessionPatchSchema,
+  summarizeSession,
+} from '../protocol/api.ts'
+import { AppError } from '../protocol/errors.ts'
+import { type SessionState, sessionStateSchema } from '../protocol/session.ts'
+import type { HttpDeps, SessionCommand } from './deps.ts'
+import { type Api, addRoute, ownedSession, sessionParams } from './route.ts'
+
+const tag = 'Sessions'
+
+export function addSessionRoutes(api: Api, deps: HttpDeps): void {
+  const { sessions } = deps
+  addRoute(
+    api,
+    {
+      ...{ method: 'post', path: '/sessions', summary: 'Start a session with its first turn', tag },
+      ...{ body: newSessionSchema, answer: sessionStateSchema, status: 201 },
+    },
+    async ({ user, body }) => {
+      await checkSource(deps, user.id, body.source)
+      return sessions.create(user.id, body)
+    },
+  )
+  addRoute(
+    api,
+    {
+      ...{ method: 'get', path: '/sessions', summary: 'List sessions, latest change first', tag },
+      ...{ query: sessionListQuerySchema, answer: sessionPageSchema },
+    },
+    async ({ user, query }) => {
+      const { limit, before, archived: includeArchived } = query
+      const page = await sessions.list(user.id, { limit, before, includeArchived })
+      return { sessions: page.sessions.map(summarizeSession), next: page.next }
+    },
+  )
+  addRoute(
+    api,
+    {
+      ...{ method: 'get', path: '/sessions/{id}', summary: 'The state of a session', tag },
+      ...{ params: sessionParams, answer: sessionStateSchema },
+    },
+    async ({ user, params }) => ownedSession(deps, user, params.id),
+  )
+  addRoute(
+    api,
+    {
+      ...{ method: 'get', path: '/sessions/{id}/diff', summary: 'What its branch changed', tag },
+      ...{ params: sessionParams, answer: diffSchema },
+    },
+    async ({ user, params }) => sessions.diff((await ownedSession(deps, user, params.id)).id),
+  )
+  addRoute(
+    api,
+    {
+      ...{ method: 'delete', path: '/sessions/{id}', summary: 'Remove a session for good', tag },
+      ...{ params: sessionParams },
+    },
+    async ({ user, params }) => sessions.remove((await ownedSession(deps, user, params.id)).id),
+  )
+  addPatch(api, deps)
+  addActions(api, deps)
+}
+
+function addPatch(api: Api, deps: HttpDeps): void {
+  addRoute(
+    api,
+    {
+      ...{ method: 'patch', path: '/sessions/{id}', tag },
+      summary: 'Rename it, or set mode or model for what follows',
+      ...{ params: sessionParams, body: sessionPatchSchema, answer: sessionStateSchema },
+    },
+    async ({ user, params, body }) => {
+      let state = await ownedSession(deps, user, params.id)
+      for (const command of patchCommands(body)) {
+        state = await deps.sessions.command(state.id, command)
+      }
+      return state
+    },
+  )
+}
+
+function patchCommands({
+  title,
+  mode,
+  model,
+}: z.infer<typeof sessionPatchSchema>): SessionCommand[] {
+  return [
+    ...(title === undefined ? [] : [{ type: 'session.rename' as const, title }]),
+    ...(mode === undefined ? [] : [{ type: 'mode.set' as const, mode }]),
+    ...(model === undefined ? [] : [{ type: 'model.set' as const, model }]),
+  ]
+}
+
+const ACTIONS = {
+  interrupt: { summary: 'Interrupt the working turn', type: 'turn.interrupt' },
+  stop: { summary: 'Stop the sandbox; its files stay', type: 'session.stop' },
+  retry: { summary: 'Try again what failed', type: 'session.retry' },
+  archive: { summary: 'Archive it; its sandbox goes, its branch stays', type: 'session.archive' },
+  unarchive: { summary: 'Take it out of the archive', type: 'session.unarchive' },
+} as const
+
+function addActions(api: Api, deps: HttpDeps): void {
+  for (const [name, { summary, type }] of Object.entries(ACTIONS)) {
+    addRoute(
+      api,
+      {
+        ...{ method: 'post', path: `/sessions/{id}/${name}`, summary, tag },
+        ...{ params: sessionParams, answer: sessionStateSchema },
+      },
+      async ({ user, params }) => {
+        const session = await ownedSession(deps, user, params.id)
+        return deps.sessions.command(session.id, { type })
+      },
+    )
+  }
+}
+
+/** What a new session builds on must belong to the same owner. */
+async function checkSource(
+  deps: HttpDeps,
+  ownerId: string,
+  source: z.output<typeof newSessionSchema>['source'],
+): Promise<void> {
+  switch (source.kind) {
+    case 'remote':
+      return
+    case 'upload':
+      if (await deps.owned.uploads.has(ownerId, source.uploadId)) return
+      throw new AppError('not_found', 'upload_not_found', 'there is no such upload')
+    case 'session': {
+      const found: SessionState[] = await deps.sessions.findByPrefix(ownerId, source.sessionId)
+      if (found.some(({ id, ownerId: owner }) => id === source.sessionId && owner === ownerId))
+        return
+      throw new AppError('not_found', 'session_not_found', 'there is no such source session')
+    }
+  }
+}

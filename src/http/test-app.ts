@@ -1,0 +1,208 @@
+// The HTTP app for tests: real accounts, environments and credentials on a real database, sessions kept in memory.
+import { randomBytes } from 'node:crypto'
+import type { Hono } from 'hono'
+import { createSilentLogger } from '../lib/logger.ts'
+import type { User } from '../protocol/api.ts'
+import { createSessionState } from '../protocol/apply-session.ts'
+import { environmentSchema } from '../protocol/environment.ts'
+import type { SessionEvent } from '../protocol/event.ts'
+import { createId } from '../protocol/ids.ts'
+import type { SessionState } from '../protocol/session.ts'
+import type { TestDatabase } from '../store/test-database.ts'
+import { createAccounts, createAuthSecret } from './accounts.ts'
+import { createHttpApp } from './app.ts'
+import type { GitRequest, HttpDeps, SessionCommand, SessionsApi } from './deps.ts'
+import { createLiveFeed } from './live.ts'
+import type { ApiEnv } from './route.ts'
+
+export const HOST = '127.0.0.1:8420'
+export const ORIGIN = `http://${HOST}`
+
+export interface TestApp {
+  app: Hono<ApiEnv>
+  deps: HttpDeps
+  sessions: FakeSessions
+  gitRequests: Omit<GitRequest, 'incoming' | 'outgoing'>[]
+  /** Says that a session has changed; 0: it was removed. */
+  notify(sessionId: string, seq: number): void
+  publishDelta: ReturnType<typeof createLiveFeed>['publishDelta']
+}
+
+export async function createTestApp(
+  database: TestDatabase,
+  webFolder = '/nonexistent',
+): Promise<TestApp> {
+  const store = await database.openStore()
+  const secret = createAuthSecret()
+  const accounts = await createAccounts({ pool: store.pool, publicUrl: ORIGIN, secret })
+  const sessions = createFakeSessions()
+  const listeners = new Set<(sessionId: string, seq: number) => void>()
+  const logger = createSilentLogger()
+  const live = createLiveFeed({
+    notifications: {
+      onSession: (listener) => {
+        listeners.add(listener)
+        return () => listeners.delete(listener)
+      },
+      onReconnect: () => () => undefined,
+    },
+    readSession: async (id) => sessions.states.get(id),
+    logger,
+  })
+  const uploads = new Map<string, string>()
+  const gitRequests: TestApp['gitRequests'] = []
+  const deps: HttpDeps = {
+    accounts,
+    sessions,
+    owned: {
+      environments: store.environments,
+      credentials: store.credentials,
+      uploads: {
+        create: async (ownerId) => {
+          const id = createId('upload', randomBytes(20))
+          uploads.set(id, ownerId)
+          return { id }
+        },
+        has: async (ownerId, id) => uploads.get(id) === ownerId,
+      },
+    },
+    live,
+    gitDoor: async ({ incoming, outgoing, ...request }) => {
+      gitRequests.push(request)
+      incoming.resume()
+      outgoing.end('git was here')
+    },
+    site: {
+      hosts: [HOST],
+      origins: [ORIGIN],
+      webFolder,
+      version: '0.0.0-test',
+      installation: async () => ({ model: 'scripted', isolation: 'none', drivers: ['oci'] }),
+      logger,
+    },
+  }
+  const notify = (sessionId: string, seq: number) => {
+    for (const listener of listeners) listener(sessionId, seq)
+  }
+  const { publishDelta } = live
+  return { app: createHttpApp(deps), deps, sessions, gitRequests, notify, publishDelta }
+}
+
+interface FakeSessions extends SessionsApi {
+  states: Map<string, SessionState>
+  logs: Map<string, SessionEvent[]>
+  commands: { sessionId: string; command: SessionCommand }[]
+  append(sessionId: string, text: string): SessionEvent
+}
+
+function createFakeSessions(): FakeSessions {
+  const states = new Map<string, SessionState>()
+  const logs = new Map<string, SessionEvent[]>()
+  const commands: FakeSessions['commands'] = []
+  return {
+    states,
+    logs,
+    commands,
+    append: (sessionId, text) => {
+      const log = logs.get(sessionId) ?? []
+      const event: SessionEvent = {
+        ...{ sessionId, seq: log.length + 1, at: new Date().toISOString(), source: 'system' },
+        body: { type: 'agent.notice', turnId: null, kind: 'test', text },
+      }
+      logs.set(sessionId, [...log, event])
+      const state = states.get(sessionId)
+      if (state) states.set(sessionId, { ...state, lastSeq: event.seq })
+      return event
+    },
+    create: async (ownerId, { prompt, mode }) => {
+      const state = makeSession(ownerId, prompt, mode)
+      states.set(state.id, state)
+      return state
+    },
+    command: async (sessionId, command) => {
+      commands.push({ sessionId, command })
+      const state = states.get(sessionId)
+      if (!state) throw new Error('no such session')
+      return state
+    },
+    findByPrefix: async (ownerId, prefix) =>
+      [...states.values()].filter(
+        (state) => state.ownerId === ownerId && state.id.startsWith(prefix),
+      ),
+    list: async (ownerId) => ({
+      sessions: [...states.values()].filter((state) => state.ownerId === ownerId),
+      next: null,
+    }),
+    readEvents: async (sessionId, { afterSeq, limit }) => {
+      const rest = (logs.get(sessionId) ?? []).filter(({ seq }) => seq > afterSeq)
+      const events = rest.slice(0, limit)
+      return { events, through: events.at(-1)?.seq ?? afterSeq, more: rest.length > limit }
+    },
+    diff: async () => ({
+      ...{ base: 'a', head: 'a', files: [], insertions: 0, deletions: 0, commits: [], patch: '' },
+      truncated: false,
+    }),
+    remove: async (sessionId) => {
+      states.delete(sessionId)
+    },
+  }
+}
+
+function makeSession(ownerId: string, title: string, mode: SessionState['mode']): SessionState {
+  const environment = { id: createId('environment', randomBytes(20)), name: 'Default' }
+  return createSessionState({
+    ...{ sessionId: createId('session', randomBytes(20)), seq: 1, source: 'user' },
+    at: new Date().toISOString(),
+    body: {
+      ...{ type: 'session.created', ownerId, title, driver: 'oci', mode, model: null },
+      environment: environmentSchema.parse(environment),
+      repository: {
+        source: { kind: 'remote', url: 'https://git.example.com/a.git', credentialId: null },
+        ...{ name: 'a', url: 'https://git.example.com/a.git', baseBranch: null, commit: null },
+        branch: 'errand/a',
+      },
+    },
+  })
+}
+
+export interface Caller {
+  user: User
+  cookie: string
+  bearer: string
+}
+
+export async function signIn({ deps }: TestApp, user: User): Promise<Caller> {
+  const { accounts } = deps
+  const link = await accounts.createLoginLink(user.id)
+  const login = await accounts.login(new URL(link.url).searchParams.get('token') ?? '')
+  const cookie = (login?.cookies ?? []).map((line) => line.split(';')[0]).join('; ')
+  const { secret: bearer } = await accounts.createToken(user.id, 'test')
+  return { user, cookie, bearer }
+}
+
+export interface TestRequest {
+  method?: string
+  host?: string
+  origin?: string
+  as?: Caller
+  by?: 'cookie' | 'bearer'
+  body?: unknown
+  headers?: Record<string, string>
+}
+
+export function call({ app }: Pick<TestApp, 'app'>, path: string, request: TestRequest = {}) {
+  const { method = 'GET', host = HOST, origin, as, by = 'bearer', body, headers = {} } = request
+  const credential =
+    as && (by === 'bearer' ? { authorization: `Bearer ${as.bearer}` } : { cookie: as.cookie })
+  return app.request(`http://${HOST}${path}`, {
+    method,
+    headers: {
+      host,
+      ...(origin === undefined ? {} : { origin }),
+      ...credential,
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...headers,
+    },
+    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+  })
+}
