@@ -1,0 +1,323 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import type { Client } from '../client/client.ts'
+import type { Followed } from '../client/follow.ts'
+import { applyEvent, emptyView } from '../protocol/apply-event.ts'
+import { environmentSchema } from '../protocol/environment.ts'
+import { AppError } from '../protocol/errors.ts'
+import type { EventBody, SessionEvent } from '../protocol/event.ts'
+import type { Question, SessionState } from '../protocol/session.ts'
+import { createTestCli } from './test-cli.ts'
+
+const sessionId = `s_${'a'.repeat(20)}`
+const turnId = `t_${'a'.repeat(20)}`
+const BEGIN: EventBody[] = [
+  {
+    ...{
+      type: 'session.created',
+      ownerId: 'o',
+      title: 't',
+      driver: 'oci',
+      mode: 'work',
+      model: null,
+    },
+    environment: environmentSchema.parse({ id: `e_${'a'.repeat(20)}`, name: 'Default' }),
+    repository: {
+      source: { kind: 'remote', url: 'https://example.com/r', credentialId: null },
+      ...{
+        name: 'r',
+        url: 'https://example.com/r',
+        baseBranch: null,
+        commit: null,
+        branch: 'errand/x',
+      },
+    },
+  },
+  { type: 'message.queued', turnId, kind: 'agent', text: 'fix it' },
+  { type: 'turn.started', turnId },
+]
+const DONE: EventBody = { type: 'turn.completed', turnId, exitCode: null, durationMs: 10 }
+const QUESTION: Question = {
+  ...{ id: 'q1', turnId, kind: 'question', title: 'Which one?', detail: '', askedAt: '' },
+  items: [
+    {
+      ...{ question: 'Which one?', header: 'One', multiSelect: false },
+      options: [
+        { label: 'Red', description: '' },
+        { label: 'Blue', description: '' },
+      ],
+    },
+  ],
+}
+
+function eventsOf(bodies: EventBody[]): SessionEvent[] {
+  const at = '2026-01-01T00:00:00.000Z'
+  return bodies.map((body, index) => ({ sessionId, seq: index + 1, at, source: 'system', body }))
+}
+function stateOf(bodies: EventBody[]): SessionState {
+  const { session } = eventsOf(bodies).reduce(applyEvent, emptyView)
+  if (!session) throw new Error('no session')
+  return session
+}
+
+/** An Errand whose one session is what has been told so far; the stream waits for more. */
+function createErrand(first: EventBody[]) {
+  let bodies = first
+  let wake = () => {}
+  const calls: { name: string; args: unknown[] }[] = []
+  const note = (name: string, ...args: unknown[]) => calls.push({ name, args })
+  const client: Partial<Client> = {
+    createSession: async (fields) => {
+      note('createSession', fields)
+      return stateOf(BEGIN.slice(0, 2))
+    },
+    getSession: async (id) => {
+      note('getSession', id)
+      return stateOf(bodies)
+    },
+    getDiff: async () => ({
+      ...{ base: 'a'.repeat(40), head: 'b'.repeat(40), insertions: 2, deletions: 1, commits: [] },
+      files: [
+        {
+          ...{ path: 'a.ts', oldPath: null, status: 'modified', binary: false },
+          ...{ insertions: 2, deletions: 1 },
+        },
+      ],
+      ...{ patch: 'diff\n', truncated: false },
+    }),
+    readEvents: async () => ({ events: eventsOf(bodies), through: bodies.length, more: false }),
+    answerQuestion: async (_id, questionId, answer) => {
+      note('answerQuestion', questionId, answer)
+      return stateOf(bodies)
+    },
+    followEvents: (_id, { signal }) =>
+      (async function* (): AsyncGenerator<Followed> {
+        for (let seq = 0; !signal.aborted; ) {
+          const event = eventsOf(bodies)[seq]
+          if (event) {
+            seq += 1
+            yield { kind: 'event', event }
+            continue
+          }
+          await new Promise<void>((resolve) => {
+            wake = resolve
+            signal.addEventListener('abort', () => resolve(), { once: true })
+          })
+        }
+      })(),
+  }
+  const tell = (...more: EventBody[]) => {
+    bodies = [...bodies, ...more]
+    wake()
+  }
+  return { client, calls, tell }
+}
+
+const RUN = ['run', 'fix it', '--repo', 'https://example.com/r'] as const
+
+describe('errand run', () => {
+  it('shows the work and ends with branch and changes', async () => {
+    const { client, calls } = createErrand([...BEGIN, DONE])
+    const cli = createTestCli({ client })
+    const options = ['--network', 'none', '--model', 'm', '--mode', 'plan', '--branch', 'dev']
+    expect(await cli.run(...RUN, ...options)).toBe(0)
+    expect(calls[0]?.args[0]).toMatchObject({
+      ...{ prompt: 'fix it', source: { kind: 'remote', url: 'https://example.com/r' } },
+      ...{ network: { level: 'none' }, model: 'm', mode: 'plan', baseBranch: 'dev', kind: 'agent' },
+    })
+    expect(cli.stdout.text()).toMatch(
+      /› fix it[\s\S]*✓ done[\s\S]*branch {3}errand\/x {2}\(bbbbbbbbbb\)\nchanges {2}1 file, \+2 −1/,
+    )
+    expect(cli.listeners()).toBe(0)
+  })
+
+  it('prints one object with --json and nothing else', async () => {
+    const { client } = createErrand([...BEGIN, DONE])
+    const cli = createTestCli({ client })
+    expect(await cli.run(...RUN, '--json')).toBe(0)
+    expect(JSON.parse(cli.stdout.text())).toMatchObject({
+      ...{
+        sessionId,
+        status: 'idle',
+        outcome: 'completed',
+        branch: 'errand/x',
+        commit: 'b'.repeat(40),
+      },
+      ...{
+        filesChanged: 1,
+        insertions: 2,
+        deletions: 1,
+        url: `http://errand/sessions/${sessionId}`,
+      },
+    })
+  })
+
+  it.each([
+    ['model_unauthenticated', 3],
+    ['model_rate_limited', 8],
+    ['disk_full', 12],
+    ['agent_crashed', 70],
+  ])('ends with the exit code of %s', async (reason, exitCode) => {
+    const { client } = createErrand([
+      ...BEGIN,
+      { type: 'turn.failed', turnId, reason, message: 'no' },
+    ])
+    const cli = createTestCli({ client })
+    expect(await cli.run(...RUN, '--json')).toBe(exitCode)
+    expect(JSON.parse(cli.stdout.text())).toMatchObject({ outcome: 'failed', error: { reason } })
+  })
+
+  it('ends with the code of a command', async () => {
+    const { client } = createErrand([...BEGIN, { ...DONE, exitCode: 7 }])
+    expect(await createTestCli({ client }).run(...RUN, '--command')).toBe(7)
+  })
+
+  it('ends when the preparation failed', async () => {
+    const failed: EventBody = { type: 'session.failed', reason: 'fetch_timeout', message: 'slow' }
+    const { client } = createErrand([...BEGIN.slice(0, 2), failed])
+    expect(await createTestCli({ client }).run(...RUN)).toBe(11)
+  })
+
+  it('lets go at Ctrl-C and says how to come back', async () => {
+    const { client } = createErrand(BEGIN)
+    const cli = createTestCli({ client })
+    const ended = cli.run(...RUN)
+    while (cli.listeners() === 0) await new Promise(setImmediate)
+    cli.interrupt()
+    expect(cli.listeners()).toBe(0)
+    expect(await ended).toBe(0)
+    expect(cli.stdout.text()).toContain('errand logs s_aaaaaa --follow')
+  })
+
+  it('asks at a terminal and goes on with the answer', async () => {
+    const { client, calls, tell } = createErrand([
+      ...BEGIN,
+      { type: 'question.asked', question: QUESTION },
+    ])
+    const answer = { allow: true, answers: { 'Which one?': 'Blue' }, message: '' }
+    const asked: string[] = []
+    const prompt = async (question: string) => {
+      asked.push(question)
+      queueMicrotask(() => tell({ type: 'question.answered', questionId: 'q1', answer }, DONE))
+      return '2'
+    }
+    expect(await createTestCli({ client, prompt }).run(...RUN)).toBe(0)
+    expect(asked).toEqual(['One > '])
+    expect(calls.find(({ name }) => name === 'answerQuestion')?.args).toEqual([
+      ...['q1', { allow: true, answers: { 'Which one?': 'Blue' } }],
+    ])
+  })
+
+  it('takes the question back when it was answered elsewhere', async () => {
+    const { client, tell } = createErrand([
+      ...BEGIN,
+      { type: 'question.asked', question: QUESTION },
+    ])
+    const prompt = (_question: string, { signal }: { signal: AbortSignal }) =>
+      new Promise<string>((_, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason))
+        tell({ type: 'question.closed', questionId: 'q1' }, DONE)
+      })
+    expect(await createTestCli({ client, prompt }).run(...RUN)).toBe(0)
+  })
+
+  it('never hangs on a question where nobody can answer', async () => {
+    const { client } = createErrand([...BEGIN, { type: 'question.asked', question: QUESTION }])
+    const cli = createTestCli({ client })
+    expect(await cli.run(...RUN)).toBe(6)
+    expect(cli.stdout.text()).toMatch(/◆ Which one\?[\s\S]*1 {2}Red[\s\S]*errand answer s_aaaaaa/)
+  })
+})
+
+describe('errors', () => {
+  it('are one sentence, one object and an exit code', async () => {
+    const getSession = () =>
+      Promise.reject(new AppError('conflict', 'ambiguous_id', 'two\x1b[2J sessions'))
+    const cli = createTestCli({ client: { getSession } })
+    expect(await cli.run('show', 'abc', '--json')).toBe(6)
+    expect(cli.stderr.text()).toBe('errand: two\\x1b[2J sessions (ambiguous_id)\n')
+    expect(JSON.parse(cli.stdout.text())).toEqual({
+      error: { code: 'conflict', reason: 'ambiguous_id', message: 'two\x1b[2J sessions' },
+    })
+  })
+
+  it.each([
+    [['show', 'S!'], 'session_id_invalid', 2],
+    [['dance'], 'usage', 2],
+    [['show'], 'usage', 2],
+    [['run', 'x', '--repo', 'https://a/b', '--mode', 'fly'], 'usage', 2],
+    [['run', ' ', '--repo', 'https://a/b'], 'prompt_empty', 2],
+    [['run', 'x', '--repo', 'https://a/b', '--network', 'custom'], 'domains_missing', 2],
+    [
+      ['run', 'x', '--repo', 'https://a/b', '--network', 'none', '--allow', 'a.b'],
+      'network_unfitting',
+      2,
+    ],
+    [['run', 'x', '--repo', '/nonexistent'], 'path_not_found', 5],
+    [['credential', 'add', 'example.com'], 'secret_missing', 2],
+    [[], 'command_missing', 2],
+  ])('%j says %s', async (args, reason, exitCode) => {
+    const cli = createTestCli({ env: { PATH: '/usr/bin:/bin' } })
+    expect(await cli.run(...args)).toBe(exitCode)
+    expect(cli.stderr.text()).toMatch(new RegExp(`^errand: .*\\(${reason}\\)\\n$`))
+    expect(cli.stdout.text()).toBe('')
+  })
+
+  it('name a folder without a repository', async () => {
+    const cwd = await mkdtemp(join(tmpdir(), 'errand-none-'))
+    const cli = createTestCli({ cwd, env: { PATH: '/usr/bin:/bin' } })
+    expect(await cli.run('run', 'x', '--json')).toBe(5)
+    expect(JSON.parse(cli.stdout.text()).error.reason).toBe('no_repository')
+    await rm(cwd, { recursive: true })
+  })
+})
+
+describe('the other commands', () => {
+  it('print events one a line', async () => {
+    const { client } = createErrand([...BEGIN, DONE])
+    const cli = createTestCli({ client })
+    expect(await cli.run('logs', 'aaaa', '--after', '2', '--json')).toBe(0)
+    const lines = cli.stdout.text().trimEnd().split('\n')
+    expect(lines.map((line) => JSON.parse(line).seq)).toEqual([3, 4])
+  })
+
+  it('answer by number, label or words, and take no answer that does not fit', async () => {
+    const { client, calls } = createErrand([
+      ...BEGIN,
+      { type: 'question.asked', question: QUESTION },
+    ])
+    for (const [choice, label] of [
+      ['1', 'Red'],
+      ['blue', 'Blue'],
+      ['neither', 'neither'],
+    ] as const) {
+      calls.length = 0
+      expect(await createTestCli({ client }).run('answer', 'aaaa', choice)).toBe(0)
+      expect(calls.at(-1)?.args[1]).toMatchObject({ allow: true, answers: { 'Which one?': label } })
+    }
+    expect(await createTestCli({ client }).run('answer', 'aaaa', '1', '2')).toBe(2)
+    expect(await createTestCli({ client }).run('answer', 'aaaa')).toBe(2)
+    expect(await createTestCli({ client }).run('answer', 'aaaa', '1', '--question', 'q2')).toBe(5)
+  })
+
+  it('read a secret from standard input', async () => {
+    const seen: unknown[] = []
+    const createCredential: Client['createCredential'] = async (fields) => {
+      seen.push(fields)
+      return { id: 'c_x', host: 'h', kind: 'https', username: '', createdAt: '' }
+    }
+    const cli = createTestCli({ client: { createCredential }, stdin: 'hunter2\n' })
+    expect(await cli.run('credential', 'add', 'git.example.com', '--username', 'u')).toBe(0)
+    expect(seen).toEqual([
+      { host: 'git.example.com', kind: 'https', username: 'u', secret: 'hunter2' },
+    ])
+  })
+
+  it('show help and end well', async () => {
+    const cli = createTestCli({})
+    expect(await cli.run('--help')).toBe(0)
+    expect(cli.stdout.text()).toContain('Usage: errand')
+  })
+})

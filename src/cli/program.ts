@@ -1,0 +1,75 @@
+// The command line as a whole. The roof adds its own commands (up, demo, test) to `program` and calls `run`.
+import { Command, CommanderError } from 'commander'
+import { AppError, toAppError } from '../protocol/errors.ts'
+import { addAccountCommands } from './accounts.ts'
+import type { Cli } from './command.ts'
+import { type CliDeps, InterruptedError } from './deps.ts'
+import { createGit } from './git.ts'
+import { addLogs } from './logs.ts'
+import { plainLine, safeJson } from './plain-text.ts'
+import { addRunCommands } from './run.ts'
+import { addSessionCommands } from './sessions.ts'
+
+/** As a shell says of Ctrl-C. */
+const INTERRUPTED = 130
+
+export interface Program {
+  program: Command
+  cli: Cli
+  /** Parses, runs and reports; resolves with the exit code and never rejects. */
+  run(args: readonly string[]): Promise<number>
+}
+
+export function createProgram(deps: CliDeps): Program {
+  let exitCode = 0
+  const cli: Cli = {
+    deps,
+    git: createGit(deps.env),
+    setExitCode: (code) => {
+      exitCode = code
+    },
+  }
+  const program = new Command('errand').description(
+    'coding agents that work away from your machine',
+  )
+  // Before any command is added: each inherits it.
+  program.exitOverride().configureOutput({
+    writeOut: (text) => deps.stdout.write(text),
+    writeErr: () => undefined,
+  })
+  addRunCommands(cli, program)
+  addLogs(cli, program)
+  addSessionCommands(cli, program)
+  addAccountCommands(cli, program)
+  const run = async (args: readonly string[]) => {
+    exitCode = 0
+    try {
+      await program.parseAsync(args, { from: 'user' })
+      return exitCode
+    } catch (error) {
+      if (error instanceof CommanderError && error.exitCode === 0) return 0
+      if (error instanceof InterruptedError) return INTERRUPTED
+      return report(deps, toRefusal(error), args.includes('--json'))
+    }
+  }
+  return { program, cli, run }
+}
+
+function toRefusal(error: unknown): AppError {
+  if (!(error instanceof CommanderError)) return toAppError(error)
+  if (error.code === 'commander.help') {
+    return new AppError(
+      'invalid',
+      'command_missing',
+      'say what to do: errand --help lists the commands',
+    )
+  }
+  return new AppError('invalid', 'usage', error.message.replace(/^error: /, ''), { cause: error })
+}
+
+/** One sentence, and the same for programs. */
+function report({ stdout, stderr }: CliDeps, error: AppError, isJson: boolean): number {
+  stderr.write(`errand: ${plainLine(error.message)} (${plainLine(error.reason)})\n`)
+  if (isJson) stdout.write(`${safeJson(error.toBody())}\n`)
+  return error.exitCode
+}

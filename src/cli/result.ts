@@ -1,0 +1,114 @@
+// What a session came to, as one object for programs and as lines for people.
+import type { Diff } from '../protocol/api.ts'
+import type { ErrorCode } from '../protocol/errors.ts'
+import { ERROR_CODES } from '../protocol/errors.ts'
+import type { SessionState } from '../protocol/session.ts'
+import { type Printer, pageOf, shortId } from './command.ts'
+import type { Connection } from './deps.ts'
+import type { FetchedBranch } from './fetch-back.ts'
+import { formatCount, formatDuration, formatUsage } from './format.ts'
+import { plainLine } from './plain-text.ts'
+
+export interface RunResult {
+  sessionId: string
+  status: SessionState['status']
+  outcome: 'completed' | 'failed' | 'interrupted' | null
+  exitCode: number | null
+  branch: string | null
+  commit: string | null
+  filesChanged: number
+  insertions: number
+  deletions: number
+  durationMs: number
+  phases: { name: string; ms: number }[]
+  isolation: string | null
+  usage: SessionState['usage']
+  outward: SessionState['outward']
+  questions: { id: string; title: string }[]
+  url: string
+  /** The branch in the repository on this disk. */
+  local: { branch: string; commit: string } | null
+  /** Files that were not committed and stayed out. */
+  leftOut: string[]
+  error: { code: ErrorCode; reason: string; message: string } | null
+}
+
+export interface ResultParts {
+  connection: Connection
+  session: SessionState
+  diff: Diff | null
+  durationMs: number
+  fetched: FetchedBranch | null
+  leftOut: string[]
+}
+
+export function createResult(parts: ResultParts): RunResult {
+  const { session, diff, fetched } = parts
+  const hasWork = diff !== null && diff.head !== diff.base
+  const { failure, lastTurn, sandbox } = session
+  return {
+    sessionId: session.id,
+    status: session.status,
+    outcome: lastTurn?.outcome ?? (failure ? 'failed' : null),
+    exitCode: lastTurn?.exitCode ?? null,
+    branch: hasWork ? session.repository.branch : null,
+    commit: hasWork ? diff.head : null,
+    filesChanged: diff?.files.length ?? 0,
+    insertions: diff?.insertions ?? 0,
+    deletions: diff?.deletions ?? 0,
+    durationMs: parts.durationMs,
+    phases: sandbox.phases.map(({ name, durationMs }) => ({ name, ms: durationMs ?? 0 })),
+    isolation: sandbox.isolation,
+    usage: session.usage,
+    outward: session.outward,
+    questions: session.questions.map(({ id, title }) => ({ id, title })),
+    url: pageOf(parts.connection, session),
+    local: fetched && { branch: fetched.branch, commit: fetched.commit },
+    leftOut: parts.leftOut,
+    error: failure && { code: codeOfReason(failure.reason), ...failure },
+  }
+}
+
+/** The code that a program sees for a reason of a failed turn or session. */
+const CODES: [RegExp, ErrorCode][] = [
+  [/unauthenticated|key_missing/, 'unauthenticated'],
+  [/rate_limited/, 'rate_limited'],
+  [/no_space|disk_full/, 'no_space'],
+  [/timeout|timed_out|took_too_long/, 'timeout'],
+  [/not_found/, 'not_found'],
+  [/forbidden|denied|not_allowed/, 'forbidden'],
+  [/unreachable|overloaded|unavailable|lost/, 'unavailable'],
+]
+
+function codeOfReason(reason: string): ErrorCode {
+  return CODES.find(([pattern]) => pattern.test(reason))?.[1] ?? 'internal'
+}
+
+/** 0 only for work that was done; of a command its own code. 130 as a shell says of what was interrupted. */
+export function exitCodeOf({ error, exitCode, outcome, questions }: RunResult): number {
+  if (error) return ERROR_CODES[error.code].exitCode
+  if (outcome === 'interrupted') return 130
+  if (questions.length > 0) return ERROR_CODES.conflict.exitCode
+  return exitCode ?? 0
+}
+
+export function printResult(print: Printer, result: RunResult): void {
+  const { branch, commit, usage, outward, local } = result
+  print.line()
+  if (branch && commit) {
+    const files = formatCount(result.filesChanged, 'file')
+    print.line(`branch   ${plainLine(branch)}  (${commit.slice(0, 10)})`)
+    print.line(`changes  ${files}, +${result.insertions} −${result.deletions}`)
+  } else print.line('changes  none')
+  if (outward.state === 'kept' || outward.state === 'refused') {
+    print.line(`outside  not there yet: ${plainLine(outward.message)}`)
+  }
+  if (usage.requests > 0) print.line(`model    ${formatUsage(usage)}`)
+  print.line(`took     ${formatDuration(result.durationMs)}`)
+  print.line(`page     ${result.url}`)
+  const id = shortId({ id: result.sessionId })
+  if (local) {
+    const name = plainLine(local.branch)
+    print.line(`local    branch ${name}: git diff HEAD...${name}, or git switch ${name}`)
+  } else if (branch) print.line(`look     errand diff ${id}`)
+}

@@ -1,0 +1,224 @@
+// Looking at sessions and ending them: sessions, show, diff, interrupt, stop, archive, rm, answer.
+import type { Command } from 'commander'
+import type { SessionSummary } from '../protocol/api.ts'
+import { AppError } from '../protocol/errors.ts'
+import type { Question, SessionState } from '../protocol/session.ts'
+import { askQuestion, parseAnswer } from './ask.ts'
+import { addCommand, type Cli, type Printer, sessionId, shortId } from './command.ts'
+import { InterruptedError } from './deps.ts'
+import { formatDuration, formatTable, formatUsage } from './format.ts'
+import { plainLine, plainText } from './plain-text.ts'
+import { renderQuestion } from './render-item.ts'
+
+export function addSessionCommands(cli: Cli, program: Command): void {
+  addList(cli, program)
+  addCommand(
+    cli,
+    program,
+    { specification: 'show <id>', description: 'the state of a session' },
+    async ([id], { connection, print }) => {
+      const session = await connection.client.getSession(sessionId(id))
+      print.json(session)
+      if (!print.isJson) showSession(print, session)
+    },
+  )
+  addDiff(cli, program)
+  addActions(cli, program)
+  addAnswer(cli, program)
+}
+
+function addList(cli: Cli, program: Command): void {
+  addCommand<{ all?: boolean }>(
+    cli,
+    program,
+    { specification: 'sessions', description: 'list sessions, latest change first' },
+    async (_, { connection, print, options }) => {
+      const archived = options.all === true
+      const sessions: SessionSummary[] = []
+      let before: string | undefined
+      do {
+        const page = await connection.client.listSessions({ limit: 200, before, archived })
+        sessions.push(...page.sessions)
+        before = page.next ?? undefined
+      } while (before !== undefined)
+      print.json(sessions)
+      if (sessions.length === 0) {
+        print.line('There are no sessions yet: errand run "<prompt>" --repo <path|url> starts one.')
+        return
+      }
+      const rows = sessions.map((session) => [
+        ...[shortId(session), describeStatus(session), session.repository.name],
+        ...[session.updatedAt.slice(0, 16).replace('T', ' '), session.title],
+      ])
+      print.line(
+        formatTable(['id', 'status', 'repository', 'changed (UTC)', 'title'], rows).trimEnd(),
+      )
+    },
+  ).option('--all', 'archived ones too')
+}
+
+function describeStatus({ status, openQuestions }: SessionSummary): string {
+  return openQuestions > 0 ? '◆ needs you' : status
+}
+
+function showSession(print: Printer, session: SessionState): void {
+  const { repository, environment, sandbox, failure, changes, usage, queue, turn } = session
+  const commit = repository.commit === null ? '' : ` from ${repository.commit.slice(0, 10)}`
+  const rows: [string, string][] = [
+    ['session', session.id],
+    ['title', session.title],
+    ['status', session.status],
+    ...(failure
+      ? ([['failure', `${failure.message} (${failure.reason})`]] as [string, string][])
+      : []),
+    ['repository', repository.url || repository.name],
+    ['branch', `${repository.branch}${commit}`],
+    ['environment', `${environment.name}, network ${environment.network.level}`],
+    ['sandbox', [sandbox.state, sandbox.isolation].filter(Boolean).join(', ')],
+    [
+      'phases',
+      sandbox.phases
+        .map(({ name, durationMs }) => `${name} ${formatDuration(durationMs ?? 0)}`)
+        .join(', '),
+    ],
+    ['turn', turn?.text ?? 'none'],
+    ['queued', String(queue.length)],
+    [
+      'changes',
+      changes
+        ? `${changes.filesChanged} files, +${changes.insertions} −${changes.deletions}`
+        : 'none',
+    ],
+    ['model', formatUsage(usage)],
+  ]
+  for (const [name, value] of rows) print.line(`${name.padEnd(12)} ${plainLine(value)}`)
+  for (const question of session.questions) print.line(renderQuestion(question).join('\n'))
+}
+
+function addDiff(cli: Cli, program: Command): void {
+  addCommand<{ stat?: boolean }>(
+    cli,
+    program,
+    { specification: 'diff <id>', description: 'what the branch of a session changed' },
+    async ([id], { connection, print, options }) => {
+      const diff = await connection.client.getDiff(sessionId(id))
+      print.json(diff)
+      if (print.isJson) return
+      if (options.stat) {
+        const rows = diff.files.map((file) => [
+          `+${file.insertions}`,
+          `−${file.deletions}`,
+          file.status,
+          file.path,
+        ])
+        print.line(formatTable(['', '', '', 'file'], rows).trimEnd())
+      } else if (diff.patch !== '') {
+        // Byte for byte for a program that reads it, safe for a person.
+        const patch = diff.patch.replace(/\n$/, '')
+        print.line(cli.deps.stdout.isTTY ? plainText(patch) : patch)
+      }
+      if (diff.files.length === 0) print.note('There are no changes.')
+      if (diff.truncated)
+        print.note('The diff is too long and was cut: errand fetch brings the whole branch.')
+    },
+  ).option('--stat', 'only how many lines of which files')
+}
+
+const ACTIONS = {
+  interrupt: { description: 'interrupt what it does now', past: 'is interrupted' },
+  stop: { description: 'stop its sandbox; files stay', past: 'stops' },
+  retry: { description: 'try again what failed', past: 'tries again' },
+  archive: { description: 'archive it; its branch stays', past: 'is archived' },
+  unarchive: { description: 'take it out of the archive', past: 'is back' },
+} as const
+
+function addActions(cli: Cli, program: Command): void {
+  for (const name of Object.keys(ACTIONS) as (keyof typeof ACTIONS)[]) {
+    const { description, past } = ACTIONS[name]
+    addCommand(
+      cli,
+      program,
+      { specification: `${name} <id>`, description },
+      async ([id], running) => {
+        const { connection, print } = running
+        const session = await connection.client.actOnSession(sessionId(id), name)
+        print.json(session)
+        print.line(`${shortId(session)} ${past}`)
+      },
+    )
+  }
+  addCommand(
+    cli,
+    program,
+    { specification: 'rm <id>', description: 'remove a session with its sandbox, files and log' },
+    async ([id], { connection, print }) => {
+      const session = await connection.client.getSession(sessionId(id))
+      await connection.client.removeSession(session.id)
+      print.json({ sessionId: session.id, removed: true })
+      print.line(`${shortId(session)} is removed`)
+    },
+  )
+}
+
+interface AnswerOptions {
+  question?: string
+  allow?: boolean
+  deny?: boolean
+  message?: string
+}
+
+function addAnswer(cli: Cli, program: Command): void {
+  addCommand<AnswerOptions>(
+    cli,
+    program,
+    {
+      specification: 'answer <id> [choices...]',
+      description: 'answer what the agent asks: numbers or labels of options, or words',
+    },
+    async ([id, ...choices], { connection, print, options }) => {
+      const session = await connection.client.getSession(sessionId(id))
+      const question = pickQuestion(session, options.question)
+      const allow = options.allow ? true : options.deny ? false : undefined
+      const words = { choices, allow, message: options.message }
+      const answer = parseAnswer(question, words) ?? (await askHere(cli, question, print))
+      const state = await connection.client.answerQuestion(session.id, question.id, answer)
+      print.json(state)
+      print.line(`answered: ${plainLine(question.title)}`)
+    },
+  )
+    .option('--question <id>', 'which one, when several are open')
+    .option('--allow', 'allow the tool, or go ahead with the plan')
+    .option('--deny', 'do not')
+    .option('--message <text>', 'say more')
+}
+
+function pickQuestion({ questions, id }: SessionState, wanted: string | undefined): Question {
+  const fitting = wanted === undefined ? questions : questions.filter((one) => one.id === wanted)
+  const [question, second] = fitting
+  if (!question) {
+    throw new AppError(
+      'not_found',
+      'question_not_found',
+      `${id.slice(0, 8)} asks nothing like that now`,
+    )
+  }
+  if (!second) return question
+  const ids = questions.map((one) => plainLine(one.id)).join(', ')
+  throw new AppError(
+    'conflict',
+    'ambiguous_question',
+    `several questions are open: --question ${ids}`,
+  )
+}
+
+function askHere({ deps }: Cli, question: Question, print: Printer) {
+  const { prompt } = deps
+  if (!prompt || print.isJson) {
+    const message = 'say the answer: choices after the id, or --allow or --deny'
+    throw new AppError('invalid', 'answer_missing', message)
+  }
+  for (const line of renderQuestion(question)) print.line(line)
+  const asked = new AbortController()
+  const options = { signal: asked.signal, onInterrupt: () => asked.abort(new InterruptedError()) }
+  return askQuestion(question, (text) => prompt(text, options))
+}
