@@ -111,13 +111,32 @@ export function inheritedEnvironment(env: NodeJS.ProcessEnv = process.env): Reco
   )
 }
 
-/** Claude Code's own variables. */
+/** Claude Code's own variables; ERRAND_MODEL=scripted says that the endpoint plays a scenario, so that it is shown. */
 function readModel(env: NodeJS.ProcessEnv): Config['model'] {
   return {
     apiKey: env.ANTHROPIC_API_KEY || undefined,
     authToken: env.ANTHROPIC_AUTH_TOKEN || undefined,
     baseUrl: env.ANTHROPIC_BASE_URL || undefined,
-    isScripted: false,
+    isScripted: env.ERRAND_MODEL === 'scripted',
+  }
+}
+
+export function scriptedModel(baseUrl: string): Config['model'] {
+  return { apiKey: 'scripted', authToken: undefined, baseUrl, isScripted: true }
+}
+
+/** The variables that `readModel` reads this from. */
+export function modelVariables({
+  apiKey,
+  authToken,
+  baseUrl,
+  isScripted,
+}: Config['model']): Record<string, string> {
+  return {
+    ...(apiKey ? { ANTHROPIC_API_KEY: apiKey } : {}),
+    ...(authToken ? { ANTHROPIC_AUTH_TOKEN: authToken } : {}),
+    ...(baseUrl ? { ANTHROPIC_BASE_URL: baseUrl } : {}),
+    ...(isScripted ? { ERRAND_MODEL: 'scripted' } : {}),
   }
 }
 

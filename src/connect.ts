@@ -2,10 +2,10 @@
 import { spawn } from 'node:child_process'
 import { mkdirSync, openSync } from 'node:fs'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
+import type { Readable } from 'node:stream'
 import type { Connection } from './cli/deps.ts'
 import { createClient } from './client/client.ts'
-import { type Config, inheritedEnvironment, readRemote } from './config.ts'
+import { type Config, inheritedEnvironment, modelVariables, readRemote } from './config.ts'
 import { AppError, type ErrorBody } from './protocol/errors.ts'
 import { findInstance } from './up.ts'
 
@@ -27,14 +27,27 @@ export async function connect(config: Config, { start }: { start: boolean }): Pr
     )
   }
   await startInBackground(config)
-  const started = await findInstance(config)
-  if (!started)
-    throw new AppError('internal', 'errand_not_found', 'Errand was started and is not found.')
-  return connectionTo(started.url, started.token)
+  return connectTo(config)
+}
+
+/** The Errand that runs on this data folder. */
+export async function connectTo(config: Config): Promise<Connection> {
+  const running = await findInstance(config)
+  if (running) return connectionTo(running.url, running.token)
+  throw new AppError(
+    'unavailable',
+    'errand_not_running',
+    'Errand does not run on this data folder.',
+  )
 }
 
 /** Starts `errand up` apart from this terminal; resolves when it is ready. Its log is below the data folder. */
-export async function startInBackground({ codeDir, dataDir, port }: Config): Promise<Started> {
+export async function startInBackground({
+  codeDir,
+  dataDir,
+  port,
+  model,
+}: Config): Promise<Started> {
   const logDir = join(dataDir, 'log')
   mkdirSync(logDir, { recursive: true, mode: 0o700 })
   const log = openSync(join(logDir, 'errand.log'), 'a', 0o600)
@@ -45,19 +58,15 @@ export async function startInBackground({ codeDir, dataDir, port }: Config): Pro
     dataDir,
     '--port',
     String(port),
-    '--notify-fd',
-    '3',
+    '--json',
   ]
   const child = spawn(process.execPath, args, {
     detached: true,
-    stdio: ['ignore', log, log, 'pipe'],
-    env: inheritedEnvironment(),
+    stdio: ['ignore', 'pipe', log],
+    env: { ...inheritedEnvironment(), ...modelVariables(model) },
   })
   child.unref()
-  const notice = child.stdio[3]
-  if (!notice || !('on' in notice))
-    throw new AppError('internal', 'notify_pipe', 'Errand could not be started.')
-  const said = await text(notice as NodeJS.ReadableStream)
+  const said = await readLine(child.stdout)
   if (said === '') {
     throw new AppError(
       'unavailable',
@@ -72,4 +81,14 @@ export async function startInBackground({ codeDir, dataDir, port }: Config): Pro
 
 function connectionTo(baseUrl: string, token: string): Connection {
   return { baseUrl, token, client: createClient({ baseUrl, token }) }
+}
+
+/** The first line, or what came before the end. The pipe stays open: grandchildren may hold it. */
+async function readLine(pipe: Readable | null): Promise<string> {
+  let said = ''
+  for await (const chunk of pipe ?? []) {
+    said += String(chunk)
+    if (said.includes('\n')) break
+  }
+  return said.trimEnd()
 }

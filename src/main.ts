@@ -1,8 +1,16 @@
 // The command line of Errand: `up` and `demo` run here, everything else is a client of a running installation, which is
 // started when there is none.
-import { Command } from 'commander'
+import { createProgram } from './cli/program.ts'
+import { readConfig } from './config.ts'
+import { connect } from './connect.ts'
+import { addDemoCommand } from './demo.ts'
+import { createCliDeps } from './terminal.ts'
+import { versionOf } from './up.ts'
 import { addUpCommand } from './up-command.ts'
 
-const program = new Command('errand')
+const deps = createCliDeps((options) => connect(readConfig(), options))
+const { program, cli, run } = createProgram(deps)
+program.version(versionOf(readConfig()))
 addUpCommand(program)
-await program.parseAsync()
+addDemoCommand(program, cli)
+process.exitCode = await run(process.argv.slice(2))

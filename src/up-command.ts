@@ -1,10 +1,9 @@
 // `errand up`: the whole installation in the foreground until Ctrl-C. As root it first moves into a mount namespace of its
 // own, so that nothing that it mounts is seen by, or outlives, anything else.
-import { closeSync, writeSync } from 'node:fs'
 import type { Command } from 'commander'
 import { inheritedEnvironment, readConfig } from './config.ts'
 import { createLogger } from './lib/logger.ts'
-import { AppError, toAppError } from './protocol/errors.ts'
+import { AppError } from './protocol/errors.ts'
 import { type Running, startErrand } from './up.ts'
 
 interface UpOptions {
@@ -12,7 +11,6 @@ interface UpOptions {
   host?: string
   port?: string
   json?: boolean
-  notifyFd?: string
   inNamespace?: boolean
 }
 
@@ -24,7 +22,6 @@ export function addUpCommand(program: Command): void {
     .option('--host <address>', 'address to listen on; this machine alone unless told otherwise')
     .option('--port <number>', 'port to listen on; 0 takes a free one')
     .option('--json', 'print one JSON object with the addresses')
-    .addOption(program.createOption('--notify-fd <fd>').hideHelp())
     .addOption(program.createOption('--in-namespace').hideHelp())
     .action(up)
 }
@@ -54,27 +51,15 @@ async function up(options: UpOptions): Promise<void> {
   if (config.isRoot && !options.inNamespace)
     enterMountNamespace([...process.argv.slice(2), '--in-namespace'])
   const logger = createLogger('up', config.logLevel)
-  const running = await startErrand(config, logger).catch((error: unknown) => {
-    notify(options, toAppError(error).toBody())
-    throw error
-  })
+  const running = await startErrand(config, logger)
   const { url, loginUrl } = running
-  notify(options, { url, loginUrl })
-  if (options.json) process.stdout.write(`${JSON.stringify({ url, loginUrl })}\n`)
-  else if (!options.notifyFd) process.stdout.write(greeting(running))
+  process.stdout.write(options.json ? `${JSON.stringify({ url, loginUrl })}\n` : greeting(running))
   await untilTold()
   await running.stop()
 }
 
 function greeting({ url, loginUrl }: Running): string {
   return `Errand runs at ${url}\nLog in once with this link (15 minutes): ${loginUrl}\nStop with Ctrl-C; sandboxes keep their files.\n`
-}
-
-/** To whoever started this in the background, which waits for the end of the pipe. */
-function notify({ notifyFd }: UpOptions, value: unknown): void {
-  if (notifyFd === undefined) return
-  writeSync(Number(notifyFd), JSON.stringify(value))
-  closeSync(Number(notifyFd))
 }
 
 function untilTold(): Promise<void> {
