@@ -2,24 +2,13 @@
 import { spawnSync } from 'node:child_process'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { build } from 'esbuild'
+import { buildRunner } from './build-runner.ts'
 
 const root = join(import.meta.dirname, '..')
 const stamp = join(root, 'dist/.built')
 
 rmSync(stamp, { force: true })
-await build({
-  entryPoints: [join(root, 'src/runner/main.ts')],
-  outfile: join(root, 'dist/runner.mjs'),
-  bundle: true,
-  platform: 'node',
-  format: 'esm',
-  target: 'node24',
-  // Some bundled packages are CommonJS and call require for Node's own modules.
-  banner: {
-    js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
-  },
-})
+await buildRunner()
 const vite = join(root, 'node_modules/vite/bin/vite.js')
 const web = spawnSync(process.execPath, [vite, 'build', '-c', join(root, 'web/vite.config.ts')], {
   cwd: root,

@@ -45,7 +45,7 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
   const watch: SessionWatch = createSessionWatch({
     directory: store.sessions,
     notifications,
-    installation: { registries: [], allowedNetworks: settings.allowedNetworks },
+    installation: settings,
     onChange: ({ state }) => link.direct(state),
     logger,
   })

@@ -1,5 +1,6 @@
 // What each program is told when it starts. Written by `up`, read by the programs; no other way in.
 import type { AllowedNetwork, Config } from './config.ts'
+import type { AllowedRegistry } from './egress/policy.ts'
 import type { DatabaseConnection } from './store/database.ts'
 
 interface Common {
@@ -14,6 +15,8 @@ export interface GatewaySettings extends Common {
   gitSocket: string
   model: Config['model']
   allowedNetworks: AllowedNetwork[]
+  /** Package registries that the host's own tools are configured for. */
+  registries: AllowedRegistry[]
 }
 
 export interface ServerSettings extends Common {

@@ -1,6 +1,6 @@
 // The command line's view of this process: its streams, its terminal and Ctrl-C.
 import { text } from 'node:stream/consumers'
-import type { CliDeps, Connection, Output } from './cli/deps.ts'
+import type { CliDeps, Output } from './cli/deps.ts'
 import { createPrompt } from './cli/prompt.ts'
 import { inheritedEnvironment } from './config.ts'
 
@@ -21,11 +21,6 @@ export function createCliDeps(connect: CliDeps['connect']): CliDeps {
       }
     },
   }
-}
-
-/** Always the same connection. */
-export function connected(connection: Connection): CliDeps['connect'] {
-  return () => Promise.resolve(connection)
 }
 
 function outputOf(stream: NodeJS.WriteStream): Output {

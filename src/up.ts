@@ -4,6 +4,10 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import type { Config } from './config.ts'
+import { createFetchPage } from './egress/fetch-page.ts'
+import type { AllowedRegistry } from './egress/policy.ts'
+import { createHostImageDeps, discoverRegistries } from './egress/registries.ts'
+import { createHostDial } from './git-egress.ts'
 import {
   type Accounts,
   gatherCertificates,
@@ -28,6 +32,7 @@ export interface Running {
 }
 
 const STOP_LIMIT_MS = 10_000
+const REGISTRIES_LIMIT_MS = 5_000
 
 export async function startErrand(config: Config, logger: Logger): Promise<Running> {
   const layout = layoutOf(config)
@@ -38,12 +43,17 @@ export async function startErrand(config: Config, logger: Logger): Promise<Runni
   try {
     const accounts = await prepareGround(config, layout)
     const caFile = (await gatherCertificates(config, layout)) ? layout.caFile : undefined
+    const registries = findRegistries(config, accounts, logger)
     const connection = await startDatabase({ config, layout, accounts, logger, shutdown })
     const start = programStarter({ config, layout, accounts, logger, shutdown, caFile })
     await Promise.all([
       start('gitd', 'git', gitSettings(config, layout, caFile)),
       start('sandboxd', 'root', sandboxSettings(config, layout, accounts)),
-      start('gateway', 'gateway', gatewaySettings(config, layout, connection)),
+      start(
+        'gateway',
+        'gateway',
+        gatewaySettings(config, layout, { connection, registries: await registries }),
+      ),
     ])
     const port = config.port === 0 ? await findFreePort(config.host) : config.port
     const settings = serverSettings({ ...config, port }, layout, connection)
@@ -163,6 +173,25 @@ function programStarter({ config, layout, accounts, logger, shutdown, caFile }: 
   }
 }
 
+/** Asks npm, pip and apt of this host; what cannot be learnt is left out with a warning, and Errand starts all the same. */
+async function findRegistries(
+  { isRoot, allowedNetworks }: Config,
+  accounts: Accounts,
+  logger: Logger,
+): Promise<AllowedRegistry[]> {
+  const fetchPage = createFetchPage(createHostDial(), allowedNetworks)
+  const deps = createHostImageDeps({ fetchPage, ...(isRoot ? { user: accounts.git } : {}) })
+  try {
+    const signal = AbortSignal.timeout(REGISTRIES_LIMIT_MS)
+    const { registries, warnings } = await discoverRegistries(deps, signal)
+    if (warnings.length > 0) logger.warn({ warnings }, 'some package registries were not found')
+    return registries.map(({ host, port }) => ({ host, port }))
+  } catch (error) {
+    logger.warn({ err: error }, 'the package registries of this host were not found')
+    return []
+  }
+}
+
 function gitSettings({ allowedNetworks }: Config, layout: Layout, caFile: string | undefined) {
   return {
     dataDir: layout.gitData,
@@ -196,10 +225,10 @@ function sandboxSettings(config: Config, layout: Layout, accounts: Accounts) {
 function gatewaySettings(
   config: Config,
   layout: Layout,
-  connection: DatabaseConnection,
+  learnt: Pick<GatewaySettings, 'connection' | 'registries'>,
 ): Omit<GatewaySettings, 'logLevel'> {
   return {
-    connection,
+    ...learnt,
     keyFile: layout.keyFile,
     doorsDir: layout.doors,
     socketPath: layout.gatewaySocket,

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
 import { type DiscoveryDeps, discoverRegistries } from './registries.ts'
-import { createRegistryCache } from './registry-cache.ts'
 
 const never = new AbortController().signal
 
@@ -86,32 +85,5 @@ describe('discoverRegistries', () => {
     const partly = await discoverRegistries(offline, never)
     expect(brief(partly)).toEqual(['npm npm.example:443', 'pip pip.example:443'])
     expect(partly.warnings).toHaveLength(2)
-  })
-})
-
-describe('createRegistryCache', () => {
-  it('discovers once, gives the old answer while a new one is learnt, and survives failures', async () => {
-    let nowMs = 0
-    let runs = 0
-    const cache = createRegistryCache({
-      discover: async () => {
-        runs += 1
-        if (runs === 2) throw new Error('offline')
-        return { registries: [], warnings: runs === 1 ? ['first'] : [] }
-      },
-      maxAgeMs: 3_600_000,
-      now: () => nowMs,
-    })
-    const [one, two] = await Promise.all([cache.get(), cache.get()])
-    expect(one).toBe(two)
-    expect(runs).toBe(1)
-    nowMs = 61_000
-    expect((await cache.get()).warnings).toEqual(['first'])
-    await new Promise((resolve) => setImmediate(resolve))
-    expect(runs).toBe(2)
-    await cache.get()
-    await new Promise((resolve) => setImmediate(resolve))
-    expect((await cache.get()).warnings).toEqual([])
-    expect(runs).toBe(3)
   })
 })

@@ -3,7 +3,6 @@ import { existsSync } from 'node:fs'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-// biome-ignore lint/style/noRestrictedImports: a suite may use the scripted model.
 import { loadScenarios, type Scenario } from '../../demo/scenario.ts'
 import { BRANCH, createPlace, type Place } from './place.fixture.ts'
 

@@ -8,13 +8,9 @@ import { type AddressInfo, connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-// biome-ignore lint/style/noRestrictedImports: a suite may use the scripted model.
 import { createSampleRepository, gitEnvironment } from '../../demo/repository.ts'
-// biome-ignore lint/style/noRestrictedImports: a suite may use the scripted model.
 import { loadScenarios } from '../../demo/scenario.ts'
-// biome-ignore lint/style/noRestrictedImports: a suite may use the scripted model.
 import { createScriptedModel, type ScriptedModel } from '../../demo/scripted-model.ts'
-// biome-ignore lint/style/noRestrictedImports: the suite runs what the build makes.
 import { buildRunner } from '../../scripts/build-runner.ts'
 import { runChecked } from '../lib/process.ts'
 import { REDIRECTED_PORTS, RUNNER_DNS_PORT, runnerPortFor } from '../protocol/network.ts'

@@ -4,11 +4,8 @@ import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-// biome-ignore lint/style/noRestrictedImports: a suite may use the scripted model.
 import { createSampleRepository, gitEnvironment } from '../../demo/repository.ts'
-// biome-ignore lint/style/noRestrictedImports: a suite may use the scripted model.
 import type { Scenario } from '../../demo/scenario.ts'
-// biome-ignore lint/style/noRestrictedImports: a suite may use the scripted model.
 import { createScriptedModel, type ScriptedModel } from '../../demo/scripted-model.ts'
 import { createSilentLogger } from '../lib/logger.ts'
 import { runChecked } from '../lib/process.ts'

@@ -16,7 +16,7 @@ export function limitCases({ harness, start }: Cases): void {
     expect((await guest.sh('echo alive')).stdout).toBe('alive\n')
   })
 
-  it('tells that process 1 ran out of memory', async () => {
+  it('tells that the runner ran out of memory', async () => {
     const { guest, sessionId } = await start({ limits: LIMITS })
     await guest.post(HOG)
     await guest.disconnected()

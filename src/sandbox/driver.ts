@@ -17,7 +17,7 @@ export type IsolationReport = z.infer<typeof isolationReportSchema>
 export const sandboxExitSchema = z.object({
   code: z.int().optional(),
   signal: z.string().optional(),
-  /** Process 1 itself was ended because the sandbox had used its memory up. */
+  /** The runner itself was ended because the sandbox had used its memory up. */
   outOfMemory: z.boolean(),
 })
 export type SandboxExit = z.infer<typeof sandboxExitSchema>

@@ -43,6 +43,11 @@ const MASKED = [
 ]
 const READ_ONLY = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger']
 
+/** Node.js reaps only its own children; a shell reaps all, hands SIGTERM on and ends as the runner does. */
+const PROCESS_ONE = `trap 'kill -TERM $c' TERM INT
+${SANDBOX_PATHS.node} ${SANDBOX_PATHS.runner} & c=$!
+while :; do wait $c; s=$?; kill -0 $c 2>/dev/null || exit $s; done`
+
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/errand/bin'
 const NODE_CAS = 'NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt'
 
@@ -94,7 +99,7 @@ function processPart(maxOpenFiles: number) {
   return {
     terminal: false,
     user: { uid: 0, gid: 0 },
-    args: [SANDBOX_PATHS.node, SANDBOX_PATHS.runner],
+    args: ['/bin/sh', '-c', PROCESS_ONE],
     env: [`PATH=${PATH}`, 'HOME=/root', 'LANG=C.UTF-8', NODE_CAS],
     cwd: SANDBOX_PATHS.workspace,
     capabilities: {

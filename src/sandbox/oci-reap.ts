@@ -49,12 +49,16 @@ export async function reap({ paths, runtime, runtimeDir }: ReapContext): Promise
   await rm(paths.bundle, { recursive: true, force: true })
 }
 
-/** How process 1 ended, from what launch.pl wrote and the kernel counted; undefined while it runs or when nobody saw it. */
+/**
+ * How the runner ended, from what launch.pl wrote and the kernel counted; undefined while it runs or when nobody saw it.
+ * Process 1 is a shell that ends as the runner did: above 128 its code names the signal.
+ */
 export async function observeExit(paths: SandboxPaths): Promise<SandboxExit | undefined> {
   const status = /^(\d+) \d+$/m.exec((await readIfThere(paths.exitFile)) ?? '')?.[1]
   if (status === undefined) return undefined
-  const number = Number(status) & 127
-  if (number === 0) return { code: Number(status) >> 8, outOfMemory: false }
+  const code = Number(status) >> 8
+  const number = Number(status) & 127 || Math.max(0, code - 128)
+  if (number === 0) return { code, outOfMemory: false }
   const signal = Object.entries(constants.signals).find(([, value]) => value === number)?.[0]
   const killed = number === constants.signals.SIGKILL
   const outOfMemory = killed && (await countMemoryKills(paths.sessionId)) > 0

@@ -10,9 +10,9 @@ import {
   runnerPortFor,
 } from '../protocol/network.ts'
 
-/** For `ip -batch -`. */
+/** For `ip -batch -`. Without an address besides 127.0.0.1, glibc looks up no IPv4 name at all (AI_ADDRCONFIG). */
 export function linkCommands(): string {
-  return `link set lo up\nroute add local ${LOCAL_RANGE} dev lo\n`
+  return `link set lo up\nroute add local ${LOCAL_RANGE} dev lo\naddress add ${DOOR_ADDRESS}/32 dev lo\n`
 }
 
 /** For `nft -f -`. The port alone is translated, so that the accepted socket still shows the address that was asked for. */

@@ -27,6 +27,7 @@ export function decideReport(draft: Draft, command: ReportCommand, now: Date, ru
     case 'push.accepted':
       draft.emit('seen', command)
       draft.request({ kind: 'changes.measure' })
+      if (command.outward === 'kept') draft.request({ kind: 'push.forward' })
       return
     case 'push.refused':
     case 'push.forwarded':

@@ -1,0 +1,266 @@
+// The worker on a real database, with ports that do what the test says.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createSilentLogger } from '../lib/logger.ts'
+import { environmentSchema } from '../protocol/environment.ts'
+import { AppError } from '../protocol/errors.ts'
+import { createId } from '../protocol/ids.ts'
+import type { SessionState } from '../protocol/session.ts'
+import { createNotifications, type Notifications } from '../store/notifications.ts'
+import type { Store } from '../store/store.ts'
+import { startTestDatabase, type TestDatabase } from '../store/test-database.ts'
+import { createClock, reconcile } from './clock.ts'
+import { defaultRules } from './decide.ts'
+import { createDispatch, type Dispatch } from './dispatch.ts'
+import type { EffectPorts } from './effects.ts'
+import { createWorker } from './worker.ts'
+
+let database: TestDatabase
+let store: Store
+let notifications: Notifications
+let dispatch: Dispatch
+let counter = 0
+const logger = createSilentLogger()
+
+beforeAll(async () => {
+  database = await startTestDatabase()
+  store = await database.openStore()
+  notifications = await createNotifications({ connection: database.connection, logger })
+  dispatch = createDispatch(store, defaultRules)
+})
+afterAll(async () => {
+  await notifications.close()
+  await database.stop()
+})
+
+const nextId = (kind: 'session' | 'turn' | 'environment') => {
+  counter++
+  return createId(kind, new Uint8Array(20).fill(counter))
+}
+
+async function createSession(): Promise<SessionState> {
+  const url = 'https://git.example/r.git'
+  return dispatch.create(nextId('session'), {
+    type: 'session.create',
+    ownerId: 'ann',
+    title: 'Fix it',
+    repository: {
+      source: { kind: 'remote', url, credentialId: null },
+      name: 'r',
+      url,
+      baseBranch: null,
+      commit: null,
+      branch: 'errand/fix-it-abcde',
+    },
+    environment: environmentSchema.parse({ id: nextId('environment'), name: 'Default' }),
+    driver: 'oci',
+    mode: 'work',
+    model: null,
+    turnId: nextId('turn'),
+    kind: 'agent',
+    text: 'fix it',
+  })
+}
+
+function ports(
+  overrides: Partial<EffectPorts['repositories'] & EffectPorts['sandboxes']> = {},
+): EffectPorts {
+  return {
+    repositories: {
+      prepare: async () => ({ commit: 'c0ffee', baseBranch: 'main' }),
+      measure: async () => ({ commit: 'c0ffee', filesChanged: 0, insertions: 0, deletions: 0 }),
+      forward: async () => ({ commit: 'c0ffee' }),
+      remove: async () => undefined,
+      ...overrides,
+    },
+    sandboxes: {
+      start: async () => 'container',
+      stop: async () => undefined,
+      remove: async () => undefined,
+      list: async () => [],
+      ...overrides,
+    },
+    doors: { open: async () => undefined, close: async () => undefined },
+    setupFor: ({ id }) => ({ sessionId: id }) as ReturnType<EffectPorts['setupFor']>,
+    report: (id, command) => dispatch.command(id, command),
+  }
+}
+
+function startWorker(given: EffectPorts) {
+  const deps = {
+    effects: store.effects,
+    dispatch,
+    ports: given,
+    getSession: store.sessions.get,
+    logger,
+  }
+  const worker = createWorker(deps, {
+    workerId: 'w',
+    concurrency: 4,
+    leaseMs: 30_000,
+    pollMs: 60_000,
+  })
+  const stopWaking = notifications.onEffects(() => worker.wake())
+  return async () => {
+    stopWaking()
+    await worker.close()
+  }
+}
+
+/** Resolves with the state that fits, woken by each change. */
+function until(id: string, fits: (state: SessionState) => boolean): Promise<SessionState> {
+  return new Promise((resolve, reject) => {
+    const look = async () => {
+      const state = await store.sessions.get(id)
+      if (!state || !fits(state)) return
+      stop()
+      resolve(state)
+    }
+    const stop = notifications.onSession((changed) => {
+      if (changed === id) look().catch(reject)
+    })
+    look().catch(reject)
+  })
+}
+
+describe('the worker', () => {
+  it('prepares a session step by step and commits each result', async () => {
+    const { id } = await createSession()
+    const close = startWorker(ports())
+    const state = await until(id, ({ sandbox }) => sandbox.isolation !== null)
+    expect(state.repository).toMatchObject({ commit: 'c0ffee', baseBranch: 'main' })
+    expect(state.sandbox.phases.map(({ name, state: phase }) => [name, phase])).toEqual([
+      ['fetch', 'completed'],
+      ['sandbox', 'completed'],
+    ])
+    await close()
+  })
+
+  it('says why a preparation failed for good, and stops the sandbox', async () => {
+    const { id } = await createSession()
+    const stopped = Promise.withResolvers<void>()
+    const close = startWorker(
+      ports({
+        prepare: async () => {
+          throw new AppError('not_found', 'repository_not_found', 'There is no such repository.')
+        },
+        stop: async () => {
+          stopped.resolve()
+        },
+      }),
+    )
+    const state = await until(id, ({ status }) => status === 'failed')
+    expect(state.failure).toEqual({
+      reason: 'repository_not_found',
+      message: 'There is no such repository.',
+    })
+    await stopped.promise
+    await close()
+  })
+
+  it('tries again what may pass by itself', async () => {
+    const { id } = await createSession()
+    let tries = 0
+    const close = startWorker(
+      ports({
+        prepare: async () => {
+          tries++
+          if (tries === 1) throw new AppError('unavailable', 'upstream_unreachable', 'No answer.')
+          return { commit: 'c0ffee', baseBranch: null }
+        },
+      }),
+    )
+    await until(id, ({ repository }) => repository.commit !== null)
+    expect(tries).toBe(2)
+    await close()
+  })
+
+  it('lets go of work at once when the session is stopped', async () => {
+    const { id } = await createSession()
+    let aborted = false
+    const begun = Promise.withResolvers<void>()
+    const close = startWorker(
+      ports({
+        prepare: (_, signal) =>
+          new Promise((_resolve, reject) => {
+            begun.resolve()
+            signal.addEventListener('abort', () => {
+              aborted = true
+              reject(signal.reason)
+            })
+          }),
+      }),
+    )
+    await begun.promise
+    await dispatch.command(id, { type: 'session.stop' })
+    const state = await until(id, ({ sandbox }) => sandbox.state === 'stopped')
+    expect(aborted).toBe(true)
+    expect(state.turn).toBeNull()
+    await close()
+  })
+})
+
+describe('reports of a runner', () => {
+  it('are taken in once and in order, also when they come again', async () => {
+    const { id, turn } = await createSession()
+    const turnId = turn?.id ?? ''
+    const text = (n: number) => ({
+      n,
+      report: { type: 'assistant.text' as const, turnId, uuid: `u${n}`, text: `${n}` },
+    })
+    expect(await dispatch.reports(id, [text(1), text(2)])).toBe(2)
+    expect(await dispatch.reports(id, [text(2), text(3), text(1)])).toBe(3)
+    const { events } = await store.readEvents(id, { afterSeq: 0, limit: 100 })
+    const said = events.flatMap(({ body }) => (body.type === 'assistant.text' ? [body.text] : []))
+    expect(said).toEqual(['1', '2', '3'])
+    expect((await dispatch.runnerState(id)).ackedN).toBe(3)
+  })
+})
+
+describe('the clock', () => {
+  it('takes a sandbox for lost when it is missed twice, and removes one that no session has', async () => {
+    const { id } = await createSession()
+    await dispatch.command(id, { type: 'phase.start', phase: 'sandbox', generation: 1 })
+    await dispatch.command(id, { type: 'sandbox.started', generation: 1, isolation: 'container' })
+    const orphan = nextId('session')
+    const removed: string[] = []
+    const { sandboxes } = ports({
+      list: async () => [{ sessionId: orphan, running: true, message: '' }],
+      remove: async (sessionId: string) => {
+        removed.push(sessionId)
+      },
+    })
+    const deps = { directory: store.sessions, dispatch, sandboxes, logger }
+    const missing = new Map<string, number>()
+    await reconcile(deps, missing)
+    expect((await store.sessions.get(id))?.sandbox.state).toBe('preparing')
+    await reconcile(deps, missing)
+    const state = await store.sessions.get(id)
+    expect(state).toMatchObject({ status: 'failed', failure: { reason: 'sandbox_ended' } })
+    expect(removed).toEqual([orphan, orphan])
+  })
+
+  it('fails a phase that is over its limit', async () => {
+    const { id } = await createSession()
+    await dispatch.command(id, { type: 'phase.start', phase: 'fetch', generation: 1 })
+    const late = { ...store.sessions, listOverdue: async () => [id] }
+    const future = createDispatch(
+      {
+        change: (session, decide, options) =>
+          store.change(
+            session,
+            (context) => decide({ ...context, now: new Date(Date.now() + 3_600_000) }),
+            options,
+          ),
+      },
+      defaultRules,
+    )
+    const { sandboxes } = ports()
+    const clock = createClock(
+      { directory: late, dispatch: future, sandboxes, logger },
+      { tickMs: 10, reconcileMs: 60_000 },
+    )
+    const state = await until(id, ({ status }) => status === 'failed')
+    expect(state.failure?.reason).toBe('phase_timeout')
+    await clock.close()
+  })
+})
