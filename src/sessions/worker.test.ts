@@ -97,7 +97,7 @@ function startWorker(given: EffectPorts) {
     workerId: 'w',
     concurrency: 4,
     leaseMs: 30_000,
-    pollMs: 60_000,
+    pollMs: 100,
   })
   const stopWaking = notifications.onEffects(() => worker.wake())
   return async () => {

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { extname, join } from 'node:path'
 import { summarizeSession } from '../../src/protocol/api.ts'
 import { applyEvent, emptyView } from '../../src/protocol/apply-event.ts'
-import type { EventBody } from '../../src/protocol/event.ts'
+import type { EventBody, SessionEvent } from '../../src/protocol/event.ts'
 import type { SessionState } from '../../src/protocol/session.ts'
 import { append, DEFAULT_ENVIRONMENT, type FixtureSession, turnId } from './fixture-sessions.ts'
 
@@ -53,12 +53,13 @@ export async function startFixture(): Promise<Fixture> {
       fixture.requests = []
     },
     emit: (session, ...facts) => {
-      for (const fact of facts) {
-        const event = append(session, fact)
-        for (const [stream, id] of streams)
-          if (id === session.id)
-            stream.write(`id: ${event.seq}\ndata: ${JSON.stringify(event)}\n\n`)
+      const send = (to: string, frame: string) => {
+        for (const [stream, id] of streams) if (id === to) stream.write(frame)
       }
+      for (const fact of facts) send(session.id, formatEvent(append(session, fact)))
+      const state = stateOf(session)
+      if (!state) return
+      send('list', `event: session\ndata: ${JSON.stringify(summarizeSession(state))}\n\n`)
     },
     delta: (session, letter, text) => {
       const value = JSON.stringify({ turnId: turnId(letter), text })
@@ -240,6 +241,8 @@ function factsFor(
       return []
   }
 }
+
+const formatEvent = (event: SessionEvent) => `id: ${event.seq}\ndata: ${JSON.stringify(event)}\n\n`
 
 function stateOf(session: FixtureSession): SessionState | null {
   return session.events.reduce(applyEvent, emptyView).session

@@ -7,9 +7,9 @@ export interface FixtureSession {
 }
 type Fact = EventBody | [EventSource, EventBody]
 
-export const sessionId = (letter: string) => `s_${letter.repeat(20)}`
+const sessionId = (letter: string) => `s_${letter.repeat(20)}`
 export const turnId = (letter: string) => `t_${letter.repeat(20)}`
-export const BRANCH = 'errand/fix-cart-discount'
+const BRANCH = 'errand/fix-cart-discount'
 
 const MINUTE_MS = 60_000
 
@@ -120,7 +120,7 @@ const uuid = () => `uuid-${++uuids}`
 export const text = (letter: string, written: string): EventBody => ({
   ...{ type: 'assistant.text', turnId: turnId(letter), uuid: uuid(), text: written },
 })
-export const thought = (letter: string, written: string): EventBody => ({
+const thought = (letter: string, written: string): EventBody => ({
   ...{ type: 'assistant.thinking', turnId: turnId(letter), uuid: uuid(), text: written },
 })
 
@@ -147,7 +147,7 @@ const used = (inputTokens: number, costUsd: number): Fact => [
   },
 ]
 
-export const started = (letter: string): EventBody => ({
+const started = (letter: string): EventBody => ({
   type: 'turn.started',
   turnId: turnId(letter),
 })
@@ -270,6 +270,7 @@ export const failedPhase: Fact[] = [
         'git.example.com asked for a login and there is none for it. Add a credential for this host, or use an address that needs none.',
     },
   ],
+  ['system', { type: 'sandbox.stopped', generation: 1, why: 'failed' }],
   [
     'system',
     {

@@ -1,0 +1,620 @@
+// The built page in a real browser against an API of fixture sessions: what it shows, what it sends, and that nothing
+// that a sandbox writes becomes more than text. The server itself is tested elsewhere.
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { type Fixture, startFixture } from './fixture-api.ts'
+import { DIFF } from './fixture-diff.ts'
+import {
+  createSession,
+  delivered,
+  type FixtureSession,
+  failedPhase,
+  prepared,
+  preparing,
+  queued,
+  text,
+  tool,
+  turnId,
+  work,
+} from './fixture-sessions.ts'
+
+const DESK = { width: 1440, height: 900 }
+const PHONE = { width: 390, height: 844 }
+const CHROMIUM = '/usr/bin/chromium'
+const FLAGS = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+
+let browser: Browser
+let fixture: Fixture
+let context: BrowserContext
+let page: Page
+/** Console errors, uncaught errors, and violations of the content security policy. */
+let complaints: string[]
+/** Requests to anywhere but the fixture. */
+let foreign: string[]
+
+beforeAll(async () => {
+  browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS })
+  fixture = await startFixture()
+})
+afterAll(async () => {
+  await browser?.close()
+  await fixture?.close()
+})
+beforeEach(async () => {
+  fixture.clear()
+  fixture.diff = DIFF
+  await open()
+})
+afterEach(async () => {
+  await context.close()
+  expect(complaints).toEqual([])
+  expect(foreign).toEqual([])
+})
+
+async function open(options: { phone?: boolean; dark?: boolean } = {}) {
+  await context?.close()
+  context = await browser.newContext({
+    viewport: options.phone ? PHONE : DESK,
+    colorScheme: options.dark ? 'dark' : 'light',
+    ...(options.phone ? { hasTouch: true, isMobile: true } : {}),
+  })
+  await context.addInitScript(
+    `addEventListener('securitypolicyviolation', (e) => console.error('policy', e.violatedDirective, e.blockedURI))`,
+  )
+  page = await context.newPage()
+  page.setDefaultTimeout(8000)
+  complaints = []
+  foreign = []
+  page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()))
+  page.on('pageerror', (error) => complaints.push(error.message))
+  page.on('request', (request) => {
+    const url = request.url()
+    if (!url.startsWith(fixture.url) && !url.startsWith('blob:')) foreign.push(url)
+  })
+}
+
+const visit = (session: FixtureSession, rest = '') =>
+  page.goto(`${fixture.url}/sessions/${session.id}${rest}`)
+const button = (name: string | RegExp) => page.getByRole('button', { name })
+const timeline = () => page.locator('[data-timeline]')
+const running = (letter = 'a', title = 'Make the failing test pass') =>
+  createSession({ letter, title, facts: [...prepared, ...work(letter)] })
+const ready = (letter = 'b', title = 'Give the discount') =>
+  createSession({ letter, title, facts: [...prepared, ...work(letter), ...delivered(letter)] })
+
+function asking(kind: 'question' | 'permission' | 'plan' = 'question', multiSelect = false) {
+  const items = [
+    {
+      question: 'Which format?',
+      header: '',
+      multiSelect,
+      options: [
+        { label: 'Symbol', description: 'before the amount' },
+        { label: 'Code', description: 'after it' },
+      ],
+    },
+  ]
+  const question = {
+    ...{
+      id: 'q1',
+      turnId: turnId('c'),
+      kind,
+      title: 'Run a command',
+      detail: 'Bash: rm -rf build',
+    },
+    ...{ askedAt: new Date().toISOString(), items: kind === 'question' ? items : [] },
+  }
+  return createSession({
+    letter: 'c',
+    title: 'Add a currency',
+    facts: [...prepared, { type: 'question.asked', question }],
+  })
+}
+
+const sent = () => fixture.requests.at(-1)
+const focused = () => page.evaluate<string>(`document.activeElement.ariaLabel ?? ''`)
+const scrollGap = () =>
+  page.evaluate<number>(
+    `(() => { const t = document.querySelector('[data-timeline]'); return t.scrollHeight - t.scrollTop - t.clientHeight })()`,
+  )
+const overflow = () => page.evaluate<number>('document.documentElement.scrollWidth - innerWidth')
+
+describe('first visit', () => {
+  it('shows the composer, one sentence and three examples, and starts a task', async () => {
+    await page.goto(fixture.url)
+    await page.getByRole('heading', { name: 'What should be done?' }).waitFor()
+    await page.getByRole('button', { name: /Make the failing test pass/ }).click()
+    expect(await page.getByLabel('Task', { exact: true }).inputValue()).toContain('Run the tests')
+    await page.keyboard.type('https://git.example.com/shop/cart.git')
+    fixture.add(running())
+    await page.getByLabel('Task', { exact: true }).press('Control+Enter')
+    await page.waitForURL(/\/sessions\/s_a/)
+    expect(sent()).toMatchObject({
+      path: '/sessions',
+      body: {
+        source: { kind: 'remote', url: 'https://git.example.com/shop/cart.git' },
+        environment: 'Default',
+        mode: 'work',
+        model: null,
+      },
+    })
+  })
+
+  it('says what is missing instead of sending', async () => {
+    await page.goto(fixture.url)
+    await button('Start task').click()
+    await page.getByText('Say which repository to work on.').waitFor()
+    expect(fixture.requests).toEqual([])
+  })
+
+  it('tells somebody who is not signed in where the link comes from', async () => {
+    fixture.signedIn = false
+    await page.goto(`${fixture.url}/?login=invalid`)
+    await page.getByText('errand login').waitFor()
+    await page.getByRole('alert').waitFor()
+    fixture.signedIn = true
+    await button('I have opened it').click()
+    await page.getByRole('heading', { name: 'What should be done?' }).waitFor()
+    // The refusals that the browser itself reports are the point of this test.
+    complaints = complaints.filter((text) => !text.includes('401'))
+  })
+})
+
+describe('list', () => {
+  it('groups sessions by what they want and finds them', async () => {
+    fixture.add(running(), ready(), asking())
+    await page.goto(fixture.url)
+    const list = page.getByRole('navigation', { name: 'Sessions' })
+    await list.getByRole('heading', { name: 'Needs you 1' }).waitFor()
+    await list.getByRole('heading', { name: 'Working 1' }).waitFor()
+    await list.getByRole('heading', { name: 'Ready 1' }).waitFor()
+    expect(await page.title()).toContain('needs you')
+    await page.keyboard.press('/')
+    await page.keyboard.type('give')
+    await list.getByText('Add a currency').waitFor({ state: 'detached' })
+    expect(await list.getByText('Give the discount').count()).toBe(1)
+  })
+
+  it('follows what happens elsewhere', async () => {
+    const session = running()
+    fixture.add(session)
+    await page.goto(fixture.url)
+    await page.getByText('Working').waitFor()
+    fixture.emit(session, {
+      type: 'turn.completed',
+      turnId: turnId('a'),
+      exitCode: null,
+      durationMs: 1,
+    })
+    await page.getByRole('heading', { name: 'Idle 1' }).waitFor()
+  })
+})
+
+describe('timeline', () => {
+  it('shows phases, text, tool calls, runs, blocked hosts, pushes and the end', async () => {
+    const session = ready()
+    fixture.add(session)
+    await visit(session)
+    await timeline().getByText('Sandbox prepared').waitFor()
+    const log = timeline()
+    await log.getByText('2 files read, 1 search').waitFor()
+    await log.getByText('telemetry.example.com').waitFor()
+    await log.getByText('Done in 41 s').waitFor()
+    expect(await log.getByText('From https://git.example.com').count()).toBe(0)
+    await log.getByText('Sandbox prepared').click()
+    await log.getByText('Fetch the repository').click()
+    await log.getByText('From https://git.example.com').waitFor()
+    await log.getByRole('button', { name: /^Bash npm test .*failed/ }).click()
+    await log.getByText('three pieces get the discount (1.2 ms)').waitFor()
+    await log.getByRole('button', { name: /^Edit src\/cart.js \+2 −1/ }).click()
+    await log.getByText('+ if (quantity >= DISCOUNT_FROM)').waitFor()
+    await page.getByText(/38 k tokens in 2 requests, \$0.05/).waitFor()
+    await page.getByText('oci: own user range').waitFor()
+  })
+
+  it('shows live text, and replaces it by the stored message', async () => {
+    const session = running()
+    fixture.add(session)
+    await visit(session)
+    await timeline().getByText('2 files read').waitFor()
+    fixture.delta(session, 'a', 'Now I run ')
+    fixture.delta(session, 'a', 'the tests')
+    await page.locator('[data-live]', { hasText: 'Now I run the tests' }).waitFor()
+    fixture.emit(session, text('a', 'Now I run the tests again.'))
+    await timeline().getByText('Now I run the tests again.').waitFor()
+    expect(await page.locator('[data-live]').count()).toBe(0)
+  })
+
+  it('goes on after the stream was cut, without doubling anything', async () => {
+    const session = running()
+    fixture.add(session)
+    await visit(session)
+    await timeline().getByText('2 files read').waitFor()
+    fixture.cutStreams()
+    fixture.emit(session, text('a', 'Said while nobody listened.'))
+    await timeline().getByText('Said while nobody listened.').waitFor()
+    expect(await timeline().getByText('I will run the tests first').count()).toBe(1)
+    complaints = complaints.filter((text) => !text.includes('ERR_INCOMPLETE_CHUNKED_ENCODING'))
+  })
+
+  it('shows why a phase failed, with its log, and retries', async () => {
+    const session = createSession({ letter: 'd', title: 'Prices', facts: failedPhase })
+    fixture.add(session)
+    await visit(session)
+    await page.getByText('Fetch the repository: failed').waitFor()
+    await page.getByText('could not read Username').waitFor()
+    await button('Retry').click()
+    await page.getByText('preparing').first().waitFor()
+    expect(sent()?.path).toBe(`/sessions/${session.id}/retry`)
+  })
+
+  it('makes nothing of markup, links, images and escapes that a sandbox writes', async () => {
+    const letter = 'h'
+    const hostile = [
+      '<script>window.pwned = 1</script><img src=x onerror="window.pwned = 2">',
+      '<iframe src="https://evil.example"></iframe><style>body{display:none}</style>',
+      '[click](javascript:window.pwned=3) [data](data:text/html,x) [good](https://good.example/page)',
+      '![track](https://evil.example/pixel.png) ![local](/api/v1/sessions)',
+      '<a href="javascript:window.pwned=4" onclick="window.pwned=5">link</a>',
+      '```html\n<script>window.pwned = 6</script>\n```',
+    ].join('\n\n')
+    const escapes =
+      '\u001b]0;owned\u0007\u001b]8;;https://evil.example\u001b\\press\u001b]8;;\u001b\\ \u001b[2J\u001b[31mred\u001b[0m \u202egnp.exe'
+    const session = createSession({
+      letter,
+      title: '<img src=x onerror=window.pwned=7>',
+      prompt: '<b>bold</b>',
+      facts: [
+        ...prepared,
+        text(letter, hostile),
+        ...tool(letter, 'Bash', { command: `echo ${escapes}` }, { output: escapes }),
+        ...tool(
+          letter,
+          '<script>x</script>',
+          { a: '<img src=x onerror=window.pwned=8>' },
+          { output: hostile },
+        ),
+        { type: 'agent.notice', turnId: null, kind: 'x', text: hostile },
+      ],
+    })
+    fixture.add(session)
+    await visit(session)
+    await timeline().getByText('<b>bold</b>').waitFor()
+    const good = timeline().getByRole('link', { name: 'good' })
+    await good.waitFor()
+    expect(await good.getAttribute('rel')).toContain('noopener')
+    for (const call of await timeline().locator('[data-row=tool] > div > button').all())
+      await call.click()
+    expect(
+      await timeline().locator('img, script, iframe, style, [onclick], [onerror]').count(),
+    ).toBe(0)
+    expect(await timeline().locator('a').count()).toBe(1)
+    const shown = (await timeline().textContent()) ?? ''
+    expect(shown).toContain('<script>window.pwned = 1</script>')
+    expect(shown).toContain('press red ⟨U+202E⟩gnp.exe')
+    expect(shown).not.toContain('\u001b')
+    expect(await page.evaluate('window.pwned')).toBeUndefined()
+  })
+})
+
+describe('long timeline', () => {
+  it('draws only what is in sight, opens at its end and leaves a reader in peace', async () => {
+    const facts = Array.from({ length: 5000 }, (_, index) => [
+      text('l', `Paragraph ${index} about the matter`),
+      ...tool('l', 'Bash', { command: `step ${index}` }, { output: 'ok' }),
+    ]).flat()
+    const session = createSession({
+      letter: 'l',
+      title: 'Long',
+      facts: [...prepared, ...facts],
+      stepMs: 1,
+    })
+    fixture.add(session)
+    await visit(session)
+    await timeline().getByText('Paragraph 4999').waitFor()
+    await expect.poll(scrollGap).toBeLessThan(60)
+    expect(await timeline().locator('[data-row]').count()).toBeLessThan(120)
+    fixture.emit(session, text('l', 'One more at the end'))
+    await timeline().getByText('One more at the end').waitFor()
+    await expect.poll(scrollGap).toBeLessThan(60)
+    await timeline().hover()
+    await page.mouse.wheel(0, -3000)
+    await button('To the end').waitFor()
+    const before = await page.evaluate<number>(
+      `document.querySelector('[data-timeline]').scrollTop`,
+    )
+    fixture.emit(session, text('l', 'Unseen'), text('l', 'Unseen too'))
+    fixture.delta(session, 'l', 'and live text')
+    await page.locator('[data-live]').waitFor()
+    const after = await page.evaluate<number>(`document.querySelector('[data-timeline]').scrollTop`)
+    expect(Math.abs(after - before)).toBeLessThan(200)
+    await button('To the end').click()
+    await timeline().getByText('Unseen too').waitFor()
+    await expect.poll(scrollGap).toBeLessThan(60)
+  }, 60_000)
+})
+
+describe('answers', () => {
+  it('takes an answer by a press', async () => {
+    const session = asking()
+    fixture.add(session)
+    await visit(session)
+    await page.locator('[data-question]').waitFor()
+    expect(await page.title()).toContain('needs you')
+    await button(/Code after it/).click()
+    await page.locator('[data-question]').waitFor({ state: 'detached' })
+    expect(sent()).toMatchObject({
+      path: `/sessions/${session.id}/questions/q1`,
+      body: { allow: true, answers: { 'Which format?': 'Code' } },
+    })
+    await timeline().getByText('You: Code').waitFor()
+    await expect.poll(focused).toBe('Message')
+  })
+
+  it('takes an answer by a key', async () => {
+    fixture.add(asking())
+    await visit(asking())
+    await page.locator('[data-question]').waitFor()
+    await page.keyboard.press('1')
+    await page.locator('[data-question]').waitFor({ state: 'detached' })
+    expect(sent()?.body).toMatchObject({ answers: { 'Which format?': 'Symbol' } })
+  })
+
+  it('takes words of one’s own', async () => {
+    fixture.add(asking())
+    await visit(asking())
+    await page.getByPlaceholder('Or in your own words').fill('Neither')
+    await page.keyboard.press('Enter')
+    await page.locator('[data-question]').waitFor({ state: 'detached' })
+    expect(sent()?.body).toMatchObject({ answers: { 'Which format?': 'Neither' } })
+  })
+
+  it('takes several where several may be chosen', async () => {
+    fixture.add(asking('question', true))
+    await visit(asking())
+    await page.locator('[data-question]').waitFor()
+    await page.keyboard.press('1')
+    await page.keyboard.press('2')
+    await button('Send answer').click()
+    await page.locator('[data-question]').waitFor({ state: 'detached' })
+    expect(sent()?.body).toMatchObject({ answers: { 'Which format?': 'Symbol, Code' } })
+  })
+
+  it('allows and denies, approves and sends back', async () => {
+    const cases = [
+      ['permission', 'Deny', false],
+      ['permission', 'Allow', true],
+      ['plan', 'Send back', false],
+      ['plan', 'Approve and work', true],
+    ] as const
+    for (const [kind, name, allow] of cases) {
+      fixture.add(asking(kind))
+      await open()
+      await visit(asking())
+      await button(new RegExp(`^${name}`)).click()
+      await page.locator('[data-question]').waitFor({ state: 'detached' })
+      expect(sent()?.body).toMatchObject({ allow })
+    }
+  })
+})
+
+describe('composer', () => {
+  it('queues a message and takes it back into the composer', async () => {
+    const session = running()
+    fixture.add(session)
+    await visit(session)
+    const box = page.getByLabel('Message', { exact: true })
+    await box.fill('Then update the readme')
+    await box.press('Control+Enter')
+    const queue = page.getByRole('region', { name: 'Queued messages' })
+    await queue.getByText('Then update the readme').waitFor()
+    expect(await box.inputValue()).toBe('')
+    await queue.getByRole('button', { name: 'Take this message back' }).click()
+    await queue.waitFor({ state: 'detached' })
+    expect(await box.inputValue()).toBe('Then update the readme')
+  })
+
+  it('keeps a follow-up where its turn begins', async () => {
+    const session = running()
+    fixture.add(session)
+    await visit(session)
+    await timeline().getByText('2 files read').waitFor()
+    fixture.emit(session, queued('q', 'And then this'), text('a', 'Still on the first turn'))
+    await timeline().getByText('Still on the first turn').waitFor()
+    expect(await timeline().getByText('And then this').count()).toBe(0)
+    fixture.emit(
+      session,
+      { type: 'turn.completed', turnId: turnId('a'), exitCode: null, durationMs: 900 },
+      { type: 'turn.started', turnId: turnId('q') },
+      text('q', 'Now the second'),
+    )
+    await timeline().getByText('And then this').waitFor()
+    const shown = (await timeline().textContent()) ?? ''
+    expect(shown.indexOf('Still on the first turn')).toBeLessThan(shown.indexOf('And then this'))
+    expect(shown.indexOf('And then this')).toBeLessThan(shown.indexOf('Now the second'))
+  })
+
+  it('asks once before it interrupts, changes mode, and runs a command', async () => {
+    const session = running()
+    fixture.add(session)
+    await visit(session)
+    await timeline().getByText('2 files read').waitFor()
+    await page.keyboard.press('Escape')
+    await page.getByRole('alertdialog').waitFor()
+    expect(fixture.requests).toEqual([])
+    await page.keyboard.press('Enter')
+    await timeline().getByText('Interrupted').waitFor()
+    await page.getByLabel('Mode', { exact: true }).selectOption('plan')
+    await timeline().getByText('Mode: plan').waitFor()
+    const box = page.getByLabel('Message', { exact: true })
+    await box.fill('!npm run lint')
+    await box.press('Control+Enter')
+    await expect.poll(() => sent()?.body).toEqual({ text: 'npm run lint', kind: 'command' })
+  })
+
+  it('says when a message was not sent and keeps it', async () => {
+    const session = running()
+    fixture.add(session)
+    await visit(session)
+    const box = page.getByLabel('Message', { exact: true })
+    await box.fill('Keep me')
+    fixture.down = true
+    await box.press('Control+Enter')
+    await page.getByText('The message was not sent').waitFor()
+    await expect.poll(() => box.inputValue()).toBe('Keep me')
+    fixture.down = false
+    await button('Try again').first().click()
+    await page.getByRole('region', { name: 'Queued messages' }).getByText('Keep me').waitFor()
+    complaints = complaints.filter((text) => !text.includes('ERR_'))
+  })
+})
+
+describe('changes', () => {
+  it('shows files, commits, the diff and how to fetch the branch', async () => {
+    const session = ready()
+    fixture.add(session)
+    await visit(session)
+    await timeline().getByText('Done in 41 s').waitFor()
+    await page.keyboard.press('d')
+    const panel = page.getByRole('region', { name: 'Changes' })
+    await panel.getByText('git fetch origin errand/fix-cart-discount').waitFor()
+    await panel.getByRole('button', { name: /src\/cart.js/ }).waitFor()
+    await panel.getByText('b1a2c3d4').waitFor()
+    await page.locator('diffs-container').first().getByText('three included').waitFor()
+    await page.keyboard.press('d')
+    await panel.waitFor({ state: 'detached' })
+  })
+
+  it('stays quick with a diff of ten thousand lines', async () => {
+    const session = ready()
+    fixture.add(session)
+    const lines = Array.from(
+      { length: 10_000 },
+      (_, index) => `+export const value${index} = ${index}`,
+    )
+    const patch = `diff --git a/src/big.js b/src/big.js\nnew file mode 100644\n--- /dev/null\n+++ b/src/big.js\n@@ -0,0 +1,10000 @@\n${lines.join('\n')}\n`
+    fixture.diff = {
+      ...DIFF,
+      patch,
+      files: [{ ...DIFF.files[0], path: 'src/big.js', insertions: 10_000 }],
+    }
+    await visit(session)
+    await timeline().getByText('Done in 41 s').waitFor()
+    const began = Date.now()
+    await page.keyboard.press('d')
+    await page.locator('diffs-container').getByText('value3 ').first().waitFor()
+    expect(Date.now() - began).toBeLessThan(6000)
+  })
+})
+
+describe('keyboard', () => {
+  it('moves, opens the palette, shows the keys, and goes to a new task', async () => {
+    fixture.add(running('a', 'First'), ready('b', 'Second'))
+    await page.goto(fixture.url)
+    await page.getByText('Second').waitFor()
+    await page.keyboard.press('j')
+    await page.waitForURL(/s_aaaa/)
+    await page.keyboard.press('j')
+    await page.waitForURL(/s_bbbb/)
+    await page.keyboard.press('k')
+    await page.waitForURL(/s_aaaa/)
+    await page.keyboard.press('?')
+    await page.getByRole('dialog', { name: 'Keys' }).waitFor()
+    await page.keyboard.press('Escape')
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+    await page.keyboard.press('Control+k')
+    await page.getByRole('combobox', { name: 'Find a command or a session' }).waitFor()
+    await page.keyboard.type('second')
+    await page.keyboard.press('Enter')
+    await page.waitForURL(/s_bbbb/)
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+    await page.keyboard.press('n')
+    await page.getByRole('heading', { name: 'What should be done?' }).waitFor()
+    await page.keyboard.type('dn?')
+    expect(await page.getByLabel('Task', { exact: true }).inputValue()).toBe('dn?')
+  })
+})
+
+describe('phone', () => {
+  it('shows one zone at a time, without a sideways scroll, and takes an answer', async () => {
+    await open({ phone: true })
+    fixture.add(asking(), ready(), createSession({ letter: 'f', title: 'Round', facts: preparing }))
+    await page.goto(`${fixture.url}/sessions`)
+    await page.getByRole('link', { name: /Add a currency/ }).tap()
+    await page.locator('[data-question]').waitFor()
+    expect(await page.getByRole('navigation', { name: 'Sessions' }).isVisible()).toBe(false)
+    expect(await overflow()).toBe(0)
+    const small = await page.evaluate<string[]>(
+      `[...document.querySelectorAll('footer button, footer select, nav a, header button')].filter((e) => e.offsetParent && e.getBoundingClientRect().height < 40).map((e) => e.outerHTML)`,
+    )
+    expect(small).toEqual([])
+    await button(/Symbol/).tap()
+    await page.locator('[data-question]').waitFor({ state: 'detached' })
+    await page.getByRole('link', { name: 'Sessions' }).tap()
+    await page.getByRole('link', { name: /Give the discount/ }).tap()
+    await timeline().getByText('Done in 41 s').waitFor()
+    await page.getByRole('link', { name: /^Changes/ }).tap()
+    await page.locator('diffs-container').first().getByText('three included').waitFor()
+    expect(await timeline().isVisible()).toBe(false)
+    expect(await overflow()).toBe(0)
+    await page.goBack()
+    await timeline().getByText('Done in 41 s').waitFor()
+    await page.goto(fixture.url)
+    await button('Start task').waitFor()
+    expect(await overflow()).toBe(0)
+  })
+})
+
+describe('colours', () => {
+  it.each([false, true])('have enough contrast (dark: %s)', async (dark) => {
+    await open({ dark })
+    fixture.add(
+      ready(),
+      asking(),
+      createSession({ letter: 'd', title: 'Prices', facts: failedPhase }),
+    )
+    for (const letter of ['b', 'c', 'd']) {
+      await page.goto(`${fixture.url}/sessions/s_${letter.repeat(20)}`)
+      await timeline().locator('[data-row]').first().waitFor()
+      await page.evaluate('Promise.all(document.getAnimations().map((a) => a.finished))')
+      expect(await page.evaluate(POOR_CONTRAST)).toEqual([])
+    }
+  })
+})
+
+/** Texts whose colour stands out from what is behind them by less than 4.5 to 1. */
+const POOR_CONTRAST = `(() => {
+  const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true })
+  const rgb = (color) => {
+    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1)
+    return [...canvas.getImageData(0, 0, 1, 1).data]
+  }
+  const luminance = ([r, g, b]) => {
+    const [x, y, z] = [r, g, b].map((v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    return 0.2126 * x + 0.7152 * y + 0.0722 * z
+  }
+  const over = (top, under) => top.slice(0, 3).map((v, i) => v * top[3] / 255 + under[i] * (1 - top[3] / 255))
+  const behind = (element) => {
+    const layers = []
+    for (let e = element; e; e = e.parentElement) layers.push(rgb(getComputedStyle(e).backgroundColor))
+    return layers.reverse().reduce((under, top) => over(top, under), [255, 255, 255])
+  }
+  const poor = []
+  for (const element of document.querySelectorAll('body *')) {
+    const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim())
+    if (!own || !element.checkVisibility() || element.closest('[disabled], .sr-only, noscript')) continue
+    const [a, b] = [luminance(over(rgb(getComputedStyle(element).color), behind(element))), luminance(behind(element))]
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)
+    if (ratio < 4.5) poor.push(ratio.toFixed(2) + ' ' + element.textContent.slice(0, 40))
+  }
+  return poor
+})()`

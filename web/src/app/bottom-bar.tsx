@@ -1,0 +1,88 @@
+// The bar of a phone: which of the three zones is shown.
+import { Link } from '@tanstack/react-router'
+import type { ReactNode } from 'react'
+import type { SessionSummary } from '../../../src/protocol/api.ts'
+import { classes } from '../ui/classes.ts'
+import { Counts } from '../ui/counts.tsx'
+import { Glyph, type GlyphName } from '../ui/glyph.tsx'
+
+export type Zone = 'sessions' | 'task' | 'changes'
+
+const LOOK = 'flex min-h-[48px] flex-1 flex-col items-center justify-center gap-0.5 text-xs'
+
+export function BottomBar({
+  zone,
+  waiting,
+  current,
+}: {
+  zone: Zone
+  waiting: number
+  current: SessionSummary | undefined
+}) {
+  const look = (own: Zone) => classes(LOOK, zone === own ? 'font-medium text-text' : 'text-muted')
+  const mark = (own: Zone) => (zone === own ? ('page' as const) : undefined)
+  const session = current ? { sessionId: current.id } : undefined
+  return (
+    <nav aria-label="Zones" className="safe-bottom flex border-t border-line bg-surface md:hidden">
+      <Link to="/sessions" className={look('sessions')} aria-current={mark('sessions')}>
+        <Tab glyph={waiting > 0 ? 'diamond' : 'list'} accent={waiting > 0}>
+          Sessions{waiting > 0 ? <span className="sr-only">, {waiting} need you</span> : null}
+        </Tab>
+      </Link>
+      {session ? (
+        <Link
+          to="/sessions/$sessionId"
+          params={session}
+          className={look('task')}
+          aria-current={mark('task')}
+        >
+          <Tab glyph="text">Task</Tab>
+        </Link>
+      ) : (
+        <Link to="/" className={look('task')} aria-current={mark('task')}>
+          <Tab glyph="plus">New task</Tab>
+        </Link>
+      )}
+      {session ? (
+        <Link
+          to="/sessions/$sessionId"
+          params={session}
+          search={{ panel: 'changes' }}
+          className={look('changes')}
+          aria-current={mark('changes')}
+        >
+          <Tab glyph="diff">
+            {current?.changes ? (
+              <>
+                <span className="sr-only">Changes </span>
+                <Counts
+                  insertions={current.changes.insertions}
+                  deletions={current.changes.deletions}
+                />
+              </>
+            ) : (
+              'Changes'
+            )}
+          </Tab>
+        </Link>
+      ) : null}
+    </nav>
+  )
+}
+
+function Tab({
+  glyph,
+  accent = false,
+  children,
+}: {
+  glyph: GlyphName
+  accent?: boolean
+  children: ReactNode
+}) {
+  return (
+    <>
+      <Glyph name={glyph} className={accent ? 'text-accent' : ''} />
+      <span>{children}</span>
+    </>
+  )
+}

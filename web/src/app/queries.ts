@@ -1,0 +1,65 @@
+// Requests whose answers several parts of the page share. What happens inside a session comes from its events instead.
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { describeError, useApi } from './api.ts'
+import { usePageVisible } from './page-visible.ts'
+
+const HIDDEN_INTERVAL_MS = 15_000
+const LISTED = 200
+
+export const keys = {
+  installation: ['installation'],
+  sessions: ['sessions'],
+  environments: ['environments'],
+  view: (id: string) => ['view', id],
+  diff: (id: string) => ['diff', id],
+} as const
+
+const retry = (count: number, error: unknown) =>
+  describeError(error).code !== 'unauthenticated' && count < 2
+
+export function useInstallation() {
+  const api = useApi()
+  return useQuery({
+    queryKey: keys.installation,
+    queryFn: () => api.getInstallation(),
+    staleTime: 60_000,
+    retry,
+  })
+}
+
+/** Read once and then kept up to date by `useLiveSessions`; a hidden tab asks now and then for the sake of its title. */
+export function useSessions() {
+  const api = useApi()
+  const visible = usePageVisible()
+  return useQuery({
+    queryKey: keys.sessions,
+    queryFn: async () => (await api.listSessions({ limit: LISTED, archived: true })).sessions,
+    refetchInterval: visible ? false : HIDDEN_INTERVAL_MS,
+    refetchIntervalInBackground: true,
+    retry,
+  })
+}
+
+export function useEnvironments() {
+  const api = useApi()
+  return useQuery({ queryKey: keys.environments, queryFn: () => api.listEnvironments() })
+}
+
+export function useDiff(sessionId: string, commit: string | null) {
+  const api = useApi()
+  return useQuery({
+    queryKey: [...keys.diff(sessionId), commit],
+    queryFn: () => api.getDiff(sessionId),
+    placeholderData: (previous) => previous,
+    staleTime: 30_000,
+  })
+}
+
+/** A change asked of the server; what came of it is seen in events and in the list. */
+export function useRequest<Input, Result>(request: (input: Input) => Promise<Result>) {
+  const queries = useQueryClient()
+  return useMutation({
+    mutationFn: request,
+    onSettled: () => queries.invalidateQueries({ queryKey: keys.sessions }),
+  })
+}

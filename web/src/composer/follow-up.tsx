@@ -1,0 +1,121 @@
+// The composer of a session: the next message, and the controls of the turn that runs.
+import { useRef } from 'react'
+import type { SessionState, Turn } from '../../../src/protocol/session.ts'
+import { describeError } from '../app/api.ts'
+import type { SessionRequests } from '../sessions/use-session-requests.ts'
+import { Button, IconButton } from '../ui/button.tsx'
+import { Failure } from '../ui/failure.tsx'
+import { Glyph } from '../ui/glyph.tsx'
+import { useLasting } from '../ui/use-lasting.ts'
+import { ModelField, ModeSelect } from './mode-model.tsx'
+import { PromptBox } from './prompt-box.tsx'
+import { Queue } from './queue.tsx'
+import type { SetDraft } from './use-draft.ts'
+
+export function FollowUp({
+  session,
+  draft: [text, setText],
+  queued,
+  requests,
+  onEscape,
+}: {
+  session: SessionState
+  draft: [string, SetDraft]
+  queued: readonly Turn[]
+  requests: SessionRequests
+  onEscape: () => void
+}) {
+  const box = useRef<HTMLTextAreaElement>(null)
+  const { send } = requests
+  const busy = session.turn !== null && session.status !== 'failed'
+  const submit = () => {
+    const message = text.trim()
+    if (message === '' || message === '!' || send.isPending) return
+    const command = message.startsWith('!')
+    // Cleared at once, so that the next message can be begun; a refusal brings the text back.
+    setText('')
+    send.mutate(
+      { text: command ? message.slice(1).trim() : message, kind: command ? 'command' : 'agent' },
+      { onError: () => setText((now) => (now.trim() ? `${message}\n\n${now}` : message)) },
+    )
+    box.current?.focus()
+  }
+  const sending = useLasting(send.isPending, 400) ? (send.variables?.text ?? null) : null
+  const error = send.error ? describeError(send.error) : null
+  return (
+    <div>
+      <Queue turns={queued} sending={sending} onTakeBack={requests.takeBack} />
+      {error ? (
+        <div className="mb-2">
+          <Failure what="The message was not sent" why={error.message} reason={error.reason}>
+            <Button onClick={submit}>Try again</Button>
+          </Failure>
+        </div>
+      ) : null}
+      <PromptBox
+        ref={box}
+        value={text}
+        onChange={setText}
+        onSend={submit}
+        onEscape={onEscape}
+        label="Message"
+        placeholder={
+          busy
+            ? 'Write the next message; it waits its turn'
+            : 'Ask for a change, or ! and a command'
+        }
+      >
+        <ModeSelect mode={session.mode} onChange={(mode) => requests.change.mutate({ mode })} />
+        <ModelField
+          model={session.model}
+          onChange={(model) => requests.change.mutate({ model })}
+          className="w-32 bg-transparent px-2 text-muted hover:bg-surface focus:text-text max-sm:w-16 max-sm:flex-1"
+        />
+        <Controls session={session} requests={requests} onInterrupt={onEscape} />
+        <Button
+          tone="primary"
+          onClick={submit}
+          busy={send.isPending}
+          title={busy ? 'Queue the message (⌘↵)' : 'Send (⌘↵)'}
+        >
+          <span className="max-sm:sr-only">{busy ? 'Queue' : 'Send'}</span>
+          <Glyph name="send" className="sm:-mr-1" />
+        </Button>
+      </PromptBox>
+    </div>
+  )
+}
+
+function Controls({
+  session,
+  requests,
+  onInterrupt,
+}: {
+  session: SessionState
+  requests: SessionRequests
+  onInterrupt: () => void
+}) {
+  const running = session.turn !== null && session.status !== 'failed'
+  const requested = session.turn?.interruptRequested === true
+  const stoppable = running || session.sandbox.state === 'preparing'
+  return (
+    <span className="ml-auto flex gap-1">
+      {running ? (
+        <Button tone="quiet" onClick={onInterrupt} disabled={requested} className="px-2">
+          {requested ? 'Interrupting' : 'Interrupt'}
+          <kbd className="text-xs font-normal max-sm:hidden">esc</kbd>
+        </Button>
+      ) : null}
+      {stoppable ? (
+        <IconButton
+          className="max-sm:hidden"
+          label="Stop the sandbox; its files are kept"
+          onClick={() => requests.stop.mutate()}
+          busy={requests.stop.isPending}
+        >
+          <Glyph name="stop" />
+        </IconButton>
+      ) : null}
+    </span>
+  )
+}

@@ -1,0 +1,143 @@
+// The composer of a new task; on the first visit with one sentence and three examples.
+import { useNavigate } from '@tanstack/react-router'
+import { useEffect, useRef, useState } from 'react'
+import { describeError, useApi } from '../app/api.ts'
+import { useEnvironments, useInstallation, useRequest, useSessions } from '../app/queries.ts'
+import { Button } from '../ui/button.tsx'
+import { Failure } from '../ui/failure.tsx'
+import { Glyph } from '../ui/glyph.tsx'
+import { EXAMPLES } from './examples.ts'
+import { EMPTY_FIELDS, missingIn, type TaskFields, toNewSession } from './new-task-draft.ts'
+import { PromptBox } from './prompt-box.tsx'
+import { recentUrls, SourceField } from './source-field.tsx'
+import { TaskSettings } from './task-settings.tsx'
+import { useDraft } from './use-draft.ts'
+
+export function NewTask() {
+  const sessions = useSessions().data ?? []
+  const environments = useEnvironments().data ?? []
+  const installation = useInstallation().data
+  const task = useNewTask(recentUrls(sessions)[0] ?? '')
+  const { fields, prompt, change, setPrompt, problem, request, send } = task
+  const error = request.error ? describeError(request.error) : null
+  return (
+    <div className="h-full overflow-y-auto">
+      <div className="mx-auto flex max-w-[720px] flex-col gap-5 px-4 pt-6 pb-10 md:pt-[9vh] sm:px-6">
+        <header>
+          <h1 className="text-2xl font-semibold tracking-tight">What should be done?</h1>
+          <p className="mt-2 text-muted">
+            An agent works on it in a sandbox of its own, and a branch with the change comes back.
+          </p>
+        </header>
+        <SourceField fields={fields} sessions={sessions} onChange={change} />
+        <PromptBox
+          ref={task.box}
+          value={prompt}
+          onChange={setPrompt}
+          onSend={send}
+          label="Task"
+          placeholder="Describe the task. Say how one can see that it is done."
+          rows={4}
+        >
+          <span className="ml-auto hidden text-xs text-muted sm:inline">⌘↵</span>
+          <Button tone="primary" onClick={send} busy={request.isPending} className="max-sm:w-full">
+            Start task
+          </Button>
+        </PromptBox>
+        {problem ? (
+          <p role="alert" className="-mt-2 text-sm text-bad">
+            {problem}
+          </p>
+        ) : null}
+        {error ? (
+          <Failure what="The task was not started" why={error.message} reason={error.reason}>
+            <Button onClick={send}>Try again</Button>
+          </Failure>
+        ) : null}
+        <TaskSettings fields={fields} environments={environments} onChange={change} />
+        {sessions.length === 0 ? <Examples onChoose={task.choose} /> : null}
+        <ModelNote model={installation?.model} />
+      </div>
+    </div>
+  )
+}
+
+/** Said where a task begins, since without a model nothing else will work. */
+function ModelNote({ model }: { model: 'live' | 'scripted' | 'missing' | undefined }) {
+  if (model === 'scripted')
+    return (
+      <p className="text-xs text-muted">
+        No model key is set, so a scripted model answers. Start Errand with ANTHROPIC_API_KEY for
+        the real one.
+      </p>
+    )
+  if (model === 'missing')
+    return (
+      <p role="status" className="text-sm text-warn">
+        No model key is set, so the agent cannot answer. Start Errand with ANTHROPIC_API_KEY.
+      </p>
+    )
+  return null
+}
+
+function useNewTask(recentUrl: string) {
+  const api = useApi()
+  const navigate = useNavigate()
+  const box = useRef<HTMLTextAreaElement>(null)
+  const [prompt, setPrompt] = useDraft('new')
+  const [fields, setFields] = useState<TaskFields>({ ...EMPTY_FIELDS })
+  const [problem, setProblem] = useState<string | null>(null)
+  const request = useRequest((body: Parameters<typeof api.createSession>[0]) =>
+    api.createSession(body),
+  )
+  const change = (changed: Partial<TaskFields>) => {
+    setProblem(null)
+    setFields((old) => ({ ...old, ...changed }))
+  }
+  useEffect(() => {
+    if (recentUrl) setFields((old) => (old.url ? old : { ...old, url: recentUrl }))
+  }, [recentUrl])
+  const send = () => {
+    const missing = missingIn(fields, prompt)
+    setProblem(missing)
+    if (missing || request.isPending) return
+    request.mutate(toNewSession(fields, prompt), {
+      onSuccess: ({ id }) => {
+        setPrompt('')
+        void navigate({ to: '/sessions/$sessionId', params: { sessionId: id } })
+      },
+    })
+  }
+  const choose = (text: string) => {
+    setPrompt(text)
+    const repository = document.querySelector<HTMLInputElement>('[data-repository]')
+    if (repository && !repository.value) repository.focus()
+    else box.current?.focus()
+  }
+  return { box, fields, prompt, change, setPrompt, problem, request, send, choose }
+}
+
+function Examples({ onChoose }: { onChoose: (prompt: string) => void }) {
+  return (
+    <section aria-label="Examples" className="flex flex-col gap-1">
+      <h2 className="text-xs text-muted">Tasks to begin with</h2>
+      <ul>
+        {EXAMPLES.map(({ title, prompt }) => (
+          <li key={title}>
+            <button
+              type="button"
+              onClick={() => onChoose(prompt)}
+              className="-mx-2 flex w-[calc(100%+1rem)] gap-2 rounded-control px-2 py-2 text-left hover:bg-surface"
+            >
+              <Glyph name="chevron" className="mt-0.5 text-muted" />
+              <span>
+                <span className="block font-medium">{title}</span>
+                <span className="block text-sm text-muted">{prompt}</span>
+              </span>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  )
+}

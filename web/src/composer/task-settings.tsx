@@ -1,0 +1,126 @@
+// What else is said about a new task: environment, network level, mode, model. Everything has a default.
+import type { Environment, NetworkLevel } from '../../../src/protocol/environment.ts'
+import { Field, Select } from '../ui/field.tsx'
+import { MODES, ModelField } from './mode-model.tsx'
+import type { TaskFields } from './new-task-draft.ts'
+
+export const LEVELS: Record<NetworkLevel, string> = {
+  none: 'None',
+  trusted: 'Trusted hosts',
+  custom: 'Hosts of your choice',
+  full: 'Everything',
+}
+
+interface Props {
+  fields: TaskFields
+  environments: readonly Environment[]
+  onChange: (change: Partial<TaskFields>) => void
+}
+
+export function TaskSettings({ fields, environments, onChange }: Props) {
+  return (
+    <div className="flex flex-col gap-3">
+      <div className="grid grid-cols-2 gap-3 sm:grid-cols-4">
+        <Field label="Environment">
+          {(id) => (
+            <Select
+              id={id}
+              value={fields.environment}
+              onChange={(event) => onChange({ environment: event.target.value })}
+            >
+              {namesOf(environments, fields.environment).map((name) => (
+                <option key={name}>{name}</option>
+              ))}
+            </Select>
+          )}
+        </Field>
+        <NetworkField fields={fields} environments={environments} onChange={onChange} />
+        <Field label="Mode">
+          {(id) => (
+            <Select
+              id={id}
+              value={fields.mode}
+              title={MODES[fields.mode].meaning}
+              onChange={(event) => onChange({ mode: event.target.value as TaskFields['mode'] })}
+            >
+              {Object.entries(MODES).map(([mode, { word }]) => (
+                <option key={mode} value={mode}>
+                  {word}
+                </option>
+              ))}
+            </Select>
+          )}
+        </Field>
+        <Field label="Model">
+          {() => (
+            <ModelField
+              model={fields.model}
+              onChange={(model) => onChange({ model })}
+              className="w-full border border-control/60 bg-raised px-2.5"
+            />
+          )}
+        </Field>
+      </div>
+      {fields.network === 'custom' ? <CustomHosts fields={fields} onChange={onChange} /> : null}
+    </div>
+  )
+}
+
+function NetworkField({ fields, environments, onChange }: Props) {
+  const environment = environments.find(({ name }) => name === fields.environment)
+  const level = environment?.network.level
+  return (
+    <Field label="Network">
+      {(id) => (
+        <Select
+          id={id}
+          value={fields.network}
+          onChange={(event) => onChange({ network: event.target.value as TaskFields['network'] })}
+        >
+          <option value="environment">{level ? LEVELS[level] : 'As the environment'}</option>
+          {Object.entries(LEVELS)
+            .filter(([value]) => value !== level)
+            .map(([value, word]) => (
+              <option key={value} value={value}>
+                {word}
+              </option>
+            ))}
+        </Select>
+      )}
+    </Field>
+  )
+}
+
+function CustomHosts({ fields, onChange }: Omit<Props, 'environments'>) {
+  return (
+    <Field label="Hosts that may be reached">
+      {(id) => (
+        <>
+          <textarea
+            id={id}
+            value={fields.domains}
+            onChange={(event) => onChange({ domains: event.target.value })}
+            placeholder={'api.example.com\n*.example.org'}
+            rows={3}
+            spellCheck={false}
+            className="code-text rounded-control border border-control/60 bg-raised p-2.5 placeholder:text-muted"
+          />
+          <label className="hit flex items-center gap-2 text-sm">
+            <input
+              type="checkbox"
+              checked={fields.includeTrusted}
+              onChange={(event) => onChange({ includeTrusted: event.target.checked })}
+              className="accent-ink"
+            />
+            And the trusted hosts
+          </label>
+        </>
+      )}
+    </Field>
+  )
+}
+
+function namesOf(environments: readonly Environment[], selected: string): string[] {
+  const names = environments.filter(({ archivedAt }) => !archivedAt).map(({ name }) => name)
+  return names.includes(selected) ? names : [selected, ...names]
+}

@@ -1,0 +1,25 @@
+// Builds the page and puts it together.
+import './app/no-eval.ts'
+import './app/styles.css'
+import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
+import { RouterProvider } from '@tanstack/react-router'
+import { createRoot } from 'react-dom/client'
+import { createClient } from '../../src/client/client.ts'
+import { ApiProvider } from './app/api.ts'
+import { createPageRouter } from './app/router.tsx'
+import { applyStoredTheme } from './app/theme.ts'
+
+applyStoredTheme()
+const page = document.getElementById('page')
+if (!page) throw new Error('index.html has no #page')
+
+const queries = new QueryClient({
+  defaultOptions: { queries: { retry: 1, staleTime: 5000 }, mutations: { retry: false } },
+})
+createRoot(page).render(
+  <QueryClientProvider client={queries}>
+    <ApiProvider value={createClient({ baseUrl: '' })}>
+      <RouterProvider router={createPageRouter()} />
+    </ApiProvider>
+  </QueryClientProvider>,
+)

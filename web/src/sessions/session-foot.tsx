@@ -1,0 +1,135 @@
+// The foot of a session: what went wrong with a request, what the agent needs, and the composer.
+import { useState } from 'react'
+import type { SessionState } from '../../../src/protocol/session.ts'
+import { describeError } from '../app/api.ts'
+import { useShortcuts } from '../app/keyboard.ts'
+import { FollowUp } from '../composer/follow-up.tsx'
+import { InterruptBar } from '../composer/interrupt-bar.tsx'
+import { QuestionPanel } from '../composer/question-panel.tsx'
+import type { SetDraft } from '../composer/use-draft.ts'
+import { type Row, shownTurns } from '../timeline/rows.ts'
+import { Button } from '../ui/button.tsx'
+import { Failure } from '../ui/failure.tsx'
+import { Glyph } from '../ui/glyph.tsx'
+import { useLasting } from '../ui/use-lasting.ts'
+import type { FollowedSession } from './use-session.ts'
+import type { SessionRequests } from './use-session-requests.ts'
+
+export function SessionFoot({
+  session,
+  rows,
+  draft,
+  requests,
+  followed,
+}: {
+  session: SessionState
+  rows: readonly Row[]
+  draft: [string, SetDraft]
+  requests: SessionRequests
+  followed: FollowedSession & { reconnect: () => void }
+}) {
+  const [asking, setAsking] = useState(false)
+  const interruptible = session.turn !== null && !session.turn.interruptRequested
+  const onEscape = () => setAsking(interruptible && !asking)
+  useShortcuts({ Escape: onEscape })
+  const [question, ...others] = session.questions
+  const shown = shownTurns(rows)
+  const queued = session.queue.filter((turn) => !shown.has(turn.id))
+  return (
+    <footer className="px-4 pb-3 sm:px-6">
+      <div className="mx-auto max-w-[760px]">
+        <Connection followed={followed} />
+        <RequestFailures requests={requests} />
+        {asking && interruptible ? (
+          <InterruptBar
+            onInterrupt={() => {
+              setAsking(false)
+              requests.interrupt.mutate()
+            }}
+            onCancel={() => setAsking(false)}
+          />
+        ) : null}
+        {question ? (
+          <QuestionPanel
+            key={question.id}
+            question={question}
+            more={others.length}
+            requests={requests}
+          />
+        ) : null}
+        {session.status === 'archived' ? (
+          <Archived requests={requests} />
+        ) : (
+          <FollowUp
+            session={session}
+            draft={draft}
+            queued={queued}
+            requests={requests}
+            onEscape={onEscape}
+          />
+        )}
+      </div>
+    </footer>
+  )
+}
+
+function Connection({ followed }: { followed: FollowedSession & { reconnect: () => void } }) {
+  const { state, error } = followed.connection
+  const reconnecting = useLasting(state === 'reconnecting')
+  if (reconnecting)
+    return (
+      <p role="status" className="mb-2 flex items-center gap-2 text-sm text-warn">
+        <Glyph name="half" />
+        The connection was cut. What happens meanwhile is shown when it is back.
+        <Button tone="quiet" className="-my-1 px-2" onClick={followed.reconnect}>
+          Connect now
+        </Button>
+      </p>
+    )
+  if (state !== 'failed') return null
+  return (
+    <div className="mb-2">
+      <Failure what="This is no longer live" why={error?.message} reason={error?.reason ?? null}>
+        <Button onClick={followed.reconnect}>Connect again</Button>
+      </Failure>
+    </div>
+  )
+}
+
+const NAMES = {
+  interrupt: 'The turn was not interrupted',
+  stop: 'The sandbox was not stopped',
+  retry: 'It was not started again',
+  archive: 'The session was not archived',
+  unarchive: 'The session was not brought back',
+  remove: 'The session was not removed',
+  change: 'The change was not taken',
+  withdraw: 'The message was not taken back',
+} as const
+
+function RequestFailures({ requests }: { requests: SessionRequests }) {
+  const names = Object.keys(NAMES) as (keyof typeof NAMES)[]
+  return names.map((name) => {
+    const request = requests[name]
+    if (!request.error) return null
+    const error = describeError(request.error)
+    return (
+      <div key={name} className="mb-2">
+        <Failure what={NAMES[name]} why={error.message} reason={error.reason}>
+          <Button onClick={request.reset}>Close</Button>
+        </Failure>
+      </div>
+    )
+  })
+}
+
+function Archived({ requests }: { requests: SessionRequests }) {
+  return (
+    <p className="flex items-center gap-3 rounded-card bg-surface px-4 py-2.5 text-muted">
+      This session is archived.
+      <Button className="ml-auto" onClick={() => requests.unarchive.mutate()}>
+        Bring it back
+      </Button>
+    </p>
+  )
+}

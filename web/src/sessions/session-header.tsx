@@ -1,0 +1,113 @@
+// The head of a session: its title and state, and in one quiet line where it works, how it is isolated, what it cost.
+import { useNavigate } from '@tanstack/react-router'
+import { useState } from 'react'
+import type { SessionState, Usage } from '../../../src/protocol/session.ts'
+import { LEVELS } from '../composer/task-settings.tsx'
+import { Button } from '../ui/button.tsx'
+import { classes } from '../ui/classes.ts'
+import { Counts } from '../ui/counts.tsx'
+import { formatCount, formatMoney, plural } from '../ui/format.ts'
+import { Glyph } from '../ui/glyph.tsx'
+import { describeState, lookOf } from './session-look.ts'
+import { SessionMenu } from './session-menu.tsx'
+import type { SessionRequests } from './use-session-requests.ts'
+
+export function SessionHeader({
+  session,
+  requests,
+  panelOpen,
+}: {
+  session: SessionState
+  requests: SessionRequests
+  panelOpen: boolean
+}) {
+  const navigate = useNavigate()
+  const look = lookOf(describeState(session))
+  const toggle = () =>
+    void navigate({
+      to: '/sessions/$sessionId',
+      params: { sessionId: session.id },
+      search: panelOpen ? {} : { panel: 'changes' },
+    })
+  return (
+    <header className="border-b border-line px-4 pt-2.5 pb-2 sm:px-6">
+      <div className="flex items-center gap-2">
+        <span className={classes('flex items-center gap-1 text-sm whitespace-nowrap', look.color)}>
+          <Glyph name={look.glyph} />
+          {look.word}
+        </span>
+        <h1 className="min-w-0 flex-1 truncate text-lg font-semibold" title={session.title}>
+          {session.title}
+        </h1>
+        <Button
+          tone={panelOpen ? 'plain' : 'quiet'}
+          onClick={toggle}
+          aria-expanded={panelOpen}
+          aria-keyshortcuts="d"
+          title="Changes (d)"
+          className="px-2.5 max-md:hidden"
+        >
+          Changes
+          {session.changes ? (
+            <Counts insertions={session.changes.insertions} deletions={session.changes.deletions} />
+          ) : null}
+        </Button>
+        <SessionMenu session={session} requests={requests} />
+      </div>
+      <Facts session={session} />
+    </header>
+  )
+}
+
+function Facts({ session }: { session: SessionState }) {
+  const [open, setOpen] = useState(false)
+  const { repository, environment, sandbox, model, usage } = session
+  const facts: [string, string][] = [
+    [`Repository ${repository.url}`, repository.name],
+    ['The branch that this session pushes to', repository.branch],
+    ['Environment', environment.name],
+    ['Network level', `network: ${LEVELS[environment.network.level].toLowerCase()}`],
+    ['Model', model ?? 'default model'],
+    ['Isolation', sandbox.isolation ?? ''],
+    ['Usage', describeUsage(usage)],
+  ]
+  const shown = facts.filter(([, value]) => value !== '')
+  return (
+    <div className="flex min-w-0 items-start gap-1 pt-0.5 text-xs text-muted">
+      <p
+        className={classes(
+          'flex min-w-0 flex-1 gap-x-1.5 md:flex-wrap',
+          open
+            ? 'flex-wrap'
+            : 'max-md:overflow-hidden max-md:whitespace-nowrap max-md:[mask-image:linear-gradient(to_right,#000_85%,transparent)]',
+        )}
+      >
+        {shown.map(([name, value], index) => (
+          <span key={name} className="flex gap-x-1.5" title={name}>
+            <span>{value}</span>
+            {index < shown.length - 1 ? <span aria-hidden="true">·</span> : null}
+          </span>
+        ))}
+      </p>
+      <Button
+        tone="quiet"
+        aria-expanded={open}
+        aria-label={open ? 'Show less' : 'Show all of it'}
+        onClick={() => setOpen(!open)}
+        className="hit-square -my-2.5 px-0 md:hidden"
+      >
+        <Glyph name="down" className={open ? 'rotate-180' : ''} />
+      </Button>
+    </div>
+  )
+}
+
+function describeUsage(usage: Usage): string {
+  if (usage.requests === 0) return ''
+  const tokens =
+    usage.inputTokens + usage.cacheReadTokens + usage.cacheCreationTokens + usage.outputTokens
+  const counted = `${formatCount(tokens)} ${tokens === 1 ? 'token' : 'tokens'} in ${plural(usage.requests, 'request')}`
+  return usage.costUsd === null
+    ? `${counted}, price unknown`
+    : `${counted}, ${formatMoney(usage.costUsd)}`
+}

@@ -1,0 +1,81 @@
+// How the state of a session looks: a shape, a word and a colour, and the group of the list that it belongs to.
+import type { SessionSummary } from '../../../src/protocol/api.ts'
+import type { SessionState } from '../../../src/protocol/session.ts'
+import type { GlyphName } from '../ui/glyph.tsx'
+
+export interface Look {
+  glyph: GlyphName
+  word: string
+  color: string
+}
+
+export type Described = Pick<SessionSummary, 'status' | 'changes'> & {
+  sandboxState: string
+  openQuestions: number
+}
+
+export function describeState(session: SessionState): Described {
+  const { status, changes, sandbox, questions } = session
+  return { status, changes, sandboxState: sandbox.state, openQuestions: questions.length }
+}
+
+export function lookOf(session: Described): Look {
+  if (needsYou(session)) return { glyph: 'diamond', word: 'needs you', color: 'text-accent' }
+  if (isPreparing(session)) return { glyph: 'half', word: 'preparing', color: 'text-text' }
+  switch (session.status) {
+    case 'queued':
+    case 'working':
+    case 'waiting':
+      return session.sandboxState === 'ready'
+        ? { glyph: 'dot', word: 'running', color: 'text-text' }
+        : { glyph: 'ring', word: 'queued', color: 'text-muted' }
+    case 'failed':
+      return { glyph: 'cross', word: 'failed', color: 'text-bad' }
+    case 'archived':
+      return { glyph: 'dash', word: 'archived', color: 'text-muted' }
+    case 'idle':
+      return session.changes
+        ? { glyph: 'check', word: 'ready', color: 'text-ok' }
+        : { glyph: 'dash', word: 'idle', color: 'text-muted' }
+  }
+}
+
+/** Also after a failure, when it is tried again. */
+function isPreparing({ status, sandboxState }: Described): boolean {
+  return sandboxState === 'preparing' && status !== 'idle' && status !== 'archived'
+}
+
+export function needsYou(session: Described): boolean {
+  return (
+    session.status !== 'archived' && (session.status === 'waiting' || session.openQuestions > 0)
+  )
+}
+
+const GROUPS = ['Needs you', 'Working', 'Ready', 'Idle', 'Archived'] as const
+export type Group = (typeof GROUPS)[number]
+
+export function groupOf(session: Described): Group {
+  if (session.status === 'archived') return 'Archived'
+  if (needsYou(session)) return 'Needs you'
+  if (session.status === 'queued' || session.status === 'working' || isPreparing(session))
+    return 'Working'
+  return session.status === 'idle' && session.changes ? 'Ready' : 'Idle'
+}
+
+/** Newest first within each group; groups in their order, empty ones left out. */
+export function grouped(
+  sessions: readonly SessionSummary[],
+  search: string,
+): [Group, SessionSummary[]][] {
+  const words = search.toLowerCase().split(/\s+/).filter(Boolean)
+  const found = sessions.filter((session) => {
+    const { repository } = session
+    const text = `${session.title} ${repository.name} ${repository.branch}`.toLowerCase()
+    return words.every((word) => text.includes(word))
+  })
+  const newest = found.toSorted((a, b) => b.updatedAt.localeCompare(a.updatedAt))
+  return GROUPS.map((group): [Group, SessionSummary[]] => [
+    group,
+    newest.filter((session) => groupOf(session) === group),
+  ]).filter(([, members]) => members.length > 0)
+}

@@ -1,0 +1,107 @@
+// One session: its head, its timeline, what it needs from somebody, the composer, and the changes beside them.
+import { useQueryClient } from '@tanstack/react-query'
+import { useParams, useSearch } from '@tanstack/react-router'
+import { useEffect, useMemo } from 'react'
+import type { SessionView } from '../../../src/protocol/apply-event.ts'
+import type { SessionState } from '../../../src/protocol/session.ts'
+import { keys } from '../app/queries.ts'
+import { ChangesPanel } from '../changes/changes-panel.tsx'
+import { useDraft } from '../composer/use-draft.ts'
+import { promptOf, toRows } from '../timeline/rows.ts'
+import { Timeline } from '../timeline/timeline.tsx'
+import { SessionFoot } from './session-foot.tsx'
+import { SessionHeader } from './session-header.tsx'
+import { LoadFailure, SessionSkeleton } from './session-placeholders.tsx'
+import { type FollowedSession, useSession } from './use-session.ts'
+import { useSessionRequests } from './use-session-requests.ts'
+
+export function SessionPage() {
+  const { sessionId } = useParams({ from: '/sessions/$sessionId' })
+  const { panel } = useSearch({ from: '/sessions/$sessionId' })
+  const followed = useSession(sessionId)
+  const { session } = followed.view
+  useListRefresh(session)
+  if (session)
+    return (
+      <LoadedSession
+        key={sessionId}
+        session={session}
+        view={followed.view}
+        followed={followed}
+        panelOpen={panel === 'changes'}
+      />
+    )
+  return followed.connection.state === 'failed' ? (
+    <LoadFailure error={followed.connection.error} onRetry={followed.reconnect} />
+  ) : (
+    <SessionSkeleton reconnecting={followed.connection.state === 'reconnecting'} />
+  )
+}
+
+function LoadedSession({
+  session,
+  view,
+  followed,
+  panelOpen,
+}: {
+  session: SessionState
+  view: SessionView
+  followed: FollowedSession & { reconnect: () => void }
+  panelOpen: boolean
+}) {
+  const draft = useDraft(session.id)
+  const requests = useSessionRequests(session.id, draft[1])
+  const rows = useMemo(() => toRows(view.timeline), [view.timeline])
+  const { retry, stop, takeBack } = requests
+  const actions = {
+    onRetry: () => retry.mutate(),
+    onStop: () => stop.mutate(),
+    onTakeBack: takeBack,
+    onSendAgain: (turnId: string) => {
+      const prompt = promptOf(rows, turnId)
+      if (prompt) requests.send.mutate(prompt)
+    },
+  }
+  return (
+    <div className="flex h-full min-h-0">
+      <section
+        aria-label="Task"
+        className={`flex min-w-0 flex-1 flex-col ${panelOpen ? 'max-xl:hidden' : ''}`}
+      >
+        <SessionHeader session={session} requests={requests} panelOpen={panelOpen} />
+        <Timeline
+          rows={rows}
+          liveText={followed.live?.text ?? null}
+          active={session.turn !== null && session.status !== 'failed'}
+          actions={actions}
+        />
+        <SessionFoot
+          session={session}
+          rows={rows}
+          draft={draft}
+          requests={requests}
+          followed={followed}
+        />
+      </section>
+      {panelOpen ? <ChangesPanel session={session} /> : null}
+    </div>
+  )
+}
+
+/** The list is asked again when something happened here that it shows. */
+function useListRefresh(session: SessionState | null): void {
+  const queries = useQueryClient()
+  const shown = session
+    ? [
+        session.status,
+        session.title,
+        session.sandbox.state,
+        session.changes?.commit,
+        session.questions.length,
+      ].join()
+    : ''
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `shown` is what the list depends on
+  useEffect(() => {
+    void queries.invalidateQueries({ queryKey: keys.sessions })
+  }, [queries, shown])
+}

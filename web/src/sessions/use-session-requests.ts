@@ -1,0 +1,40 @@
+// What can be asked of one session, with the state of each request for the place that shows it.
+
+import type { Client } from '../../../src/client/client.ts'
+import type { NewMessage, SessionPatch } from '../../../src/protocol/api.ts'
+import type { Answer } from '../../../src/protocol/session.ts'
+import { useApi } from '../app/api.ts'
+import { useRequest } from '../app/queries.ts'
+import type { SetDraft } from '../composer/use-draft.ts'
+
+type SessionAction = Parameters<Client['actOnSession']>[1]
+export type SessionRequests = ReturnType<typeof useSessionRequests>
+
+export function useSessionRequests(id: string, setDraft: SetDraft) {
+  const api = useApi()
+  /** A press of a button that sends nothing but itself. */
+  const act = (action: SessionAction) => () => api.actOnSession(id, action)
+  const withdraw = useRequest(({ turnId }: { turnId: string; text: string }) =>
+    api.withdrawMessage(id, turnId),
+  )
+  return {
+    send: useRequest((message: NewMessage) => api.sendMessage(id, message)),
+    answer: useRequest(({ questionId, answer }: { questionId: string; answer: Answer }) =>
+      api.answerQuestion(id, questionId, answer),
+    ),
+    change: useRequest((patch: SessionPatch) => api.patchSession(id, patch)),
+    interrupt: useRequest(act('interrupt')),
+    stop: useRequest(act('stop')),
+    retry: useRequest(act('retry')),
+    archive: useRequest(act('archive')),
+    unarchive: useRequest(act('unarchive')),
+    remove: useRequest(() => api.removeSession(id)),
+    withdraw,
+    /** The text goes back in front of what is being written. */
+    takeBack: (turnId: string, text: string) =>
+      withdraw.mutate(
+        { turnId, text },
+        { onSuccess: () => setDraft((old) => (old.trim() ? `${text}\n\n${old}` : text)) },
+      ),
+  }
+}

@@ -1,0 +1,21 @@
+// Which rows are open. Kept outside the rows, since a long timeline draws only those in sight.
+import { createContext, type ReactNode, useContext, useState } from 'react'
+
+const OpenContext = createContext<Map<string, boolean>>(new Map())
+
+export function OpenStateProvider({ children }: { children: ReactNode }) {
+  const [open] = useState(() => new Map<string, boolean>())
+  return <OpenContext value={open}>{children}</OpenContext>
+}
+
+export function useOpen(key: string, first = false): [boolean, (open: boolean) => void] {
+  const states = useContext(OpenContext)
+  const [open, setOpen] = useState(() => states.get(key) ?? first)
+  return [
+    open,
+    (next) => {
+      states.set(key, next)
+      setOpen(next)
+    },
+  ]
+}

@@ -1,0 +1,132 @@
+// The preparation of the sandbox: five phases with how long each took, its log on opening, and what mends it.
+import { PHASES, type PhaseName } from '../../../src/protocol/session.ts'
+import type { PhaseLine, TimelineItem } from '../../../src/protocol/timeline.ts'
+import { Button } from '../ui/button.tsx'
+import { Failure } from '../ui/failure.tsx'
+import { formatDuration } from '../ui/format.ts'
+import { Glyph, type GlyphName } from '../ui/glyph.tsx'
+import { Since } from '../ui/time.tsx'
+import { CodeBlock } from './code-block.tsx'
+import { Disclosure } from './disclosure.tsx'
+
+type Preparation = Extract<TimelineItem, { kind: 'preparation' }>
+
+const NAMES: Record<PhaseName, string> = {
+  fetch: 'Fetch the repository',
+  sandbox: 'Make the sandbox',
+  checkout: 'Check out the branch',
+  environment: 'Set up the environment',
+  agent: 'Start the agent',
+}
+const SIGNS: Record<PhaseLine['state'], { glyph: GlyphName; color: string; word: string }> = {
+  running: { glyph: 'half', color: '', word: 'running' },
+  completed: { glyph: 'check', color: 'text-ok', word: 'done' },
+  failed: { glyph: 'cross', color: 'text-bad', word: 'failed' },
+}
+
+export function PreparationItem({
+  item,
+  current,
+  onRetry,
+  onStop,
+}: {
+  item: Preparation
+  /** Whether this is the last preparation, the only one that can be retried or stopped. */
+  current: boolean
+  onRetry: () => void
+  onStop: () => void
+}) {
+  const failed = item.phases.find((phase) => phase.state === 'failed')
+  const totalMs = item.phases.reduce((sum, phase) => sum + (phase.durationMs ?? 0), 0)
+  const title = item.resume ? 'Sandbox started again' : 'Sandbox prepared'
+  const phases = <Phases item={item} />
+  if (item.ready && !failed)
+    return (
+      <Disclosure
+        id={`preparation-${item.seq}`}
+        className="mt-2"
+        line={
+          <>
+            <span className="text-muted">{title}</span>
+            <span className="ml-auto flex items-center gap-2 text-xs text-muted">
+              {formatDuration(totalMs)}
+              <Glyph name="check" className="text-ok" />
+            </span>
+          </>
+        }
+      >
+        {phases}
+      </Disclosure>
+    )
+  return (
+    <section aria-label="Preparation" className="mt-3 flex flex-col gap-1">
+      {phases}
+      {failed ? (
+        <Failure what={`${NAMES[failed.name]}: failed`} why={failed.message} reason={failed.reason}>
+          {current ? (
+            <>
+              <Button tone="primary" onClick={onRetry}>
+                Retry
+              </Button>
+              <Button onClick={onStop}>Stop</Button>
+            </>
+          ) : null}
+        </Failure>
+      ) : null}
+    </section>
+  )
+}
+
+function Phases({ item }: { item: Preparation }) {
+  const begun = new Map(item.phases.map((phase) => [phase.name, phase]))
+  const over = item.ready || item.phases.some((phase) => phase.state === 'failed')
+  return (
+    <ol>
+      {PHASES.map((name) => {
+        const phase = begun.get(name)
+        if (phase) return <PhaseRow key={name} phase={phase} id={`${item.seq}-${name}`} />
+        return over ? null : (
+          <li key={name} className="hit flex items-center gap-1.5 text-sm text-muted">
+            <span className="w-4" />
+            <Glyph name="ring" />
+            {NAMES[name]}
+          </li>
+        )
+      })}
+    </ol>
+  )
+}
+
+function PhaseRow({ phase, id }: { phase: PhaseLine; id: string }) {
+  const { glyph, color, word } = SIGNS[phase.state]
+  return (
+    <li>
+      <Disclosure
+        id={`phase-${id}`}
+        first={phase.state === 'failed'}
+        line={
+          <>
+            <Glyph name={glyph} className={color} />
+            <span className={phase.state === 'completed' ? 'text-muted' : undefined}>
+              {NAMES[phase.name]}
+            </span>
+            <span className="sr-only">{word}</span>
+            <span className="ml-auto text-xs text-muted">
+              {phase.durationMs === null ? (
+                <Since at={phase.startedAt} />
+              ) : (
+                formatDuration(phase.durationMs)
+              )}
+            </span>
+          </>
+        }
+      >
+        {phase.lines.length > 0 ? (
+          <CodeBlock text={phase.lines.join('\n')} keep="end" />
+        ) : (
+          <p className="text-xs text-muted">Nothing was written to its log.</p>
+        )}
+      </Disclosure>
+    </li>
+  )
+}

@@ -1,0 +1,62 @@
+// Form controls with their label. Selects are the platform's own: on a phone they open as a sheet.
+import type { InputHTMLAttributes, ReactNode, Ref, SelectHTMLAttributes } from 'react'
+import { useId } from 'react'
+import { classes } from './classes.ts'
+import { Glyph } from './glyph.tsx'
+
+const CONTROL =
+  'hit w-full min-w-0 rounded-control border border-control/60 bg-raised px-2.5 text-sm placeholder:text-muted'
+
+const QUIET =
+  'hit w-full min-w-0 rounded-control bg-transparent px-2 text-sm text-muted hover:bg-surface hover:text-text'
+
+export function Field({
+  label,
+  hint,
+  children,
+}: {
+  label: string
+  hint?: ReactNode
+  children: (id: string) => ReactNode
+}) {
+  const id = useId()
+  return (
+    <div className="flex min-w-0 flex-col gap-1">
+      <label htmlFor={id} className="text-xs text-muted">
+        {label}
+      </label>
+      {children(id)}
+      {hint ? <p className="text-xs text-muted">{hint}</p> : null}
+    </div>
+  )
+}
+
+export function Input({
+  className,
+  ...rest
+}: InputHTMLAttributes<HTMLInputElement> & { ref?: Ref<HTMLInputElement> }) {
+  return <input {...rest} className={classes(CONTROL, className)} />
+}
+
+/** `quiet` has no frame of its own: for a row of controls inside a box. */
+export function Select({
+  className,
+  quiet = false,
+  children,
+  ...rest
+}: SelectHTMLAttributes<HTMLSelectElement> & { quiet?: boolean }) {
+  return (
+    <span className={classes('relative inline-flex min-w-0', className)}>
+      <select
+        {...rest}
+        className={classes(quiet ? QUIET : CONTROL, 'appearance-none truncate pr-7')}
+      >
+        {children}
+      </select>
+      <Glyph
+        name="down"
+        className="pointer-events-none absolute top-1/2 right-2 -translate-y-1/2 text-muted"
+      />
+    </span>
+  )
+}
