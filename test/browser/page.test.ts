@@ -2,6 +2,7 @@
 // that a sandbox writes becomes more than text. The server itself is tested elsewhere.
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { CHROMIUM, DESK, FLAGS, PHONE } from './chromium.ts'
 import { type Fixture, startFixture } from './fixture-api.ts'
 import { DIFF } from './fixture-diff.ts'
 import {
@@ -17,20 +18,6 @@ import {
   turnId,
   work,
 } from './fixture-sessions.ts'
-
-const DESK = { width: 1440, height: 900 }
-const PHONE = { width: 390, height: 844 }
-const CHROMIUM = '/usr/bin/chromium'
-const FLAGS = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
 
 let browser: Browser
 let fixture: Fixture
