@@ -63,7 +63,7 @@ describe('the page of a real installation', () => {
     await page.getByText('node --test').first().waitFor()
     await picture('page-desktop')
     await page.keyboard.press('d')
-    await page.getByText('src/cart.js').last().waitFor()
+    await page.getByText('>= DISCOUNT_FROM').last().waitFor()
     await page.getByText('+1').first().waitFor()
     await picture('page-changes')
     await page.reload()
