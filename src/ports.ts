@@ -48,8 +48,11 @@ export function createRepositoryPort(
         { signal },
       )
       if (outward === 'forwarded' && commit) return { commit }
+      // What the forge or a missing credential refuses does not pass by itself.
+      const code =
+        outward === 'refused' || reason === 'credential_missing' ? 'forbidden' : 'unavailable'
       throw new AppError(
-        'unavailable',
+        code,
         reason ?? 'not_forwarded',
         message || 'There is nothing to push outward.',
       )

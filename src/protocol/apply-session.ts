@@ -180,11 +180,20 @@ type SandboxBody = EventOf<
 function applySandbox(state: SessionState, body: SandboxBody): SessionState {
   const { sandbox } = state
   switch (body.type) {
-    case 'sandbox.preparing':
+    case 'sandbox.preparing': {
+      const preparing = {
+        ...sandbox,
+        state: 'preparing' as const,
+        generation: body.generation,
+        phases: [],
+      }
       return {
         ...state,
-        sandbox: { ...sandbox, state: 'preparing', generation: body.generation, phases: [] },
+        status: state.turn ? 'working' : state.status,
+        failure: null,
+        sandbox: preparing,
       }
+    }
     case 'sandbox.isolated':
       return { ...state, sandbox: { ...sandbox, isolation: body.isolation } }
     case 'sandbox.ready':

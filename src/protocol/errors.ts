@@ -51,6 +51,11 @@ export class AppError extends Error {
 export function toAppError(error: unknown, reason = 'unexpected'): AppError {
   if (error instanceof AppError) return error
   const message = error instanceof Error ? error.message : String(error)
+  const { code } = Object(error) as { code?: unknown }
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return new AppError('no_space', 'disk_full', `There is no space left on the disk: ${message}`, {
+      cause: error,
+    })
   return new AppError('internal', reason, message, { cause: error })
 }
 

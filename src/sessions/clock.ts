@@ -1,5 +1,6 @@
 // Looks after what time alone changes: phases that take too long, idle sandboxes, sandboxes that ended by themselves
 // and those that no session has any more. Safe to run in several programs at once.
+import { delay } from '../lib/deadline.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { SessionDirectory } from '../store/sessions.ts'
 import type { Dispatch } from './dispatch.ts'
@@ -93,14 +94,6 @@ async function every(
     } catch (error) {
       if (!signal.aborted) logger.error({ err: error }, 'a look of the clock failed')
     }
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(done, ms)
-      function done() {
-        clearTimeout(timer)
-        signal.removeEventListener('abort', done)
-        resolve()
-      }
-      signal.addEventListener('abort', done)
-    })
+    await delay(ms, signal).catch(() => undefined)
   }
 }

@@ -165,8 +165,9 @@ async function settleFailure(
     { err: error, effect: effect.kind, sessionId: effect.sessionId },
     'effect did not succeed',
   )
-  const mayPass = PASSING.has(error.code) && effect.attempt < MOST_ATTEMPTS
-  if (mayPass || request.kind === 'sandbox.stop' || request.kind === 'push.forward') {
+  const isPatient = request.kind === 'push.forward' || effect.attempt < MOST_ATTEMPTS
+  const mayPass = PASSING.has(error.code) && isPatient
+  if (mayPass || request.kind === 'sandbox.stop') {
     await effects.retry(effect.id, effect.generation, { runAfter, error: { reason, message } })
     return
   }
