@@ -28,6 +28,8 @@ export interface ScriptedModelOptions {
   paceMs?: number
   /** When set, requests without this key (x-api-key or bearer token) get 401. */
   requireKey?: string
+  /** Address to listen on; loopback unless told. */
+  host?: string
   onRequest?: (request: RecordedRequest) => void
 }
 
@@ -111,10 +113,11 @@ export async function createScriptedModel(options: ScriptedModelOptions): Promis
     const exchange = { request, recorded, response, signal: abortOnClose(response) }
     await send(exchange, content, content.paceMs ?? options.paceMs ?? 0)
   }
-  server.listen(0, '127.0.0.1')
+  const { host = '127.0.0.1' } = options
+  server.listen(0, host)
   await once(server, 'listening')
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `http://${host}:${(server.address() as AddressInfo).port}`,
     requests,
     failNext: (fault) => {
       faults.push(fault)

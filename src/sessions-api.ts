@@ -51,7 +51,12 @@ export function createSessionsApi({
         if (end.status === 'rejected')
           logger.warn({ err: end.reason, sessionId }, 'removing left something behind')
       }
+      const state = await directory.get(sessionId)
+      const source = state?.repository.source
       await directory.remove(sessionId)
+      if (state && source?.kind === 'remote' && source.credentialId) {
+        await credentials.removeUnshared(state.ownerId, source.credentialId)
+      }
     },
   }
 }

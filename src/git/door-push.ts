@@ -7,7 +7,7 @@ import type { Git } from './git-process.ts'
 import type { HookAnswer, HookQuestion } from './hooks.ts'
 import type { Observations, ObservedPush } from './observations.ts'
 import { observedPushSchema } from './observations.ts'
-import type { Outward } from './outward.ts'
+import type { Outward, OutwardResult } from './outward.ts'
 import {
   type RefRefusal,
   type RefUpdate,
@@ -115,12 +115,18 @@ async function passOn(
     accepted,
     reason: result.reason,
     outward: result.outward,
-    message: [result.message, ...result.lines].filter(Boolean).join('\n'),
+    message: wholeMessage(result),
   }
   // On disk before git may write the ref: if gitd dies now, the next start finds out what became of it.
   if (accepted) await writeWhole(pendingPath(directory), JSON.stringify(push))
   else await observations.add(push)
   return { accept: accepted, lines: result.lines, byUpstream: !accepted }
+}
+
+/** The lines that git showed, and the sentence when they do not hold it. */
+function wholeMessage({ message, lines }: OutwardResult): string {
+  const said = lines.some((line) => line.includes(message)) ? lines : [message, ...lines]
+  return [...new Set(said)].join('\n')
 }
 
 function refusedPush(

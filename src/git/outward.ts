@@ -7,7 +7,7 @@ import { readRecord, type SessionRecord, sessionRecordSchema } from './records.t
 import { readRef } from './refs.ts'
 import type { PushOutcome, Upstream } from './upstream.ts'
 
-interface OutwardResult {
+export interface OutwardResult {
   outward: Forwarded['outward']
   reason: string | null
   message: string

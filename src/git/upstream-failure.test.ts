@@ -46,6 +46,11 @@ describe('explainFailure', () => {
       true,
     ],
     [
+      "remote: Errand refused 10.0.0.1:80 (address_not_allowed): private\nfatal: unable to access 'http://x/': The requested URL returned error: 403",
+      'upstream_not_allowed',
+      false,
+    ],
+    [
       "fatal: unable to access 'https://x/': CONNECT tunnel failed, response 403",
       'upstream_not_allowed',
       false,

@@ -21,7 +21,8 @@ const rule = (pattern: RegExp, code: ErrorCode, reason: string, message: string)
 /** The first match wins, so what is said precisely comes before what git says at the end of every failure. */
 const RULES: readonly Rule[] = [
   rule(
-    /HTTP code 403 from proxy|CONNECT tunnel failed, response 403|returned error: 451/i,
+    // The last is what the proxy itself says where it is asked without CONNECT, for http.
+    /HTTP code 403 from proxy|CONNECT tunnel failed, response 403|returned error: 451|^remote: Errand refused \S+ \(/im,
     'forbidden',
     'upstream_not_allowed',
     'This installation does not allow git to reach that host.',

@@ -69,14 +69,24 @@ export interface TestUpstream {
   serve: (incoming: IncomingMessage, outgoing: ServerResponse) => void
   /** Makes it refuse every push with these words. */
   refusePushes(words: string): Promise<void>
+  /** Nobody answers any more. */
   close(): void
+  /** Listens at the same address again. */
+  reopen(): Promise<void>
 }
 
 export async function createTestUpstream(
   root: string,
-  options: { workbench: Workbench; user?: string; password?: string; empty?: boolean },
+  options: {
+    workbench: Workbench
+    user?: string
+    password?: string
+    empty?: boolean
+    /** Address to listen on; loopback unless told. */
+    host?: string
+  },
 ): Promise<TestUpstream> {
-  const { workbench, user, password } = options
+  const { workbench, user, password, host = '127.0.0.1' } = options
   const directory = join(root, 'project.git')
   const checkout = join(root, 'checkout')
   await mkdir(root, { recursive: true })
@@ -107,9 +117,12 @@ export async function createTestUpstream(
     })
     upstream.answer(incoming, outgoing)
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const listen = (port: number) =>
+    new Promise<void>((resolve) => server.listen(port, host, () => resolve()))
+  await listen(0)
+  const { port } = server.address() as AddressInfo
   const upstream: TestUpstream = {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/project.git`,
+    url: `http://${host}:${port}/project.git`,
     directory,
     checkout,
     requests: [],
@@ -121,6 +134,7 @@ export async function createTestUpstream(
       await writeFile(hook, `#!/bin/sh\necho '${words}' >&2\nexit 1\n`)
       await chmod(hook, 0o755)
     },
+    reopen: () => listen(port),
     close: () => {
       server.closeAllConnections()
       server.close()

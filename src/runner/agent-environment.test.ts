@@ -36,7 +36,7 @@ describe('buildVariables', () => {
       MINE: '1',
       ANTHROPIC_BASE_URL: 'http://errand.internal/model',
       ANTHROPIC_API_KEY: 'errand-placeholder',
-      https_proxy: 'http://errand.internal',
+      https_proxy: 'http://errand.internal:80',
       CLAUDE_CODE_REMOTE_SESSION_ID: setup.sessionId,
     })
   })

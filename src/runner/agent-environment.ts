@@ -3,7 +3,9 @@
 import { DOOR_HOST, KEY_PLACEHOLDER } from '../protocol/network.ts'
 import type { RunnerSetup } from '../protocol/runner-frames.ts'
 
-const PROXY = `http://${DOOR_HOST}`
+const DOOR = `http://${DOOR_HOST}`
+/** With its port: curl takes 1080 for a proxy that names none. */
+const PROXY = `${DOOR}:80`
 const NO_PROXY = `localhost,127.0.0.1,::1,${DOOR_HOST}`
 const CERTIFICATE_VARIABLES = [
   'NODE_EXTRA_CA_CERTS',
@@ -29,7 +31,7 @@ export const RUN_MARK = 'ERRAND_AGENT_RUN'
 export type Variables = Record<string, string>
 
 /** How the way out works. Neither an environment nor a repository's settings may change it. */
-export function transportVariables(modelUrl = `${PROXY}/model`): Variables {
+export function transportVariables(modelUrl = `${DOOR}/model`): Variables {
   return {
     ANTHROPIC_BASE_URL: modelUrl,
     ANTHROPIC_API_KEY: KEY_PLACEHOLDER,

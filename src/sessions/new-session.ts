@@ -136,6 +136,7 @@ async function findRemote(
         kind,
         username: credential.username ?? '',
         secret: credential.secret,
+        isShared: false,
       })
     : await deps.credentials.find(ownerId, host, kind)
   return { source: { kind: 'remote', url, credentialId: kept?.id ?? null }, name, url }

@@ -18,6 +18,8 @@ export interface NewCredential {
   username: string
   /** A token or password, or a private key. */
   secret: string
+  /** False: of one session alone, which names it by id; not listed and not found by host. */
+  isShared?: boolean
 }
 
 export interface Credential {
@@ -39,6 +41,8 @@ export interface CredentialStore {
   /** The secret itself; notes the use. */
   openSecret(ownerId: string, id: string): Promise<string>
   remove(ownerId: string, id: string): Promise<boolean>
+  /** Of a session that is gone; a shared one stays. */
+  removeUnshared(ownerId: string, id: string): Promise<void>
 }
 
 const COLUMNS = [
@@ -60,7 +64,7 @@ export function createCredentialStore(
   const owned = (ownerId: string) =>
     db.selectFrom('credentials').select(COLUMNS).where('owner_id', '=', ownerId)
   return {
-    create: async ({ secret, ...fields }) => {
+    create: async ({ secret, isShared = true, ...fields }) => {
       const { ownerId, kind, username } = fields
       const id = createId('credential', randomBytes(20))
       const host = fields.host.toLowerCase()
@@ -77,6 +81,7 @@ export function createCredentialStore(
           kind,
           username,
           secret: sealed,
+          is_shared: isShared,
           created_at: clock(),
         })
         .returning(COLUMNS)
@@ -88,11 +93,17 @@ export function createCredentialStore(
       return row && toCredential(row)
     },
     list: async (ownerId) => {
-      const rows = await owned(ownerId).orderBy('host').orderBy('created_at').execute()
+      const rows = await owned(ownerId)
+        .where('is_shared', '=', true)
+        .orderBy('host')
+        .orderBy('created_at')
+        .execute()
       return rows.map(toCredential)
     },
     find: async (ownerId, host, kind) => {
-      let query = owned(ownerId).where('host', '=', host.toLowerCase())
+      let query = owned(ownerId)
+        .where('is_shared', '=', true)
+        .where('host', '=', host.toLowerCase())
       if (kind) query = query.where('kind', '=', kind)
       const row = await query.orderBy('created_at', 'desc').limit(1).executeTakeFirst()
       return row && toCredential(row)
@@ -113,6 +124,10 @@ export function createCredentialStore(
     remove: async (ownerId, id) => {
       const query = db.deleteFrom('credentials').where('owner_id', '=', ownerId)
       return (await query.where('id', '=', id).executeTakeFirst()).numDeletedRows > 0n
+    },
+    removeUnshared: async (ownerId, id) => {
+      const query = db.deleteFrom('credentials').where('owner_id', '=', ownerId)
+      await query.where('id', '=', id).where('is_shared', '=', false).execute()
     },
   }
 }

@@ -63,6 +63,7 @@ export interface CredentialsTable {
   kind: string
   username: string
   secret: Buffer
+  is_shared: boolean
   created_at: Timestamp
   last_used_at: NullableTimestamp
 }

@@ -180,3 +180,22 @@ test('text that PostgreSQL cannot hold is refused as input', async () => {
   const named = store.environments.create('ann', fields('a\u0000b'))
   await expect(named).rejects.toMatchObject({ code: 'invalid', reason: 'text_not_storable' })
 })
+
+test('a credential of one session is neither listed nor found by host, and goes with it', async () => {
+  const own = {
+    ownerId: 'ann',
+    host: 'git.own',
+    kind: 'https' as const,
+    username: 'ann',
+    secret: 's',
+  }
+  const { id } = await store.credentials.create({ ...own, isShared: false })
+  expect(await store.credentials.find('ann', 'git.own')).toBeUndefined()
+  expect((await store.credentials.list('ann')).map((credential) => credential.id)).not.toContain(id)
+  expect(await store.credentials.openSecret('ann', id)).toBe('s')
+  const shared = await store.credentials.create(own)
+  await store.credentials.removeUnshared('ann', shared.id)
+  await store.credentials.removeUnshared('ann', id)
+  expect(await store.credentials.get('ann', id)).toBeUndefined()
+  expect(await store.credentials.get('ann', shared.id)).toBeDefined()
+})

@@ -11,8 +11,10 @@ import { type Client, createClient } from '../../src/client/client.ts'
 import type { NewSession } from '../../src/protocol/api.ts'
 import type { EventOf, EventType, SessionEvent } from '../../src/protocol/event.ts'
 import type { SessionState } from '../../src/protocol/session.ts'
+import type { Island } from './island.ts'
 import { createRepositoryUpload } from './upload.ts'
 
+export const OWNER_KEY = 'sk-real-key-of-the-owner'
 export const ROOT = join(import.meta.dirname, '../..')
 
 export interface Installation {
@@ -39,32 +41,34 @@ export interface InstallationOptions {
   scenarios?: string[]
   env?: Record<string, string>
   paceMs?: number
+  /** Where it runs; on this machine's own network unless told. */
+  island?: Island
 }
 
 const FOLLOW_LIMIT_MS = 60_000
 
 export async function startInstallation(options: InstallationOptions = {}): Promise<Installation> {
-  const key = 'sk-real-key-of-the-owner'
+  const { island } = options
   const model = await createScriptedModel({
     scenarios: [...loadScenarios(), ...loadScenarios(options.scenarios ?? [])],
-    requireKey: key,
+    requireKey: OWNER_KEY,
+    host: island?.outside,
     paceMs: options.paceMs ?? 0,
   })
   const dataDir = await mkdtemp(join(tmpdir(), 'errand-e2e-'))
-  const child = spawn(
-    process.execPath,
-    [join(ROOT, 'src/main.ts'), 'up', '--json', '--port', '0', '--data', dataDir],
-    {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: {
-        ...process.env,
-        ERRAND_LOG_LEVEL: 'warn',
-        ANTHROPIC_API_KEY: key,
-        ANTHROPIC_BASE_URL: model.url,
-        ...options.env,
-      },
+  const up = [join(ROOT, 'src/main.ts'), 'up', '--json', '--port', '0', '--data', dataDir]
+  const [command = '', ...args] = [...(island?.command ?? []), process.execPath, ...up]
+  const child = spawn(command, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: {
+      ...process.env,
+      ERRAND_LOG_LEVEL: 'warn',
+      ANTHROPIC_API_KEY: OWNER_KEY,
+      ANTHROPIC_BASE_URL: model.url,
+      ...(island ? { ERRAND_HOST: island.inside } : {}),
+      ...options.env,
     },
-  )
+  })
   const { url, loginUrl } = await readAddresses(child)
   const token = await readFile(join(dataDir, 'cli-token'), 'utf8')
   const client = createClient({ baseUrl: url, token })

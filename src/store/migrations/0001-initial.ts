@@ -73,6 +73,7 @@ create table credentials (
   kind text not null check (kind in ('https', 'ssh')),
   username text not null,
   secret bytea not null,
+  is_shared boolean not null,
   created_at timestamptz not null,
   last_used_at timestamptz
 );
