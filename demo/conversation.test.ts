@@ -25,6 +25,17 @@ describe('readConversation', () => {
     })
   })
 
+  it('takes a message that broke off as not answered yet', () => {
+    const conversation = read(
+      user(text('first')),
+      assistant(text('half a')),
+      user(
+        text('Your response above was cut off mid-stream. Resume directly from where it stops.'),
+      ),
+    )
+    expect(conversation).toMatchObject({ prompts: ['first'], answered: 0 })
+  })
+
   it('counts the answers since the last prompt and reads the newest results', () => {
     const conversation = read(
       user(text('first')),

@@ -22,6 +22,9 @@ export const messagesRequestSchema = z.looseObject({
 })
 export type MessagesRequest = z.infer<typeof messagesRequestSchema>
 
+/** How Claude Code begins the request for the rest of a message that broke off. */
+const CUT_OFF = 'Your response above was cut off'
+
 export interface Conversation {
   /** All prompts that a person wrote, oldest first; the last one is what is being answered. */
   prompts: string[]
@@ -46,6 +49,11 @@ export function readConversation(request: MessagesRequest): Conversation {
     const found = blocks.filter((block) => block.type === 'tool_result')
     if (found.length > 0) results = found
     const prompt = promptOf(blocks)
+    if (prompt.startsWith(CUT_OFF)) {
+      // The agent asks for the rest of a message whose stream broke: the step is not answered yet.
+      answered -= 1
+      continue
+    }
     if (prompt !== '' && message.role === 'user') {
       prompts.push(prompt)
       answered = 0

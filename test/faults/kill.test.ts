@@ -46,7 +46,7 @@ describe.each<ProgramName>(['server', 'gateway', 'gitd', 'sandboxd', 'postgres']
         process.kill(findProgram(errand.dataDir, program), 'SIGKILL')
         const events = [...seen, ...(await errand.finish(id, seen.at(-1)?.seq))]
         expect(eventsOf(events, 'turn.completed')).toHaveLength(1)
-        expect(eventsOf(events, 'push.accepted'), JSON.stringify(events.slice(10).map(({ body }) => body), null, 0)).toHaveLength(1)
+        expect(eventsOf(events, 'push.accepted')).toHaveLength(1)
         const said = [
           ...eventsOf(events, 'assistant.text'),
           ...eventsOf(events, 'tool.called'),
