@@ -1,4 +1,4 @@
-// The program that makes and ends sandboxes, as root, for the server: five verbs over a unix socket and nothing else.
+// The program that makes and ends sandboxes for the server, as root or as an ordinary user: five verbs over a unix socket.
 // It holds no credential. Its settings come in a file: `--config <file>`.
 import { chmod, chown, mkdir, rm } from 'node:fs/promises'
 import { createConnection } from 'node:net'
@@ -8,7 +8,9 @@ import type { Logger } from './lib/logger.ts'
 import { runProgram } from './program-main.ts'
 import { AppError } from './protocol/errors.ts'
 import { DRIVERS } from './sandbox/drivers.ts'
+import { createRefusingDriver } from './sandbox/refusing.ts'
 import { createSandboxServer } from './sandbox/server.ts'
+import type { SandboxdReady } from './settings.ts'
 
 /** Colons and commas separate the folders in the options of an overlay mount. */
 const folderPath = z.string().regex(/^\/[^\0\n:,\\]*$/, 'not an absolute path without : and ,')
@@ -29,14 +31,18 @@ export const sandboxdConfigSchema = z.strictObject({
   homeDir: filePath.default('/root'),
   /** How images become the property of a sandbox's root: shown so by a mount, or copied where that is not possible. */
   ownerShift: z.enum(['auto', 'mount', 'copy']).default('auto'),
+  /** As an ordinary user: sandboxes may run where no limit can be set. */
+  allowUnlimited: z.boolean().default(false),
   socketPath: filePath,
-  /** The group that may ask; without it only the own user may. */
-  socketGid: z.int().optional(),
+  /** The user that may ask, besides root; without it only the own user may. */
+  socketUid: z.int().optional(),
   logLevel: z.string().default('info'),
 })
 export type SandboxdConfig = z.input<typeof sandboxdConfigSchema>
 
 export interface Sandboxd {
+  /** Why there can be no sandbox on this machine, and what mends it. */
+  refusal: string | undefined
   /** Ends the program's work; sandboxes go on. */
   close(): Promise<void>
 }
@@ -50,20 +56,25 @@ export async function createSandboxd(given: SandboxdConfig, logger: Logger): Pro
     throw new AppError('unsupported', 'unknown_driver', `There is no driver ${config.driver}`)
   await mkdir(dirname(config.socketPath), { recursive: true })
   await refuseSecond(config.socketPath)
+  let refusal: string | undefined
   const driver = await createDriver(config, (what, error) =>
     logger.error({ err: error }, `could not ${what}`),
-  )
+  ).catch((error) => {
+    if (!(error instanceof AppError) || error.code !== 'unsupported') throw error
+    refusal = error.message
+    return createRefusingDriver(config.driver, error)
+  })
   const server = createSandboxServer(driver, logger)
   await rm(config.socketPath, { force: true })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(config.socketPath, resolve)
   })
-  await chmod(config.socketPath, config.socketGid === undefined ? 0o600 : 0o660)
-  if (config.socketGid !== undefined)
-    await chown(config.socketPath, process.getuid?.() ?? 0, config.socketGid)
+  await chmod(config.socketPath, 0o600)
+  if (config.socketUid !== undefined) await chown(config.socketPath, config.socketUid, -1)
   logger.info({ driver: driver.kind, socket: config.socketPath }, 'ready')
   return {
+    refusal,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())
@@ -90,6 +101,7 @@ if (import.meta.main) {
     async ({ settings, logger, shutdown }) => {
       const sandboxd = await createSandboxd(settings, logger)
       shutdown.add('server', sandboxd.close)
+      return { refusal: sandboxd.refusal ?? null } satisfies SandboxdReady
     },
   )
 }

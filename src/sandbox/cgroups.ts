@@ -4,6 +4,7 @@ import { readdir, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { delay } from '../lib/deadline.ts'
 import { exists, ignoreMissing, orWhenMissing } from './files.ts'
+import { userControlGroup } from './rootless-limits.ts'
 
 const ROOT = '/sys/fs/cgroup'
 const PARENT = 'errand'
@@ -12,16 +13,22 @@ export interface CgroupFeatures {
   version: 1 | 2
   /** Whether the kernel counts swap; without it memory is limited and swap is not. */
   swap: boolean
+  /** Who makes them: the runtime as root, the systemd of an ordinary user when asked, or nobody. */
+  control: 'root' | 'systemd' | 'none'
 }
 
 export async function detectCgroups(): Promise<CgroupFeatures> {
-  if (await exists(join(ROOT, 'cgroup.controllers'))) return { version: 2, swap: true }
-  return { version: 1, swap: await exists(join(ROOT, 'memory/memory.memsw.limit_in_bytes')) }
+  if (await exists(join(ROOT, 'cgroup.controllers')))
+    return { version: 2, swap: true, control: 'root' }
+  const swap = await exists(join(ROOT, 'memory/memory.memsw.limit_in_bytes'))
+  return { version: 1, swap, control: 'root' }
 }
 
-/** As the OCI configuration wants it. */
-export function cgroupsPath(sessionId: string): string {
-  return `/${PARENT}/${sessionId}`
+/** As the OCI configuration wants it: for systemd a slice, the beginning of the scope's name, and its rest. */
+export function cgroupsPath(sessionId: string, { control }: CgroupFeatures): string {
+  return control === 'systemd'
+    ? `${PARENT}.slice:${PARENT}:${sessionId}`
+    : `/${PARENT}/${sessionId}`
 }
 
 /** How many processes the kernel has ended because the sandbox's memory was used up. */
@@ -50,8 +57,10 @@ export async function removeCgroups(sessionId: string): Promise<void> {
 
 export async function cgroupFolders(sessionId: string): Promise<string[]> {
   const hierarchies = await orWhenMissing([], readdir(ROOT, { withFileTypes: true }))
+  const users = userControlGroup(process.getuid?.() ?? 0)
   const candidates = [
     join(ROOT, PARENT, sessionId),
+    join(users, `${PARENT}.slice`, `${PARENT}-${sessionId}.scope`),
     ...hierarchies
       .filter((entry) => entry.isDirectory())
       .map((entry) => join(ROOT, entry.name, PARENT, sessionId)),

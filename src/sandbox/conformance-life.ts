@@ -1,7 +1,8 @@
 // Cases of the conformance suite: the five verbs, in order, repeated, half-way and with wrong arguments.
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
+import { delay } from '../lib/deadline.ts'
 import { type Cases, newSpec, statusOf } from './conformance-cases.ts'
 
 export function lifeCases({ harness, start }: Cases): void {
@@ -106,6 +107,42 @@ export function survivalCases({ harness, start }: Cases): void {
       }),
     )
     expect(new Set(uids).size).toBe(2)
+  })
+}
+
+export function halfWayCases({ harness }: Cases): void {
+  const driver = () => harness().driver()
+
+  it.each([0, 5, 10, 15, 20, 30, 40, 50, 60, 80, 120, 200])(
+    'leaves nothing behind when the driver dies %i ms into a start',
+    async (ms) => {
+      const { sessionId, ...spec } = newSpec()
+      const door = join(harness().doorsDir, sessionId)
+      await mkdir(door, { recursive: true })
+      await driver().create({ sessionId, ...spec })
+      const starting = driver()
+        .start(sessionId)
+        .catch(() => undefined)
+      await delay(ms)
+      await harness().crash()
+      await starting
+      await rm(door, { recursive: true })
+      await driver().remove(sessionId)
+      expect(await harness().leftovers(sessionId)).toEqual([])
+    },
+  )
+
+  it('starts ten at once', async () => {
+    const before = await driver().list()
+    const specs = Array.from({ length: 10 }, () => newSpec())
+    for (const { sessionId } of specs)
+      await mkdir(join(harness().doorsDir, sessionId), { recursive: true })
+    await Promise.all(specs.map((spec) => driver().create(spec)))
+    await Promise.all(specs.map(({ sessionId }) => driver().start(sessionId)))
+    const states = (await driver().list()).map(({ state }) => state)
+    expect(states).toEqual([...before, ...specs].map(() => 'running'))
+    await Promise.all(specs.map(({ sessionId }) => driver().remove(sessionId)))
+    expect(await driver().list()).toEqual(before)
   })
 }
 

@@ -8,15 +8,18 @@ const LIMITS = { memoryBytes: 256 * MIB, cpus: 1, processes: 64, diskBytes: 128 
 /** Fills memory until it is ended. */
 const HOG = `const held = []; for (;;) held.push(Buffer.alloc(${8 * MIB}, 1))`
 
-export function limitCases({ harness, start }: Cases): void {
-  it('ends what takes more memory, and the rest goes on', async () => {
+export function limitCases({ harness, start, withoutLimits }: Cases): void {
+  const limited = it.skipIf(withoutLimits !== undefined)
+  const why = withoutLimits ? ` (not here: ${withoutLimits})` : ''
+
+  limited(`ends what takes more memory, and the rest goes on${why}`, async () => {
     const { guest } = await start({ limits: LIMITS })
     const { stdout } = await guest.sh(`node -e '${HOG}'; echo $?`)
     expect(stdout.trim()).toBe('137')
     expect((await guest.sh('echo alive')).stdout).toBe('alive\n')
   })
 
-  it('tells that the runner ran out of memory', async () => {
+  limited(`tells that the runner ran out of memory${why}`, async () => {
     const { guest, sessionId } = await start({ limits: LIMITS })
     await guest.post(HOG)
     await guest.disconnected()
@@ -30,7 +33,7 @@ export function limitCases({ harness, start }: Cases): void {
     })
   })
 
-  it('refuses more processes', async () => {
+  limited(`refuses more processes${why}`, async () => {
     const { guest } = await start({ limits: LIMITS })
     const { stdout } = await guest.sh(
       `perl -e 'while (defined(my $pid = fork)) { if (!$pid) { sleep 60; exit } push @all, $pid } print scalar(@all), " $!"; kill 9, @all'`,
@@ -40,7 +43,7 @@ export function limitCases({ harness, start }: Cases): void {
     expect(Number(count)).toBeLessThan(64)
   })
 
-  it('refuses more disk', async () => {
+  limited(`refuses more disk${why}`, async () => {
     const { guest } = await start({ limits: LIMITS })
     const { stderr } = await guest.sh('dd if=/dev/zero of=/workspace/big bs=1M count=500')
     expect(stderr).toContain('No space left on device')
@@ -48,7 +51,7 @@ export function limitCases({ harness, start }: Cases): void {
     expect(Number((await guest.sh('stat -c %s /workspace/big')).stdout)).toBeLessThan(128 * MIB)
   })
 
-  it('gives no more processor time', async () => {
+  limited(`gives no more processor time${why}`, async () => {
     const { guest } = await start({ limits: { ...LIMITS, cpus: 0.5 } })
     const used = (await guest.evaluate(`
       const before = process.cpuUsage()

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { delay } from '../lib/deadline.ts'
 import { runChecked, runProcess } from '../lib/process.ts'
 import { AppError } from '../protocol/errors.ts'
-import { readIfThere } from './files.ts'
+import { exists, readIfThere } from './files.ts'
 
 /** Below this much free space on the host no sandbox is made. */
 const MIN_FREE_BYTES = 512 << 20
@@ -13,10 +13,14 @@ const MIN_FREE_BYTES = 512 << 20
 /** The journal is left unwritten because a new sparse file reads as zeros anyway. */
 const MKFS = ['-q', '-F', '-m', '0', '-E', 'lazy_itable_init=1,lazy_journal_init=1,nodiscard']
 
-export async function createDisk(path: string, bytes: number, signal?: AbortSignal): Promise<void> {
-  const { bavail, bsize } = await statfs(dirname(path))
+export async function requireSpace(folder: string): Promise<void> {
+  const { bavail, bsize } = await statfs(folder)
   if (bavail * bsize < MIN_FREE_BYTES)
     throw new AppError('no_space', 'disk_full', 'The disk of the data folder is full')
+}
+
+export async function createDisk(path: string, bytes: number, signal?: AbortSignal): Promise<void> {
+  await requireSpace(dirname(path))
   const unfinished = `${path}.new`
   await writeFile(unfinished, '', { mode: 0o600 })
   await truncate(unfinished, bytes)
@@ -26,6 +30,8 @@ export async function createDisk(path: string, bytes: number, signal?: AbortSign
 
 /** After a crash of the machine the file system is repaired; nothing is done when it was unmounted in order. */
 export async function repairDisk(path: string): Promise<void> {
+  if (!(await exists(path)))
+    throw new AppError('not_found', 'disk_missing', 'The disk of this sandbox is gone')
   if (await isClean(path)) return
   const result = await runProcess('e2fsck', ['-p', path])
   // 1 and 2: errors were corrected.

@@ -8,6 +8,8 @@ export const isolationReportSchema = z.object({
   level: z.enum(['process', 'container', 'vm']),
   /** One line for people, without the limits of a session: see isolationLine. */
   line: z.string(),
+  /** Whether memory, processor time and processes are limited. */
+  isLimited: z.boolean(),
   /** What the boundary enforces here, and what it does not. */
   holds: z.array(z.string()),
   doesNotHold: z.array(z.string()),
@@ -19,6 +21,8 @@ export const sandboxExitSchema = z.object({
   signal: z.string().optional(),
   /** The runner itself was ended because the sandbox had used its memory up. */
   outOfMemory: z.boolean(),
+  /** It was ended because its files took more than it may have; only where no file system says so first. */
+  outOfDisk: z.boolean().optional(),
 })
 export type SandboxExit = z.infer<typeof sandboxExitSchema>
 
@@ -54,6 +58,7 @@ export interface SandboxDriver {
 
 /** "container: runc, own user namespace, seccomp, 4 GiB, 2 CPUs" */
 export function isolationLine(report: IsolationReport, limits: SandboxLimits): string {
+  if (!report.isLimited) return `${report.line}, no limits`
   const gib = Math.round((limits.memoryBytes / 2 ** 30) * 10) / 10
   return `${report.line}, ${gib} GiB, ${limits.cpus} CPU${limits.cpus === 1 ? '' : 's'}`
 }

@@ -26,10 +26,11 @@ export function allocateRange(taken: IdRange[]): number {
   return start
 }
 
-/** Ranges that the machine gave to its own users, in the form of /etc/subuid and /etc/subgid. */
-export function parseSubordinateIds(text: string): IdRange[] {
+/** Ranges that the machine gave to its own users, or to those named (by name or number), in the form of /etc/subuid and /etc/subgid. */
+export function parseSubordinateIds(text: string, users?: string[]): IdRange[] {
   return text.split('\n').flatMap((line) => {
-    const match = /^[^:]+:(\d+):(\d+)$/.exec(line.trim())
-    return match ? [{ start: Number(match[1]), size: Number(match[2]) }] : []
+    const [, user = '', start, size] = /^([^:]+):(\d+):(\d+)$/.exec(line.trim()) ?? []
+    if (start === undefined || (users && !users.includes(user))) return []
+    return [{ start: Number(start), size: Number(size) }]
   })
 }

@@ -1,6 +1,6 @@
 // Turns the image that a specification names into layers and mounts. Layers are named by their content, so that the same
 // image is prepared once and a running sandbox keeps the one that it was created with.
-import { mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { mkdir, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readExtraCertificates } from './certificates.ts'
 import { orWhenMissing } from './files.ts'
@@ -8,7 +8,8 @@ import { hostLayer } from './host-image.ts'
 import type { IdRange } from './id-ranges.ts'
 import { hashEntries, type LayerEntry, writeLayer } from './layer.ts'
 import { checkLibc } from './libc.ts'
-import { copyShifted, ownedCopyPrefix, rangesOfOwnedCopies } from './owner-shift.ts'
+import type { Rights } from './oci-rights.ts'
+import { ownedCopyPrefix, rangesOfOwnedCopies } from './owner-shift.ts'
 import { resolveRootfs, rootfsLayer } from './rootfs-image.ts'
 import type { SandboxImage } from './spec.ts'
 
@@ -20,6 +21,7 @@ export interface ImagesConfig {
   extraCaFiles: string[]
   homeDir: string
   arch: string
+  rights: Pick<Rights, 'copyOwned' | 'removeTree'>
 }
 
 export interface Images {
@@ -56,7 +58,7 @@ export function createImages(config: ImagesConfig): Images {
   }
   const names = () => orWhenMissing<string[]>([], readdir(layers))
   return {
-    ...createOwnedCopies(layers, names),
+    ...createOwnedCopies(layers, names, config.rights),
     prepare: async (image) => {
       if (image.kind === 'rootfs') return await prepareRootfs(image.path)
       host ??= prepareHost().catch((error) => {
@@ -70,7 +72,7 @@ export function createImages(config: ImagesConfig): Images {
       // The next sandbox most likely wants the newest one.
       const kept = await newest(layers, unused.filter(isHostLayer))
       for (const name of unused)
-        if (name !== kept) await rm(join(layers, name), { recursive: true, force: true })
+        if (name !== kept) await config.rights.removeTree(join(layers, name))
     },
   }
 }
@@ -86,7 +88,11 @@ async function newest(folder: string, names: string[]): Promise<string | undefin
   return names[times.indexOf(Math.max(...times))]
 }
 
-function createOwnedCopies(folder: string, names: () => Promise<string[]>) {
+function createOwnedCopies(
+  folder: string,
+  names: () => Promise<string[]>,
+  { copyOwned }: Pick<Rights, 'copyOwned'>,
+) {
   const ownedRanges = async () => rangesOfOwnedCopies(await names())
   return {
     ownedRanges,
@@ -97,7 +103,7 @@ function createOwnedCopies(folder: string, names: () => Promise<string[]>) {
     },
     own: async (root: string, uidBase: number) => {
       const path = join(folder, `${await ownedCopyPrefix(root)}${uidBase}`)
-      await copyShifted(root, path, uidBase)
+      await copyOwned(root, path, uidBase)
       return path
     },
   }

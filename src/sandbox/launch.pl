@@ -4,15 +4,19 @@
 # loop device, whatever happened to sandboxd. Needs perl-base only. It trusts its plan: it validates nothing.
 #
 # A plan has one operation a line, fields percent-encoded and separated by a blank:
+#   users <uid map> <gid map>         first of all, for an ordinary user: a user namespace in which it is root, with the
+#                                     ids that newuidmap and newgidmap grant; all that follows happens in there
+#   scratch <folder>                  cover a folder with an empty file system that everybody may pass through
+#   run <command…>                    to its end; an operation of its own for `probe` to answer with its output
 #   disk <image> <folder>             mount an ext4 file system image
 #   folder <path> <uid>               make a folder and give it to a uid, if it is not there yet
 #   idmap <source> <target> <base>    bind read-only, with ids 0-65535 shown as base-(base+65535)
 #   bind <source> <target>            bind read-only
 #   overlay <target> <options>
-#   probe                             only say that all of the above worked
+#   probe                             only say that all of the above worked, and what the last `run` has said
 #   create <uid> <pid file> <exit file> <log file> <log bytes> <command…>
 #                                     the uid may open its standard output anew
-# Answers `ok <pid>` or `failed <operation>: <why>` on stdout.
+# Answers `ok <pid of the container> <pid of its holder>` or `failed <operation>: <why>` on stdout.
 use strict;
 use warnings;
 use Fcntl;
@@ -29,6 +33,7 @@ my $number  = $numbers{$machine} or print("failed start: no system call numbers 
 my ( $OPEN_TREE, $MOVE_MOUNT, $MOUNT_SETATTR ) = ( 428, 429, 442 );
 my ( $CLONE_NEWNS, $CLONE_NEWUSER ) = ( 0x20000, 0x10000000 );
 my ( $MS_RDONLY, $MS_REMOUNT, $MS_BIND, $MS_REC, $MS_SLAVE ) = ( 1, 32, 4096, 16384, 1 << 19 );
+my ( $MS_NOSUID, $MS_NODEV ) = ( 2, 4 );
 my ( $AT_EMPTY_PATH, $AT_FDCWD ) = ( 0x1000, -100 );
 my ( $OPEN_TREE_CLONE, $OPEN_TREE_CLOEXEC ) = ( 1, 02000000 );
 my ( $ATTR_RDONLY, $ATTR_NOSUID, $ATTR_NODEV, $ATTR_IDMAP ) = ( 1, 2, 4, 0x100000 );
@@ -48,6 +53,7 @@ if ($holder) {
 close $answer;
 POSIX::setsid();
 my $step = 'start';
+my $said = '';
 eval { hold(); 1 } or do {
     ( my $why = $@ ) =~ s/\s+/ /g;
     syswrite $answer_in, "failed $step: $why\n";
@@ -56,6 +62,11 @@ eval { hold(); 1 } or do {
 exit 0;
 
 sub hold {
+    if ( @plan && $plan[0][0] eq 'users' ) {
+        my ( $name, @maps ) = @{ shift @plan };
+        $step = $name;
+        users(@maps);
+    }
     check( 'unshare', syscall( $number->{unshare}, $CLONE_NEWNS ) );
     mount_call( 'none', '/', '', $MS_REC | $MS_SLAVE, '' );
     check( 'prctl', syscall( $number->{prctl}, $PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0 ) );
@@ -65,7 +76,9 @@ sub hold {
         idmap   => \&idmap,
         bind    => \&bind,
         overlay => sub { mount_call( 'overlay', $_[0], 'overlay', 0, $_[1] ) },
-        probe   => sub { syswrite $answer_in, "ok 0\n" },
+        scratch => sub { mount_call( 'tmpfs', $_[0], 'tmpfs', $MS_NOSUID | $MS_NODEV, 'mode=711,size=1m' ) },
+        run     => \&run,
+        probe   => sub { syswrite $answer_in, "ok 0 $said\n" },
         create  => \&create,
     );
     for my $operation (@plan) {
@@ -84,6 +97,42 @@ sub check {
 sub mount_call {
     my ( $source, $target, $type, $flags, $options ) = map { $_ } @_;
     check( "mount $target", syscall( $number->{mount}, $source, $target, $type, $flags, $options ) );
+}
+
+# Only a process outside may map ids: it waits until the namespace is there. The user's other groups are left behind.
+sub users {
+    my ( $uid_map, $gid_map ) = @_;
+    my $inside = $$;
+    pipe( my $ready, my $ready_in ) or die "pipe: $!\n";
+    pipe( my $text,  my $text_in )  or die "pipe: $!\n";
+    my $child = fork // die "fork: $!\n";
+    if ( $child == 0 ) {
+        close $ready_in;
+        sysread( $ready, my $made, 1 ) or POSIX::_exit(0);
+        syswrite $text_in, qx{newuidmap $inside $uid_map 2>&1 && newgidmap $inside $gid_map 2>&1};
+        POSIX::_exit( $? == 0 ? 0 : 1 );
+    }
+    close $text_in;
+    check( 'unshare', syscall( $number->{unshare}, $CLONE_NEWUSER ) );
+    syswrite $ready_in, 'y';
+    my $why = join '', <$text>;
+    waitpid $child, 0;
+    die( ( $why || 'newuidmap failed' ) . "\n" ) if $? != 0;
+    $) = '0 0';
+    ( $(, $<, $> ) = ( 0, 0, 0 );
+}
+
+sub run {
+    my @command = @_;
+    my $child = open( my $output, '-|' ) // die "fork: $!\n";
+    if ( $child == 0 ) {
+        open STDIN,  '<',  '/dev/null' or POSIX::_exit(126);
+        open STDERR, '>&', \*STDOUT   or POSIX::_exit(126);
+        exec {$command[0]} @command or POSIX::_exit(127);
+    }
+    ( $said = join '', <$output> ) =~ s/\s+/ /g;
+    close $output;
+    die "status $?: $said\n" if $? != 0;
 }
 
 # mount(8) finds a loop device that already has this file, so two mounts of one image share one device.
@@ -173,7 +222,7 @@ sub create {
     open STDOUT, '>', '/dev/null';
     open STDERR, '>', '/dev/null';
     %user_namespaces = ();
-    syswrite $answer_in, "ok $pid\n";
+    syswrite $answer_in, "ok $pid $$\n";
     close $answer_in;
     keep_log( $output, $log_file, $log_bytes );
     waitpid $pid, 0;

@@ -3,7 +3,8 @@ import { newSpec } from './conformance-cases.ts'
 import { ociConfig, readOnlyBind } from './oci-config.ts'
 import { seccompProfile } from './seccomp.ts'
 
-const machine = { arch: 'x64', cgroups: { version: 1, swap: true } as const, maxOpenFiles: 20_000 }
+const counted = { version: 1, swap: true, control: 'root' } as const
+const machine = { arch: 'x64', cgroups: counted, maxOpenFiles: 20_000 }
 const base = { uidBase: 0x10000000, root: '/run/x/root', mounts: [], machine }
 
 describe('ociConfig', () => {
@@ -31,9 +32,29 @@ describe('ociConfig', () => {
       cpu: { quota: 150_000, period: 100_000 },
       pids: { limit: 99 },
     })
-    const cgroups = { version: 1, swap: false } as const
+    const cgroups = { ...counted, swap: false }
     const without = ociConfig({ spec: newSpec(), ...base, machine: { ...machine, cgroups } })
-    expect(without.linux.resources.memory).not.toHaveProperty('swap')
+    expect(without.linux.resources?.memory).not.toHaveProperty('swap')
+  })
+
+  it('asks the systemd of an ordinary user for a scope with the same limits', () => {
+    const cgroups = { version: 2, swap: true, control: 'systemd' } as const
+    const spec = newSpec()
+    const { linux } = ociConfig({ spec, ...base, machine: { ...machine, cgroups } })
+    expect(linux.cgroupsPath).toBe(`errand.slice:errand:${spec.sessionId}`)
+    expect(linux.resources).toEqual({
+      memory: { limit: 512 << 20, swap: 512 << 20 },
+      cpu: { quota: 100_000, period: 100_000 },
+      pids: { limit: 128 },
+    })
+  })
+
+  it('names no control group where none can be had', () => {
+    const cgroups = { ...counted, control: 'none' } as const
+    const config = ociConfig({ spec: newSpec(), ...base, machine: { ...machine, cgroups } })
+    expect(config.linux).not.toHaveProperty('resources')
+    expect(config.linux).not.toHaveProperty('cgroupsPath')
+    expect(config.mounts.map(({ destination }) => destination)).not.toContain('/sys/fs/cgroup')
   })
 
   it('never asks for more open files than it may have itself', () => {

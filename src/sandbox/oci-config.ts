@@ -80,13 +80,12 @@ export function ociConfig({ spec, uidBase, root, mounts, machine }: OciConfigInp
     hostname: spec.hostname,
     root: { path: root, readonly: false },
     process: processPart(machine.maxOpenFiles),
-    mounts: [...usualMounts(spec), ...mounts],
+    mounts: [...usualMounts(spec, machine.cgroups), ...mounts],
     linux: {
       namespaces: namespaces.map((type) => ({ type })),
       uidMappings: ids,
       gidMappings: ids,
-      cgroupsPath: cgroupsPath(spec.sessionId),
-      resources: resources(spec, machine.cgroups),
+      ...limitsPart(spec, machine.cgroups),
       seccomp: seccompProfile(machine.arch),
       maskedPaths: MASKED,
       readonlyPaths: READ_ONLY,
@@ -117,18 +116,26 @@ function processPart(maxOpenFiles: number) {
   }
 }
 
-function resources({ limits }: SandboxSpec, cgroups: CgroupFeatures) {
+function limitsPart({ sessionId, limits }: SandboxSpec, cgroups: CgroupFeatures) {
+  if (cgroups.control === 'none') return {}
   const swap = cgroups.swap ? { swap: limits.memoryBytes } : {}
+  // Nobody but root has a say over devices; without root there are none to open in a user namespace.
+  const devices = cgroups.control === 'root' ? { devices: [{ allow: false, access: 'rwm' }] } : {}
   return {
-    devices: [{ allow: false, access: 'rwm' }],
-    memory: { limit: limits.memoryBytes, ...swap },
-    cpu: { quota: Math.round(limits.cpus * CPU_PERIOD), period: CPU_PERIOD },
-    pids: { limit: limits.processes },
+    cgroupsPath: cgroupsPath(sessionId, cgroups),
+    resources: {
+      ...devices,
+      memory: { limit: limits.memoryBytes, ...swap },
+      cpu: { quota: Math.round(limits.cpus * CPU_PERIOD), period: CPU_PERIOD },
+      pids: { limit: limits.processes },
+    },
   }
 }
 
-function usualMounts({ limits }: SandboxSpec): Mount[] {
+function usualMounts({ limits }: SandboxSpec, { control }: CgroupFeatures): Mount[] {
   const shm = Math.floor(limits.memoryBytes / 2)
+  const readOnly = ['nosuid', 'noexec', 'nodev', 'relatime', 'ro']
+  const controlGroups = mount('/sys/fs/cgroup', 'cgroup', readOnly)
   return [
     mount('/proc', 'proc', ['nosuid', 'noexec', 'nodev']),
     mount('/dev', 'tmpfs', ['nosuid', 'strictatime', 'mode=755', 'size=65536k']),
@@ -143,7 +150,7 @@ function usualMounts({ limits }: SandboxSpec): Mount[] {
     mount('/dev/shm', 'tmpfs', ['nosuid', 'noexec', 'nodev', 'mode=1777', `size=${shm}`]),
     mount('/dev/mqueue', 'mqueue', ['nosuid', 'noexec', 'nodev']),
     mount('/sys', 'sysfs', ['nosuid', 'noexec', 'nodev', 'ro']),
-    mount('/sys/fs/cgroup', 'cgroup', ['nosuid', 'noexec', 'nodev', 'relatime', 'ro']),
+    ...(control === 'none' ? [] : [controlGroups]),
     mount('/run', 'tmpfs', ['nosuid', 'nodev', 'mode=755', `size=${shm}`]),
   ]
 }

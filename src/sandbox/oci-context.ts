@@ -1,14 +1,15 @@
 // What the verbs of the oci driver share: configuration, facts about the machine, images, and the order of work.
 import { chmod, mkdir, readFile, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { detectCgroups } from './cgroups.ts'
 import { orWhenMissing } from './files.ts'
 import { createImages, type Images } from './images.ts'
 import type { LaunchContext } from './oci-launch.ts'
 import { runtimeStateFolder, sandboxesFolder, sandboxPaths } from './oci-paths.ts'
 import { listSessionIds, readClaims, type SandboxClaims } from './oci-record.ts'
+import { openRootRights, type Rights } from './oci-rights.ts'
 import { canShiftByMount } from './owner-shift.ts'
 import { makeProgramsFolder } from './programs-folder.ts'
+import { openRootlessRights } from './rootless-rights.ts'
 
 export interface OciDriverConfig {
   dataDir: string
@@ -27,10 +28,13 @@ export interface OciDriverConfig {
   homeDir: string
   /** How images become the property of a sandbox's root; see owner-shift.ts. */
   ownerShift: 'auto' | 'mount' | 'copy'
+  /** As an ordinary user, sandboxes may run where no limit can be set. */
+  allowUnlimited: boolean
 }
 
 export interface Oci {
   config: OciDriverConfig
+  rights: Rights
   images: Images
   machine: LaunchContext['machine']
   programsFolder: string
@@ -53,14 +57,16 @@ export async function openOci(given: OciDriverConfig): Promise<Oci> {
     await chmod(path, 0o711)
   }
   await mkdir(runtimeStateFolder(runtimeDir), { recursive: true, mode: 0o700 })
-  const [cgroups, maxOpenFiles] = await Promise.all([detectCgroups(), readMaxOpenFiles()])
+  const isRoot = process.getuid?.() === 0
+  const rights = isRoot ? await openRootRights() : await openRootlessRights(config)
   const { arch } = process
   return {
     config,
-    images: createImages({ ...config, arch }),
-    machine: { arch, cgroups, maxOpenFiles },
+    rights,
+    images: createImages({ ...config, arch, rights }),
+    machine: { arch, cgroups: rights.cgroups, maxOpenFiles: await readMaxOpenFiles() },
     programsFolder: await makeProgramsFolder(config.dataDir),
-    canShift: createShiftProbe(config),
+    canShift: rights.mayShift ? createShiftProbe(config) : async () => false,
     serialize: createQueues(),
   }
 }

@@ -1,18 +1,15 @@
 // Prepares a sandbox on disk: its range of ids, its layers, its disk. Nothing runs and nothing is mounted afterwards.
 // The record is written last: without it a sandbox does not exist, whatever lies in its folder.
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { AppError } from '../protocol/errors.ts'
-import { createDisk } from './disk-image.ts'
 import { readIfThere, writeWhole } from './files.ts'
-import { allocateRange, type IdRange, parseSubordinateIds, RANGE_SIZE } from './id-ranges.ts'
 import { writeLayer } from './layer.ts'
 import { sessionEntries } from './made-etc.ts'
 import { type Oci, readAllClaims } from './oci-context.ts'
 import type { SandboxPaths } from './oci-paths.ts'
 import { readRecord, type SandboxRecord, writeRecord } from './oci-record.ts'
-import { copyShifted, shiftOwners } from './owner-shift.ts'
 import type { SandboxSpec } from './spec.ts'
 
 type Ownership = Pick<SandboxRecord, 'uidBase' | 'layers' | 'shifted'>
@@ -31,32 +28,37 @@ export async function createSandbox(
   }
   const layers = await oci.serialize('images', () => oci.images.prepare(spec.image))
   signal?.throwIfAborted()
-  await rm(paths.kept, { recursive: true, force: true })
+  await oci.rights.removeTree(paths.kept)
   await mkdir(paths.kept, { mode: 0o700 })
   await Promise.all([
-    createDisk(paths.disk, spec.limits.diskBytes, signal),
+    oci.rights.makeDisk(paths, spec.limits.diskBytes, signal),
     writeLayer(paths.layer, sessionEntries(spec.hostname)),
     writeWhole(paths.sessionFile, spec.sessionFile, 0o644),
   ])
   await oci.serialize('id ranges', async () => {
     const ownership = (await isMountable(oci, layers))
-      ? { uidBase: allocateRange(await rangesTaken(oci)), layers, shifted: false }
+      ? { uidBase: await allocate(oci), layers, shifted: false }
       : await ownByCopy(oci, paths, layers)
     signal?.throwIfAborted()
     await writeRecord(paths, { spec: { ...spec, sessionFile: '' }, ...ownership })
   })
 }
 
-/** The layer that Errand made is small and copied for each sandbox; a root file system is copied once for all of them. */
+/**
+ * The layer that Errand made is small and copied for each sandbox, unless its ids come again soon; a root file system is
+ * copied once for all of them.
+ */
 async function ownByCopy(oci: Oci, paths: SandboxPaths, layers: string[]): Promise<Ownership> {
+  const { images, rights } = oci
   const [made = '', root] = layers
-  const owned = root ? await oci.images.findOwned(root) : undefined
-  const uidBase = owned?.start ?? allocateRange(await rangesTaken(oci))
+  const owned = root ? await images.findOwned(root) : undefined
+  const uidBase = owned?.start ?? (await allocate(oci))
   const copy = join(paths.kept, 'made-layer')
-  await copyShifted(made, copy, uidBase)
-  await shiftOwners(paths.layer, uidBase)
-  const below = root ? [await oci.images.own(root, uidBase)] : []
-  return { uidBase, layers: [copy, ...below], shifted: true }
+  if (!rights.hasFewRanges) await rights.copyOwned(made, copy, uidBase)
+  const top = rights.hasFewRanges ? await images.own(made, uidBase) : copy
+  await rights.own(paths.layer, uidBase)
+  const below = root ? [await images.own(root, uidBase)] : []
+  return { uidBase, layers: [top, ...below], shifted: true }
 }
 
 async function isMountable(oci: Oci, layers: string[]): Promise<boolean> {
@@ -64,10 +66,8 @@ async function isMountable(oci: Oci, layers: string[]): Promise<boolean> {
   return answers.every(Boolean)
 }
 
-async function rangesTaken(oci: Oci): Promise<IdRange[]> {
+async function allocate(oci: Oci): Promise<number> {
   const claims = await readAllClaims(oci)
-  const own = claims.map(({ uidBase }) => ({ start: uidBase, size: RANGE_SIZE }))
-  const texts = await Promise.all(['/etc/subuid', '/etc/subgid'].map(readIfThere))
-  const users = texts.flatMap((text) => parseSubordinateIds(text ?? ''))
-  return [...own, ...users, ...(await oci.images.ownedRanges())]
+  const taken = claims.map(({ uidBase }) => uidBase)
+  return await oci.rights.allocate(taken, await oci.images.ownedRanges())
 }

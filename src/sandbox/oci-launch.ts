@@ -7,15 +7,17 @@ import { SANDBOX_PATHS } from '../protocol/network.ts'
 import type { CgroupFeatures } from './cgroups.ts'
 import { orWhenMissing, writeWhole } from './files.ts'
 import { hostMounts } from './host-image.ts'
-import { encodePlan, LAUNCHER, TOOLS_ENV } from './launch-plan.ts'
+import { encodePlan, LAUNCHER } from './launch-plan.ts'
 import { type Mount, ociConfig, readOnlyBind } from './oci-config.ts'
 import { runtimeStateFolder, type SandboxPaths } from './oci-paths.ts'
 import { describeProcess, type ProcessIdentity, type SandboxRecord } from './oci-record.ts'
+import type { Rights } from './oci-rights.ts'
 import { setUpNetwork } from './sandbox-network.ts'
 
 export interface LaunchContext {
   paths: SandboxPaths
   record: SandboxRecord
+  rights: Rights
   config: {
     runtimeDir: string
     runtime: string
@@ -30,18 +32,19 @@ const LOG_BYTES = 1 << 20
 
 /** Resolves with process 1, which runs by then. */
 export async function launch(context: LaunchContext): Promise<ProcessIdentity> {
-  const { paths, config } = context
+  const { paths, config, rights } = context
   await writeBundle(context)
-  const pid = await createContainer(context)
+  const { pid, holder } = await createContainer(context)
   const identity = await describeProcess(pid)
-  await setUpNetwork(pid)
-  await runChecked(config.runtime, [...stateOption(context), 'start', paths.sessionId], {
-    env: TOOLS_ENV,
-  })
+  await setUpNetwork(rights.networkOf(pid))
+  const start = [config.runtime, ...stateOption(context), 'start', paths.sessionId]
+  const [command = '', ...args] = rights.command(holder, start)
+  await runChecked(command, args, rights)
   return identity
 }
 
-async function writeBundle({ paths, record, config, machine }: LaunchContext): Promise<void> {
+async function writeBundle(context: LaunchContext): Promise<void> {
+  const { paths, record, rights, config, machine } = context
   const layerMounts = record.shifted ? [] : layersOf(paths, record).map(({ target }) => target)
   const mountPoints = [paths.root, paths.diskMount, ...layerMounts]
   await Promise.all(mountPoints.map((path) => mkdir(path, { recursive: true, mode: 0o711 })))
@@ -51,7 +54,8 @@ async function writeBundle({ paths, record, config, machine }: LaunchContext): P
     readOnlyBind(paths.door, SANDBOX_PATHS.door),
   ]
   const { spec, uidBase } = record
-  const text = JSON.stringify(ociConfig({ spec, uidBase, root: paths.root, mounts, machine }))
+  const { root } = rights.ground(paths)
+  const text = JSON.stringify(ociConfig({ spec, uidBase, root, mounts, machine }))
   await writeWhole(paths.config, text)
 }
 
@@ -67,14 +71,14 @@ function programMounts(paths: SandboxPaths, config: LaunchContext['config']): Mo
   ]
 }
 
-async function createContainer(context: LaunchContext): Promise<number> {
-  const { paths } = context
+async function createContainer(context: LaunchContext) {
+  const { paths, rights } = context
   const { exitCode, stdout, stderr } = await runProcess('perl', [LAUNCHER, paths.sessionId], {
-    env: TOOLS_ENV,
+    env: rights.env,
     input: encodePlan(launchPlan(context)),
   })
-  const pid = /^ok (\d+)$/m.exec(stdout)?.[1]
-  if (exitCode === 0 && pid) return Number(pid)
+  const [, pid, holder] = /^ok (\d+) (\d+)$/m.exec(stdout) ?? []
+  if (exitCode === 0 && pid) return { pid: Number(pid), holder: Number(holder) }
   const log = await orWhenMissing('', readFile(paths.runtimeLog, 'utf8'))
   const why = [stdout, stderr, log]
     .map((text) => text.trim())
@@ -85,18 +89,19 @@ async function createContainer(context: LaunchContext): Promise<number> {
 
 /** What launch.pl does, in order; see there for the operations. */
 export function launchPlan(context: LaunchContext): string[][] {
-  const { paths, record, config } = context
+  const { paths, record, rights, config } = context
+  const { writable, root, begin, overlayOptions } = rights.ground(paths)
   const base = String(record.uidBase)
-  const upper = join(paths.diskMount, 'upper')
-  const work = join(paths.diskMount, 'work')
+  const upper = join(writable, 'upper')
+  const work = join(writable, 'work')
   const layers = layersOf(paths, record)
   const lower = layers.map(({ target }) => target).join(':')
   return [
-    ['disk', paths.disk, paths.diskMount],
+    ...begin,
     ['folder', upper, base],
     ['folder', work, base],
     ...(record.shifted ? [] : layers.map(({ source, target }) => ['idmap', source, target, base])),
-    ['overlay', paths.root, `lowerdir=${lower},upperdir=${upper},workdir=${work}`],
+    ['overlay', root, `lowerdir=${lower},upperdir=${upper},workdir=${work}${overlayOptions}`],
     [
       ...['create', base, paths.pidFile, paths.exitFile, paths.log, String(LOG_BYTES)],
       ...[config.runtime, ...stateOption(context), '--log', paths.runtimeLog],
@@ -113,6 +118,6 @@ function layersOf(paths: SandboxPaths, record: SandboxRecord) {
   }))
 }
 
-function stateOption({ config }: LaunchContext): string[] {
-  return ['--root', runtimeStateFolder(config.runtimeDir)]
+function stateOption({ config, rights }: LaunchContext): string[] {
+  return ['--root', runtimeStateFolder(config.runtimeDir), ...rights.runtimeOptions]
 }

@@ -24,6 +24,8 @@ export function sandboxPaths({ dataDir, runtimeDir, doorsDir }: OciFolders, sess
     sessionFile: join(kept, 'session.json'),
     layer: join(kept, 'layer'),
     disk: join(kept, 'disk.img'),
+    /** In place of the disk where no image can be mounted. */
+    files: join(kept, 'files'),
     lastRun: join(kept, 'run.json'),
     lastExit: join(kept, 'exit.json'),
     log: join(kept, 'console.log'),
@@ -36,6 +38,8 @@ export function sandboxPaths({ dataDir, runtimeDir, doorsDir }: OciFolders, sess
     pidFile: join(bundle, 'pid'),
     exitFile: join(bundle, 'exit'),
     runtimeLog: join(bundle, 'runtime.log'),
+    /** There when it was ended because its files took more than it may have. */
+    overDisk: join(bundle, 'over-disk'),
     runtimeState: join(runtimeStateFolder(runtimeDir), sessionId),
     door: join(doorsDir, sessionId),
   }

@@ -5,14 +5,15 @@ import { constants } from 'node:os'
 import { delay } from '../lib/deadline.ts'
 import { runProcess } from '../lib/process.ts'
 import { countMemoryKills, removeCgroups, thaw } from './cgroups.ts'
-import { waitUntilUnmounted } from './disk-image.ts'
 import type { SandboxExit } from './driver.ts'
 import { exists, orWhenMissing, readIfThere, writeWhole } from './files.ts'
 import { runtimeStateFolder, type SandboxPaths } from './oci-paths.ts'
 import { describeProcess, isAlive, type ProcessIdentity, readRun } from './oci-record.ts'
+import type { Rights } from './oci-rights.ts'
 
 export interface ReapContext {
   paths: SandboxPaths
+  rights: Rights
   runtime: string
   runtimeDir: string
 }
@@ -33,7 +34,7 @@ export async function askToEnd(paths: SandboxPaths, graceMs: number): Promise<vo
 }
 
 /** Afterwards nothing of the sandbox runs or is mounted; how it ended is written down when it can be known. */
-export async function reap({ paths, runtime, runtimeDir }: ReapContext): Promise<void> {
+export async function reap({ paths, rights, runtime, runtimeDir }: ReapContext): Promise<void> {
   await thaw(paths.sessionId)
   await killContainer(paths)
   await endHolders(paths, runtime)
@@ -41,11 +42,12 @@ export async function reap({ paths, runtime, runtimeDir }: ReapContext): Promise
   if (exit) await writeWhole(paths.lastExit, JSON.stringify(exit))
   if (await readIfThere(`${paths.runtimeState}/state.json`)) {
     const stateFolder = runtimeStateFolder(runtimeDir)
-    await runProcess(runtime, ['--root', stateFolder, 'delete', '--force', paths.sessionId])
+    const options = ['--root', stateFolder, ...rights.runtimeOptions]
+    await runProcess(runtime, [...options, 'delete', '--force', paths.sessionId], rights)
   }
   await rm(paths.runtimeState, { recursive: true, force: true })
   await removeCgroups(paths.sessionId)
-  await waitUntilUnmounted(paths.disk, UNMOUNT_LIMIT_MS)
+  await rights.settle(paths, UNMOUNT_LIMIT_MS)
   await rm(paths.bundle, { recursive: true, force: true })
 }
 
@@ -62,7 +64,8 @@ export async function observeExit(paths: SandboxPaths): Promise<SandboxExit | un
   const signal = Object.entries(constants.signals).find(([, value]) => value === number)?.[0]
   const killed = number === constants.signals.SIGKILL
   const outOfMemory = killed && (await countMemoryKills(paths.sessionId)) > 0
-  return { signal: signal ?? String(number), outOfMemory }
+  const overDisk = killed && (await exists(paths.overDisk)) ? { outOfDisk: true } : {}
+  return { signal: signal ?? String(number), outOfMemory, ...overDisk }
 }
 
 /** Process 1 takes everything in its process namespace along, whatever state that is in. */
@@ -79,10 +82,14 @@ async function killAndWait(run: ProcessIdentity): Promise<void> {
   await waitFor(KILL_LIMIT_MS, async () => !(await isAlive(run)))
 }
 
-/** A process id from a file may belong to another program by now. */
+/** A process id from a file may belong to another program by now; the sandbox's names its session in group or mounts. */
 async function isContainerProcess(pid: number, sessionId: string): Promise<boolean> {
-  const groups = await orWhenMissing('', readFile(`/proc/${pid}/cgroup`, 'utf8'))
-  return groups.includes(`/errand/${sessionId}`)
+  const texts = await Promise.all(
+    ['cgroup', 'mountinfo'].map((name) =>
+      orWhenMissing('', readFile(`/proc/${pid}/${name}`, 'utf8')),
+    ),
+  )
+  return texts.some((text) => text.includes(sessionId))
 }
 
 /** A holder ends by itself with its container, and writes down how that ended; one that is still at work is killed. */

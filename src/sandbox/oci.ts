@@ -3,7 +3,7 @@
 // It does not protect against flaws of the host's kernel, which all sandboxes share with it.
 import { rm } from 'node:fs/promises'
 import { AppError } from '../protocol/errors.ts'
-import { repairDisk } from './disk-image.ts'
+import { watchDisks } from './disk-watch.ts'
 import type { IsolationReport, SandboxDriver, SandboxStatus } from './driver.ts'
 import { exists, writeWhole } from './files.ts'
 import { type Oci, type OciDriverConfig, openOci, readAllClaims } from './oci-context.ts'
@@ -30,6 +30,7 @@ export async function createOciDriver(
   const at = (sessionId: string) => sandboxPaths(oci.config, sessionId)
   await cleanUp(oci, report)
   warmUp(oci, report)
+  if (oci.rights.measureDisk) void watchDisks(oci, report)
   return {
     kind: 'oci',
     isolation: async () => isolationOf(oci),
@@ -83,7 +84,7 @@ async function start(oci: Oci, paths: SandboxPaths, signal?: AbortSignal): Promi
   if (run && (await isAlive(run))) return
   await requireFiles(oci, paths)
   await reapSandbox(oci, paths)
-  await repairDisk(paths.disk)
+  await oci.rights.repairDisk(paths)
   signal?.throwIfAborted()
   try {
     const identity = await launch({ paths, record, ...launchSettings(oci) })
@@ -117,7 +118,7 @@ async function remove(oci: Oci, paths: SandboxPaths): Promise<void> {
   await reapSandbox(oci, paths)
   // The record goes first: a half-removed sandbox is not listed, and a repeated removal takes the rest.
   await rm(paths.record, { force: true })
-  await rm(paths.kept, { recursive: true, force: true })
+  await oci.rights.removeTree(paths.kept)
 }
 
 async function describe(paths: SandboxPaths): Promise<SandboxStatus | undefined> {
@@ -131,30 +132,37 @@ async function describe(paths: SandboxPaths): Promise<SandboxStatus | undefined>
   return { sessionId, state: 'stopped', startedAt, exit }
 }
 
-function launchSettings({ config, machine, programsFolder }: Oci) {
-  return { config: { ...config, programsFolder }, machine }
+function launchSettings({ config, machine, rights, programsFolder }: Oci) {
+  return { config: { ...config, programsFolder }, machine, rights }
 }
 
-function reapSandbox({ config }: Oci, paths: SandboxPaths): Promise<void> {
-  return reap({ paths, runtime: config.runtime, runtimeDir: config.runtimeDir })
+function reapSandbox({ config, rights }: Oci, paths: SandboxPaths): Promise<void> {
+  return reap({ paths, rights, runtime: config.runtime, runtimeDir: config.runtimeDir })
 }
 
-async function isolationOf({ config, machine }: Oci): Promise<IsolationReport> {
+async function isolationOf({ config, machine, rights }: Oci): Promise<IsolationReport> {
   const runtime = config.runtime.split('/').at(-1)
+  const isLimited = machine.cgroups.control !== 'none'
+  const disk = rights.measureDisk ? 'and process' : 'process and disk'
+  const limits = `memory${machine.cgroups.swap ? ' without swap' : ''}, CPU, ${disk} limits by the kernel`
   return {
     level: 'container',
-    line: `container: ${runtime}, own user namespace, seccomp`,
+    line: `container: ${runtime}${rights.isolation.line}, own user namespace, seccomp`,
+    isLimited,
     holds: [
       'root inside is an unprivileged user of its own outside',
       'own mount, process, network, IPC, host name and control group namespaces',
       'system calls by allow-list, no new privileges, no right that leaves the namespace',
-      `memory${machine.cgroups.swap ? ' without swap' : ''}, CPU, process and disk limits by the kernel`,
+      ...(isLimited ? [limits] : []),
       'no network but loopback; one socket to the gateway leaves',
     ],
     doesNotHold: [
       'a flaw in the kernel, which all sandboxes share with the machine',
       'timing and cache side channels of the processor',
-      ...(machine.cgroups.swap ? [] : ['swap is not limited: the kernel does not count it']),
+      ...rights.isolation.doesNotHold,
+      ...(machine.cgroups.swap || !isLimited
+        ? []
+        : ['swap is not limited: the kernel does not count it']),
     ],
   }
 }

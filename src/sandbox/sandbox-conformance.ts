@@ -9,11 +9,15 @@ import {
   startSandbox,
 } from './conformance-cases.ts'
 import { insideCases, rightsCases } from './conformance-inside.ts'
-import { lifeCases, refusalCases, survivalCases } from './conformance-life.ts'
+import { halfWayCases, lifeCases, refusalCases, survivalCases } from './conformance-life.ts'
 import { limitCases } from './conformance-limits.ts'
 import { networkCases } from './conformance-network.ts'
 
-export function runSandboxConformance(name: string, open: () => Promise<ConformanceHarness>): void {
+export function runSandboxConformance(
+  name: string,
+  open: () => Promise<ConformanceHarness>,
+  { withoutLimits }: Pick<Cases, 'withoutLimits'> = {},
+): void {
   describe(`sandbox ${name}`, () => {
     let harness: ConformanceHarness
     let shared: Sandbox
@@ -26,6 +30,7 @@ export function runSandboxConformance(name: string, open: () => Promise<Conforma
       await harness.close()
     })
     const cases: Cases = {
+      withoutLimits,
       harness: () => harness,
       shared: () => shared,
       start: async (change) => {
@@ -40,6 +45,7 @@ export function runSandboxConformance(name: string, open: () => Promise<Conforma
     describe('limits', () => limitCases(cases))
     describe('life', () => lifeCases(cases))
     describe('survival', () => survivalCases(cases))
+    describe('half-way', () => halfWayCases(cases))
     describe('refusals', () => refusalCases(cases))
   })
 }

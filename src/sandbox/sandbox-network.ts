@@ -32,8 +32,9 @@ export function redirectRules(): string {
   ].join('\n')
 }
 
-export async function setUpNetwork(pid: number): Promise<void> {
-  const enter = [`--net=/proc/${pid}/ns/net`, '--']
+/** `namespace` are the options of nsenter for it. */
+export async function setUpNetwork(namespace: string[]): Promise<void> {
+  const enter = [...namespace, '--']
   await Promise.all([
     runChecked('nsenter', [...enter, 'ip', '-batch', '-'], { input: linkCommands() }),
     runChecked('nsenter', [...enter, 'nft', '-f', '-'], { input: redirectRules() }),

@@ -1,0 +1,45 @@
+// An ordinary user of the machine for tests that are run as root, with as many ranges of subordinate ids as it is to have.
+import { randomBytes, randomInt } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { runChecked } from '../lib/process.ts'
+import { RANGE_SIZE } from './id-ranges.ts'
+
+export interface OrdinaryUser {
+  name: string
+  uid: number
+  gid: number
+  /** Of its first subordinate ids. */
+  firstId: number
+  remove(): Promise<void>
+}
+
+/** Above what useradd gives and below what Errand takes as root; every user has a place of its own there. */
+const FIRST_ID = 0x08000000
+const PLACES = 1000
+const PLACE_RANGES = 16
+
+export async function createUser({
+  home = '/nonexistent',
+  ranges = 1,
+} = {}): Promise<OrdinaryUser> {
+  const name = `errand-t${randomBytes(3).toString('hex')}`
+  await runChecked('useradd', ['--user-group', '--no-create-home', '--home-dir', home, name])
+  const line = new RegExp(`^${name}:(\\d+):(\\d+)`, 'm').exec(await readFile('/etc/subuid', 'utf8'))
+  if (line) {
+    const given = `${line[1]}-${Number(line[1]) + Number(line[2]) - 1}`
+    await runChecked('usermod', ['--del-subuids', given, '--del-subgids', given, name])
+  }
+  const firstId = FIRST_ID + randomInt(PLACES) * PLACE_RANGES * RANGE_SIZE
+  if (ranges > 0) {
+    const range = `${firstId}-${firstId + ranges * RANGE_SIZE - 1}`
+    await runChecked('usermod', ['--add-subuids', range, '--add-subgids', range, name])
+  }
+  const [, , uid, gid] = (await runChecked('getent', ['passwd', name])).split(':').map(Number)
+  if (!uid || !gid) throw new Error(`no ids for ${name}`)
+  return { name, uid, gid, firstId, remove: async () => void (await runChecked('userdel', [name])) }
+}
+
+/** What goes before a command that this user runs. */
+export function asUser({ uid, gid }: OrdinaryUser): string[] {
+  return ['/usr/bin/setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--init-groups', '--']
+}

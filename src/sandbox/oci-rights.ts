@@ -1,0 +1,81 @@
+// What the oci driver does in one way as root and in another as an ordinary user; everything else is the same for both.
+// Here the interface and root's way. See rootless-rights.ts for the other.
+import { rm } from 'node:fs/promises'
+import { type CgroupFeatures, detectCgroups } from './cgroups.ts'
+import { createDisk, repairDisk, waitUntilUnmounted } from './disk-image.ts'
+import { readIfThere } from './files.ts'
+import { allocateRange, type IdRange, parseSubordinateIds, RANGE_SIZE } from './id-ranges.ts'
+import { TOOLS_ENV } from './launch-plan.ts'
+import type { SandboxPaths } from './oci-paths.ts'
+import { copyShifted, shiftOwners } from './owner-shift.ts'
+
+/** Where a sandbox's files lie and its root is mounted. */
+export interface Ground {
+  /** Holds the overlay's upper and work folder. */
+  writable: string
+  root: string
+  /** Lines of the plan that come first. */
+  begin: string[][]
+  overlayOptions: string
+}
+
+export interface Rights {
+  cgroups: CgroupFeatures
+  /** Whether a mount can show files with other owners. */
+  mayShift: boolean
+  /** There are so few ranges of ids that a copy of an image that belongs to one is kept for the next sandbox. */
+  hasFewRanges: boolean
+  isolation: { line: string; doesNotHold: string[] }
+  env: Record<string, string>
+  /** Before the verb of the runtime. */
+  runtimeOptions: string[]
+  /** The start of a range of ids, given those of all sandboxes and of all copies of images. */
+  allocate(sandboxes: number[], copies: IdRange[]): Promise<number>
+  copyOwned(source: string, target: string, base: number): Promise<void>
+  /** In place. */
+  own(path: string, base: number): Promise<void>
+  /** Deletes also what belongs to the ids of sandboxes. */
+  removeTree(path: string): Promise<void>
+  makeDisk(paths: SandboxPaths, bytes: number, signal?: AbortSignal): Promise<void>
+  repairDisk(paths: SandboxPaths): Promise<void>
+  /** Bytes; where the disk is a folder that no file system limits. */
+  measureDisk?(paths: SandboxPaths): Promise<number>
+  ground(paths: SandboxPaths): Ground
+  /** How to call a program where the container was made; `holder` is the process of launch.pl. */
+  command(holder: number, command: string[]): string[]
+  /** Options of nsenter for the network of a process inside. */
+  networkOf(pid: number): string[]
+  /** Resolves when nothing of a sandbox that has ended is mounted any more. */
+  settle(paths: SandboxPaths, limitMs: number): Promise<void>
+}
+
+export async function openRootRights(): Promise<Rights> {
+  return {
+    cgroups: await detectCgroups(),
+    mayShift: true,
+    hasFewRanges: false,
+    isolation: { line: '', doesNotHold: [] },
+    env: TOOLS_ENV,
+    runtimeOptions: [],
+    allocate: async (sandboxes, copies) => {
+      const own = sandboxes.map((start) => ({ start, size: RANGE_SIZE }))
+      const texts = await Promise.all(['/etc/subuid', '/etc/subgid'].map(readIfThere))
+      const users = texts.flatMap((text) => parseSubordinateIds(text ?? ''))
+      return allocateRange([...own, ...users, ...copies])
+    },
+    copyOwned: copyShifted,
+    own: shiftOwners,
+    removeTree: (path) => rm(path, { recursive: true, force: true }),
+    makeDisk: ({ disk }, bytes, signal) => createDisk(disk, bytes, signal),
+    repairDisk: ({ disk }) => repairDisk(disk),
+    ground: ({ disk, diskMount, root }) => ({
+      writable: diskMount,
+      root,
+      begin: [['disk', disk, diskMount]],
+      overlayOptions: '',
+    }),
+    command: (_holder, command) => command,
+    networkOf: (pid) => [`--net=/proc/${pid}/ns/net`],
+    settle: ({ disk }, limitMs) => waitUntilUnmounted(disk, limitMs),
+  }
+}

@@ -1,0 +1,138 @@
+// The conformance suite against the real sandboxd as an ordinary user, who is made for it and has three ranges of
+// subordinate ids; and what only such a user meets. Run as root, which can make users.
+import { existsSync } from 'node:fs'
+import { mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { runChecked } from '../lib/process.ts'
+import {
+  type ConformanceHarness,
+  endSandbox,
+  newSpec,
+  startSandbox,
+  statusOf,
+} from './conformance-cases.ts'
+import { CACHE, openHarness } from './conformance-sandboxd.ts'
+import { createUser, type OrdinaryUser } from './conformance-user.ts'
+import { RANGE_SIZE } from './id-ranges.ts'
+import { limitsRefusal, readDelegation } from './rootless-limits.ts'
+import { runSandboxConformance } from './sandbox-conformance.ts'
+
+/** Made by oci.conformance.ts. */
+const ROOTFS = join(CACHE, 'rootfs')
+const MIB = 1 << 20
+
+let user: OrdinaryUser
+
+beforeAll(async () => {
+  user = await createUser({ ranges: 3 })
+})
+afterAll(() => user.remove())
+
+runSandboxConformance('rootless', () => openHarness({ allowUnlimited: true }, user), {
+  withoutLimits: 'no control groups are delegated to a user who was just made',
+})
+
+describe('rootless', () => {
+  let harness: ConformanceHarness
+  beforeAll(async () => {
+    harness = await openHarness({ allowUnlimited: true }, user)
+  })
+  afterAll(() => harness.close())
+
+  it('says what it does not hold', async () => {
+    const { line, isLimited, doesNotHold } = await harness.driver().isolation()
+    expect(line).toBe('container: runc, rootless, own user namespace, seccomp')
+    expect(isLimited).toBe(false)
+    expect(doesNotHold.join('\n')).toMatch(/only 3 sandboxes have user ids of its own/)
+    expect(doesNotHold.join('\n')).toMatch(/memory, processor time and processes are not limited/)
+  })
+
+  it('maps root inside to a subordinate id, and knows nobody else', async () => {
+    const sandbox = await startSandbox(harness, newSpec())
+    onTestFinished(() => endSandbox(harness, sandbox))
+    const status = await statusOf(harness, sandbox.sessionId)
+    const text = await readFile(`/proc/${status?.pid}/uid_map`, 'utf8')
+    expect(text.trim().split(/\s+/)).toEqual(['0', String(user.firstId), String(RANGE_SIZE)])
+    const { stdout } = await sandbox.guest.sh(
+      'touch /workspace/x && stat -c %u /workspace/x /usr /etc',
+    )
+    expect(stdout).toBe('0\n65534\n0\n')
+  })
+
+  it('shares a range where there are more sandboxes than ranges', async () => {
+    const made = await Promise.all(
+      Array.from({ length: 4 }, () => startSandbox(harness, newSpec())),
+    )
+    onTestFinished(async () => {
+      await Promise.all(made.map((sandbox) => endSandbox(harness, sandbox)))
+    })
+    const maps = await Promise.all(
+      made.map(async ({ sessionId }) => {
+        const status = await statusOf(harness, sessionId)
+        return await readFile(`/proc/${status?.pid}/uid_map`, 'utf8')
+      }),
+    )
+    expect(new Set(maps).size).toBe(3)
+  })
+
+  it('ends a sandbox whose files take more than they may', async () => {
+    const limits = { memoryBytes: 256 * MIB, cpus: 1, processes: 64, diskBytes: 64 * MIB }
+    const sandbox = await startSandbox(harness, newSpec({ limits }))
+    onTestFinished(() => endSandbox(harness, sandbox))
+    const gone = sandbox.guest.disconnected()
+    await sandbox.guest.post(
+      `await (await import('node:fs/promises')).writeFile('/workspace/big', Buffer.alloc(${100 * MIB}))`,
+    )
+    await gone
+    await expect
+      .poll(() => statusOf(harness, sandbox.sessionId), { timeout: 5000 })
+      .toMatchObject({ state: 'stopped', exit: { signal: 'SIGKILL', outOfDisk: true } })
+  })
+
+  it.skipIf(!existsSync(ROOTFS))(
+    'runs a root file system, but not one that it cannot read',
+    async () => {
+      const foreign = newSpec({ image: { kind: 'rootfs', path: ROOTFS } })
+      await expect(harness.driver().create(foreign)).rejects.toMatchObject({
+        reason: 'image_unreadable',
+      })
+      await harness.driver().remove(foreign.sessionId)
+      const path = join(harness.imagesDir, 'own')
+      await runChecked('cp', ['-a', ROOTFS, path])
+      await runChecked('chown', ['-hR', `${user.uid}:${user.gid}`, path])
+      const sandbox = await startSandbox(harness, newSpec({ image: { kind: 'rootfs', path } }))
+      onTestFinished(() => endSandbox(harness, sandbox))
+      const { stdout } = await sandbox.guest.sh(
+        'stat -c %u /usr/bin/dpkg; rm /etc/debian_version && echo removed',
+      )
+      expect(stdout).toBe('0\nremoved\n')
+    },
+  )
+})
+
+describe('rootless refusals', () => {
+  const refused = (reason: string) => expect.objectContaining({ code: 'unsupported', reason })
+
+  it('starts nothing without limits unless told to', async () => {
+    const expected = limitsRefusal(await readDelegation(user.uid))
+    const harness = await openHarness({}, user)
+    onTestFinished(() => harness.close())
+    await expect(harness.driver().create(newSpec())).rejects.toEqual(refused('limits_unavailable'))
+    expect((await harness.driver().isolation()).doesNotHold).toEqual([expected?.message])
+  })
+
+  it('says what a user without subordinate ids lacks', async () => {
+    const poor = await createUser({ ranges: 0 })
+    onTestFinished(poor.remove)
+    const harness = await openHarness({ allowUnlimited: true }, poor)
+    onTestFinished(() => harness.close())
+    const spec = newSpec()
+    await mkdir(join(harness.doorsDir, spec.sessionId), { recursive: true })
+    await expect(harness.driver().create(spec)).rejects.toEqual(
+      refused('rootless_no_subordinate_ids'),
+    )
+    const [message] = (await harness.driver().isolation()).doesNotHold
+    expect(message).toMatch(/sudo usermod --add-subuids \d+-\d+ --add-subgids \d+-\d+ errand-t/)
+  })
+})
