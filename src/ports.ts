@@ -5,7 +5,7 @@ import type { UpstreamCredential } from './git/credential.ts'
 import type { PrepareRequest } from './git/messages.ts'
 import { isCommitId } from './git/repository-url.ts'
 import type { Diff } from './protocol/api.ts'
-import { AppError } from './protocol/errors.ts'
+import { AppError, toAppError } from './protocol/errors.ts'
 import type { RunnerSetup } from './protocol/runner-frames.ts'
 import type { Repository, SessionState } from './protocol/session.ts'
 import { isolationLine, type SandboxDriver, type SandboxStatus } from './sandbox/driver.ts'
@@ -84,14 +84,28 @@ export async function readDiff(git: GitClient, sessionId: string): Promise<Diff>
   }
 }
 
+/** Without its disk a sandbox cannot be started; what it had saved lies in the session's repository. */
+const LOST_DISK = new Set(['disk_missing', 'disk_damaged'])
+
 export function createSandboxPort(driver: SandboxDriver): SandboxPort {
+  const start = async (state: SessionState, setup: RunnerSetup, signal: AbortSignal) => {
+    await driver.create(specOf(state, setup), signal)
+    // A runner of an earlier preparation may still be there: it would not prepare again.
+    await driver.stop(state.id, { graceMs: 0 })
+    await driver.start(state.id, signal)
+  }
   return {
-    start: async (state, setup, signal) => {
+    start: async (state, setup, signal, onReplaced) => {
       const { id, environment } = state
-      await driver.create(specOf(state, setup), signal)
-      // A runner of an earlier preparation may still be there: it would not prepare again.
-      await driver.stop(id, { graceMs: 0 })
-      await driver.start(id, signal)
+      try {
+        await start(state, setup, signal)
+      } catch (error) {
+        const { reason, message } = toAppError(error)
+        if (!LOST_DISK.has(reason)) throw error
+        await onReplaced(`${message} (${reason}): the sandbox is made anew.`)
+        await driver.remove(id)
+        await start(state, setup, signal)
+      }
       return isolationLine(await driver.isolation(), environment.limits)
     },
     stop: ({ id }, graceMs) => driver.stop(id, { graceMs }),
@@ -116,6 +130,7 @@ function specOf({ id, environment }: SessionState, setup: RunnerSetup) {
 }
 
 function endOf({ exit }: SandboxStatus): string {
+  if (exit?.outOfDisk) return 'The files of the sandbox took more disk than it may have.'
   if (exit?.outOfMemory) return 'The sandbox ran out of memory.'
   if (exit?.signal) return `The sandbox was ended by ${exit.signal}.`
   return `The sandbox ended by itself${exit?.code === undefined ? '' : ` with exit code ${exit.code}`}.`

@@ -146,16 +146,22 @@ async function startSite(parts: Parts, ports: EffectPorts): Promise<ServerReady>
   })
   const listening = await listenHttp(app, { host: settings.host, port: settings.port })
   shutdown.add('http', () => listening.close())
-  return greet(store, accounts, url)
+  return greet(parts, accounts, url)
 }
 
 /** The owner exists from the first start, with an environment; whoever started Errand gets a token and a link. */
-async function greet(store: Store, accounts: Accounts, url: string): Promise<ServerReady> {
+async function greet(
+  { store, settings }: Parts,
+  accounts: Accounts,
+  url: string,
+): Promise<ServerReady> {
   const owner = await accounts.ensureOwner()
   await store.environments.ensureDefault(owner.id)
-  const { secret: token } = await accounts.createToken(owner.id, 'errand on this machine')
   const { url: loginUrl } = await accounts.createLoginLink(owner.id)
-  return { url, token, loginUrl }
+  const holder = settings.token ? await accounts.userOfToken(settings.token) : undefined
+  if (settings.token && holder?.id === owner.id) return { url, loginUrl, token: settings.token }
+  const { secret: token } = await accounts.createToken(owner.id, 'errand on this machine')
+  return { url, loginUrl, token }
 }
 
 function addressesOf({ host, port, publicUrl }: ServerSettings): {

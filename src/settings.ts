@@ -31,6 +31,8 @@ export interface ServerSettings extends Common {
   webDir: string
   version: string
   modelKind: 'live' | 'scripted' | 'missing'
+  /** The CLI's token from the last start, kept while it is good. */
+  token: string | null
 }
 
 /** What the server says when it is ready. */
@@ -39,6 +41,12 @@ export interface ServerReady {
   /** For the CLI of whoever started Errand. */
   token: string
   loginUrl: string
+}
+
+/** What sandboxd says when it is ready. */
+export interface SandboxdReady {
+  /** Why no session can start, and what mends it. */
+  refusal: string | null
 }
 
 /** What stands in the instance file, for the CLI to find a running Errand. */

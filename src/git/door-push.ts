@@ -9,6 +9,7 @@ import type { Observations, ObservedPush } from './observations.ts'
 import { observedPushSchema } from './observations.ts'
 import type { Outward, OutwardResult } from './outward.ts'
 import {
+  isSaved,
   type RefRefusal,
   type RefUpdate,
   refusalSentence,
@@ -54,7 +55,7 @@ export function createDoorPush(deps: Deps, from: PushFrom): DoorPush {
           await observations.add(refusedPush(record, refusal, lines[index] ?? ''))
         return { accept: false, lines: [...new Set(lines)].slice(0, MOST_RECORDED_REFUSALS) }
       }
-      const [update] = question.updates
+      const update = question.updates.find((candidate) => !isSaved(candidate))
       if (!update) return { accept: true, lines: [] }
       return await passOn(deps, from, { update, env })
     },
@@ -96,7 +97,7 @@ async function refuseByHistory(
   const here = (await readRef(git, directory, update.ref)) ?? ZERO_ID
   // Another push may have come first; this one was made on what is no longer there.
   if (here !== update.old) return { update, reason: 'not_fast_forward' }
-  if (update.old === ZERO_ID) return undefined
+  if (update.old === ZERO_ID || isSaved(update)) return undefined
   const forward = await isAncestor(git, directory, { older: update.old, newer: update.new, env })
   return forward ? undefined : { update, reason: 'not_fast_forward' }
 }

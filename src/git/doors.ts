@@ -2,6 +2,7 @@
 // `/git/session/<id>/…` reads always and pushes the session's branch when the caller says so; `/git/upload/<id>/…` takes pushes.
 import type { Logger } from '../lib/logger.ts'
 import { AppError } from '../protocol/errors.ts'
+import { SAVED_REFS } from '../protocol/saved-refs.ts'
 import { CREDENTIAL_HEADER, decodeCredential, type UpstreamCredential } from './credential.ts'
 import { createDoorPush, type DoorPush } from './door-push.ts'
 import { createKeyedLock } from './flights.ts'
@@ -183,7 +184,7 @@ function readCall(directory: string): SmartHttpCall {
   }
 }
 
-/** The scope, enforced by git itself before and beside the hook: everything is hidden but the one branch. */
+/** The scope, enforced by git itself before and beside the hook: everything is hidden but the one branch and what is saved. */
 function sessionPushCall(
   { paths, push }: DoorDeps,
   directory: string,
@@ -196,6 +197,7 @@ function sessionPushCall(
       ...pushSettings(paths.hooks, push.maxBytes),
       ['receive.hideRefs', 'refs/'],
       ['receive.hideRefs', `!refs/heads/${branch}`],
+      ...SAVED_REFS.map((ref) => ['receive.hideRefs', `!${ref}`] as const),
       ['core.alternateRefsPrefixes', 'refs/heads/'],
     ],
     maxBodyBytes: push.maxBytes + PUSH_OVERHEAD_BYTES,

@@ -30,6 +30,16 @@ describe('refuseForSession', () => {
     })
   })
 
+  it('lets what is saved be replaced and not deleted', () => {
+    for (const ref of ['refs/errand/saved/work', 'refs/errand/saved/conversation']) {
+      expect(refuseForSession(update(ref), 'b')).toBeUndefined()
+      const refusal = refuseForSession(update(ref, ZERO_ID), 'b')
+      expect(refusal).toMatchObject({ reason: 'deletion_refused' })
+    }
+    expect(refuseForSession(update('refs/errand/saved'), 'b')).toBeDefined()
+    expect(refuseForUpload(update('refs/errand/saved/work'))).toBeDefined()
+  })
+
   it('refuses whatever else git may read', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (ref) => {

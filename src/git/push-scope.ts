@@ -1,4 +1,5 @@
 // What a push may change, decided on the refs that git itself read. Pure: ancestry and types are asked of git elsewhere.
+import { SAVED_REFS } from '../protocol/saved-refs.ts'
 
 export interface RefUpdate {
   old: string
@@ -21,9 +22,15 @@ export function parseRefUpdate(line: string): RefUpdate | undefined {
   return match ? { old, new: next, ref } : undefined
 }
 
-/** A session may create or move exactly its own branch. */
+/** What the runner saves: it may be replaced by anything, and goes nowhere. */
+export function isSaved(update: RefUpdate): boolean {
+  return SAVED_REFS.includes(update.ref)
+}
+
+/** A session may create or move exactly its own branch, and replace what it saves. */
 export function refuseForSession(update: RefUpdate, branch: string): RefRefusal | undefined {
-  if (update.ref !== `refs/heads/${branch}`) return { update, reason: 'ref_not_allowed' }
+  if (update.ref !== `refs/heads/${branch}` && !isSaved(update))
+    return { update, reason: 'ref_not_allowed' }
   return update.new === ZERO_ID ? { update, reason: 'deletion_refused' } : undefined
 }
 

@@ -80,6 +80,39 @@ it('refuses everything but the own branch, with a sentence', async () => {
   )
 })
 
+it('takes what a session saves, replaced as often as it likes, and sends it nowhere', async () => {
+  const { room } = scene
+  const saved = ['refs/errand/saved/work', 'refs/errand/saved/conversation']
+  const before = await refsUpstream()
+  for (const text of ['one', 'two']) {
+    await commit({ 'a.txt': text })
+    await room.workbench.git(session.clone, ['commit', '--quiet', '--amend', '-m', text])
+    const pushed = await push('--force', ...saved.map((ref) => `HEAD:${ref}`))
+    expect(pushed.exitCode, pushed.stderr).toBe(0)
+    await room.workbench.git(session.clone, ['reset', '--quiet', '--hard', session.commit])
+  }
+  expect(await refsUpstream()).toBe(before)
+  expect((await room.client.sessionRefs(session.sessionId)).tip).toBeNull()
+  const listed = await room.workbench.git(session.clone, [
+    'ls-remote',
+    'origin',
+    'refs/errand/saved/*',
+  ])
+  expect(listed.trim().split('\n').length).toBe(2)
+  for (const ref of saved) await expectRefused([`:${ref}`], `errand: ${ref} may not be deleted`)
+  const others = ['work/x', 'other', 'workx', 'Work']
+  for (const name of others) await expectRefused([`HEAD:refs/errand/saved/${name}`], ONLY)
+  const blob = await room.workbench.git(session.clone, ['rev-parse', 'HEAD^{tree}'])
+  await expectRefused(['--force', `${blob.trim()}:${saved[0]}`], 'must point to a commit')
+  await commit({ 'b.txt': 'b\n' })
+  const together = await push(`HEAD:refs/heads/${BRANCH}`, `+HEAD:${saved[0]}`)
+  expect(together.exitCode, together.stderr).toBe(0)
+  const observed = await room.observed(saved.length + others.length + 2)
+  expect(observed.filter(({ accepted }) => accepted)).toMatchObject([
+    { ref: `refs/heads/${BRANCH}`, outward: 'forwarded' },
+  ])
+})
+
 it('refuses to delete, to go back, and to point a branch at what is no commit', async () => {
   await commit({ 'a.txt': 'a\n' })
   expect((await push(BRANCH)).exitCode).toBe(0)

@@ -27,6 +27,8 @@ const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 
 /** Marks every process that the agent started, so that what it left behind can be found and ended. */
 export const RUN_MARK = 'ERRAND_AGENT_RUN'
+/** Marks what a person started by a command: it outlives the agent. */
+export const COMMAND_MARK = 'ERRAND_COMMAND_RUN'
 
 export type Variables = Record<string, string>
 

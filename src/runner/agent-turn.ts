@@ -1,5 +1,5 @@
-// One turn of the agent: remembers what the work tree was like, hands the prompt over, reports what comes, and at the end
-// commits and pushes what was changed. Exactly one turn at a time.
+// One turn of the agent: remembers what the work tree was like, hands the prompt over, reports what comes, starts an agent
+// that died again, and at the end commits and pushes what was changed. Exactly one turn at a time.
 import { createHash } from 'node:crypto'
 import type { SDKMessage } from '@anthropic-ai/claude-agent-sdk'
 import { withDeadline } from '../lib/deadline.ts'
@@ -10,24 +10,32 @@ import {
   type ModelError,
   outcomeOf,
   type ResultMessage,
+  refusalOf,
   reportsOf,
 } from './claude-messages.ts'
 import { type FinishDeps, finishWork, type Snapshot, takeSnapshot } from './finish-work.ts'
+import { createReportOrder } from './report-order.ts'
 import type { StateFile } from './state-file.ts'
+import type { Transcript } from './transcript.ts'
 import type { RunTurn, TurnContext, TurnEnd } from './turn-end.ts'
 
 const DELTA_MS = 40
 /** An interrupt that the agent does not answer in this time ends its process. */
 const INTERRUPT_MS = 10_000
 const FINISH_MS = 180_000
-const CONTINUE =
-  'The sandbox was restarted while you were working; commands that were running have ended. Look at what is there and go on with the task.'
+/** An agent that dies so often in one turn would die again. */
+const MOST_DEATHS = 3
 
 export interface AgentTurnDeps {
   claude: Claude
   finish: FinishDeps
   state: StateFile
   report: (report: RunnerReport) => void
+  conversation: {
+    transcript: Transcript
+    /** True when a message was reported, also by an earlier run of the runner. */
+    hasReported(uuid: string): boolean
+  }
   sendDelta: (turnId: string, text: string) => void
 }
 
@@ -38,41 +46,44 @@ export interface AgentTurns {
   /** To be called when the agent's process ended by itself. */
   lost(words: string): void
   workingTurnId(): string | undefined
+  /** Reports behind all that the agent has said so far. */
+  reportInOrder(report: RunnerReport): void
 }
+
+type ConversationEnd = TurnEnd | { kind: 'died'; words: string }
 
 interface Working {
   id: string
   promptId: string
   error: ModelError | undefined
   interruptedAt: number | undefined
-  end: (end: TurnEnd) => void
+  end: (end: ConversationEnd) => void
 }
 
 export function createAgentTurns(deps: AgentTurnDeps): AgentTurns {
   let working: Working | undefined
   const deltas = createDeltas(deps.sendDelta)
+  const { transcript } = deps.conversation
+  const order = createReportOrder({ report: deps.report, transcript })
 
-  const converse = async (turn: { id: string; text: string }, context: TurnContext) => {
-    const isKnown = context.isResumed && (await deps.claude.remembers(uuidOf(turn.id)))
-    const promptId = isKnown ? uuidOf(turn.id, Date.now()) : uuidOf(turn.id)
-    if (isKnown) {
-      const text = 'The sandbox was restarted; the agent goes on with what it knows.'
-      deps.report({ type: 'agent.notice', turnId: turn.id, kind: 'resumed', text })
-    }
+  /** From a prompt to the end of the turn, or to the death of the agent. */
+  const converse = async (turn: AskedTurn, context: TurnContext, prompt: Prompt) => {
     await deps.claude.start()
     await deps.claude.adjust()
     if (context.interrupted.aborted || context.stopped.aborted)
       return { kind: 'interrupted' } as const
-    const ended = new Promise<TurnEnd>((resolve) => {
-      working = { id: turn.id, promptId, error: undefined, interruptedAt: undefined, end: resolve }
-    })
+    const { promise: ended, resolve: end } = Promise.withResolvers<ConversationEnd>()
+    working = { id: turn.id, promptId: prompt.id, error: undefined, interruptedAt: undefined, end }
     const onInterrupt = () => void interrupt(deps.claude, working)
     context.interrupted.addEventListener('abort', onInterrupt, { once: true })
-    const onStop = () => working?.end({ kind: 'interrupted' })
+    const onStop = () => end({ kind: 'interrupted' })
     context.stopped.addEventListener('abort', onStop, { once: true })
     try {
-      deps.claude.prompt(isKnown ? CONTINUE : turn.text, promptId)
-      return await ended
+      deps.claude.prompt(prompt.text, prompt.id)
+      const how = await ended
+      if (how.kind === 'died') await order.settleAfterDeath()
+      else if (!context.stopped.aborted) await order.settle()
+      return how
     } finally {
       context.interrupted.removeEventListener('abort', onInterrupt)
       context.stopped.removeEventListener('abort', onStop)
@@ -84,7 +95,7 @@ export function createAgentTurns(deps: AgentTurnDeps): AgentTurns {
     run: async (turn, context) => {
       const before = await beforeTurn(deps, turn.id, context)
       deps.state.set({ turn: { id: turn.id, before } })
-      const end = await converse(turn, context).catch(startFailure)
+      const end = await converseToEnd(deps, converse, { turn, context }).catch(startFailure)
       if (!context.stopped.aborted) await finishTurn(deps, turn, before, context.stopped)
       return end
     },
@@ -95,20 +106,118 @@ export function createAgentTurns(deps: AgentTurnDeps): AgentTurns {
         working.error = message.error
         deltas.drop()
       }
-      for (const report of reportsOf(message, working.id)) deps.report(report)
+      order.add(writtenAs(message), reportsOf(message, working.id))
+      const refusal = refusalOf(message)
+      if (refusal) {
+        working.end({ kind: 'failed', ...refusal })
+        void deps.claude.end()
+        return
+      }
       if (message.type === 'result' && isResultOf(message, working.promptId)) {
         const outcome = outcomeOf(message, working.error, working.interruptedAt !== undefined)
         working.end(outcome.kind === 'completed' ? { ...outcome, exitCode: null } : outcome)
       }
     },
     lost(words) {
-      if (!working) return
-      if (working.interruptedAt !== undefined) working.end({ kind: 'interrupted' })
-      else
-        working.end({ kind: 'failed', reason: 'agent_died', message: words || 'The agent ended.' })
+      if (working?.interruptedAt !== undefined) working.end({ kind: 'interrupted' })
+      else working?.end({ kind: 'died', words: words || 'it said nothing' })
     },
     workingTurnId: () => working?.id,
+    reportInOrder: (report) => order.add(null, [report]),
   }
+}
+
+type AskedTurn = { id: string; text: string }
+interface Prompt {
+  id: string
+  text: string
+}
+type Converse = (turn: AskedTurn, context: TurnContext, prompt: Prompt) => Promise<ConversationEnd>
+
+/** An agent that died is started again and goes on with its conversation; its prompt is not asked twice. */
+async function converseToEnd(
+  deps: AgentTurnDeps,
+  converse: Converse,
+  { turn, context }: { turn: AskedTurn; context: TurnContext },
+): Promise<TurnEnd> {
+  const { interrupted, stopped } = context
+  let why = context.isResumed ? restartOf(deps.state) : undefined
+  for (let deaths = 1; ; deaths++) {
+    const end = await converse(turn, context, await promptFor(deps, turn, why))
+    if (stopped.aborted) return { kind: 'interrupted' }
+    deps.state.set({ replacedAt: null })
+    const isLast = end.kind !== 'died' || interrupted.aborted || deaths === MOST_DEATHS
+    if (isLast && (why || end.kind === 'died')) await reportMissed(deps, turn.id)
+    if (end.kind !== 'died') return end
+    if (interrupted.aborted) return { kind: 'interrupted' }
+    if (isLast) {
+      const message = `The agent ended ${deaths} times in this turn. The last time: ${end.words}`
+      return { kind: 'failed', reason: 'agent_died', message }
+    }
+    why = deathOf(end.words)
+  }
+}
+
+interface Reason {
+  /** For the user. */
+  notice: string
+  /** For the agent. */
+  prompt: string
+}
+
+/** The turn's own prompt, or when the agent knows that already, one to go on. */
+async function promptFor(
+  deps: AgentTurnDeps,
+  turn: AskedTurn,
+  why: Reason | undefined,
+): Promise<Prompt> {
+  const own = { id: uuidOf(turn.id), text: turn.text }
+  if (!why || !(await deps.claude.remembers(own.id))) return own
+  await reportMissed(deps, turn.id)
+  deps.report({ type: 'agent.notice', turnId: turn.id, kind: 'resumed', text: why.notice })
+  return { id: uuidOf(turn.id, Date.now()), text: why.prompt }
+}
+
+function deathOf(words: string): Reason {
+  return {
+    notice: `The agent ended unexpectedly (${words}). It is started again and goes on with what it knows.`,
+    prompt:
+      'You were stopped in the middle of your work; commands that were running have ended. Look at what is there and go on with the task.',
+  }
+}
+
+/** Why a turn is taken up again at the start of the runner. */
+function restartOf(state: StateFile): Reason {
+  const { replacedAt } = state.get()
+  if (replacedAt === null) {
+    return {
+      notice: 'The sandbox was restarted; the agent goes on with what it knows.',
+      prompt:
+        'The sandbox was restarted while you were working; commands that were running have ended. Look at what is there and go on with the task.',
+    }
+  }
+  return {
+    notice: `The agent goes on with what it knew at ${replacedAt}.`,
+    prompt: `The sandbox was lost while you were working. In the new one the files of the repository and this conversation are as they were at ${replacedAt} or a little later; what was installed or written elsewhere is gone, and commands that were running have ended. Look at what is there and go on with the task.`,
+  }
+}
+
+/** What the agent wrote down and did not come to say before it died. */
+async function reportMissed(
+  { conversation, state, report }: AgentTurnDeps,
+  turnId: string,
+): Promise<void> {
+  const { transcriptFrom } = state.get()
+  const messages = await conversation.transcript.messagesAfter(uuidOf(turnId), transcriptFrom)
+  for (const message of messages) {
+    if (conversation.hasReported(message.uuid ?? '')) continue
+    for (const item of reportsOf(message, turnId)) report(item)
+  }
+}
+
+/** Under which uuid the agent writes a message down; null for what is no part of the conversation. */
+function writtenAs(message: SDKMessage): string | null {
+  return message.type === 'assistant' || message.type === 'user' ? (message.uuid ?? null) : null
 }
 
 /** The uuid of a turn's prompt in the conversation: the same after a restart, so that it is never asked twice. */

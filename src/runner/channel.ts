@@ -37,7 +37,8 @@ export interface ChannelDeps {
   socketPath: string
   journal: Journal
   log: Logger
-  onWelcome: (generation: number) => void
+  /** `isReplaced`: the gateway has heard an earlier sandbox of this session, whose journal is not here. */
+  onWelcome: (generation: number, isReplaced: boolean) => void
   onDirectives: (directives: Directives) => void
 }
 
@@ -150,14 +151,16 @@ function takeFrame(deps: ChannelDeps, line: Line, text: string): void {
     return
   }
   switch (frame.type) {
-    case 'welcome':
+    case 'welcome': {
+      const isReplaced = frame.ackedN > deps.journal.lastN()
       deps.journal.continueAfter(frame.ackedN)
       deps.journal.acknowledge(frame.ackedN)
       line.sentN = frame.ackedN
       line.isWelcome = true
-      deps.onWelcome(frame.generation)
+      deps.onWelcome(frame.generation, isReplaced)
       sendReports(deps.journal, line)
       return
+    }
     case 'ack':
       deps.journal.acknowledge(frame.n)
       sendReports(deps.journal, line)

@@ -37,6 +37,7 @@ beforeEach(async () => {
     workspace: join(root, 'workspace'),
     gitConfigPath: join(root, 'gitconfig'),
     source: join(root, 'upstream'),
+    stateFolder: join(root, 'state'),
     state: openStateFile(join(root, 'state', 'state.json')),
     variables: {
       PATH: '/usr/local/bin:/usr/bin:/bin',
@@ -62,7 +63,7 @@ afterEach(() => rm(root, { recursive: true }))
 
 describe('makeCheckout', () => {
   it('checks out the commit on the own branch, without an upstream, with the true URL', async () => {
-    expect(await makeCheckout(deps, () => undefined, signal)).toBe(true)
+    expect(await makeCheckout(deps, () => undefined, signal)).toBe('made')
     expect(await readFile(join(work(), 'file'), 'utf8')).toBe('one')
     expect(await run(work(), 'branch', '--show-current')).toBe('errand/x')
     expect(await run(work(), 'config', 'remote.origin.url')).toBe('https://forge.example/a/repo')
@@ -83,10 +84,10 @@ describe('makeCheckout', () => {
   it('keeps a finished checkout, and makes a broken one again', async () => {
     await makeCheckout(deps, () => undefined, signal)
     await writeFile(join(work(), 'mine'), 'x')
-    expect(await makeCheckout(deps, () => undefined, signal)).toBe(false)
+    expect(await makeCheckout(deps, () => undefined, signal)).toBe('kept')
     expect(await readFile(join(work(), 'mine'), 'utf8')).toBe('x')
     deps.state.set({ checkout: null })
-    expect(await makeCheckout(deps, () => undefined, signal)).toBe(true)
+    expect(await makeCheckout(deps, () => undefined, signal)).toBe('made')
     expect(await run(work(), 'status', '--porcelain')).toBe('')
   })
 

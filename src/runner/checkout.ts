@@ -1,5 +1,5 @@
-// Makes the work tree of a session: git's configuration inside, a clone through the door, the session's own branch.
-// Runs once per sandbox; a checkout that was not finished is made again from nothing.
+// Makes the work tree of a session: git's configuration inside, a clone through the door, the session's own branch, or what
+// a lost sandbox had saved. Runs once per sandbox; a checkout that was not finished is made again from nothing.
 import { existsSync } from 'node:fs'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -8,7 +8,9 @@ import { AppError } from '../protocol/errors.ts'
 import { DOOR_HOST } from '../protocol/network.ts'
 import type { RunnerSetup } from '../protocol/runner-frames.ts'
 import type { Variables } from './agent-environment.ts'
+import { type Restored, restore } from './restore.ts'
 import type { StateFile } from './state-file.ts'
+import { claudeHome } from './transcript.ts'
 
 const DOOR_REPOSITORY = `http://${DOOR_HOST}/git/repository.git`
 
@@ -19,6 +21,8 @@ export interface CheckoutDeps {
   gitConfigPath: string
   variables: Variables
   state: StateFile
+  /** Where the runner keeps what is its own. */
+  stateFolder: string
   /** Where git really fetches from; the door unless told. */
   source?: string
 }
@@ -27,18 +31,28 @@ export function checkoutFolder({ setup, workspace }: Pick<CheckoutDeps, 'setup' 
   return join(workspace, setup.repository.name)
 }
 
-/** `logged` gets git's own words. Resolves with false when a finished checkout was there already. */
+/** What a saver and a restored sandbox work with. */
+export function savedPlaces(deps: CheckoutDeps) {
+  const { variables, source = DOOR_REPOSITORY, stateFolder } = deps
+  const store = join(stateFolder, 'saved')
+  return { folder: checkoutFolder(deps), source, variables, store, home: claudeHome(variables) }
+}
+
+/** `kept`: a finished checkout was there already. `made`: from the commit, or from what was pushed. */
+type Checkout = 'kept' | 'made' | Restored
+
+/** `logged` gets git's own words. */
 export async function makeCheckout(
   deps: CheckoutDeps,
   logged: (lines: string[]) => void,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<Checkout> {
   const folder = checkoutFolder(deps)
   const { url, commit, branch } = deps.setup.repository
   const source = deps.source ?? DOOR_REPOSITORY
   await mkdir(dirname(deps.gitConfigPath), { recursive: true })
   await writeFile(deps.gitConfigPath, gitConfig(deps.setup, source))
-  if (deps.state.get().checkout === folder && existsSync(join(folder, '.git'))) return false
+  if (deps.state.get().checkout === folder && existsSync(join(folder, '.git'))) return 'kept'
 
   const git = async (args: string[], cwd: string) => {
     const result = await runProcess('git', args, { cwd, env: deps.variables, signal })
@@ -53,15 +67,21 @@ export async function makeCheckout(
     await git(['clone', '--no-checkout', '--', url || source, folder], deps.workspace)
     if (!(await hasCommit(folder, commit, deps.variables)))
       await git(['fetch', '--quiet', 'origin', commit], folder)
-    const start = await startingPoint(folder, deps)
-    await git(['checkout', '--quiet', '--no-track', '-B', branch, start, '--'], folder)
+    const restored = await restore(
+      { ...deps, places: savedPlaces(deps), ownBranch: branch },
+      signal,
+    )
+    if (!restored) {
+      const start = await startingPoint(folder, deps)
+      await git(['checkout', '--quiet', '--no-track', '-B', branch, start, '--'], folder)
+    }
+    deps.state.set({ checkout: folder })
+    return restored ?? 'made'
   } catch (error) {
     if (!(error instanceof ProcessError)) throw error
     const words = error.result.stderr.trim() || error.message
     throw new AppError('unavailable', 'checkout_failed', words, { cause: error })
   }
-  deps.state.set({ checkout: folder })
-  return true
 }
 
 /** Traffic goes through the door while `remote.origin.url` keeps saying the true URL. */

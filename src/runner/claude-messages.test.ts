@@ -1,6 +1,6 @@
 import type { SDKMessage } from '@anthropic-ai/claude-agent-sdk'
 import { describe, expect, it } from 'vitest'
-import { deltaOf, outcomeOf, type ResultMessage, reportsOf } from './claude-messages.ts'
+import { deltaOf, outcomeOf, type ResultMessage, refusalOf, reportsOf } from './claude-messages.ts'
 
 const turnId = 't_abcdefghijklmnopqrst'
 const as = <T extends SDKMessage = SDKMessage>(value: unknown) => value as T
@@ -121,6 +121,17 @@ describe('deltaOf', () => {
   })
 })
 
+describe('refusalOf', () => {
+  const retry = { type: 'system', subtype: 'api_retry', error: 'authentication_failed' }
+  it('believes a second refusal of the key, and nothing else', () => {
+    expect(refusalOf(as({ ...retry, error_status: 401, attempt: 1 }))).toBeUndefined()
+    expect(refusalOf(as({ ...retry, error_status: 529, attempt: 5 }))).toBeUndefined()
+    expect(refusalOf(as({ ...retry, error_status: 401, attempt: 2 }))).toMatchObject({
+      reason: 'model_unauthenticated',
+    })
+  })
+})
+
 describe('outcomeOf', () => {
   it('does not take the subtype success for a success', () => {
     expect(outcomeOf(result({}), undefined, false)).toEqual({ kind: 'completed' })
@@ -143,6 +154,14 @@ describe('outcomeOf', () => {
   ] as const)('status %s with %s is %s', (status, error, reason) => {
     const failed = result({ is_error: true, api_error_status: status, result: 'words' })
     expect(outcomeOf(failed, error, false)).toMatchObject({ reason })
+  })
+
+  it('takes over what the gateway says when it refuses by itself', () => {
+    const text = 'API Error: 400 Errand: no key is set: set one (model_key_missing)'
+    const failed = result({ is_error: true, api_error_status: 400, result: text })
+    expect(outcomeOf(failed, 'invalid_request', false)).toEqual({
+      ...{ kind: 'failed', reason: 'model_key_missing', message: 'no key is set: set one' },
+    })
   })
 
   it('is interrupted only when somebody asked for it', () => {

@@ -46,10 +46,29 @@ export function outcomeOf(
   if (wasInterrupted && (isAborted || result.subtype !== 'success')) return { kind: 'interrupted' }
   if (!result.is_error && result.subtype === 'success') return { kind: 'completed' }
   const text = result.subtype === 'success' ? result.result : result.errors.join('\n')
+  const refusal = doorRefusal(text)
+  if (refusal) return { kind: 'failed', ...refusal }
   const status = result.subtype === 'success' ? (result.api_error_status ?? undefined) : undefined
   const reason = failureReason(error, status) ?? 'agent_error'
   const detail = status === undefined || text.includes(String(status)) ? '' : ` (status ${status})`
   return { kind: 'failed', reason, message: (text || 'The agent ended with an error.') + detail }
+}
+
+/** In a sandbox Claude Code tries a refused key again and again for minutes: two refusals in a row are believed. */
+const BELIEVED_REFUSALS = 2
+
+export function refusalOf(message: SDKMessage): { reason: string; message: string } | undefined {
+  if (message.type !== 'system' || message.subtype !== 'api_retry') return undefined
+  if (message.error_status !== 401 || message.attempt < BELIEVED_REFUSALS) return undefined
+  return { reason: 'model_unauthenticated', message: 'The model API refused the key (401).' }
+}
+
+/** What the gateway's model door says when it refuses a request itself. */
+const DOOR_REFUSAL = /Errand: (.{1,500}) \(([a-z_]{1,60})\)/
+
+function doorRefusal(text: string): { reason: string; message: string } | undefined {
+  const [, message, reason] = DOOR_REFUSAL.exec(text) ?? []
+  return message && reason ? { reason, message } : undefined
 }
 
 const REASONS: Record<ModelError, string | undefined> = {

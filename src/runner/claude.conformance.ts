@@ -265,11 +265,13 @@ describe('failures of the model', () => {
 })
 
 describe('the death of the agent', () => {
-  it('ends the turn with a reason; the next turn has a new process and the same conversation', async () => {
+  it('is no end of the turn; a new process goes on with the same conversation', async () => {
     await place.start()
     await place.endOf(place.ask('Please add a function isEmpty'))
     const end = await place.endOf(place.ask('end the agent'))
-    expect(end).toMatchObject({ type: 'turn.failed', reason: 'agent_died' })
+    expect(end.type).toBe('turn.completed')
+    const notices = place.gateway.ofType('agent.notice').map(({ kind }) => kind)
+    expect(notices).toEqual(['resumed'])
     expect((await place.endOf(place.ask('now test it'))).type).toBe('turn.completed')
     const said = place.gateway.ofType('assistant.text').map(({ text }) => text)
     expect(said).toContainEqual(expect.stringContaining('Please add a function isEmpty'))

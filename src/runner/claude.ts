@@ -3,8 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import {
   type CanUseTool,
   type Options,
@@ -19,7 +18,8 @@ import { killGroup } from '../lib/process.ts'
 import type { Mode } from '../protocol/session.ts'
 import { RUN_MARK, type Variables } from './agent-environment.ts'
 import type { StateFile } from './state-file.ts'
-import { endStray } from './stray.ts'
+import type { Processes } from './stray.ts'
+import { transcriptPath } from './transcript.ts'
 
 const STDERR_CHARS = 4_000
 const END_MS = 2_000
@@ -35,6 +35,7 @@ const PERMISSION_MODES: Record<Mode, PermissionMode> = {
 export interface ClaudeDeps {
   program: ClaudeProgram
   state: StateFile
+  processes: Processes
   canUseTool: CanUseTool
   /** What is wanted now; asked for at every start. */
   wanted: () => { mode: Mode; model: string | null }
@@ -75,6 +76,8 @@ export interface Claude {
 
 interface Run {
   id: string
+  /** What ran before it. */
+  spared: ReadonlySet<string>
   query: Query
   input: MessageQueue
   mode: PermissionMode
@@ -116,9 +119,10 @@ export function createClaude(deps: ClaudeDeps): Claude {
       words = error instanceof Error ? error.message : String(error)
     }
     if (run === current) run = undefined
-    const stray = endStray(current.id)
-    if (!current.isEnding) deps.events.died(current.words().trim() || words)
-    await stray
+    if (current.isEnding) return
+    // Its commands must have ended before it is started again.
+    ending = endLeftBehind(deps, current)
+    deps.events.died(current.words().trim() || words)
   }
   return {
     start: async () => {
@@ -149,7 +153,7 @@ export function createClaude(deps: ClaudeDeps): Claude {
       if (!current) return
       current.isEnding = true
       run = undefined
-      ending = endRun(current)
+      ending = endRun(deps, current)
       await ending
     },
   }
@@ -166,11 +170,15 @@ async function adjustRun(run: Run, { mode, model }: ReturnType<ClaudeDeps['wante
   }
 }
 
-async function endRun(run: Run): Promise<void> {
+async function endRun(deps: ClaudeDeps, run: Run): Promise<void> {
   run.query.close()
   const child = run.child()
   if (child) await endChild(child)
-  await endStray(run.id)
+  await endLeftBehind(deps, run)
+}
+
+async function endLeftBehind({ processes }: ClaudeDeps, run: Run): Promise<void> {
+  await processes.endRun(run.id, run.spared, run.child()?.pid)
 }
 
 function handOver(events: ClaudeEvents, message: SDKMessage): void {
@@ -190,7 +198,8 @@ async function endChild(child: ChildProcess): Promise<void> {
 }
 
 async function startRun(deps: ClaudeDeps): Promise<Run> {
-  const { program, canUseTool } = deps
+  const { program, canUseTool, processes } = deps
+  const spared = await processes.present()
   const id = `${program.sessionId}/${randomUUID()}`
   const { mode, model } = deps.wanted()
   let child: ChildProcess | undefined
@@ -238,6 +247,7 @@ async function startRun(deps: ClaudeDeps): Promise<Run> {
   const input = createMessageQueue()
   return {
     id,
+    spared,
     query: warm.query(input),
     input,
     mode: PERMISSION_MODES[mode],
@@ -256,20 +266,6 @@ async function conversation({ state, program: { variables } }: ClaudeDeps) {
   const sessionId = known ?? randomUUID()
   state.set({ conversationId: sessionId })
   return { sessionId }
-}
-
-/** Claude Code keeps a conversation at `projects/<folder of the checkout>/<id>.jsonl`. */
-async function transcriptPath(variables: Variables, id: string): Promise<string | undefined> {
-  const home = variables.CLAUDE_CONFIG_DIR ?? join(variables.HOME ?? '/root', '.claude')
-  const projects = join(home, 'projects')
-  const names = await readdir(projects, { recursive: true }).catch(
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return []
-      throw error
-    },
-  )
-  const found = names.find((name) => name.endsWith(`/${id}.jsonl`))
-  return found === undefined ? undefined : join(projects, found)
 }
 
 /** An approved plan switches the mode inside Claude Code: what counts is what it says. */

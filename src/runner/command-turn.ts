@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { StringDecoder } from 'node:string_decoder'
 import { killGroup } from '../lib/process.ts'
 import type { RunnerReport } from '../protocol/runner-frames.ts'
-import type { Variables } from './agent-environment.ts'
+import { COMMAND_MARK, type Variables } from './agent-environment.ts'
 import type { StateFile } from './state-file.ts'
 import type { RunTurn } from './turn-end.ts'
 
@@ -87,6 +87,8 @@ export function createCommandTurn(deps: {
   variables: Variables
   state: StateFile
   report: (report: RunnerReport) => void
+  /** Called once it is remembered that the command was started. */
+  onStart: () => void
 }): RunTurn {
   return async (turn, { interrupted, stopped, isResumed }) => {
     if (isResumed) {
@@ -94,8 +96,10 @@ export function createCommandTurn(deps: {
       return { kind: 'failed', reason: 'runner_restarted', message }
     }
     deps.state.set({ turn: { id: turn.id, before: null } })
+    deps.onStart()
     const output = (text: string) => deps.report({ type: 'command.output', turnId: turn.id, text })
-    const { folder, variables } = deps
+    const { folder } = deps
+    const variables = { ...deps.variables, [COMMAND_MARK]: turn.id }
     const either = AbortSignal.any([interrupted, stopped])
     const exitCode = await runCommand({ folder, variables, output }, turn.text, either)
     return interrupted.aborted ? { kind: 'interrupted' } : { kind: 'completed', exitCode }

@@ -9,11 +9,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createSampleRepository, gitEnvironment } from '../../demo/repository.ts'
-import { loadScenarios } from '../../demo/scenario.ts'
+import { loadScenarios, type Scenario } from '../../demo/scenario.ts'
 import { createScriptedModel, type ScriptedModel } from '../../demo/scripted-model.ts'
 import { buildRunner } from '../../scripts/build-runner.ts'
-import { runChecked } from '../lib/process.ts'
-import { REDIRECTED_PORTS, RUNNER_DNS_PORT, runnerPortFor } from '../protocol/network.ts'
+import { delay } from '../lib/deadline.ts'
+import { runChecked, runProcess } from '../lib/process.ts'
+import {
+  REDIRECTED_PORTS,
+  RUNNER_DNS_PORT,
+  runnerPortFor,
+  SANDBOX_PATHS,
+} from '../protocol/network.ts'
 import { type FakeGateway, startFakeGateway } from './gateway.fixture.ts'
 import { claudePath, newId, setupFor } from './place.fixture.ts'
 
@@ -29,6 +35,32 @@ let gateway: FakeGateway
 let upstream: Server
 let inside: ChildProcess
 let words = ''
+
+/** Programs that lose their group, their parent and their environment. */
+const LEAVES_BEHIND = [
+  'setsid env -i /bin/sh -c "exec sleep 2001" &',
+  'env -i nohup /bin/sh -c "exec sleep 2002" >/dev/null 2>&1 &',
+  '(env -i setsid /bin/sh -c "(setsid sleep 2003 &)" &)',
+  'until [ $(pgrep -c -f "^sleep 200[123]$") = 3 ]; do :; done; echo > all-there; tail -f /dev/null',
+]
+const LEAVING: Scenario = {
+  name: 'leaves behind',
+  about: 'Starts programs that outlive it.',
+  turns: [
+    {
+      prompt: 'leave something behind',
+      steps: [
+        {
+          use: [
+            { tool: 'Bash', input: { command: LEAVES_BEHIND.join('\n'), description: 'Leave' } },
+          ],
+        },
+        { say: 'It ended.' },
+      ],
+    },
+    { prompt: 'go on with the task', steps: [{ say: 'Nothing is left to do.' }] },
+  ],
+}
 
 /** The door: git over plain files, the model, and a policy that allows one host. */
 function serveDoor(server: Server): void {
@@ -111,7 +143,7 @@ beforeAll(async () => {
   const env = gitEnvironment()
   await runChecked('git', ['clone', '--quiet', '--bare', sample.path, bare], { env })
   await runChecked('git', ['-C', bare, 'update-server-info'], { env })
-  model = await createScriptedModel({ scenarios: loadScenarios() })
+  model = await createScriptedModel({ scenarios: [LEAVING, ...loadScenarios()] })
   upstream = createServer((req, res) => res.end(`hello from ${req.headers.host}\n`))
   upstream.listen(0, '127.0.0.1')
   await once(upstream, 'listening')
@@ -216,11 +248,39 @@ describe('the work inside', () => {
     expect(notice?.text).toContain('The push to errand/test failed.')
   })
 
+  it('ends all that a killed agent left behind, and nothing that a person started', async () => {
+    await run('setsid sleep 3001 >/dev/null 2>&1 &')
+    const id = newId('turn')
+    const text = 'leave something behind'
+    gateway.direct({ turn: { id, kind: 'agent', text, interrupt: false } })
+    const within = async (command: string) =>
+      (
+        await runProcess('nsenter', [
+          '-t',
+          String(await processOne()),
+          '-p',
+          '-m',
+          'sh',
+          '-c',
+          command,
+        ])
+      ).stdout
+    const checkout = `${SANDBOX_PATHS.workspace}/cart`
+    while (!(await within(`ls ${checkout}/all-there 2>/dev/null`))) await delay(50)
+    await within('pkill -KILL -x claude')
+    await gateway.wait('turn.completed', ({ turnId }) => turnId === id)
+    gateway.direct({ turn: null })
+    const texts = gateway.ofType('assistant.text').filter(({ turnId }) => turnId === id)
+    expect(texts.at(-1)?.text).toBe('Nothing is left to do.')
+    const { output } = await run('pgrep -a -x sleep; pgrep -a -x tail; echo end')
+    expect(output).toMatch(/^\d+ sleep 3001\nend\n$/)
+  })
+
   it('gives commands the variables of the environment and of the way out', async () => {
     const { output } = await run(
       'echo $FROM_ENVIRONMENT $IS_SANDBOX $ANTHROPIC_API_KEY $HTTPS_PROXY',
     )
-    expect(output).toBe('yes 1 errand-placeholder http://errand.internal\n')
+    expect(output).toBe('yes 1 errand-placeholder http://errand.internal:80\n')
   })
 
   it('leaves no zombie and ends within five seconds', async () => {

@@ -10,6 +10,8 @@ import { fitReport } from './cut-text.ts'
 const FILE = 'journal.ndjson'
 /** Acknowledged lines stay in the file until they amount to this. */
 const REWRITE_BYTES = 4 << 20
+/** So many of the last messages are known to have been reported, over restarts too. */
+const MOST_UUIDS = 1_000
 const DROPPABLE = new Set<RunnerReport['type']>([
   'phase.logged',
   'assistant.text',
@@ -21,7 +23,7 @@ const DROPPABLE = new Set<RunnerReport['type']>([
 ])
 
 const lineSchema = z.union([
-  z.object({ base: z.int().min(0) }),
+  z.object({ base: z.int().min(0), uuids: z.array(z.string()).default([]) }),
   z.object({ n: z.int().min(1), report: runnerReportSchema }),
 ])
 
@@ -38,6 +40,8 @@ export interface Journal {
   /** All that are not acknowledged, also those that are still being written. */
   pending(): JournalEntry[]
   lastN(): number
+  /** True when a message of the agent was reported, acknowledged or not. */
+  hasReported(uuid: string): boolean
   acknowledge(n: number): void
   /** The gateway knows more than this journal (it was lost): numbers go on from there. */
   continueAfter(n: number): void
@@ -63,6 +67,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   const file = createJournalFile(path, found.bytes)
   const held = createHeld(found.entries)
   let lastN = found.lastN
+  const { uuids } = found
   let durableN = lastN
   let isDropping = false
   let listener: () => void = () => undefined
@@ -72,6 +77,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   const add = (report: RunnerReport) => {
     const n = ++lastN
     const entry = { n, report, bytes: Buffer.byteLength(encodeLine({ n, report })) }
+    if ('uuid' in report) remember(uuids, report.uuid)
     held.add(entry)
     queue.push(entry)
     writing ??= writeAll()
@@ -84,7 +90,8 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
       queue = []
       await file.append(batch.map(lineOf).join('')).catch(onDiskError)
       durableN = Math.max(durableN, batch.at(-1)?.n ?? 0)
-      await file.compact(lastN, held.all()).catch(onDiskError)
+      const base = { base: (held.all()[0]?.n ?? lastN + 1) - 1, uuids: [...uuids] }
+      await file.compact(base, held.all()).catch(onDiskError)
       listener()
     }
     writing = undefined
@@ -99,6 +106,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     durableAfter: (n, limit) => held.after(n, limit).filter((entry) => entry.n <= durableN),
     pending: held.all,
     lastN: () => lastN,
+    hasReported: (uuid) => uuids.has(uuid),
     acknowledge: (n) => file.forget(held.dropUntil(n)),
     continueAfter(n) {
       if (n <= lastN) return
@@ -174,10 +182,9 @@ function createJournalFile(path: string, sizeBytes: number) {
     forget(bytes: number) {
       forgotten += bytes
     },
-    async compact(lastN: number, entries: JournalEntry[]) {
+    async compact(base: { base: number; uuids: string[] }, entries: JournalEntry[]) {
       if (forgotten < REWRITE_BYTES || size < REWRITE_BYTES) return
-      const base = (entries[0]?.n ?? lastN + 1) - 1
-      const text = encodeLine({ base }) + entries.map(lineOf).join('')
+      const text = encodeLine(base) + entries.map(lineOf).join('')
       const fresh = await open(`${path}.new`, 'w', 0o600)
       try {
         await fresh.writeFile(text)
@@ -206,17 +213,20 @@ async function recover(path: string) {
   })
   let entries: JournalEntry[] = []
   let lastN = 0
+  const uuids = new Set<string>()
   let bytes = 0
   for (let end = content.indexOf(10); end !== -1; end = content.indexOf(10, bytes)) {
     const line = parseLine(content.toString('utf8', bytes, end))
     if (line === undefined) break
     if ('base' in line) {
       lastN = Math.max(lastN, line.base)
+      for (const uuid of line.uuids) remember(uuids, uuid)
     } else {
       // A number below an earlier one: the numbering began anew there (`continueAfter` only ever jumps up).
       entries = entries.filter((entry) => entry.n < line.n)
       entries.push({ ...line, bytes: end + 1 - bytes })
       lastN = line.n
+      if ('uuid' in line.report) remember(uuids, line.report.uuid)
     }
     bytes = end + 1
   }
@@ -228,7 +238,15 @@ async function recover(path: string) {
       await file.close()
     }
   }
-  return { entries, lastN, bytes }
+  return { entries, lastN, bytes, uuids }
+}
+
+/** Keeps the latest ones. */
+function remember(uuids: Set<string>, uuid: string): void {
+  uuids.delete(uuid)
+  uuids.add(uuid)
+  const [oldest] = uuids
+  if (uuids.size > MOST_UUIDS && oldest !== undefined) uuids.delete(oldest)
 }
 
 function parseLine(text: string): z.infer<typeof lineSchema> | undefined {

@@ -44,11 +44,19 @@ async function main(environment: Variables): Promise<void> {
     gitConfigPath: '/etc/gitconfig',
     agent: SANDBOX_PATHS.agent,
     inherited: environment,
+    ownsProcesses: await isOnlyChild(),
     transport: transportVariables(),
     certificates: CERTIFICATE_FILES.find((path) => existsSync(path)) ?? null,
   }
   const runner = await startRunner(setup, place, log)
   shutdown.add('runner', runner.stop)
+}
+
+/** What process 1 runs in a sandbox names this program; nothing else may be taken for one. */
+async function isOnlyChild(): Promise<boolean> {
+  return (
+    process.ppid === 1 && (await readFile('/proc/1/cmdline', 'utf8')).includes(SANDBOX_PATHS.runner)
+  )
 }
 
 const inherited = Object.fromEntries(

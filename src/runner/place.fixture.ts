@@ -36,6 +36,8 @@ export interface Place {
   git(...args: string[]): Promise<string>
   remote(...args: string[]): Promise<string>
   transcript(): Promise<string>
+  /** Removes all that a sandbox's disk holds; no runner may be there. */
+  loseDisk(): Promise<void>
   close(): Promise<void>
 }
 
@@ -57,7 +59,10 @@ export function setupFor(commit: string, variables: Record<string, string> = {})
   }
 }
 
-export async function createPlace(scenarios: Scenario[]): Promise<Place> {
+export async function createPlace(
+  scenarios: Scenario[],
+  variables: Record<string, string> = {},
+): Promise<Place> {
   const folder = await mkdtemp(join(tmpdir(), 'errand-runner-'))
   await mkdir(join(folder, 'home'))
   const sample = await createSampleRepository(join(folder, 'sample'))
@@ -66,7 +71,7 @@ export async function createPlace(scenarios: Scenario[]): Promise<Place> {
   await runChecked('git', ['clone', '--quiet', '--bare', sample.path, upstream], { env })
   const model = await createScriptedModel({ scenarios })
   const gateway = await startFakeGateway(join(folder, 'gateway.sock'))
-  const setup = setupFor(sample.commit)
+  const setup = setupFor(sample.commit, variables)
   const checkout = join(folder, 'workspace', 'cart')
   const git = async (...args: string[]) =>
     (await runChecked('git', args, { cwd: checkout, env })).trim()
@@ -93,6 +98,10 @@ export async function createPlace(scenarios: Scenario[]): Promise<Place> {
       const name = checkout.replace(/[^a-zA-Z0-9]/g, '-')
       const projects = join(folder, 'home', '.claude', 'projects')
       return readFile(join(projects, name, `${state.conversationId}.jsonl`), 'utf8')
+    },
+    async loseDisk() {
+      for (const name of ['home', 'state', 'workspace', 'gitconfig'])
+        await rm(join(folder, name), { recursive: true, force: true })
     },
     async close() {
       await stop()
@@ -147,6 +156,7 @@ function startIn(folder: string, setup: RunnerSetup, modelUrl: string): Promise<
       DISABLE_AUTOUPDATER: '1',
     },
     certificates: null,
+    ownsProcesses: false,
     gitSource: join(folder, 'upstream.git'),
   }
   return startRunner(setup, place, createSilentLogger())

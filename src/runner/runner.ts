@@ -12,17 +12,28 @@ import {
 } from './agent-environment.ts'
 import { createAgentTurns } from './agent-turn.ts'
 import { openChannel } from './channel.ts'
-import { type CheckoutDeps, checkoutFolder, makeCheckout } from './checkout.ts'
+import { type CheckoutDeps, checkoutFolder, makeCheckout, savedPlaces } from './checkout.ts'
 import { type Claude, createClaude } from './claude.ts'
 import { createCommandTurn } from './command-turn.ts'
-import { openJournal } from './journal.ts'
+import { type Journal, openJournal } from './journal.ts'
 import { createCanUseTool, createQuestions, type Questions } from './questions.ts'
+import { createSaver, type Saver } from './saver.ts'
 import { openStateFile, type StateFile } from './state-file.ts'
-import { endStray } from './stray.ts'
+import { createProcesses, type Processes } from './stray.ts'
+import { createTranscript } from './transcript.ts'
+import type { RunTurn } from './turn-end.ts'
 import { createTurns, endedTurns } from './turns.ts'
-import { createPreparation, prepareWorkspace, type WorkspaceDeps } from './workspace.ts'
+import {
+  createPreparation,
+  type PhaseWork,
+  prepareWorkspace,
+  type WorkspaceDeps,
+} from './workspace.ts'
 
 const END_AGENT_MS = 3_000
+/** How often a running turn's work is saved; a variable of the environment changes it. */
+const SAVE_EVERY_S = 60
+const SAVE_VARIABLE = 'ERRAND_SAVE_EVERY_S'
 
 export interface RunnerPlace {
   doorSocket: string
@@ -35,6 +46,8 @@ export interface RunnerPlace {
   transport: Variables
   /** The file with the authorities that the image trusts; null when it has none. */
   certificates: string | null
+  /** This program is the only child of process 1 of a sandbox: all that runs there is its concern. */
+  ownsProcesses: boolean
   /** Where git fetches from and pushes to; the door unless told. */
   gitSource?: string
 }
@@ -56,13 +69,19 @@ export async function startRunner(
   const state = openStateFile(join(place.stateFolder, 'state.json'))
   const report = (item: RunnerReport) => journal.append(item)
   const stopping = new AbortController()
-  const questions = createQuestions({ report, state, now: () => new Date() })
+  const processes = createProcesses({ ownsAll: place.ownsProcesses })
+  const reportInOrder = (item: RunnerReport) => work.reportInOrder(item)
+  const questions = createQuestions({ report: reportInOrder, state, now: () => new Date() })
   let directives: Directives | undefined
+  let isReplaced = false
 
   const work = assembleWork(setup, place, {
     state,
     report,
+    journal,
+    processes,
     questions,
+    isReplaced: () => isReplaced,
     wanted: () => ({ mode: directives?.mode ?? 'work', model: directives?.model ?? null }),
     sendDelta: (turnId, text) => channel.sendDelta(turnId, text),
     log,
@@ -71,6 +90,7 @@ export async function startRunner(
     report,
     state,
     run: work.run,
+    onEnd: work.saver.save,
     ended: endedTurns(journal.pending().map((entry) => entry.report)),
   })
   const preparation = createPreparation(
@@ -87,19 +107,22 @@ export async function startRunner(
     turns.reconcile(next.turn)
   }
 
-  await endStray(`${setup.sessionId}/`)
+  await processes.endRun(`${setup.sessionId}/`, await processes.present())
   questions.closeLeftOver()
   const channel = openChannel({
     socketPath: place.doorSocket,
     journal,
     log,
-    onWelcome: preparation.want,
+    onWelcome: (generation, isNewHere) => {
+      isReplaced ||= isNewHere
+      preparation.want(generation)
+    },
     onDirectives: follow,
   })
   return {
     async stop() {
       stopping.abort(new Error('the runner stops'))
-      const ended = Promise.allSettled([turns.stop(), work.claude.end()])
+      const ended = Promise.allSettled([turns.stop(), work.claude.end(), work.saver.stop()])
       await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, END_AGENT_MS))])
       await journal.flush()
       channel.close()
@@ -111,21 +134,27 @@ export async function startRunner(
 interface WorkDeps {
   state: StateFile
   report: (report: RunnerReport) => void
+  journal: Journal
+  processes: Processes
   questions: Questions
+  /** Another sandbox of this session has been here before. */
+  isReplaced: () => boolean
   wanted: () => { mode: Mode; model: string | null }
   sendDelta: (turnId: string, text: string) => void
   log: Logger
 }
 
-/** The agent, the two kinds of turns, and the phases that they need first. */
+/** The agent, the two kinds of turns, what is saved of them, and the phases that they need first. */
 function assembleWork(setup: RunnerSetup, place: RunnerPlace, deps: WorkDeps) {
   const { state, report, questions, wanted, sendDelta, log } = deps
-  const { workspace, gitConfigPath, gitSource: source, transport } = place
+  const { gitSource: source, transport } = place
   const inherited = { ...certificateVariables(place.certificates), ...place.inherited }
   const variables = buildVariables(setup, inherited, transport)
-  const checkout: CheckoutDeps = { setup, workspace, gitConfigPath, variables, state, source }
+  const checkout: CheckoutDeps = { setup, ...place, variables, state, source }
   const folder = checkoutFolder(checkout)
   const { branch, commit: baseCommit } = setup.repository
+  const everyMs = 1_000 * (Number(variables[SAVE_VARIABLE]) || SAVE_EVERY_S)
+  const saver = createSaver({ places: savedPlaces(checkout), state, report, log, everyMs })
 
   const claude: Claude = createClaude({
     program: {
@@ -137,6 +166,7 @@ function assembleWork(setup: RunnerSetup, place: RunnerPlace, deps: WorkDeps) {
       appendix: describeSandbox(setup),
     },
     state,
+    processes: deps.processes,
     canUseTool: createCanUseTool(questions, () => agentTurns.workingTurnId()),
     wanted,
     events: {
@@ -145,14 +175,54 @@ function assembleWork(setup: RunnerSetup, place: RunnerPlace, deps: WorkDeps) {
       failed: (err) => log.error({ err }, 'a message of the agent was left out'),
     },
   })
-  const finish = { folder, branch, baseCommit, variables }
-  const agentTurns = createAgentTurns({ claude, finish, state, report, sendDelta })
+  const transcript = createTranscript(variables, () => state.get().conversationId)
+  const agentTurns = createAgentTurns({
+    claude,
+    finish: { folder, branch, baseCommit, variables },
+    state,
+    report,
+    conversation: { transcript, hasReported: deps.journal.hasReported },
+    sendDelta,
+  })
   const phases: WorkspaceDeps['phases'] = [
-    { name: 'checkout', work: (logged, signal) => makeCheckout(checkout, logged, signal) },
+    { name: 'checkout', work: checkoutPhase(checkout, deps) },
     // The variables are ready already; setup scripts have their place here.
     { name: 'environment', work: async () => undefined },
     { name: 'agent', work: () => claude.start() },
   ]
-  const command = createCommandTurn({ folder, variables, state, report })
-  return { claude, phases, run: { agent: agentTurns.run, command } }
+  const command = createCommandTurn({ folder, variables, state, report, onStart: saver.save })
+  return {
+    claude,
+    saver,
+    phases,
+    run: { agent: savedWhile(saver, agentTurns.run), command: savedWhile(saver, command) },
+    reportInOrder: agentTurns.reportInOrder,
+  }
+}
+
+/** A sandbox that takes the place of a lost one says what it goes on from. */
+function checkoutPhase(checkout: CheckoutDeps, deps: WorkDeps): PhaseWork {
+  return async (logged, signal) => {
+    const made = await makeCheckout(checkout, logged, signal)
+    if (made === 'kept') return
+    if (made === 'made' && !deps.isReplaced()) return
+    const text =
+      made === 'made'
+        ? 'The sandbox was lost and replaced. Nothing of it had been saved: this one starts from what was pushed, with a new conversation.'
+        : made.text
+    logged([text])
+    deps.report({ type: 'agent.notice', turnId: null, kind: 'sandbox_replaced', text })
+    deps.questions.closeLeftOver()
+  }
+}
+
+function savedWhile(saver: Saver, run: RunTurn): RunTurn {
+  return async (turn, context) => {
+    saver.watch(true)
+    try {
+      return await run(turn, context)
+    } finally {
+      saver.watch(false)
+    }
+  }
 }

@@ -25,31 +25,39 @@ const stateSchema = z.object({
   openQuestions: z.array(z.string()).default([]),
   /** Commits that could not be pushed at the end of their turn. */
   pushPending: z.boolean().default(false),
+  /** Up to this size the transcript came from a lost sandbox, which had reported what it holds. */
+  transcriptFrom: z.int().default(0),
+  /** When that was saved from which this sandbox went on, until the agent was told. */
+  replacedAt: z.string().nullable().default(null),
 })
 type RunnerState = z.infer<typeof stateSchema>
 
 export interface StateFile {
   get(): RunnerState
   set(change: Partial<RunnerState>): void
+  /** Takes over what another sandbox remembered, except what was true of its disk alone. */
+  restore(value: unknown): void
 }
 
 export function openStateFile(path: string): StateFile {
   mkdirSync(dirname(path), { recursive: true })
   let state = readState(path)
+  const set = (change: Partial<RunnerState>) => {
+    state = { ...state, ...change }
+    const temporary = `${path}.new`
+    const file = openSync(temporary, 'w', 0o600)
+    try {
+      writeSync(file, JSON.stringify(state))
+      fsyncSync(file)
+    } finally {
+      closeSync(file)
+    }
+    renameSync(temporary, path)
+  }
   return {
     get: () => state,
-    set: (change) => {
-      state = { ...state, ...change }
-      const temporary = `${path}.new`
-      const file = openSync(temporary, 'w', 0o600)
-      try {
-        writeSync(file, JSON.stringify(state))
-        fsyncSync(file)
-      } finally {
-        closeSync(file)
-      }
-      renameSync(temporary, path)
-    },
+    set,
+    restore: (value) => set({ ...stateSchema.parse(value), checkout: null }),
   }
 }
 

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { RUN_MARK } from './agent-environment.ts'
-import { endStray } from './stray.ts'
+import { createProcesses } from './stray.ts'
 
 const start = async (mark: string) => {
   const env = { PATH: '/usr/bin:/bin', [RUN_MARK]: mark }
@@ -11,16 +11,18 @@ const start = async (mark: string) => {
   return child
 }
 
-describe('endStray', () => {
+const { endRun } = createProcesses({ ownsAll: false })
+
+describe('createProcesses', () => {
   it('ends the processes of one run and no others', async () => {
     const unique = `${process.pid}-${performance.now()}`
     const [mine, other] = [await start(`${unique}/a/1`), await start(`${unique}/ab/1`)]
     const ended = once(mine, 'exit')
-    expect(await endStray(`${unique}/a/`)).toBe(1)
+    expect(await endRun(`${unique}/a/`, new Set())).toBe(1)
     expect((await ended)[1]).toBe('SIGKILL')
     expect(other.exitCode).toBeNull()
     const alsoEnded = once(other, 'exit')
-    expect(await endStray(`${unique}/ab/1`)).toBe(1)
+    expect(await endRun(`${unique}/ab/1`, new Set())).toBe(1)
     await alsoEnded
   })
 })

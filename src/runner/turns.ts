@@ -12,6 +12,8 @@ export interface TurnsDeps {
   run: Record<WantedTurn['kind'], RunTurn>
   /** Turns whose end is in the journal. */
   ended: Iterable<string>
+  /** After the end of a turn was reported. */
+  onEnd?: () => void
 }
 
 export interface Turns {
@@ -61,6 +63,7 @@ export function createTurns(deps: TurnsDeps): Turns {
     ended.add(turn.id)
     deps.report(endReport(turn.id, end, Math.round(performance.now() - startedAt)))
     deps.state.set({ turn: null })
+    deps.onEnd?.()
   }
   return {
     reconcile(next) {

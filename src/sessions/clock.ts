@@ -23,6 +23,8 @@ export interface Clock {
 }
 
 const MOST_AT_ONCE = 100
+/** When to look again after a sandbox was missed. */
+const MISSED_MS = 1_000
 
 export function createClock(deps: ClockDeps, options: ClockOptions): Clock {
   const closing = new AbortController()
@@ -31,7 +33,10 @@ export function createClock(deps: ClockDeps, options: ClockOptions): Clock {
   const reconciling = every(
     options.reconcileMs,
     closing.signal,
-    () => reconcile(deps, missing),
+    async () => {
+      await reconcile(deps, missing)
+      return missing.size > 0 ? MISSED_MS : undefined
+    },
     deps.logger,
   )
   return {
@@ -42,7 +47,7 @@ export function createClock(deps: ClockDeps, options: ClockOptions): Clock {
   }
 }
 
-async function tick({ directory, dispatch }: ClockDeps): Promise<void> {
+async function tick({ directory, dispatch }: ClockDeps): Promise<undefined> {
   for (const sessionId of await directory.listOverdue(new Date(), MOST_AT_ONCE)) {
     await dispatch.command(sessionId, { type: 'clock.tick' })
   }
@@ -58,6 +63,8 @@ export async function reconcile(
 ): Promise<void> {
   const sessions = await directory.listBySandboxState(['preparing', 'ready'])
   const found = new Map((await sandboxes.list()).map((sandbox) => [sandbox.sessionId, sandbox]))
+  const looked = new Set(sessions.map(({ id }) => id))
+  for (const id of missing.keys()) if (!looked.has(id)) missing.delete(id)
   for (const { id, sandbox } of sessions) {
     const wasStarted = sandbox.phases.some(
       ({ name, state }) => name === 'sandbox' && state === 'completed',
@@ -83,14 +90,16 @@ export async function reconcile(
 }
 
 async function every(
-  ms: number,
+  usualMs: number,
   signal: AbortSignal,
-  work: () => Promise<void>,
+  /** May say when to look next. */
+  work: () => Promise<number | undefined>,
   logger: Logger,
 ): Promise<void> {
   while (!signal.aborted) {
+    let ms = usualMs
     try {
-      await work()
+      ms = (await work()) ?? usualMs
     } catch (error) {
       if (!signal.aborted) logger.error({ err: error }, 'a look of the clock failed')
     }

@@ -126,14 +126,24 @@ function decideLost(
     })
     return
   }
-  if (sandbox.state !== 'ready') return
+  const wasReady = sandbox.state === 'ready'
+  // One that was stopped can be lost as well: its files are gone. No work was on in it.
+  if (!wasReady && sandbox.state !== 'stopped') return
   draft.emit('system', {
     type: 'sandbox.lost',
     generation: command.generation,
     reason: command.reason,
     message: command.message,
   })
-  resumeTurn(draft)
+  closeQuestions(draft)
+  if (wasReady) resumeTurn(draft)
+}
+
+/** Who asked is gone with the sandbox; an agent that goes on asks again. */
+function closeQuestions(draft: Draft): void {
+  const { questions, answers } = draft.state
+  for (const questionId of [...questions.map(({ id }) => id), ...Object.keys(answers)])
+    draft.emit('system', { type: 'question.closed', questionId })
 }
 
 function decideTick(draft: Draft, now: Date, rules: Rules): void {

@@ -152,6 +152,19 @@ describe('decide', () => {
     expect(game.log.length).toBe(before)
   })
 
+  it('loses a stopped sandbox without beginning work that waits for a retry', () => {
+    const game = ready()
+    const lost = { type: 'sandbox.lost', generation: 1, reason: 'gone', message: 'gone' } as const
+    game.do({ type: 'session.stop' })
+    game.do({ type: 'sandbox.stopped', generation: 1, why: 'user' })
+    game.do(lost)
+    expect(game.state).toMatchObject({ status: 'idle', sandbox: { state: 'lost' } })
+    const failed = play()
+    failed.do({ type: 'phase.fail', phase: 'fetch', generation: 1, reason: 'r', message: 'm' })
+    expect(failed.do(lost).effects).toEqual([])
+    expect(failed.state).toMatchObject({ status: 'failed', sandbox: { state: 'lost' } })
+  })
+
   it('keeps the turn when a preparation fails, and prepares again on retry', () => {
     const game = play()
     game.do({ type: 'phase.start', phase: 'fetch', generation: 1 })

@@ -23,8 +23,14 @@ export interface RepositoryPort {
 }
 
 export interface SandboxPort {
-  /** Creates the sandbox when there is none, starts it, and says in one line how it is isolated. */
-  start(state: SessionState, setup: RunnerSetup, signal: AbortSignal): Promise<string>
+  /** Creates the sandbox when there is none or its disk is lost, starts it, and says in one line how it is isolated. */
+  start(
+    state: SessionState,
+    setup: RunnerSetup,
+    signal: AbortSignal,
+    /** Is told, in a sentence, when the sandbox had to be made anew without its disk. */
+    onReplaced: (why: string) => Promise<unknown>,
+  ): Promise<string>
   stop(state: SessionState, graceMs: number): Promise<void>
   remove(sessionId: string): Promise<void>
   list(): Promise<{ sessionId: string; running: boolean; message: string }[]>
@@ -82,8 +88,12 @@ export async function runEffect(
     case 'sandbox.start': {
       const current = await startPhase(ports, state, 'sandbox')
       await ports.doors.open(sessionId)
-      const isolation = await ports.sandboxes.start(current, ports.setupFor(current), signal)
-      return { type: 'sandbox.started', generation: effect.generation, isolation }
+      const { generation } = effect
+      const onReplaced = (why: string) =>
+        ports.report(sessionId, { type: 'phase.log', phase: 'sandbox', generation, lines: [why] })
+      const setup = ports.setupFor(current)
+      const isolation = await ports.sandboxes.start(current, setup, signal, onReplaced)
+      return { type: 'sandbox.started', generation, isolation }
     }
     case 'sandbox.stop':
       await ports.sandboxes.stop(state, STOP_GRACE_MS)
