@@ -30,8 +30,12 @@ export interface Config {
   publicUrl: string | undefined
   databaseUrl: string | undefined
   logLevel: string
+  /** Folders whose root file systems an environment may name as image; none unless told. */
+  rootfsDirs: string[]
   /** OCI runtime: runc, crun or runsc. */
   ociRuntime: string
+  /** As an ordinary user: sandboxes may run where no limit can be set. */
+  allowUnlimited: boolean
   model: {
     apiKey: string | undefined
     authToken: string | undefined
@@ -48,6 +52,7 @@ export interface ConfigOverrides {
   dataDir?: string
   host?: string
   port?: number
+  allowUnlimited?: boolean
   model?: Config['model']
 }
 
@@ -78,8 +83,10 @@ export function readConfig(
     port: overrides.port ?? parsePort(env.ERRAND_PORT),
     publicUrl: env.ERRAND_PUBLIC_URL || undefined,
     databaseUrl: env.DATABASE_URL || undefined,
-    logLevel: env.ERRAND_LOG_LEVEL ?? 'info',
+    logLevel: env.ERRAND_LOG_LEVEL ?? 'warn',
+    rootfsDirs: (env.ERRAND_ROOTFS_DIRS ?? '').split(':').filter((path) => path !== ''),
     ociRuntime: env.ERRAND_OCI_RUNTIME ?? 'runc',
+    allowUnlimited: overrides.allowUnlimited ?? env.ERRAND_ALLOW_UNLIMITED === '1',
     model: overrides.model ?? readModel(env),
     allowedNetworks: parseAllowedNetworks(env.ERRAND_ALLOWED_NETWORKS),
     extraCaFiles: [...new Set(CA_VARIABLES.map((name) => env[name] ?? ''))].filter(

@@ -6,8 +6,12 @@ import type { Readable } from 'node:stream'
 import type { Connection } from './cli/deps.ts'
 import { createClient } from './client/client.ts'
 import { type Config, inheritedEnvironment, modelVariables, readRemote } from './config.ts'
+import { findInstance } from './instance.ts'
+import { delay } from './lib/deadline.ts'
 import { AppError, type ErrorBody } from './protocol/errors.ts'
-import { findInstance } from './up.ts'
+
+const START_LIMIT_MS = 60_000
+const POLL_MS = 100
 
 export interface Started {
   url: string
@@ -26,8 +30,19 @@ export async function connect(config: Config, { start }: { start: boolean }): Pr
       'Errand does not run here. Start it with: errand up',
     )
   }
-  await startInBackground(config)
+  try {
+    await startInBackground(config)
+  } catch (error) {
+    // Another terminal was faster.
+    if (!(error instanceof AppError) || !/^already_/.test(error.reason)) throw error
+    await untilRunning(config)
+  }
   return connectTo(config)
+}
+
+async function untilRunning(config: Config): Promise<void> {
+  const signal = AbortSignal.timeout(START_LIMIT_MS)
+  while (!(await findInstance(config)) && !signal.aborted) await delay(POLL_MS)
 }
 
 /** The Errand that runs on this data folder. */
@@ -45,8 +60,11 @@ export async function connectTo(config: Config): Promise<Connection> {
 export async function startInBackground({
   codeDir,
   dataDir,
+  host,
   port,
   model,
+  databaseUrl,
+  publicUrl,
 }: Config): Promise<Started> {
   const logDir = join(dataDir, 'log')
   mkdirSync(logDir, { recursive: true, mode: 0o700 })
@@ -56,6 +74,8 @@ export async function startInBackground({
     'up',
     '--data',
     dataDir,
+    '--host',
+    host,
     '--port',
     String(port),
     '--json',
@@ -63,7 +83,12 @@ export async function startInBackground({
   const child = spawn(process.execPath, args, {
     detached: true,
     stdio: ['ignore', 'pipe', log],
-    env: { ...inheritedEnvironment(), ...modelVariables(model) },
+    env: {
+      ...inheritedEnvironment(),
+      ...modelVariables(model),
+      DATABASE_URL: databaseUrl ?? '',
+      ERRAND_PUBLIC_URL: publicUrl ?? '',
+    },
   })
   child.unref()
   const said = await readLine(child.stdout)

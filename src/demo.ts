@@ -1,21 +1,23 @@
 // `errand demo`: the main job on embedded defaults, in a data folder of its own that is taken away again. The model is the
 // scripted one unless a key is set; everything else is what `errand run` does.
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, rm, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type { Command } from 'commander'
 import { createSampleRepository } from '../demo/repository.ts'
 import { loadScenarios } from '../demo/scenario.ts'
 import { createScriptedModel } from '../demo/scripted-model.ts'
 import type { Cli } from './cli/command.ts'
-import type { Connection } from './cli/deps.ts'
-import type { RunResult } from './cli/result.ts'
+import { type Connection, InterruptedError } from './cli/deps.ts'
+import { paintDiff } from './cli/paint.ts'
+import { plainLine, plainText } from './cli/plain-text.ts'
+import { exitCodeOf, type RunResult } from './cli/result.ts'
 import { runTask } from './cli/run.ts'
 import { type Config, readConfig, scriptedModel } from './config.ts'
 import { connectTo, startInBackground } from './connect.ts'
+import { findInstance, stopInstance } from './instance.ts'
 import { AppError } from './protocol/errors.ts'
-import { findInstance } from './up.ts'
 
-interface DemoOptions {
+export interface DemoOptions {
   json?: boolean
   scenario: string
 }
@@ -24,31 +26,42 @@ const PROMPT = 'make the failing test pass'
 const TEST_COMMAND = 'node --test'
 /** Milliseconds between two pieces of text, so that a person can watch it being written. */
 const WATCHABLE_PACE_MS = 12
+/** Ctrl-C, and what else ends a program whose terminal is closed. */
+const ENDINGS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 const VERIFY_LIMIT_MS = 120_000
 
-export function addDemoCommand(program: Command, cli: Cli): void {
-  program
-    .command('demo')
-    .description('see a failing test being fixed, without an account or a key')
-    .option('--json', 'print one JSON object and nothing else')
-    .option('--scenario <name>', 'what the scripted model plays', 'fix-failing-test')
-    .action(async (options: DemoOptions) => {
-      const parent = join(dirname(readConfig().dataDir), 'errand-demo')
-      await mkdir(parent, { recursive: true })
-      const folder = await mkdtemp(join(parent, 'd-'))
-      try {
-        await playDemo(cli, folder, options)
-      } finally {
-        await rm(folder, { recursive: true, force: true })
-      }
-    })
+export async function runDemo(cli: Cli, options: DemoOptions): Promise<void> {
+  const parent = join(dirname(readConfig().dataDir), 'errand-demo')
+  await mkdir(parent, { recursive: true })
+  const folder = await mkdtemp(join(parent, 'd-'))
+  const ended = new AbortController()
+  const end = () => {
+    if (cli.deps.stderr.isTTY && !ended.signal.aborted)
+      cli.deps.stderr.write('\nTaking everything away …\n')
+    ended.abort(new InterruptedError())
+  }
+  for (const signal of ENDINGS) process.on(signal, end)
+  try {
+    await playDemo(cli, folder, options, ended.signal)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+    // Another demo may run in it.
+    await rmdir(parent).catch(() => undefined)
+    for (const signal of ENDINGS) process.off(signal, end)
+  }
 }
 
-async function playDemo(cli: Cli, folder: string, options: DemoOptions): Promise<void> {
-  const say = (line: string) => {
-    if (!options.json) cli.deps.stdout.write(`${line}\n`)
+async function playDemo(
+  cli: Cli,
+  folder: string,
+  options: DemoOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const say = (line = '') => {
+    if (!options.json && !signal.aborted) cli.deps.stdout.write(`${line}\n`)
   }
-  const base = readConfig({ dataDir: join(folder, 'data'), port: 0 })
+  const own = readConfig({ dataDir: join(folder, 'data'), port: 0, host: '127.0.0.1' })
+  const base = { ...own, databaseUrl: undefined, publicUrl: undefined }
   const isLive = base.model.apiKey !== undefined || base.model.authToken !== undefined
   say(
     isLive
@@ -58,17 +71,23 @@ async function playDemo(cli: Cli, folder: string, options: DemoOptions): Promise
   const model = isLive ? undefined : await startModel(cli, options)
   const config = model ? { ...base, model: scriptedModel(model.url) } : base
   const repository = join(folder, 'cart')
-  await createSampleRepository(repository)
-  const started = await startInBackground(config)
   try {
+    await createSampleRepository(repository)
+    const started = await startInBackground(config)
+    signal.throwIfAborted()
     const connection = await connectTo(config)
-    const result = await runDemoTask(cli, connection, { repository, options })
-    const tests = await verify(connection, result)
+    const result = await runDemoTask(cli, connection, {
+      repository,
+      isJson: options.json === true,
+      say,
+    })
+    signal.throwIfAborted()
+    const tests = await verify(connection, result, signal)
     await show(cli, connection, { result, tests, options, model: isLive ? 'live' : 'scripted' })
-    cli.setExitCode(tests.passed ? 0 : 1)
+    cli.setExitCode(tests.passed ? 0 : Math.max(1, exitCodeOf(result)))
     if (cli.deps.stdout.isTTY && !options.json) {
       say(`\nLook around: ${started.loginUrl}\nCtrl-C ends the demo and takes everything away.`)
-      await new Promise<void>((resolve) => cli.deps.onInterrupt(resolve))
+      await once(signal, 'abort')
     }
   } finally {
     await takeDown(config)
@@ -78,20 +97,32 @@ async function playDemo(cli: Cli, folder: string, options: DemoOptions): Promise
 
 function startModel({ deps }: Cli, { scenario, json }: DemoOptions) {
   const paceMs = deps.stdout.isTTY && !json ? WATCHABLE_PACE_MS : 0
-  return createScriptedModel({ scenarios: loadScenarios([scenario]), paceMs })
+  return createScriptedModel({ scenarios: readScenario(scenario), paceMs })
+}
+
+function readScenario(name: string) {
+  try {
+    return loadScenarios([name])
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    const message = `There is no scenario ${name} in demo/scenarios.`
+    throw new AppError('not_found', 'scenario_not_found', message)
+  }
+}
+
+interface DemoTask {
+  repository: string
+  isJson: boolean
+  say(line?: string): void
 }
 
 /** What `errand run` does, shown as it shows it; the result is printed by the demo. */
 function runDemoTask(
   cli: Cli,
   connection: Connection,
-  { repository, options }: { repository: string; options: DemoOptions },
+  { repository, isJson, say }: DemoTask,
 ): Promise<RunResult> {
-  const isJson = options.json === true
-  const line = (text = '') => {
-    if (!isJson) cli.deps.stdout.write(`${text}\n`)
-  }
-  const print = { isJson, line, note: line, json: () => undefined }
+  const print = { isJson, line: say, hint: () => undefined, note: say, json: () => undefined }
   return runTask(cli, PROMPT, { connection, print, options: { repo: repository } })
 }
 
@@ -101,7 +132,11 @@ interface Tests {
 }
 
 /** Runs the tests on a fresh clone of the pushed commit in a second sandbox. */
-async function verify({ client }: Connection, { sessionId, commit }: RunResult): Promise<Tests> {
+async function verify(
+  { client }: Connection,
+  { sessionId, commit }: RunResult,
+  ended: AbortSignal,
+): Promise<Tests> {
   if (!commit) return { passed: false, summary: 'nothing was pushed, so there is nothing to test' }
   const source = { kind: 'session' as const, sessionId }
   const session = await client.createSession({
@@ -110,7 +145,7 @@ async function verify({ client }: Connection, { sessionId, commit }: RunResult):
     source,
     baseBranch: commit,
   })
-  const signal = AbortSignal.timeout(VERIFY_LIMIT_MS)
+  const signal = AbortSignal.any([ended, AbortSignal.timeout(VERIFY_LIMIT_MS)])
   for await (const item of client.followEvents(session.id, { signal })) {
     if (item.kind !== 'event') continue
     const { body } = item.event
@@ -126,15 +161,17 @@ async function verify({ client }: Connection, { sessionId, commit }: RunResult):
     if (body.type === 'session.failed' || body.type === 'turn.failed')
       return { passed: false, summary: body.message }
   }
+  ended.throwIfAborted()
   throw new AppError('timeout', 'verify_timeout', 'The tests did not end in the second sandbox.')
 }
 
 async function show(
-  { deps: { stdout } }: Cli,
+  { deps: { stdout, stderr } }: Cli,
   { client }: Connection,
   shown: { result: RunResult; tests: Tests; options: DemoOptions; model: 'scripted' | 'live' },
 ): Promise<void> {
   const { result, tests, options, model } = shown
+  if (options.json && !tests.passed) stderr.write(`errand: tests: ${plainLine(tests.summary)}\n`)
   if (options.json) {
     const {
       sessionId,
@@ -155,18 +192,21 @@ async function show(
     )
     return
   }
-  const { patch } = await client.getDiff(result.sessionId)
   stdout.write(`commit   ${result.commit ?? 'none'}\n`)
   stdout.write(`sandbox  ${result.isolation ?? 'none'}\n`)
-  stdout.write(`tests    ${tests.summary}\n\n${patch}`)
+  stdout.write(`tests    ${tests.summary}\n`)
+  if (!result.commit) return
+  const { patch } = await client.getDiff(result.sessionId)
+  stdout.write(`\n${stdout.isTTY ? paintDiff(stdout, plainText(patch)) : patch}`)
 }
 
+/** Sandboxes are removed by the Errand that made them, then it is stopped; resolves when all of it has ended. */
 async function takeDown(config: Config): Promise<void> {
-  const { client } = await connectTo(config)
-  const { sessions } = await client.listSessions()
-  await Promise.all(sessions.map(({ id }) => client.removeSession(id)))
-  const instance = await findInstance(config)
-  if (!instance) return
-  process.kill(instance.pid, 'SIGTERM')
-  while (await findInstance(config)) await new Promise((resolve) => setTimeout(resolve, 50))
+  const running = await findInstance(config)
+  if (running) {
+    const { client } = await connectTo(config)
+    const { sessions } = await client.listSessions({ limit: 200 })
+    await Promise.all(sessions.map(({ id }) => client.removeSession(id)))
+  }
+  await stopInstance(config)
 }

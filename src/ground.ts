@@ -1,9 +1,22 @@
 // The ground that an installation stands on: users, folders and, as root, a mount namespace of its own in which code, data
 // and Node.js have short paths that every program can read, wherever the clone and the data lie.
 import { randomBytes } from 'node:crypto'
-import { chmod, chown, mkdir, open, readFile, stat, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  chown,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rm,
+  rmdir,
+  stat,
+  writeFile,
+} from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type Config, SYSTEM_USERS } from './config.ts'
+import { CLAIM_FILE } from './instance.ts'
 import { runChecked, runProcess } from './lib/process.ts'
 import { AppError } from './protocol/errors.ts'
 
@@ -33,12 +46,13 @@ export interface Layout {
   gatewaySocket: string
   settings: string
   keyFile: string
-  instanceFile: string
   tokenFile: string
   /** The system's certificate authorities and those that the host's variables name, in one file. */
   caFile: string
 }
 
+/** What a data folder may hold before its database is made. */
+const NOT_FOREIGN = new Set(['log', 'keys', 'git', 'sandboxes', 'images', 'lost+found'])
 const SOCKET_PATH_BYTES = 107
 const SYSTEM_CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt'
 
@@ -57,7 +71,6 @@ export function layoutOf({ codeDir, dataDir, runtimeDir, isRoot }: Config): Layo
     gatewaySocket: join(runtimeDir, 'gateway/gateway.sock'),
     settings: join(runtimeDir, 'settings'),
     keyFile: join(data, 'keys/sealing.key'),
-    instanceFile: join(runtimeDir, 'instance.json'),
     tokenFile: join(data, 'cli-token'),
     caFile: join(runtimeDir, 'certificates.pem'),
   }
@@ -72,8 +85,11 @@ export function layoutOf({ codeDir, dataDir, runtimeDir, isRoot }: Config): Layo
 /** Makes whatever is missing of users, folders and keys. As root it needs the mount namespace already (see `isInside`). */
 export async function prepareGround(config: Config, layout: Layout): Promise<Accounts> {
   const accounts = await findAccounts(config.isRoot)
+  await ownFolder(dirname(config.runtimeDir), accounts.root, config.isRoot ? 0o711 : 0o700)
   await folder(config.runtimeDir, accounts.root, 0o711)
-  await folder(config.dataDir, accounts.server, 0o711)
+  await refuseForeignFolder(config.dataDir)
+  // Root's own: whoever owned it could put a link where root makes folders at the next start.
+  await folder(config.dataDir, accounts.root, 0o711)
   if (config.isRoot) await bindPaths(config, layout)
   await folder(layout.postgresData, accounts.server, 0o700)
   await folder(layout.postgresSockets, accounts.server, 0o750)
@@ -83,13 +99,29 @@ export async function prepareGround(config: Config, layout: Layout): Promise<Acc
   await folder(dirname(layout.gitSocket), gitSockets, 0o2750)
   await folder(join(layout.data, 'sandboxes'), accounts.root, 0o700)
   await folder(join(layout.data, 'images'), accounts.root, 0o711)
-  await folder(dirname(layout.sandboxSocket), accounts.server, 0o700)
-  await folder(layout.doors, accounts.gateway, 0o711)
+  await folder(dirname(layout.sandboxSocket), accounts.root, 0o711)
+  // Everyone may connect to a door's socket, since root inside is nobody outside: the folder keeps others away from it.
+  await folder(layout.doors, accounts.gateway, 0o700)
   await folder(dirname(layout.gatewaySocket), accounts.gateway, 0o750)
   await folder(layout.settings, accounts.root, 0o711)
   await folder(dirname(layout.keyFile), { uid: accounts.root.uid, gid: accounts.server.gid }, 0o750)
   await makeKey(layout.keyFile, { uid: accounts.root.uid, gid: accounts.server.gid })
   return accounts
+}
+
+/** Takes away what is for running programs only, the keys in their settings before all; what running sandboxes use stays. */
+export async function clearRuntimeFolder(
+  { runtimeDir, isRoot }: Config,
+  layout: Layout,
+): Promise<void> {
+  await rm(layout.settings, { recursive: true, force: true })
+  if (isRoot) await unbindPaths(layout)
+  const mounts = await readFile('/proc/self/mountinfo', 'utf8')
+  const sandboxes = await namesIn(join(runtimeDir, 'sandboxes'))
+  if (mounts.includes(` ${runtimeDir}/`) || sandboxes.length > 0) return
+  for (const name of await namesIn(runtimeDir)) {
+    if (name !== CLAIM_FILE) await rm(join(runtimeDir, name), { recursive: true, force: true })
+  }
 }
 
 /** Writes `layout.caFile`; false when the host names no authority of its own and the system's are enough. */
@@ -162,6 +194,33 @@ async function folder(path: string, owner: Account, mode: number): Promise<void>
   await chmod(path, mode)
 }
 
+/** Whoever owns a folder above the sockets could put others in their place. */
+async function ownFolder(path: string, owner: Account, mode: number): Promise<void> {
+  await mkdir(path, { recursive: true, mode })
+  if ((await lstat(path)).uid !== owner.uid) {
+    const message = `${path} belongs to another user. Set XDG_RUNTIME_DIR to a folder of your own.`
+    throw new AppError('forbidden', 'runtime_folder_foreign', message)
+  }
+  await chmod(path, mode)
+}
+
+/** A folder of somebody's work, given by mistake, must not change its owner. */
+async function refuseForeignFolder(dataDir: string): Promise<void> {
+  const names = await namesIn(dataDir)
+  if (names.every((name) => NOT_FOREIGN.has(name)) || names.includes('postgres')) return
+  const message = `${dataDir} holds something that is not Errand's. Name an empty folder, or one that does not exist.`
+  throw new AppError('conflict', 'data_folder_foreign', message)
+}
+
+async function namesIn(path: string): Promise<string[]> {
+  try {
+    return await readdir(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+}
+
 async function bindPaths({ codeDir, dataDir }: Config, layout: Layout): Promise<void> {
   const { mode } = await stat(join(codeDir, 'package.json'))
   if ((mode & 0o004) === 0) {
@@ -174,6 +233,17 @@ async function bindPaths({ codeDir, dataDir }: Config, layout: Layout): Promise<
   await runChecked('mount', ['--bind', codeDir, layout.code])
   await runChecked('mount', ['--bind', dataDir, layout.data])
   await runChecked('mount', ['--bind', process.execPath, layout.node])
+}
+
+/** Only ever removes the empty places: what was shown there is somebody's code and data. */
+async function unbindPaths({ code, data, node }: Layout): Promise<void> {
+  for (const path of [code, data, node]) await runProcess('umount', ['--lazy', path])
+  for (const path of [code, data]) {
+    await rmdir(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error
+    })
+  }
+  await rm(node, { force: true })
 }
 
 async function makeKey(path: string, owner: Account): Promise<void> {

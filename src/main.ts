@@ -3,9 +3,9 @@
 import { createProgram } from './cli/program.ts'
 import { readConfig } from './config.ts'
 import { connect } from './connect.ts'
-import { addDemoCommand } from './demo.ts'
+import { addDemoCommand } from './demo-command.ts'
+import { versionOf } from './instance.ts'
 import { createCliDeps } from './terminal.ts'
-import { versionOf } from './up.ts'
 import { addUpCommand } from './up-command.ts'
 
 const deps = createCliDeps((options) => connect(readConfig(), options))

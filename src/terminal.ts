@@ -5,13 +5,14 @@ import { createPrompt } from './cli/prompt.ts'
 import { inheritedEnvironment } from './config.ts'
 
 export function createCliDeps(connect: CliDeps['connect']): CliDeps {
+  const env = inheritedEnvironment()
   const isInteractive = process.stdin.isTTY && process.stdout.isTTY
   return {
-    stdout: outputOf(process.stdout),
-    stderr: outputOf(process.stderr),
+    stdout: outputOf(process.stdout, env),
+    stderr: outputOf(process.stderr, env),
     connect,
     cwd: process.cwd(),
-    env: inheritedEnvironment(),
+    env,
     prompt: isInteractive ? createPrompt(process.stdin, process.stdout) : undefined,
     readStdin: () => text(process.stdin),
     onInterrupt: (listener) => {
@@ -23,12 +24,14 @@ export function createCliDeps(connect: CliDeps['connect']): CliDeps {
   }
 }
 
-function outputOf(stream: NodeJS.WriteStream): Output {
+function outputOf(stream: NodeJS.WriteStream, env: Record<string, string>): Output {
   return {
     write: (chunk) => {
       stream.write(chunk)
     },
     isTTY: stream.isTTY,
-    columns: () => stream.columns,
+    hasColors: stream.isTTY && !env.NO_COLOR && env.TERM !== 'dumb',
+    // A terminal that does not know its size says 0.
+    columns: () => stream.columns || undefined,
   }
 }

@@ -1,16 +1,20 @@
-// `errand up`: the whole installation in the foreground until Ctrl-C. As root it first moves into a mount namespace of its
-// own, so that nothing that it mounts is seen by, or outlives, anything else.
+// `errand up`: the whole installation in the foreground until Ctrl-C, and `errand down`, which ends it from elsewhere. As
+// root `up` first moves into a mount namespace of its own, so that nothing that it mounts is seen by, or outlives, anything
+// else.
 import type { Command } from 'commander'
+import { safeJson } from './cli/plain-text.ts'
 import { inheritedEnvironment, readConfig } from './config.ts'
+import { stopInstance } from './instance.ts'
 import { createLogger } from './lib/logger.ts'
 import { AppError } from './protocol/errors.ts'
-import { type Running, startErrand } from './up.ts'
+import type { Running } from './up.ts'
 
 interface UpOptions {
   data?: string
   host?: string
   port?: string
   json?: boolean
+  allowUnlimited?: boolean
   inNamespace?: boolean
 }
 
@@ -21,13 +25,20 @@ export function addUpCommand(program: Command): void {
     .option('--data <folder>', 'where everything is kept')
     .option('--host <address>', 'address to listen on; this machine alone unless told otherwise')
     .option('--port <number>', 'port to listen on; 0 takes a free one')
+    .option('--allow-unlimited', 'not as root: start sandboxes also where no limit can be set')
     .option('--json', 'print one JSON object with the addresses')
     .addOption(program.createOption('--in-namespace').hideHelp())
     .action(up)
+  program
+    .command('down')
+    .description('stop the Errand that runs here; sandboxes keep their files')
+    .option('--data <folder>', 'where everything is kept')
+    .option('--json', 'print JSON and nothing else')
+    .action(down)
 }
 
 /** Makes this process one of a mount namespace of its own; the same program goes on there. */
-export function enterMountNamespace(args: string[]): never {
+function enterMountNamespace(args: string[]): never {
   const unshare = '/usr/bin/unshare'
   const command = [
     unshare,
@@ -47,25 +58,41 @@ async function up(options: UpOptions): Promise<void> {
     dataDir: options.data,
     host: options.host,
     port: parsePort(options.port),
+    allowUnlimited: options.allowUnlimited,
   })
   if (config.isRoot && !options.inNamespace)
     enterMountNamespace([...process.argv.slice(2), '--in-namespace'])
-  const logger = createLogger('up', config.logLevel)
-  const running = await startErrand(config, logger)
+  // Listened to from the first moment: whoever stops it meanwhile leaves nothing behind.
+  const told = untilTold()
+  const { startErrand } = await import('./up.ts')
+  const running = await startErrand(config, createLogger('up', config.logLevel))
   const { url, loginUrl } = running
   process.stdout.write(options.json ? `${JSON.stringify({ url, loginUrl })}\n` : greeting(running))
-  await untilTold()
+  await told
   await running.stop()
 }
 
-function greeting({ url, loginUrl }: Running): string {
-  return `Errand runs at ${url}\nLog in once with this link (15 minutes): ${loginUrl}\nStop with Ctrl-C; sandboxes keep their files.\n`
+async function down({ data, json }: UpOptions): Promise<void> {
+  const pid = await stopInstance(readConfig({ dataDir: data }))
+  const said =
+    pid === undefined ? 'Errand does not run here.' : `Errand (process ${pid}) has ended.`
+  process.stdout.write(json ? `${safeJson({ stopped: pid !== undefined })}\n` : `${said}\n`)
+}
+
+function greeting({ url, loginUrl, refusal }: Running): string {
+  return [
+    `Errand runs at ${url}`,
+    `Log in once with this link (15 minutes): ${loginUrl}`,
+    ...(refusal === null ? [] : [`No session can start. ${refusal}`]),
+    'Stop with Ctrl-C, or errand down; sandboxes keep their files.',
+    '',
+  ].join('\n')
 }
 
 function untilTold(): Promise<void> {
   return new Promise((resolve) => {
-    process.once('SIGINT', () => resolve())
-    process.once('SIGTERM', () => resolve())
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+      process.once(signal, () => resolve())
   })
 }
 

@@ -1,7 +1,7 @@
 // Starts a whole installation, in order, and stops it in the reverse order. Sandboxes go on running: they are found again.
-import { readFileSync } from 'node:fs'
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
+import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { Config } from './config.ts'
 import { createFetchPage } from './egress/fetch-page.ts'
@@ -10,24 +10,26 @@ import { createHostImageDeps, discoverRegistries } from './egress/registries.ts'
 import { createHostDial } from './git-egress.ts'
 import {
   type Accounts,
+  clearRuntimeFolder,
   gatherCertificates,
   type Layout,
   layoutOf,
   prepareGround,
   writeSettings,
 } from './ground.ts'
+import { claimInstance, versionOf } from './instance.ts'
 import type { Logger } from './lib/logger.ts'
 import { createShutdown } from './lib/shutdown.ts'
 import { type Program, startProgram } from './programs.ts'
-import { AppError } from './protocol/errors.ts'
-import type { GatewaySettings, Instance, ServerReady, ServerSettings } from './settings.ts'
+import type { GatewaySettings, SandboxdReady, ServerReady, ServerSettings } from './settings.ts'
 import type { DatabaseConnection } from './store/database.ts'
 import { startEmbeddedPostgres } from './store/embedded-postgres.ts'
 
 export interface Running {
   url: string
   loginUrl: string
-  token: string
+  /** Why no session can start here, and what mends it. */
+  refusal: string | null
   stop(): Promise<void>
 }
 
@@ -36,86 +38,61 @@ const REGISTRIES_LIMIT_MS = 5_000
 
 export async function startErrand(config: Config, logger: Logger): Promise<Running> {
   const layout = layoutOf(config)
-  await refuseSecond(layout)
+  const claim = await claimInstance(config)
   const shutdown = createShutdown(STOP_LIMIT_MS, (step, error) =>
     logger.error({ err: error, step }, 'stopping'),
   )
+  shutdown.add('claim', claim.release)
+  shutdown.add('runtime folder', () => clearRuntimeFolder(config, layout))
   try {
     const accounts = await prepareGround(config, layout)
     const caFile = (await gatherCertificates(config, layout)) ? layout.caFile : undefined
     const registries = findRegistries(config, accounts, logger)
     const connection = await startDatabase({ config, layout, accounts, logger, shutdown })
     const start = programStarter({ config, layout, accounts, logger, shutdown, caFile })
-    await Promise.all([
-      start('gitd', 'git', gitSettings(config, layout, caFile)),
-      start('sandboxd', 'root', sandboxSettings(config, layout, accounts)),
-      start(
-        'gateway',
-        'gateway',
-        gatewaySettings(config, layout, { connection, registries: await registries }),
-      ),
+    const gitd = start('gitd', 'git', gitSettings(config, layout, caFile))
+    const sandboxd = start<SandboxdReady>(
+      'sandboxd',
+      'root',
+      sandboxSettings(config, layout, accounts),
+    )
+    await allStarted([
+      gitd,
+      sandboxd,
+      // It follows the pushes that gitd sees.
+      gitd.then(async () => {
+        const found = { connection, registries: await registries }
+        return start('gateway', 'gateway', gatewaySettings(config, layout, found))
+      }),
     ])
     const port = config.port === 0 ? await findFreePort(config.host) : config.port
-    const settings = serverSettings({ ...config, port }, layout, connection)
+    const token = await readFile(layout.tokenFile, 'utf8').catch(() => null)
+    const settings = { ...serverSettings({ ...config, port }, layout, connection), token }
     const server: Program<ServerReady> = await start('server', 'server', settings)
-    const { url, token, loginUrl } = server.ready
-    await writeFile(layout.tokenFile, token, { mode: 0o600 })
-    const instance: Instance = { pid: process.pid, url, version: versionOf(config) }
-    await writeFile(layout.instanceFile, JSON.stringify(instance))
-    shutdown.add('instance file', () => rm(layout.instanceFile, { force: true }))
-    return { url, loginUrl, token, stop: () => shutdown.run() }
+    const { url, loginUrl } = server.ready
+    await writeFile(layout.tokenFile, server.ready.token, { mode: 0o600 })
+    await claim.ready(url, versionOf(config))
+    shutdown.add('instance file', claim.retract)
+    const { refusal } = (await sandboxd).ready
+    return { url, loginUrl, refusal, stop: () => shutdown.run() }
   } catch (error) {
     await shutdown.run()
     throw error
   }
 }
 
-/** The running installation of this data folder, if there is one. */
-export async function findInstance(
-  config: Config,
-): Promise<(Instance & { token: string }) | undefined> {
-  const layout = layoutOf(config)
-  try {
-    const instance: Instance = JSON.parse(await readFile(layout.instanceFile, 'utf8'))
-    process.kill(instance.pid, 0)
-    return { ...instance, token: await readFile(join(config.dataDir, 'cli-token'), 'utf8') }
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT' || code === 'ESRCH') return undefined
-    if (code === 'EACCES' || code === 'EPERM') {
-      const message =
-        'Errand runs as another user here. Set ERRAND_URL and ERRAND_TOKEN, or use that user.'
-      throw new AppError('forbidden', 'other_users_instance', message)
-    }
-    throw error
-  }
-}
-
-export function versionOf(config: Config): string {
-  return JSON.parse(readFileSync(join(config.codeDir, 'package.json'), 'utf8')).version
-}
-
-async function refuseSecond(layout: Layout): Promise<void> {
-  const text = await readFile(layout.instanceFile, 'utf8').catch(() => undefined)
-  if (text === undefined) return
-  const instance: Instance = JSON.parse(text)
-  try {
-    process.kill(instance.pid, 0)
-  } catch {
-    return
-  }
-  throw new AppError(
-    'conflict',
-    'already_running',
-    `Errand runs already, at ${instance.url} (process ${instance.pid}).`,
-  )
+/** Waits for all, so that those that did start are stopped when one did not. */
+async function allStarted(starting: Promise<unknown>[]): Promise<void> {
+  await Promise.allSettled(starting)
+  await Promise.all(starting)
 }
 
 /** Known before the server starts, since it answers to this address only. */
 function findFreePort(host: string): Promise<number> {
-  return new Promise((resolve, reject) => {
+  return new Promise((resolve) => {
     const probe = createServer()
-    probe.once('error', reject)
+    // The server meets the same error and says what it means.
+    probe.once('error', () => resolve(0))
     probe.listen(0, host, () => {
       const { port } = probe.address() as AddressInfo
       probe.close(() => resolve(port))
@@ -208,9 +185,12 @@ function sandboxSettings(config: Config, layout: Layout, accounts: Accounts) {
     runtimeDir: config.runtimeDir,
     doorsDir: layout.doors,
     socketPath: layout.sandboxSocket,
-    socketGid: accounts.server.gid,
+    socketUid: accounts.server.uid,
+    rootfsDirs: config.rootfsDirs,
     runtime: config.ociRuntime,
     extraCaFiles: config.extraCaFiles,
+    allowUnlimited: config.allowUnlimited,
+    ...(config.isRoot ? {} : { homeDir: homedir() }),
     programs: {
       node: layout.node,
       runner: join(layout.code, 'dist/runner.mjs'),
@@ -242,7 +222,7 @@ function serverSettings(
   config: Config,
   layout: Layout,
   connection: DatabaseConnection,
-): Omit<ServerSettings, 'logLevel'> {
+): Omit<ServerSettings, 'logLevel' | 'token'> {
   const { apiKey, authToken, isScripted } = config.model
   const hasKey = apiKey !== undefined || authToken !== undefined
   return {

@@ -18,16 +18,20 @@ export interface Printer {
   isJson: boolean
   line(text?: string): void
   json(value: unknown): void
+  /** What to type next. */
+  hint(text: string): void
   /** Beside the result, for people only. */
   note(text: string): void
 }
 
 function createPrinter({ stdout, stderr }: CliDeps, isJson: boolean): Printer {
+  const line = (text = '') => {
+    if (!isJson) stdout.write(`${text}\n`)
+  }
   return {
     isJson,
-    line: (text = '') => {
-      if (!isJson) stdout.write(`${text}\n`)
-    },
+    line,
+    hint: line,
     json: (value) => {
       if (isJson) stdout.write(`${safeJson(value)}\n`)
     },

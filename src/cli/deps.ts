@@ -4,6 +4,8 @@ import type { Client } from '../client/client.ts'
 export interface Output {
   write(text: string): void
   isTTY: boolean
+  /** A terminal whose user did not say NO_COLOR. */
+  hasColors?: boolean
   /** Undefined: not a terminal. */
   columns(): number | undefined
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { fitLine, plainLine, plainText, safeJson } from './plain-text.ts'
+import { fillLines, fitLine, plainLine, plainText, safeJson, wrapText } from './plain-text.ts'
 import { actsOnTerminal } from './test-cli.ts'
 
 const ATTACKS = [
@@ -52,6 +52,20 @@ describe('safeJson', () => {
         expect(safeJson(whole)).not.toContain('\n')
       }),
     )
+  })
+})
+
+describe('wrapText', () => {
+  it('breaks between words and leaves what is indented as it is', () => {
+    expect(wrapText('one two three\n  code that is long\nx', 8)).toEqual([
+      ...['one two', 'three', '  code that is long', 'x'],
+    ])
+    expect(wrapText('verylongword and', 5)).toEqual(['verylongword', 'and'])
+    expect(wrapText('你好 你好', 6)).toEqual(['你好', '你好'])
+  })
+
+  it('keeps the parts of a line together', () => {
+    expect(fillLines(['a 1 s', 'b 2 s', 'c 3 s'], ' · ', 13)).toEqual(['a 1 s · b 2 s', 'c 3 s'])
   })
 })
 

@@ -33,12 +33,43 @@ function showCodePoint(character: string): string {
   return point < 0x100 ? `\\x${point.toString(16).padStart(2, '0')}` : `\\u{${point.toString(16)}}`
 }
 
-/** Cuts to `columns` cells of a terminal; wide characters take two. */
+/** Breaks lines between words, so that each fits into `columns` cells. What is indented, such as code, stays as it is. */
+export function wrapText(text: string, columns: number): string[] {
+  return text
+    .split('\n')
+    .flatMap((line) => (line.startsWith('  ') ? [line] : fillLines(line.split(' '), ' ', columns)))
+}
+
+/** Joins parts to lines that fit into `columns` cells; a part that is longer has a line of its own. */
+export function fillLines(
+  [first = '', ...parts]: string[],
+  separator: string,
+  columns: number,
+): string[] {
+  const lines = [first]
+  for (const part of parts) {
+    const longer = `${lines.at(-1)}${separator}${part}`
+    if (countCells(longer) <= columns) lines[lines.length - 1] = longer
+    else lines.push(part)
+  }
+  return lines
+}
+
+function countCells(text: string): number {
+  return Array.from(text).reduce((sum, one) => sum + cellsOf(one), 0)
+}
+
+/** Wide characters take two. */
+function cellsOf(character: string): number {
+  return (character.codePointAt(0) ?? 0) >= 0x1100 ? 2 : 1
+}
+
+/** Cuts to `columns` cells of a terminal. */
 export function fitLine(text: string, columns: number): string {
   let cells = 0
   let fitting = ''
   for (const character of text) {
-    cells += (character.codePointAt(0) ?? 0) >= 0x1100 ? 2 : 1
+    cells += cellsOf(character)
     if (cells > columns) return `${dropLast(fitting, columns)}…`
     fitting += character
   }
@@ -47,12 +78,9 @@ export function fitLine(text: string, columns: number): string {
 
 function dropLast(text: string, columns: number): string {
   const characters = Array.from(text)
-  let cells = characters.reduce(
-    (sum, one) => sum + ((one.codePointAt(0) ?? 0) >= 0x1100 ? 2 : 1),
-    0,
-  )
+  let cells = countCells(text)
   while (cells > columns - 1 && characters.length > 0) {
-    cells -= (characters.pop()?.codePointAt(0) ?? 0) >= 0x1100 ? 2 : 1
+    cells -= cellsOf(characters.pop() ?? '')
   }
   return characters.join('')
 }

@@ -30,7 +30,7 @@ const BEGIN: EventBody[] = [
         name: 'r',
         url: 'https://example.com/r',
         baseBranch: null,
-        commit: null,
+        commit: 'a'.repeat(40),
         branch: 'errand/x',
       },
     },

@@ -2,10 +2,11 @@
 import type { Question } from '../protocol/session.ts'
 import type { PhaseLine, TimelineItem, ToolItem } from '../protocol/timeline.ts'
 import { formatDuration } from './format.ts'
-import { fitLine, plainLine, plainText } from './plain-text.ts'
+import { fillLines, fitLine, plainLine, plainText } from './plain-text.ts'
 
 /** Of what a failed tool or phase wrote. */
 const TAIL_LINES = 10
+const ASKING_TOOL = 'AskUserQuestion'
 const MARKS = { completed: '✓', failed: '✕', running: '◐' } as const
 
 /** Empty: nothing to show yet. */
@@ -14,7 +15,7 @@ export function renderItem(item: TimelineItem, columns: number): string[] {
     case 'prompt':
       return item.state === 'started' ? ['', ...indent(item.text, '› '), ''] : []
     case 'preparation':
-      return item.ready ? [fitLine(`✓ prepared: ${renderPhases(item.phases)}`, columns)] : []
+      return item.ready ? renderPrepared(item.phases, columns) : []
     case 'text':
       return ['', ...plainText(item.text.trim()).split('\n'), '']
     case 'thinking':
@@ -44,6 +45,12 @@ export function renderPhases(phases: readonly PhaseLine[]): string {
   return parts.join(' · ')
 }
 
+function renderPrepared(phases: readonly PhaseLine[], columns: number): string[] {
+  const parts = phases.map(({ name, durationMs }) => `${name} ${formatDuration(durationMs ?? 0)}`)
+  const [first = '', ...rest] = fillLines(parts, ' · ', columns - '✓ prepared: '.length)
+  return [`✓ prepared: ${first}`, ...rest.map((line) => `            ${line}`)]
+}
+
 export function renderFailedPhase({ name, durationMs, message, lines }: PhaseLine): string[] {
   const after = durationMs === null ? '' : ` after ${formatDuration(durationMs)}`
   return [
@@ -62,7 +69,8 @@ export function renderToolCall(
 }
 
 function renderTool(item: ToolItem, columns: number): string[] {
-  if (item.output === null) return []
+  // The question says it all.
+  if (item.output === null || item.name === ASKING_TOOL) return []
   const took = item.durationMs === null ? '' : `${formatDuration(item.durationMs)} `
   const how = `  ${took}${item.isError ? '✕' : '✓'}`
   const line = renderToolCall(item, Math.max(20, columns - how.length)) + how
@@ -94,7 +102,9 @@ export function renderQuestion({ title, detail, items }: Question): string[] {
   const lines = ['', `◆ ${plainLine(title)}`]
   if (detail !== '') lines.push(...indent(detail, '  '))
   for (const { question, options, multiSelect } of items) {
-    lines.push(`  ${plainLine(question)}${multiSelect ? ' (several may be chosen)' : ''}`)
+    const several = multiSelect ? '(several may be chosen)' : ''
+    const text = question === title ? several : [plainLine(question), several].join(' ').trim()
+    if (text !== '') lines.push(`  ${text}`)
     options.forEach(({ label, description }, index) => {
       const about = description === '' ? '' : ` – ${plainLine(description)}`
       lines.push(`    ${index + 1}  ${plainLine(label)}${about}`)

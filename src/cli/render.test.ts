@@ -109,7 +109,7 @@ Fixed **it**.
     const output = play(WALK, { isTTY: true })
     expect(output.text()).toContain('◐ sandbox')
     expect(output.screen()).not.toContain('◐')
-    expect(output.screen()).toContain('✓ prepared: ✓ fetch 0.3 s · ✓ sandbox 0.6 s\n')
+    expect(output.screen()).toContain('✓ prepared: fetch 0.3 s · sandbox 0.6 s\n')
     expect(output.screen()).toContain('▸ Bash  npm test  0.0 s ✕\n')
   })
 

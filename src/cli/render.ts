@@ -8,7 +8,8 @@ import type { SessionEvent } from '../protocol/event.ts'
 import type { PhaseLine, TimelineItem } from '../protocol/timeline.ts'
 import type { Output } from './deps.ts'
 import { formatDuration } from './format.ts'
-import { fitLine, plainLine } from './plain-text.ts'
+import { paintLine } from './paint.ts'
+import { fitLine, plainLine, wrapText } from './plain-text.ts'
 import { renderFailedPhase, renderItem, renderPhases, renderToolCall } from './render-item.ts'
 
 const WITHOUT_TERMINAL = 100
@@ -108,8 +109,15 @@ function linesFor(item: TimelineItem, previous: TimelineItem | undefined, look: 
       return previous?.kind === 'preparation'
         ? linesForPreparation(item, previous, look)
         : renderItem(item, look.columns)
+    case 'question':
+      // What closes an answered question is no news.
+      return previous?.kind === 'question' && !previous.open ? [] : renderItem(item, look.columns)
     case 'denied':
       return previous ? [] : renderItem(item, look.columns)
+    case 'text': {
+      const lines = renderItem(item, look.columns)
+      return look.isTTY ? lines.flatMap((line) => wrapText(line, look.columns)) : lines
+    }
     default:
       return renderItem(item, look.columns)
   }
@@ -160,7 +168,7 @@ function describeWork(timeline: readonly TimelineItem[], now: number): string {
   }
 }
 
-/** `\r` and "erase line" are the only control sequences that are ever written. */
+/** Beside colours, `\r` and "erase line" are the only control sequences that are ever written. */
 function createScreen(output: Output, columns: () => number) {
   let shown = ''
   let isPaused = false
@@ -172,7 +180,7 @@ function createScreen(output: Output, columns: () => number) {
     lines: (lines: string[]) => {
       if (lines.length === 0) return
       erase()
-      output.write(`${lines.join('\n')}\n`)
+      output.write(`${lines.map((line) => paintLine(output, line)).join('\n')}\n`)
     },
     status: (text: string) => {
       if (!output.isTTY || isPaused) return

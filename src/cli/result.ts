@@ -77,6 +77,7 @@ const CODES: [RegExp, ErrorCode][] = [
   [/timeout|timed_out|took_too_long/, 'timeout'],
   [/not_found/, 'not_found'],
   [/forbidden|denied|not_allowed/, 'forbidden'],
+  [/^(rootless|limits|image|host)_/, 'unsupported'],
   [/unreachable|overloaded|unavailable|lost/, 'unavailable'],
 ]
 
@@ -109,6 +110,6 @@ export function printResult(print: Printer, result: RunResult): void {
   const id = shortId({ id: result.sessionId })
   if (local) {
     const name = plainLine(local.branch)
-    print.line(`local    branch ${name}: git diff HEAD...${name}, or git switch ${name}`)
-  } else if (branch) print.line(`look     errand diff ${id}`)
+    print.hint(`local    git switch ${name}`)
+  } else if (branch) print.hint(`look     errand diff ${id}`)
 }

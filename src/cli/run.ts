@@ -212,7 +212,9 @@ async function finish(cli: Cli, ended: Ended): Promise<RunResult> {
   const { connection, print, end, startedAt, local, leftOut } = ended
   const session = await connection.client.getSession(ended.sessionId)
   const isOver = end === 'over'
-  const diff = isOver ? await connection.client.getDiff(session.id) : null
+  // Without a commit to start from there is nothing to compare.
+  const hasBegun = session.repository.commit !== null
+  const diff = isOver && hasBegun ? await connection.client.getDiff(session.id) : null
   const hasWork = diff !== null && diff.head !== diff.base
   const fetched =
     local && hasWork
@@ -232,11 +234,11 @@ async function finish(cli: Cli, ended: Ended): Promise<RunResult> {
 function sayHowToComeBack(print: Printer, session: SessionState, end: WatchEnd): void {
   const id = shortId(session)
   if (end === 'waiting') {
-    print.line(`It waits for an answer: errand answer ${id}, then errand logs ${id} --follow`)
+    print.hint(`It waits for an answer: errand answer ${id}, then errand logs ${id} --follow`)
     return
   }
-  print.line(`It goes on without this terminal. Come back: errand logs ${id} --follow`)
-  print.line(`Its branch, when there is one: errand fetch ${id}`)
+  print.hint(`It goes on without this terminal. Come back: errand logs ${id} --follow`)
+  print.hint(`Its branch, when there is one: errand fetch ${id}`)
 }
 
 function addSend(cli: Cli, program: Command): void {

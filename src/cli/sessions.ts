@@ -7,6 +7,7 @@ import { askQuestion, parseAnswer } from './ask.ts'
 import { addCommand, type Cli, type Printer, sessionId, shortId } from './command.ts'
 import { InterruptedError } from './deps.ts'
 import { formatDuration, formatTable, formatUsage } from './format.ts'
+import { paintDiff } from './paint.ts'
 import { plainLine, plainText } from './plain-text.ts'
 import { renderQuestion } from './render-item.ts'
 
@@ -101,6 +102,7 @@ function addDiff(cli: Cli, program: Command): void {
     program,
     { specification: 'diff <id>', description: 'what the branch of a session changed' },
     async ([id], { connection, print, options }) => {
+      const { stdout } = cli.deps
       const diff = await connection.client.getDiff(sessionId(id))
       print.json(diff)
       if (print.isJson) return
@@ -115,7 +117,7 @@ function addDiff(cli: Cli, program: Command): void {
       } else if (diff.patch !== '') {
         // Byte for byte for a program that reads it, safe for a person.
         const patch = diff.patch.replace(/\n$/, '')
-        print.line(cli.deps.stdout.isTTY ? plainText(patch) : patch)
+        print.line(stdout.isTTY ? paintDiff(stdout, plainText(patch)) : patch)
       }
       if (diff.files.length === 0) print.note('There are no changes.')
       if (diff.truncated)

@@ -281,5 +281,6 @@ const NO_TOKENS: Refusal = {
 const NO_KEY: Refusal = {
   status: 400,
   reason: 'model_key_missing',
-  message: 'no key for the model API is configured',
+  message:
+    'no key for the model API is set: start Errand with ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN',
 }

@@ -77,6 +77,10 @@ export function startCommand(args: string[], options: CommandOptions = {}): Runn
     look()
   })
   child.once('close', look)
+  child.once('error', (error) => {
+    stderr += error.message
+    look()
+  })
   child.stderr.on('data', (chunk: Buffer) => {
     stderr += chunk.toString()
   })
@@ -88,7 +92,8 @@ export function startCommand(args: string[], options: CommandOptions = {}): Runn
       new Promise((resolve, reject) => {
         const check = () => {
           const isSaid = pattern.test(stdout)
-          if (!isSaid && child.exitCode === null && child.signalCode === null) return
+          const isRunning = child.exitCode === null && child.signalCode === null
+          if (!isSaid && isRunning && child.pid !== undefined) return
           waiting.delete(check)
           if (isSaid) resolve()
           else reject(new Error(`ended without ${pattern}: ${stdout}${stderr}`))

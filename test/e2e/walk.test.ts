@@ -104,7 +104,9 @@ describe('a task', () => {
 
   it('fixes a bug test-first: a failing test, then the edit, then the test passes', async () => {
     const { id } = await errand.start(repository, 'fix the bug test-first')
-    const results = toolResults(await errand.finish(id))
+    const events = await errand.finish(id)
+    expect(eventsOf(events, 'turn.completed')).toHaveLength(1)
+    const results = toolResults(events)
     const runs = results.flatMap((result, index) =>
       result.name === 'Bash' && /node --test/.test(result.input.command ?? '') ? [index] : [],
     )

@@ -1,0 +1,105 @@
+// The one Errand that runs on a data folder: claimed by whoever starts it, found by the command line, stopped by it.
+import { readFileSync } from 'node:fs'
+import { mkdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Config } from './config.ts'
+import { delay } from './lib/deadline.ts'
+import { AppError } from './protocol/errors.ts'
+import type { Instance } from './settings.ts'
+
+/** Holds the process id of the Errand that uses the runtime folder. */
+export const CLAIM_FILE = 'up.pid'
+const POLL_MS = 50
+/** Longer than all programs together may take to end in order. */
+const STOP_LIMIT_MS = 60_000
+
+/** Rejects when another Errand runs, or starts, on this data folder. */
+export async function claimInstance({ runtimeDir }: Config) {
+  await mkdir(runtimeDir, { recursive: true, mode: 0o711 })
+  const { claim, instance } = filesOf(runtimeDir)
+  for (;;) {
+    try {
+      await writeFile(claim, String(process.pid), { flag: 'wx' })
+      break
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+      await refuseWhenRunning(runtimeDir)
+      await rm(claim, { force: true })
+    }
+  }
+  return {
+    ready: (url: string, version: string) => {
+      const value: Instance = { pid: process.pid, url, version }
+      return writeFile(instance, JSON.stringify(value))
+    },
+    retract: () => rm(instance, { force: true }),
+    /** The folder goes as well, unless running sandboxes need something in it. */
+    release: async () => {
+      await rm(claim, { force: true })
+      await rmdir(runtimeDir).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOTEMPTY') throw error
+      })
+    },
+  }
+}
+
+/** The running installation of this data folder, if there is one that is ready. */
+export async function findInstance({
+  runtimeDir,
+  dataDir,
+}: Config): Promise<(Instance & { token: string }) | undefined> {
+  try {
+    const text = await readFile(filesOf(runtimeDir).instance, 'utf8')
+    const instance: Instance = JSON.parse(text)
+    if (!(await isErrand(instance.pid))) return undefined
+    return { ...instance, token: await readFile(join(dataDir, 'cli-token'), 'utf8') }
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return undefined
+    if (code === 'EACCES' || code === 'EPERM') {
+      const message =
+        'Errand runs as another user here. Set ERRAND_URL and ERRAND_TOKEN, or use that user.'
+      throw new AppError('forbidden', 'other_users_instance', message)
+    }
+    throw error
+  }
+}
+
+/** Resolves when everything of it has ended, with its process id; undefined when none runs. Sandboxes go on. */
+export async function stopInstance({ runtimeDir }: Config): Promise<number | undefined> {
+  const pid = await claimedBy(runtimeDir)
+  if (pid === undefined) return undefined
+  process.kill(pid, 'SIGTERM')
+  const signal = AbortSignal.timeout(STOP_LIMIT_MS)
+  while (await isErrand(pid)) await delay(POLL_MS, signal)
+  return pid
+}
+
+export function versionOf({ codeDir }: Config): string {
+  return JSON.parse(readFileSync(join(codeDir, 'package.json'), 'utf8')).version
+}
+
+function filesOf(runtimeDir: string) {
+  return { claim: join(runtimeDir, CLAIM_FILE), instance: join(runtimeDir, 'instance.json') }
+}
+
+async function claimedBy(runtimeDir: string): Promise<number | undefined> {
+  const pid = Number(await readFile(filesOf(runtimeDir).claim, 'utf8').catch(() => ''))
+  return pid !== process.pid && (await isErrand(pid)) ? pid : undefined
+}
+
+async function refuseWhenRunning(runtimeDir: string): Promise<void> {
+  const pid = await claimedBy(runtimeDir)
+  if (pid === undefined) return
+  const text = await readFile(filesOf(runtimeDir).instance, 'utf8').catch(() => undefined)
+  const [doing, where] = text ? ['runs', `, at ${JSON.parse(text).url}`] : ['starts', '']
+  const message = `Errand ${doing} already on this data folder${where} (process ${pid}). errand down stops it.`
+  throw new AppError('conflict', text ? 'already_running' : 'already_starting', message)
+}
+
+/** Numbers of processes come again; an ended process that nobody has waited for has no command line. */
+async function isErrand(pid: number): Promise<boolean> {
+  if (!Number.isInteger(pid) || pid < 2) return false
+  const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
+  return /\/src\/main\.ts\0up\0/.test(command)
+}

@@ -1,0 +1,234 @@
+// Starting and stopping Errand: what stands in the way is said, and what was made for running is taken away.
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, readdir, realpath, rm, stat, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createSampleRepository } from '../../demo/repository.ts'
+import { loadScenarios } from '../../demo/scenario.ts'
+import { createScriptedModel, type ScriptedModel } from '../../demo/scripted-model.ts'
+import type { RunResult } from '../../src/cli/result.ts'
+import { readConfig } from '../../src/config.ts'
+import { runChecked } from '../../src/lib/process.ts'
+import type { SessionSummary } from '../../src/protocol/api.ts'
+import { errorOf, jsonOf, type RunningCommand, runCommand, startCommand } from './command.ts'
+
+const KEY = 'sk-up-key'
+
+let model: ScriptedModel
+let folder: string
+let data: string
+let repository: string
+
+beforeAll(async () => {
+  model = await createScriptedModel({ scenarios: loadScenarios(), requireKey: KEY })
+})
+afterAll(() => model.close())
+beforeEach(async () => {
+  folder = await realpath(await mkdtemp(join(tmpdir(), 'errand-up-')))
+  data = join(folder, 'data')
+  repository = join(folder, 'cart')
+  await createSampleRepository(repository)
+})
+afterEach(async () => {
+  await down()
+  await rm(folder, { recursive: true, force: true })
+})
+
+const key = () => ({ ANTHROPIC_API_KEY: KEY, ANTHROPIC_BASE_URL: model.url })
+const here = () => ({ ERRAND_DATA: data, ERRAND_PORT: '0', ERRAND_LOG_LEVEL: 'warn' })
+const runtimeDir = () => readConfig({ dataDir: data }).runtimeDir
+
+async function up(env: Record<string, string> = key()): Promise<RunningCommand> {
+  const running = startCommand(['up', '--json', '--port', '0', '--data', data], { env })
+  await running.said(/\n/)
+  return running
+}
+const upRefusal = async (...args: string[]) =>
+  errorOf(await runCommand(['up', '--json', '--data', data, ...args]))
+
+/** Removes the sessions, so that no sandbox stays behind, and stops Errand. */
+async function down(): Promise<void> {
+  const listed = await runCommand(['sessions', '--all', '--json'], { env: here() })
+  if (listed.exitCode === 0) {
+    const sessions = jsonOf<SessionSummary[]>(listed)
+    await Promise.all(sessions.map(({ id }) => runCommand(['rm', id, '--json'], { env: here() })))
+  }
+  await runCommand(['down', '--data', data])
+}
+
+const runTask = async (env: Record<string, string> = {}) => {
+  const args = ['run', 'make the failing test pass', '--repo', repository, '--json']
+  return runCommand(args, { env: { ...here(), ...env } })
+}
+
+describe('errand up and errand down', () => {
+  it('runs once on a data folder, and starts on it again after it was stopped', async () => {
+    const first = startCommand(['up', '--port', '0', '--data', data], { env: key() })
+    await first.said(/Stop with/)
+    expect(first.stdout()).toMatch(/^Errand runs at http:\/\/127\.0\.0\.1:\d+$/m)
+    expect(first.stdout()).toMatch(/^Log in once with this link .*\/login\?token=\w+$/m)
+    const second = await upRefusal('--port', '0')
+    expect(second).toMatchObject({ code: 'conflict', reason: 'already_running' })
+    expect(second.message).toMatch(/http:\/\/127\.0\.0\.1:\d+ \(process \d+\)/)
+    const { sessionId } = jsonOf<RunResult>(await runTask())
+
+    const stopped = await runCommand(['down', '--data', data, '--json'])
+    expect(jsonOf(stopped)).toEqual({ stopped: true })
+    expect(await first.ended()).toBe(0)
+    expect(existsSync(`${runtimeDir()}/settings`)).toBe(false)
+    expect(jsonOf(await runCommand(['down', '--data', data, '--json']))).toEqual({ stopped: false })
+
+    await up()
+    const again = await runCommand(['show', sessionId, '--json'], { env: here() })
+    expect(jsonOf(again)).toMatchObject({ id: sessionId, status: 'idle' })
+  })
+
+  it('refuses a second one while the first starts', async () => {
+    const both = [0, 1].map(() =>
+      startCommand(['up', '--json', '--port', '0', '--data', data], { env: key() }),
+    )
+    await Promise.all(both.map((one) => one.said(/\n/)))
+    const [refused, others] = both.map((one) => one.stdout()).sort()
+    expect(JSON.parse(refused ?? '')).toMatchObject({ error: { code: 'conflict' } })
+    expect(JSON.parse(others ?? '')).toHaveProperty('url')
+  })
+
+  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+    'leaves nothing in /run after %s',
+    async (signal) => {
+      const running = await up()
+      expect(Object.keys(JSON.parse(running.stdout()))).toEqual(['url', 'loginUrl'])
+      expect(await readdir(runtimeDir())).toContain('settings')
+      running.interrupt(signal)
+      expect(await running.ended()).toBe(0)
+      expect(existsSync(runtimeDir())).toBe(false)
+      expect(await readdir(data)).toContain('postgres')
+    },
+  )
+
+  it('keeps what a running sandbox needs, and finds it again', async () => {
+    await up()
+    const args = ['run', 'wait in a command', '--repo', repository, '--detach', '--json']
+    const { sessionId } = jsonOf<RunResult>(await runCommand(args, { env: here() }))
+    const following = startCommand(['logs', sessionId, '--follow', '--json'], { env: here() })
+    await following.said(/"tool\.called"|\.failed"/)
+    following.interrupt()
+    await following.ended()
+    await runCommand(['down', '--data', data])
+    expect(existsSync(`${runtimeDir()}/settings`)).toBe(false)
+    expect(await readdir(join(runtimeDir(), 'doors'))).toEqual([sessionId])
+    await up()
+    await runCommand(['interrupt', sessionId], { env: here() })
+    const after = startCommand(['logs', sessionId, '--follow', '--json'], { env: here() })
+    await after.said(/"turn\.interrupted"|\.failed"/)
+    after.interrupt()
+    await after.ended()
+    expect(after.stdout()).toContain('"turn.interrupted"')
+    expect(after.stdout()).not.toContain('"resume":true')
+  })
+})
+
+describe('what stands in the way', () => {
+  it('is a port that is taken', async () => {
+    const other = createServer().listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    const { port } = other.address() as AddressInfo
+    expect(await upRefusal('--port', String(port))).toMatchObject({
+      code: 'conflict',
+      reason: 'port_taken',
+      message: expect.stringContaining(String(port)),
+    })
+    other.close()
+    expect(existsSync(runtimeDir())).toBe(false)
+  })
+
+  it('is no port, or no address of this machine', async () => {
+    expect(await upRefusal('--port', '70000')).toMatchObject({ reason: 'invalid_port' })
+    expect(await upRefusal('--port', '0', '--host', '203.0.113.7')).toMatchObject({
+      code: 'invalid',
+    })
+  })
+
+  it("is a folder with somebody's work in it, which keeps its owner", async () => {
+    await mkdir(data)
+    await writeFile(join(data, 'thesis.tex'), 'years')
+    const before = await stat(data)
+    expect(await upRefusal('--port', '0')).toMatchObject({
+      code: 'conflict',
+      reason: 'data_folder_foreign',
+    })
+    expect(await stat(data)).toMatchObject({ uid: before.uid, mode: before.mode })
+  })
+
+  it('is a disk without space', async () => {
+    await mkdir(data)
+    await runChecked('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'none', data])
+    try {
+      expect(await upRefusal('--port', '0')).toMatchObject({ code: 'no_space' })
+      const result = await runTask(key())
+      expect(errorOf(result)).toMatchObject({ code: 'no_space' })
+    } finally {
+      // An Errand that could not start may still be ending.
+      await runChecked('umount', ['--lazy', data])
+    }
+  })
+})
+
+describe('the key for the model', () => {
+  it('is missed at once, with a sentence that says what to set', async () => {
+    await up({})
+    const result = await runTask()
+    expect(result.exitCode).toBe(3)
+    const { error } = jsonOf<RunResult>(result)
+    expect(error).toMatchObject({ code: 'unauthenticated', reason: 'model_key_missing' })
+    expect(error?.message).toContain('ANTHROPIC_API_KEY')
+    expect(
+      (await runCommand(['logs', jsonOf<RunResult>(result).sessionId], { env: here() })).stdout,
+    ).toContain('ANTHROPIC_API_KEY')
+  })
+
+  it('is refused by the model API, and nobody tries it for minutes', async () => {
+    await up({ ...key(), ANTHROPIC_API_KEY: 'sk-wrong' })
+    const before = model.requests.length
+    const result = await runTask()
+    expect(result.exitCode).toBe(3)
+    expect(jsonOf<RunResult>(result).error).toMatchObject({
+      code: 'unauthenticated',
+      reason: 'model_unauthenticated',
+    })
+    const asked = model.requests.slice(before).filter(({ method }) => method === 'POST')
+    expect(asked.length).toBeLessThan(8)
+  })
+
+  it('may be a bearer token', async () => {
+    await up({ ANTHROPIC_AUTH_TOKEN: KEY, ANTHROPIC_BASE_URL: model.url })
+    const result = await runTask()
+    expect(result.exitCode, result.stdout + result.stderr).toBe(0)
+  })
+})
+
+describe('errand run', () => {
+  it('starts Errand when none runs, also from two terminals at once', async () => {
+    const results = await Promise.all([runTask(key()), runTask(key())])
+    for (const result of results) {
+      expect(result.exitCode, result.stdout + result.stderr).toBe(0)
+      expect(jsonOf<RunResult>(result)).toMatchObject({ outcome: 'completed' })
+    }
+    const sessions = await runCommand(['sessions', '--json'], { env: here() })
+    expect(jsonOf<SessionSummary[]>(sessions)).toHaveLength(2)
+    expect(await readdir(join(data, 'log'))).toEqual(['errand.log'])
+  })
+
+  it('works with a data path of 150 characters', async () => {
+    const parent = join(folder, 'a'.repeat(60))
+    data = join(parent, 'b'.repeat(150 - parent.length - 1))
+    expect(data).toHaveLength(150)
+    await up()
+    const result = await runTask()
+    expect(result.exitCode, result.stdout + result.stderr).toBe(0)
+    expect(jsonOf<RunResult>(result)).toMatchObject({ outcome: 'completed', filesChanged: 1 })
+  })
+})
