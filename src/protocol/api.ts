@@ -97,7 +97,6 @@ export const sessionPageSchema = z.object({
   sessions: z.array(sessionSummarySchema),
   next: z.string().nullable(),
 })
-export type SessionPage = z.infer<typeof sessionPageSchema>
 
 export const eventQuerySchema = z.object({
   /** Events with a greater `seq` only. */
@@ -159,7 +158,6 @@ export const uploadSchema = z.object({
 })
 
 export type NewUpload = z.input<typeof newUploadSchema>
-export type Upload = z.infer<typeof uploadSchema>
 
 export const newEnvironmentSchema = environmentFieldsSchema
 export type NewEnvironment = z.input<typeof newEnvironmentSchema>
@@ -189,7 +187,6 @@ export const credentialSchema = z.object({
   createdAt: z.string(),
 })
 export type NewCredential = z.input<typeof newCredentialSchema>
-export type Credential = z.infer<typeof credentialSchema>
 export const credentialListSchema = z.object({ credentials: z.array(credentialSchema) })
 
 export const newUserSchema = z.object({ name: z.string().trim().min(1).max(80), email: z.email() })
@@ -206,7 +203,6 @@ export const userListSchema = z.object({ users: z.array(userSchema) })
 export const loginLinkSchema = z.object({ url: z.url(), expiresAt: z.string() })
 export type LoginLink = z.infer<typeof loginLinkSchema>
 export const userCreatedSchema = z.object({ user: userSchema, loginLink: loginLinkSchema })
-export type UserCreated = z.infer<typeof userCreatedSchema>
 
 /** A bearer token for CLI and API. Its secret is shown once, when it is made. */
 export const newTokenSchema = z.object({ name: z.string().trim().min(1).max(32) })

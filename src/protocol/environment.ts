@@ -49,7 +49,6 @@ export const limitsSchema = z.object({
     .max(4096 * GIB)
     .default(20 * GIB),
 })
-export type SandboxLimits = z.infer<typeof limitsSchema>
 
 export const variablesSchema = z.record(
   z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,254}$/),

@@ -13,7 +13,6 @@ export const SESSION_STATUSES = [
   'archived',
 ] as const
 export const SANDBOX_STATES = ['none', 'preparing', 'ready', 'stopped', 'lost'] as const
-export type SessionStatus = (typeof SESSION_STATUSES)[number]
 
 /** The phases of a preparation, in their order. Each has a limit, a log, a duration and, when it failed, a reason. */
 export const PHASES = ['fetch', 'sandbox', 'checkout', 'environment', 'agent'] as const

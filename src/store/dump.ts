@@ -62,16 +62,16 @@ export async function dumpDatabase(
   })
 }
 
-/** Makes the tables of Errand's own as they were in that schema. Rejects when this database has any of them. */
-export async function makeEmptyDatabase(
-  connection: DatabaseConnection,
-  schema: string,
-): Promise<void> {
+export async function requireEmptyDatabase(connection: DatabaseConnection): Promise<void> {
   const present = await withClient(connection, presentTables)
   if (present.length > 0) {
     const message = `The database holds tables of Errand already (${present.join(', ')}). Name an empty one.`
     throw new AppError('conflict', 'database_not_empty', message)
   }
+}
+
+/** Makes the tables of Errand's own as they were in that schema. */
+export async function makeTables(connection: DatabaseConnection, schema: string): Promise<void> {
   await withKysely(connection, (db) => migrate(db, schema))
 }
 
@@ -98,7 +98,7 @@ export async function loadDatabase(
   })
 }
 
-/** Takes away what `makeEmptyDatabase` and a failed load left; only for a database that was empty before. */
+/** Takes away what `makeTables` and a failed load left; only for a database that was empty before. */
 export async function dropTables(connection: DatabaseConnection): Promise<void> {
   await withClient(connection, async (client) => {
     for (const name of await presentTables(client))
@@ -136,7 +136,8 @@ async function* readRows(
 ): AsyncGenerator<(string | null)[]> {
   const values = columns.map((column) => `${pg.escapeIdentifier(column)}::text`).join(', ')
   const table = pg.escapeIdentifier(name)
-  const by = order.map((column) => pg.escapeIdentifier(column)).join(', ')
+  // With the table's name: alone it would mean the text, in which 10 comes before 2.
+  const by = order.map((column) => `${table}.${pg.escapeIdentifier(column)}`).join(', ')
   await client.query(
     `declare dump no scroll cursor for select ${values} from ${table} order by ${by}`,
   )
@@ -217,14 +218,24 @@ async function withClient<T>(
   }
 }
 
-async function withKysely<T>(
+function withKysely<T>(
   connection: DatabaseConnection,
   work: (db: Kysely<unknown>) => Promise<T>,
+): Promise<T> {
+  return withPool(connection, (pool) =>
+    work(new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) })),
+  )
+}
+
+/** For who makes tables of its own before the load. */
+export async function withPool<T>(
+  connection: DatabaseConnection,
+  work: (pool: pg.Pool) => Promise<T>,
 ): Promise<T> {
   const pool = new pg.Pool({ ...clientConfig(connection), max: 2 })
   pool.on('error', () => undefined)
   try {
-    return await work(new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) }))
+    return await work(pool)
   } finally {
     await pool.end()
   }

@@ -8,9 +8,23 @@ import { initial } from './migrations/0001-initial.ts'
 const MIGRATIONS = { '0001-initial': initial }
 const TABLE = 'errand_migrations'
 
-/** Fails with `unsupported`/`schema_newer` and touches nothing when a newer program has been here. */
+export function isKnownSchema(name: string): boolean {
+  return Object.hasOwn(MIGRATIONS, name)
+}
+
+/** The last migration that this database has had; undefined when it never had one. */
+// biome-ignore lint/suspicious/noExplicitAny: see migrate
+export async function readSchemaName(db: Kysely<any>): Promise<string | undefined> {
+  const rows = await readMigrationNames(db)
+  return rows.toSorted().at(-1)
+}
+
+/**
+ * To the newest schema, or to the one that `to` names. Fails with `unsupported`/`schema_newer` and touches nothing when a
+ * newer program has been here.
+ */
 // biome-ignore lint/suspicious/noExplicitAny: Kysely's own migrator asks for a database of unknown tables
-export async function migrate(db: Kysely<any>): Promise<void> {
+export async function migrate(db: Kysely<any>, to?: string): Promise<void> {
   await refuseNewerSchema(db)
   const migrator = new Migrator({
     db,
@@ -18,7 +32,7 @@ export async function migrate(db: Kysely<any>): Promise<void> {
     migrationTableName: TABLE,
     migrationLockTableName: `${TABLE}_lock`,
   })
-  const { error } = await migrator.migrateToLatest()
+  const { error } = await (to === undefined ? migrator.migrateToLatest() : migrator.migrateTo(to))
   if (error === undefined) return
   // Another, newer program may have migrated between the check above and the lock.
   await refuseNewerSchema(db)
@@ -27,14 +41,19 @@ export async function migrate(db: Kysely<any>): Promise<void> {
 
 // biome-ignore lint/suspicious/noExplicitAny: see migrate
 async function refuseNewerSchema(db: Kysely<any>): Promise<void> {
-  const tables = await db.introspection.getTables({ withInternalKyselyTables: true })
-  if (!tables.some((table) => table.name === TABLE)) return
-  const rows = await db.selectFrom(TABLE).select('name').execute()
-  const unknown = rows.map((row) => String(row.name)).filter((name) => !(name in MIGRATIONS))
+  const unknown = (await readMigrationNames(db)).filter((name) => !isKnownSchema(name))
   if (unknown.length === 0) return
   throw new AppError(
     'unsupported',
     'schema_newer',
     `the database was used by a newer version of Errand (${unknown.join(', ')}); start that version`,
   )
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: see migrate
+async function readMigrationNames(db: Kysely<any>): Promise<string[]> {
+  const tables = await db.introspection.getTables({ withInternalKyselyTables: true })
+  if (!tables.some((table) => table.name === TABLE)) return []
+  const rows = await db.selectFrom(TABLE).select('name').execute()
+  return rows.map((row) => String(row.name))
 }
