@@ -1,9 +1,11 @@
 // The command line of Errand: `up` and `demo` run here, everything else is a client of a running installation, which is
 // started when there is none.
+import { addBackupCommands } from './backup/command.ts'
 import { createProgram } from './cli/program.ts'
 import { readConfig } from './config.ts'
 import { connect } from './connect.ts'
 import { addDemoCommand } from './demo-command.ts'
+import { addDoctorCommand } from './doctor/command.ts'
 import { versionOf } from './instance.ts'
 import { createCliDeps } from './terminal.ts'
 import { addUpCommand } from './up-command.ts'
@@ -13,4 +15,6 @@ const { program, cli, run } = createProgram(deps)
 program.version(versionOf(readConfig()))
 addUpCommand(program)
 addDemoCommand(program, cli)
+addDoctorCommand(program, cli)
+addBackupCommands(program, cli)
 process.exitCode = await run(process.argv.slice(2))

@@ -3,9 +3,10 @@
 // else.
 import type { Command } from 'commander'
 import { safeJson } from './cli/plain-text.ts'
-import { inheritedEnvironment, readConfig } from './config.ts'
+import { readConfig } from './config.ts'
 import { stopInstance } from './instance.ts'
 import { createLogger } from './lib/logger.ts'
+import { enterMountNamespace } from './mount-namespace.ts'
 import { AppError } from './protocol/errors.ts'
 import type { Running } from './up.ts'
 
@@ -35,22 +36,6 @@ export function addUpCommand(program: Command): void {
     .option('--data <folder>', 'where everything is kept')
     .option('--json', 'print JSON and nothing else')
     .action(down)
-}
-
-/** Makes this process one of a mount namespace of its own; the same program goes on there. */
-function enterMountNamespace(args: string[]): never {
-  const unshare = '/usr/bin/unshare'
-  const command = [
-    unshare,
-    '--mount',
-    '--propagation',
-    'slave',
-    '--',
-    process.execPath,
-    ...process.execArgv,
-  ]
-  process.execve?.(unshare, [...command, process.argv[1] ?? '', ...args], inheritedEnvironment())
-  throw new AppError('internal', 'mount_namespace', 'The mount namespace could not be entered.')
 }
 
 async function up(options: UpOptions): Promise<void> {

@@ -247,6 +247,18 @@ describe('decide', () => {
     expect(game.state.answers).toEqual({})
   })
 
+  it('closes what a lost sandbox had asked, and goes on with the turn in another', () => {
+    const game = ready()
+    const base = { turnId: T1, kind: 'question', title: '?', detail: '', items: [] } as const
+    for (const id of ['q1', 'q2'])
+      game.report({ type: 'question.asked', question: { ...base, id, askedAt: T0.toISOString() } })
+    const answer = { allow: true, answers: {}, message: '' }
+    game.do({ type: 'question.answer', questionId: 'q1', answer })
+    game.do({ type: 'sandbox.lost', generation: 1, reason: 'sandbox_ended', message: 'gone' })
+    expect(game.state).toMatchObject({ status: 'working', questions: [], answers: {} })
+    expect(game.effects).toEqual([{ kind: 'sandbox.start', generation: 2 }])
+  })
+
   it('stops an idle sandbox after the rule says so', () => {
     const game = ready()
     game.report({ type: 'turn.completed', turnId: T1, exitCode: null, durationMs: 5 })

@@ -2,7 +2,7 @@
 // model; taken away again with everything that it made.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chown, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { loadScenarios } from '../../demo/scenario.ts'
@@ -11,6 +11,7 @@ import { type Client, createClient } from '../../src/client/client.ts'
 import type { NewSession } from '../../src/protocol/api.ts'
 import type { EventOf, EventType, SessionEvent } from '../../src/protocol/event.ts'
 import type { SessionState } from '../../src/protocol/session.ts'
+import { asUser, type OrdinaryUser } from '../../src/sandbox/conformance-user.ts'
 import type { Island } from './island.ts'
 import { createRepositoryUpload } from './upload.ts'
 
@@ -43,32 +44,25 @@ export interface InstallationOptions {
   paceMs?: number
   /** Where it runs; on this machine's own network unless told. */
   island?: Island
+  /** Who runs it; root unless told. */
+  user?: OrdinaryUser & { home: string }
+  /** More arguments of `errand up`. */
+  args?: string[]
 }
 
 const FOLLOW_LIMIT_MS = 60_000
 
 export async function startInstallation(options: InstallationOptions = {}): Promise<Installation> {
-  const { island } = options
+  const { island, user } = options
   const model = await createScriptedModel({
     scenarios: [...loadScenarios(), ...loadScenarios(options.scenarios ?? [])],
     requireKey: OWNER_KEY,
     host: island?.outside,
     paceMs: options.paceMs ?? 0,
   })
-  const dataDir = await mkdtemp(join(tmpdir(), 'errand-e2e-'))
-  const up = [join(ROOT, 'src/main.ts'), 'up', '--json', '--port', '0', '--data', dataDir]
-  const [command = '', ...args] = [...(island?.command ?? []), process.execPath, ...up]
-  const child = spawn(command, args, {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: {
-      ...process.env,
-      ERRAND_LOG_LEVEL: 'warn',
-      ANTHROPIC_API_KEY: OWNER_KEY,
-      ANTHROPIC_BASE_URL: model.url,
-      ...(island ? { ERRAND_HOST: island.inside } : {}),
-      ...options.env,
-    },
-  })
+  const dataDir = await mkdtemp(join(user?.home ?? tmpdir(), 'errand-e2e-'))
+  if (user) await chown(dataDir, user.uid, user.gid)
+  const child = startUp(options, dataDir, model.url)
   const { url, loginUrl } = await readAddresses(child)
   const token = await readFile(join(dataDir, 'cli-token'), 'utf8')
   const client = createClient({ baseUrl: url, token })
@@ -116,6 +110,26 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
       await rm(dataDir, { recursive: true, force: true })
     },
   }
+}
+
+function startUp(options: InstallationOptions, dataDir: string, modelUrl: string): ChildProcess {
+  const { island, user } = options
+  const errand = [process.execPath, join(ROOT, 'src/main.ts')]
+  const up = ['up', '--json', '--port', '0', '--data', dataDir, ...(options.args ?? [])]
+  const before = [...(island?.command ?? []), ...(user ? asUser(user) : [])]
+  const [command = '', ...args] = [...before, ...errand, ...up]
+  return spawn(command, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: {
+      ...process.env,
+      ERRAND_LOG_LEVEL: 'warn',
+      ANTHROPIC_API_KEY: OWNER_KEY,
+      ANTHROPIC_BASE_URL: modelUrl,
+      ...(island ? { ERRAND_HOST: island.inside } : {}),
+      ...(user ? { HOME: user.home, XDG_RUNTIME_DIR: join(user.home, 'run') } : {}),
+      ...options.env,
+    },
+  })
 }
 
 export function eventsOf<T extends EventType>(events: SessionEvent[], type: T): EventOf<T>[] {

@@ -8,6 +8,7 @@ import { createSampleRepository } from '../../demo/repository.ts'
 import { delay } from '../../src/lib/deadline.ts'
 import { runChecked, runProcess } from '../../src/lib/process.ts'
 import type { SessionEvent } from '../../src/protocol/event.ts'
+import { SANDBOX_PATHS } from '../../src/protocol/network.ts'
 import { SAVED_CONVERSATION_REF, SAVED_WORK_REF } from '../../src/protocol/saved-refs.ts'
 import { eventsOf, type Installation, startInstallation } from './installation.ts'
 import { runInside } from './transcript.ts'
@@ -48,9 +49,22 @@ async function untilSaved(id: string, ref: string, text: string): Promise<void> 
   }
 }
 
-async function killContainer(id: string): Promise<void> {
-  const { pid } = JSON.parse(await readFile(sandboxFile(id, 'run.json'), 'utf8'))
-  process.kill(pid, 'SIGKILL')
+/** Process 1, its child the runner, and that one's child the agent, as this machine sees them. */
+async function killInside(id: string, who: 'container' | 'runner' | 'agent'): Promise<void> {
+  const { pid: container } = JSON.parse(await readFile(sandboxFile(id, 'run.json'), 'utf8'))
+  if (who === 'container') return void process.kill(container, 'SIGKILL')
+  const runner = await childOf(container, SANDBOX_PATHS.node)
+  process.kill(who === 'runner' ? runner : await childOf(runner, SANDBOX_PATHS.agent), 'SIGKILL')
+}
+
+async function childOf(parent: number, program: string): Promise<number> {
+  const path = `/proc/${parent}/task/${parent}/children`
+  const pids = (await readFile(path, 'utf8')).trim().split(' ')
+  for (const pid of pids) {
+    const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
+    if (line.startsWith(`${program}\0`)) return Number(pid)
+  }
+  throw new Error(`${parent} has no child ${program}`)
 }
 
 async function startWaiting() {
@@ -63,22 +77,38 @@ async function startWaiting() {
 
 const notices = (events: SessionEvent[]) => eventsOf(events, 'agent.notice').map(({ kind }) => kind)
 
-describe('a container that is killed in the middle of a turn', () => {
-  it('is started again, and the turn goes on with its conversation', async () => {
+describe('kill -9 in the middle of a turn', () => {
+  it.each(['container', 'runner'] as const)(
+    'of the %s: it is started again, and the turn goes on',
+    async (who) => {
+      const { id, events: before } = await startWaiting()
+      await killInside(id, who)
+      const events = await errand.finish(id, before.at(-1)?.seq)
+      expect(eventsOf(events, 'sandbox.lost')).toHaveLength(1)
+      expect(eventsOf(events, 'sandbox.preparing')).toMatchObject([{ resume: true, generation: 2 }])
+      expect(notices(events)).toEqual(['resumed'])
+      expect(eventsOf(events, 'turn.completed')).toHaveLength(1)
+      expect((await errand.client.getDiff(id)).files.map(({ path }) => path)).toEqual([
+        'waiting.txt',
+      ])
+    },
+  )
+
+  it('of the agent: the turn goes on in the same sandbox', async () => {
     const { id, events: before } = await startWaiting()
-    await killContainer(id)
+    await killInside(id, 'agent')
     const events = await errand.finish(id, before.at(-1)?.seq)
-    expect(eventsOf(events, 'sandbox.lost')).toHaveLength(1)
-    expect(eventsOf(events, 'sandbox.preparing')).toMatchObject([{ resume: true, generation: 2 }])
+    expect(eventsOf(events, 'sandbox.lost')).toEqual([])
     expect(notices(events)).toEqual(['resumed'])
     expect(eventsOf(events, 'turn.completed')).toHaveLength(1)
-    expect((await errand.client.getDiff(id)).files.map(({ path }) => path)).toEqual(['waiting.txt'])
+    const left = await runInside(errand, id, 'pgrep -x tail; echo none')
+    expect(left).toBe('none\n')
   })
 
-  it('is replaced when its disk is gone too, and goes on from what was saved', async () => {
+  it('of the container, with its disk gone: it is replaced and goes on from what was saved', async () => {
     const { id, events: before } = await startWaiting()
     await rm(sandboxFile(id, 'disk.img'))
-    await killContainer(id)
+    await killInside(id, 'container')
     const events = await errand.finish(id, before.at(-1)?.seq)
     expect(notices(events)).toEqual(['sandbox_replaced', 'resumed'])
     const logged = eventsOf(events, 'phase.logged').flatMap(({ lines }) => lines)

