@@ -298,13 +298,16 @@ function applyDenied(
 
 type Notice = Pick<Extract<TimelineItem, { kind: 'notice' }>, 'tone' | 'code' | 'text'>
 
+/** Notices that tell of something lost, or of what may be. */
+const WARNINGS = new Set(['sandbox_replaced', 'not_saved'])
+
 function noticeOf(body: SessionEvent['body']): Notice | undefined {
   const plain = (text: string): Notice => ({ tone: 'plain', code: body.type, text })
   switch (body.type) {
     case 'push.forwarded':
       return plain('The commits that were kept here have reached the forge.')
     case 'agent.notice':
-      return { tone: 'plain', code: body.kind, text: body.text }
+      return { tone: WARNINGS.has(body.kind) ? 'warn' : 'plain', code: body.kind, text: body.text }
     case 'model.failed':
     case 'session.failed':
     case 'sandbox.lost':
