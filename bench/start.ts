@@ -1,0 +1,34 @@
+// From submit to the first model request, as the model server sees it, against bare Claude Code on the same repository.
+import type { BenchContext, Benchmark } from './benchmark.ts'
+import { compare } from './compare.ts'
+import { createFigure, type Figure } from './figure.ts'
+import { startErrand } from './installation.ts'
+import { createBareStart, createHookRepository, createSessionStart } from './start-session.ts'
+
+export const start: Benchmark = {
+  name: 'start',
+  about: 'submit to first model request, against bare claude -p',
+  run: (context) => measure(context, 'start'),
+}
+
+export const startWarm: Benchmark = {
+  name: 'start-warm',
+  about: 'the same with an agent that was started ahead',
+  run: (context) =>
+    measure(context, 'start-warm', 'No agent is started ahead yet: this is a cold start.'),
+}
+
+async function measure(context: BenchContext, name: string, note?: string): Promise<Figure[]> {
+  const errand = await startErrand(context)
+  const repository = await createHookRepository(context)
+  const session = await createSessionStart(errand, repository)
+  const bare = await createBareStart(context, errand.model, repository)
+  const ours = async (round: number) => (await session(round)).durationMs
+  const [a, b] = await compare([ours, bare], {
+    runs: context.runs,
+    warmUps: 2,
+    onRound: (round) => context.say(`round ${round + 1} of ${context.runs}`),
+  })
+  const other = { name: 'claude -p', samples: b }
+  return [createFigure({ name, unit: 'ms', ours: a, benchmark: name, other, note })]
+}
