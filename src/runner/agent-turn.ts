@@ -50,7 +50,12 @@ export interface AgentTurns {
   reportInOrder(report: RunnerReport): void
 }
 
-type ConversationEnd = TurnEnd | { kind: 'died'; words: string }
+interface Death {
+  kind: 'died'
+  reason: 'agent_died' | 'agent_not_started'
+  words: string
+}
+type ConversationEnd = TurnEnd | Death
 
 interface Working {
   id: string
@@ -68,8 +73,8 @@ export function createAgentTurns(deps: AgentTurnDeps): AgentTurns {
 
   /** From a prompt to the end of the turn, or to the death of the agent. */
   const converse = async (turn: AskedTurn, context: TurnContext, prompt: Prompt) => {
-    await deps.claude.start()
-    await deps.claude.adjust()
+    const failure = await startAgent(deps.claude)
+    if (failure) return failure
     if (context.interrupted.aborted || context.stopped.aborted)
       return { kind: 'interrupted' } as const
     const { promise: ended, resolve: end } = Promise.withResolvers<ConversationEnd>()
@@ -79,7 +84,7 @@ export function createAgentTurns(deps: AgentTurnDeps): AgentTurns {
     const onStop = () => end({ kind: 'interrupted' })
     context.stopped.addEventListener('abort', onStop, { once: true })
     try {
-      deps.claude.prompt(prompt.text, prompt.id)
+      if (!deps.claude.prompt(prompt.text, prompt.id)) end(deathBy('agent_died', ''))
       const how = await ended
       if (how.kind === 'died') await order.settleAfterDeath()
       else if (!context.stopped.aborted) await order.settle()
@@ -95,7 +100,7 @@ export function createAgentTurns(deps: AgentTurnDeps): AgentTurns {
     run: async (turn, context) => {
       const before = await beforeTurn(deps, turn.id, context)
       deps.state.set({ turn: { id: turn.id, before } })
-      const end = await converseToEnd(deps, converse, { turn, context }).catch(startFailure)
+      const end = await converseToEnd(deps, converse, { turn, context })
       if (!context.stopped.aborted) await finishTurn(deps, turn, before, context.stopped)
       return end
     },
@@ -120,7 +125,7 @@ export function createAgentTurns(deps: AgentTurnDeps): AgentTurns {
     },
     lost(words) {
       if (working?.interruptedAt !== undefined) working.end({ kind: 'interrupted' })
-      else working?.end({ kind: 'died', words: words || 'it said nothing' })
+      else working?.end(deathBy('agent_died', words))
     },
     workingTurnId: () => working?.id,
     reportInOrder: (report) => order.add(null, [report]),
@@ -133,6 +138,21 @@ interface Prompt {
   text: string
 }
 type Converse = (turn: AskedTurn, context: TurnContext, prompt: Prompt) => Promise<ConversationEnd>
+
+/** It may die while it starts as well. */
+async function startAgent(claude: Claude): Promise<Death | undefined> {
+  try {
+    await claude.start()
+    await claude.adjust()
+    return undefined
+  } catch (error) {
+    return deathBy('agent_not_started', error instanceof Error ? error.message : String(error))
+  }
+}
+
+function deathBy(reason: Death['reason'], words: string): Death {
+  return { kind: 'died', reason, words: words || 'it said nothing' }
+}
 
 /** An agent that died is started again and goes on with its conversation; its prompt is not asked twice. */
 async function converseToEnd(
@@ -152,7 +172,7 @@ async function converseToEnd(
     if (interrupted.aborted) return { kind: 'interrupted' }
     if (isLast) {
       const message = `The agent ended ${deaths} times in this turn. The last time: ${end.words}`
-      return { kind: 'failed', reason: 'agent_died', message }
+      return { kind: 'failed', reason: end.reason, message }
     }
     why = deathOf(end.words)
   }
@@ -292,11 +312,6 @@ async function finishTurn(
     state.set({ pushPending: true })
     notice('commit', error instanceof Error ? error.message : String(error))
   }
-}
-
-function startFailure(error: unknown): TurnEnd {
-  const message = error instanceof Error ? error.message : String(error)
-  return { kind: 'failed', reason: 'agent_not_started', message }
 }
 
 /** Puts pieces of live text together, so that they make few frames. */

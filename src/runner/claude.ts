@@ -64,7 +64,8 @@ interface ClaudeEvents {
 export interface Claude {
   /** Resolves when the agent is ready for a prompt. Does nothing when it is already. */
   start(): Promise<void>
-  prompt(text: string, uuid: string): void
+  /** False when the agent does not run: it has just died. */
+  prompt(text: string, uuid: string): boolean
   /** Brings mode and model to what is wanted; both may change while it works. */
   adjust(): Promise<void>
   interrupt(): Promise<void>
@@ -129,13 +130,14 @@ export function createClaude(deps: ClaudeDeps): Claude {
       await started()
     },
     prompt(text, uuid) {
-      if (!run) throw new Error('the agent is not running')
+      if (!run) return false
       run.input.push({
         type: 'user',
         message: { role: 'user', content: text },
         parent_tool_use_id: null,
         uuid: uuid as `${string}-${string}-${string}-${string}-${string}`,
       })
+      return true
     },
     adjust: async () => {
       if (run) await adjustRun(run, deps.wanted())

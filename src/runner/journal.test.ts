@@ -82,7 +82,8 @@ describe('openJournal', () => {
 
   it('is written anew when much was acknowledged, and keeps its numbers', async () => {
     const journal = await openJournal({ folder })
-    for (let i = 0; i < 60; i++) journal.append(output('x'.repeat(100_000)))
+    journal.append({ type: 'assistant.text', turnId, uuid: 'said', text: 'x' })
+    for (let i = 1; i < 60; i++) journal.append(output('x'.repeat(100_000)))
     await journal.flush()
     expect((await stat(path)).size).toBeGreaterThan(5 << 20)
     journal.acknowledge(59)
@@ -93,6 +94,7 @@ describe('openJournal', () => {
     expect(again.pending().map(({ n }) => n)).toEqual([60, 61])
     again.acknowledge(61)
     expect(again.lastN()).toBe(61)
+    expect([again.hasReported('said'), again.hasReported('other')]).toEqual([true, false])
     await again.close()
   })
 

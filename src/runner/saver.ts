@@ -15,7 +15,7 @@ import type { StateFile } from './state-file.ts'
 
 const LIMIT_MS = 300_000
 /** A save that took long is followed by a pause of so many times that. */
-const PAUSE_FACTOR = 20
+const PAUSE_FACTOR = 5
 /** One that fails may be bad luck. */
 const FAILURES_UNTIL_TOLD = 2
 

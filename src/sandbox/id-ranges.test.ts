@@ -37,5 +37,9 @@ describe('parseSubordinateIds', () => {
       { start: 100000, size: 65536 },
       { start: 200000, size: 10 },
     ])
+    expect(parseSubordinateIds('ann:1:2\nbob:3:4\n1000:5:6\n', ['ann', '1000'])).toEqual([
+      { start: 1, size: 2 },
+      { start: 5, size: 6 },
+    ])
   })
 })

@@ -10,7 +10,7 @@ import type { SandboxPaths } from './oci-paths.ts'
 import { copyShifted, shiftOwners } from './owner-shift.ts'
 
 /** Where a sandbox's files lie and its root is mounted. */
-export interface Ground {
+interface Ground {
   /** Holds the overlay's upper and work folder. */
   writable: string
   root: string

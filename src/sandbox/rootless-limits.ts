@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { AppError } from '../protocol/errors.ts'
 import { exists, orWhenMissing } from './files.ts'
 
-export interface DelegationFacts {
+interface DelegationFacts {
   /** Version 2 alone, not beside version 1. */
   isUnified: boolean
   /** Of the user's systemd; undefined where it has no control group. */
@@ -49,7 +49,7 @@ export function limitsRefusal(facts: DelegationFacts): AppError | undefined {
   const why = isUnified
     ? 'systemd has not delegated control groups to this user'
     : 'this machine does not use control groups of version 2 alone'
-  const message = `No limit of ${listOf(names)} can be set as an ordinary user, because ${why}: ${mend}. Or run sandboxes without limits: errand up --allow-unlimited (ERRAND_ALLOW_UNLIMITED=1).`
+  const message = `No limit of ${listOf(names)} can be set as an ordinary user, because ${why}: ${mend}. Or start Errand as root, or run sandboxes without limits: errand up --allow-unlimited (ERRAND_ALLOW_UNLIMITED=1).`
   return new AppError('unsupported', 'limits_unavailable', message)
 }
 

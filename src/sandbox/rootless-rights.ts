@@ -2,14 +2,14 @@
 // root and its subordinate ids are the rest; the container is made in there and gets a slice of those, so that root inside
 // the sandbox is neither the user nor anybody else. It does not protect sandboxes that share a slice from one another by
 // user ids, only by namespaces; and no file system limits the disk.
-import { mkdir, realpath, rename, rm } from 'node:fs/promises'
+import { mkdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { runProcess } from '../lib/process.ts'
 import { AppError } from '../protocol/errors.ts'
 import { type CgroupFeatures, detectCgroups } from './cgroups.ts'
 import { requireSpace } from './disk-image.ts'
-import { exists, readIfThere } from './files.ts'
+import { exists, orWhenMissing, readIfThere } from './files.ts'
 import { parseSubordinateIds } from './id-ranges.ts'
 import { encodePlan, LAUNCHER, TOOLS_ENV } from './launch-plan.ts'
 import type { OciDriverConfig } from './oci-context.ts'
@@ -38,6 +38,7 @@ const COPY = `mkdir -- "$2" && cd -- "$1" && find . -mindepth 1 -maxdepth 1 ! -n
 /** Throws an AppError of the code `unsupported` with what mends it when this machine does not let the user. */
 export async function openRootlessRights(config: RootlessConfig): Promise<Rights> {
   const { uid, gid, username } = userInfo()
+  await requireReadable(Object.values(config.programs))
   const slices = await readSlices(username, uid)
   const namespace = createNamespace(idMaps({ uid, gid }, slices))
   const dataDir = await realpath(config.dataDir)
@@ -125,6 +126,17 @@ function fileRights({ run }: Namespace) {
 function unreadable(image: string, cause: AppError): AppError {
   const message = `This user may not read everything in ${image}. Unpack the image as this user.`
   return new AppError('forbidden', 'image_unreadable', message, { cause })
+}
+
+/** Nobody inside is the user: what is mounted from its own files has to be open to everybody. */
+async function requireReadable(paths: string[]): Promise<void> {
+  for (const path of paths) {
+    const stats = await orWhenMissing(undefined, stat(path))
+    if (stats && (stats.mode & 0o004) === 0) {
+      const message = `Sandboxes cannot read ${path}. Run: chmod o+rX ${path}`
+      throw new AppError('forbidden', 'code_unreadable', message)
+    }
+  }
 }
 
 async function readSlices(name: string, uid: number): Promise<IdSlice[]> {

@@ -249,7 +249,7 @@ describe('decide', () => {
 
   it('closes what a lost sandbox had asked, and goes on with the turn in another', () => {
     const game = ready()
-    const base = { turnId: T1, kind: 'question', title: '?', detail: '', items: [] } as const
+    const base = { turnId: T1, kind: 'question' as const, title: '?', detail: '', items: [] }
     for (const id of ['q1', 'q2'])
       game.report({ type: 'question.asked', question: { ...base, id, askedAt: T0.toISOString() } })
     const answer = { allow: true, answers: {}, message: '' }

@@ -199,6 +199,29 @@ describe('the worker', () => {
   })
 })
 
+describe('work that does not heed its cancelling', () => {
+  it('holds a stop up only until it ends', async () => {
+    const { id } = await createSession()
+    const begun = Promise.withResolvers<void>()
+    const stopAsked = Promise.withResolvers<void>()
+    const close = startWorker(
+      ports({
+        prepare: async () => {
+          begun.resolve()
+          await stopAsked.promise
+          return { commit: 'c0ffee', baseBranch: null }
+        },
+      }),
+    )
+    await begun.promise
+    await dispatch.command(id, { type: 'session.stop' })
+    stopAsked.resolve()
+    const state = await until(id, ({ sandbox }) => sandbox.state === 'stopped')
+    expect(state.repository.commit).toBeNull()
+    await close()
+  })
+})
+
 describe('reports of a runner', () => {
   it('are taken in once and in order, also when they come again', async () => {
     const { id, turn } = await createSession()

@@ -151,7 +151,11 @@ async function settleFailure(
   failure: { request: EffectRequest; error: AppError; aborted: boolean },
 ): Promise<void> {
   const { request, error, aborted } = failure
-  if (error.reason === 'effect_superseded') return
+  if (error.reason === 'effect_superseded') {
+    // Cancelled meanwhile: the result does not count, and the session waits for this word.
+    await effects.complete(effect.id, effect.generation)
+    return
+  }
   const { reason, message } = error
   const runAfter = new Date(Date.now() + backoffMs(RETRY, effect.attempt, Math.random()))
   if (aborted) {

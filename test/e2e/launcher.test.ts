@@ -15,10 +15,10 @@ import {
 } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createSampleRepository } from '../../demo/repository.ts'
 import type { RunResult } from '../../src/cli/result.ts'
-import { runChecked, runProcess } from '../../src/lib/process.ts'
+import { runChecked } from '../../src/lib/process.ts'
 import type { ErrorBody } from '../../src/protocol/errors.ts'
 import { errorOf, jsonOf, runCommand, startCommand } from './command.ts'
 import { ROOT } from './installation.ts'
@@ -167,9 +167,7 @@ describe('an ordinary user', () => {
   afterAll(async () => {
     await chmod(closed, 0o700)
     // Its last processes may take a moment to go.
-    await expect
-      .poll(async () => (await runProcess('userdel', [name])).exitCode, { timeout: 30_000 })
-      .toBe(0)
+    await vi.waitFor(() => runChecked('userdel', [name]), { timeout: 30_000, interval: 200 })
   })
 
   const env = () => ({

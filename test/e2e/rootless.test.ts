@@ -28,13 +28,15 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-/** Processes whose real user is one of these, by their ids. */
-async function processesOf(isWanted: (uid: number) => boolean): Promise<string[]> {
+/** Commands whose real user is one of these; of an ended process that nobody has waited for yet an empty one. */
+async function commandsOf(isWanted: (uid: number) => boolean): Promise<string[]> {
   const pids = (await readdir('/proc')).filter((name) => Number(name) > 0)
   const found = await Promise.all(
     pids.map(async (pid) => {
       const text = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
-      return isWanted(Number(/^Uid:\s+(\d+)/m.exec(text)?.[1] ?? -1)) ? [pid] : []
+      if (!isWanted(Number(/^Uid:\s+(\d+)/m.exec(text)?.[1] ?? -1))) return []
+      const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
+      return [command.replaceAll('\0', ' ')]
     }),
   )
   return found.flat()
@@ -47,12 +49,6 @@ describe('an ordinary user', () => {
   beforeAll(async () => {
     errand = await startInstallation({ user, args: ['--allow-unlimited'] })
   })
-  afterAll(async () => {
-    await errand.stop()
-    expect(await processesOf((uid) => uid === user.uid || isSubordinate(uid))).toEqual([])
-    expect(await readdir(join(user.home, 'run/errand'))).toEqual([])
-  })
-
   it('has a task done, without limits and told so', async () => {
     const { id } = await errand.start(repository, 'make the failing test pass')
     const events = await errand.finish(id)
@@ -67,7 +63,7 @@ describe('an ordinary user', () => {
       'container: runc, rootless, own user namespace, seccomp, no limits',
     )
     expect((await errand.client.getDiff(id)).patch).toContain('+  if (quantity >= DISCOUNT_FROM) {')
-    expect((await processesOf(isSubordinate)).length).toBeGreaterThan(0)
+    expect((await commandsOf(isSubordinate)).length).toBeGreaterThan(0)
   })
 
   it('goes on after stop and start with what was there', async () => {
@@ -83,6 +79,13 @@ describe('an ordinary user', () => {
     const events = await errand.finish(id, stopped.at(-1)?.seq)
     expect(eventsOf(events, 'sandbox.preparing')).toMatchObject([{ resume: true }])
     expect(eventsOf(events, 'turn.completed')).toHaveLength(1)
+  })
+
+  it('leaves nothing behind when it is stopped', async () => {
+    await errand.stop()
+    // What the kernel has been told to end may take a moment.
+    await expect.poll(() => commandsOf((uid) => uid === user.uid || isSubordinate(uid))).toEqual([])
+    expect(await readdir(join(user.home, 'run/errand'))).toEqual([])
   })
 })
 
