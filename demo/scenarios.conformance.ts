@@ -128,7 +128,7 @@ describe('the unusual', () => {
   it('tries pushes of every kind, and tells what came of each', async () => {
     const { ask } = await start()
     const { calls } = await ask('Push everywhere')
-    expect(calls[0]?.output.match(/^exit /gm)).toHaveLength(8)
+    expect(calls[0]?.output.match(/^exit /gm)).toHaveLength(11)
   })
 
   it('does not know what it has no scenario for, and says so', async () => {
