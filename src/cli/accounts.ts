@@ -7,10 +7,25 @@ import { formatTable } from './format.ts'
 import { plainLine } from './plain-text.ts'
 
 export function addAccountCommands(cli: Cli, program: Command): void {
+  addLogin(cli, program)
   addUserCommands(cli, program.command('user').description('people who may use this installation'))
   addTokenCommands(cli, program.command('token').description('bearer tokens of yours'))
   addCredentialCommands(cli, program.command('credential').description('access to git hosts'))
   addEnvironmentCommands(cli, program.command('environment').description('saved environments'))
+}
+
+function addLogin(cli: Cli, program: Command): void {
+  addCommand(
+    cli,
+    program,
+    { specification: 'login', description: 'print a one-time link to the page for yourself' },
+    async (_, { connection, print }) => {
+      const { id } = await connection.client.getMe()
+      const link = await connection.client.createLoginLink(id)
+      print.json(link)
+      print.line(link.url)
+    },
+  )
 }
 
 function addUserCommands(cli: Cli, parent: Command): void {

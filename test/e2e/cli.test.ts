@@ -340,6 +340,7 @@ describe('people', () => {
     expect(second.headers.get('location')).toBe('/?login=invalid')
     expect(second.headers.getSetCookie()).toEqual([])
 
+    expect((await json<{ url: string }>('login')).url).toMatch(/\/login\?token=/)
     expect((await run(['user', 'add', 'Grace'])).stdout).toMatch(/\/login\?token=/)
     expect(await refusal('user', 'add', 'Grace')).toMatchObject({ code: 'conflict' })
     expect(await refusal('user', 'link', 'nobody@example.com')).toMatchObject({
