@@ -95,8 +95,8 @@ describe('a task', () => {
   it('has the same state by its events alone', async () => {
     const { id } = await errand.start(repository, 'make the failing test pass')
     await errand.finish(id)
-    const { events } = await errand.client.readEvents(id, { limit: 1000 })
     const state = await errand.client.getSession(id)
+    const { events } = await errand.client.readEvents(id, { limit: 1000 })
     expect(
       events.filter(({ seq }) => seq <= state.lastSeq).reduce(applyEvent, emptyView).session,
     ).toEqual(state)
