@@ -190,7 +190,10 @@ describe('a lost sandbox', () => {
     )
     expect(replaced.text).toMatch(/saved at 2\d{3}-.*files and conversation/)
     expect(await readFile(join(place.checkout, 'steps.txt'), 'utf8')).toContain('1\n2\n')
-    expect(place.gateway.ofType('assistant.text').at(-1)?.text).toBe('Done after all.')
+    // The second where the conversation was saved between a call and its result, the first where it was saved after one.
+    expect(['All done.', 'Done after all.']).toContain(
+      place.gateway.ofType('assistant.text').at(-1)?.text,
+    )
     const said = reported()
     expect(new Set(said).size).toBe(said.length)
     expect(said).toEqual(expect.arrayContaining(await written()))
