@@ -1,5 +1,5 @@
-// The API, the page and the worker, as a user of its own. It holds the database and no credential of the outside; killing it
-// cuts no work: sandboxes talk to the gateway.
+// The API, the page and the worker, as a user of its own. It holds the database and the sealing key, and opens git
+// credentials to prepare and forward; it has no model key. Killing it cuts no work: sandboxes talk to the gateway.
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'

@@ -1,12 +1,12 @@
 // Requests to change a session. `decide` answers each with events and effects, or a refusal.
 import { z } from 'zod'
 import { environmentSchema } from './environment.ts'
+import { seenFacts } from './event.ts'
 import { turnIdSchema } from './ids.ts'
 import type { RunnerReport } from './runner-frames.ts'
 import {
   answerSchema,
   modeSchema,
-  outwardSchema,
   phaseNameSchema,
   promptSchema,
   repositorySchema,
@@ -54,27 +54,7 @@ export const reportCommandSchema = z.discriminatedUnion('type', [
   command('sandbox.started', { generation, isolation: text }),
   command('sandbox.stopped', { generation, why: z.enum(['user', 'idle', 'archived', 'failed']) }),
   command('sandbox.lost', { generation, reason: text, message: text }),
-  command('push.accepted', { ref: text, commit: text, outward: outwardSchema, message: text }),
-  command('push.refused', { ref: text, reason: text, message: text }),
-  command('push.forwarded', { commit: text }),
-  command('changes.measured', {
-    commit: text,
-    filesChanged: z.int(),
-    insertions: z.int(),
-    deletions: z.int(),
-  }),
-  command('egress.denied', { host: text, port: z.int(), reason: text }),
-  command('model.used', {
-    requestId: text,
-    model: text,
-    inputTokens: z.int(),
-    outputTokens: z.int(),
-    cacheReadTokens: z.int(),
-    cacheCreationTokens: z.int(),
-    costUsd: z.number().nullable(),
-    durationMs: z.number(),
-  }),
-  command('model.failed', { requestId: text, status: z.int(), reason: text, message: text }),
+  ...seenFacts,
   command('clock.tick', {}),
 ])
 

@@ -26,6 +26,31 @@ const uuid = z.string().max(100)
 const text = z.string()
 const generation = z.int()
 
+/** What git and the gateway have seen: recorded as they report it, so that a report of it has the same shape. */
+export const seenFacts = [
+  fact('push.accepted', { ref: text, commit: text, outward: outwardSchema, message: text }),
+  fact('push.refused', { ref: text, reason: text, message: text }),
+  fact('push.forwarded', { commit: text }),
+  fact('changes.measured', {
+    commit: text,
+    filesChanged: z.int(),
+    insertions: z.int(),
+    deletions: z.int(),
+  }),
+  fact('egress.denied', { host: text, port: z.int(), reason: text }),
+  fact('model.used', {
+    requestId: text,
+    model: text,
+    inputTokens: z.int(),
+    outputTokens: z.int(),
+    cacheReadTokens: z.int(),
+    cacheCreationTokens: z.int(),
+    costUsd: z.number().nullable(),
+    durationMs: z.number(),
+  }),
+  fact('model.failed', { requestId: text, status: z.int(), reason: text, message: text }),
+] as const
+
 export const eventBodySchema = z.discriminatedUnion('type', [
   fact('session.created', {
     ownerId: z.string(),
@@ -92,27 +117,7 @@ export const eventBodySchema = z.discriminatedUnion('type', [
   fact('sandbox.stopped', { generation, why: z.enum(['user', 'idle', 'archived', 'failed']) }),
   fact('sandbox.lost', { generation, reason: text, message: text }),
 
-  fact('push.accepted', { ref: text, commit: text, outward: outwardSchema, message: text }),
-  fact('push.refused', { ref: text, reason: text, message: text }),
-  fact('push.forwarded', { commit: text }),
-  fact('changes.measured', {
-    commit: text,
-    filesChanged: z.int(),
-    insertions: z.int(),
-    deletions: z.int(),
-  }),
-  fact('egress.denied', { host: text, port: z.int(), reason: text }),
-  fact('model.used', {
-    requestId: text,
-    model: text,
-    inputTokens: z.int(),
-    outputTokens: z.int(),
-    cacheReadTokens: z.int(),
-    cacheCreationTokens: z.int(),
-    costUsd: z.number().nullable(),
-    durationMs: z.number(),
-  }),
-  fact('model.failed', { requestId: text, status: z.int(), reason: text, message: text }),
+  ...seenFacts,
 ])
 export type EventBody = z.infer<typeof eventBodySchema>
 export type EventType = EventBody['type']
