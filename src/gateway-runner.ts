@@ -1,9 +1,11 @@
 // The gateway's end of each runner's channel: stores what the runner reports and tells it what is wanted now.
+import { assignmentOf } from './assignment.ts'
 import type { RunnerEvents } from './door/runner-channel.ts'
+import type { Welcome } from './door/runner-connection.ts'
 import type { LiveDelta } from './gateway-control.ts'
 import type { SessionWatch } from './gateway-sessions.ts'
 import { toAppError } from './protocol/errors.ts'
-import { type Directives, RUNNER_PROTOCOL } from './protocol/runner-frames.ts'
+import { type Assignment, type Directives, RUNNER_PROTOCOL } from './protocol/runner-frames.ts'
 import type { SessionState } from './protocol/session.ts'
 import { directivesFor } from './sessions/directives.ts'
 import type { Dispatch } from './sessions/dispatch.ts'
@@ -19,11 +21,15 @@ export interface RunnerLinkDeps {
   watch: () => SessionWatch
   send(sessionId: string, directives: Directives): boolean
   broadcast(delta: LiveDelta): void
+  publicUrl: string | null
 }
 
-export function createRunnerLink({ dispatch, watch, send, broadcast }: RunnerLinkDeps): RunnerLink {
+export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
+  const { dispatch, watch, send, broadcast } = deps
   const sent = new Map<string, string>()
+  const assignments = createAssignments(deps)
   const direct = (state: SessionState) => {
+    assignments.look(state.id)
     const directives = directivesFor(state)
     const text = JSON.stringify(directives)
     if (sent.get(state.id) === text) return
@@ -32,12 +38,14 @@ export function createRunnerLink({ dispatch, watch, send, broadcast }: RunnerLin
   return {
     direct,
     events: (sessionId) => ({
-      onHello: async ({ protocol }) => {
+      onHello: async ({ protocol }, { wait, signal }): Promise<Welcome | { refused: string }> => {
         if (protocol !== RUNNER_PROTOCOL)
           return { refused: `protocol ${protocol} is not ${RUNNER_PROTOCOL}` }
+        const assignment = await assignments.wait(sessionId, wait, signal)
         const { ackedN, state } = await dispatch.runnerState(sessionId)
-        return { generation: state.sandbox.generation, ackedN }
+        return { generation: state.sandbox.generation, ackedN, assignment }
       },
+      onParked: () => undefined,
       onConnected: () => {
         sent.delete(sessionId)
         const session = watch().get(sessionId)
@@ -61,5 +69,35 @@ export function createRunnerLink({ dispatch, watch, send, broadcast }: RunnerLin
         sent.delete(sessionId)
       },
     }),
+  }
+}
+
+/** Runners that connected before it was known what they are to work on. */
+function createAssignments({ watch, publicUrl }: Pick<RunnerLinkDeps, 'watch' | 'publicUrl'>) {
+  const waiting = new Map<string, (assignment: Assignment) => void>()
+  const find = (sessionId: string) => {
+    const session = watch().get(sessionId)
+    return session && assignmentOf(session.state, publicUrl)
+  }
+  return {
+    look: (sessionId: string) => {
+      const assignment = waiting.has(sessionId) ? find(sessionId) : undefined
+      if (assignment) waiting.get(sessionId)?.(assignment)
+    },
+    wait: async (sessionId: string, onWait: () => void, signal: AbortSignal) => {
+      const known = find(sessionId)
+      if (known) return known
+      onWait()
+      const { promise, resolve, reject } = Promise.withResolvers<Assignment>()
+      const onAbort = () => reject(signal.reason)
+      signal.addEventListener('abort', onAbort, { once: true })
+      waiting.set(sessionId, resolve)
+      try {
+        return await promise
+      } finally {
+        signal.removeEventListener('abort', onAbort)
+        if (waiting.get(sessionId) === resolve) waiting.delete(sessionId)
+      }
+    },
   }
 }

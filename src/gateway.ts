@@ -56,6 +56,7 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
     watch: () => watch,
     send: (sessionId, directives) => doors.get(sessionId)?.runner.send(directives) ?? false,
     broadcast: (delta) => control?.broadcast(delta),
+    publicUrl: settings.publicUrl,
   })
   const doors: Doors = createDoors({
     doorsDir: settings.doorsDir,

@@ -6,7 +6,7 @@ import type { PrepareRequest } from './git/messages.ts'
 import { isCommitId } from './git/repository-url.ts'
 import type { Diff } from './protocol/api.ts'
 import { AppError, toAppError } from './protocol/errors.ts'
-import type { RunnerSetup } from './protocol/runner-frames.ts'
+import type { RunnerBoot } from './protocol/runner-frames.ts'
 import type { Repository, SessionState } from './protocol/session.ts'
 import { isolationLine, type SandboxDriver, type SandboxStatus } from './sandbox/driver.ts'
 import type { RepositoryPort, SandboxPort } from './sessions/effects.ts'
@@ -88,23 +88,23 @@ export async function readDiff(git: GitClient, sessionId: string): Promise<Diff>
 const LOST_DISK = new Set(['disk_missing', 'disk_damaged'])
 
 export function createSandboxPort(driver: SandboxDriver): SandboxPort {
-  const start = async (state: SessionState, setup: RunnerSetup, signal: AbortSignal) => {
-    await driver.create(specOf(state, setup), signal)
+  const start = async (state: SessionState, signal: AbortSignal) => {
+    await driver.create(specOf(state), signal)
     // A runner of an earlier preparation may still be there: it would not prepare again.
     await driver.stop(state.id, { graceMs: 0 })
     await driver.start(state.id, signal)
   }
   return {
-    start: async (state, setup, signal, onReplaced) => {
+    start: async (state, signal, onReplaced) => {
       const { id, environment } = state
       try {
-        await start(state, setup, signal)
+        await start(state, signal)
       } catch (error) {
         const { reason, message } = toAppError(error)
         if (!LOST_DISK.has(reason)) throw error
         await onReplaced(`${message} (${reason}): the sandbox is made anew.`)
         await driver.remove(id)
-        await start(state, setup, signal)
+        await start(state, signal)
       }
       return isolationLine(await driver.isolation(), environment.limits)
     },
@@ -119,12 +119,13 @@ export function createSandboxPort(driver: SandboxDriver): SandboxPort {
   }
 }
 
-function specOf({ id, environment }: SessionState, setup: RunnerSetup) {
+function specOf({ id, environment }: SessionState) {
+  const boot: RunnerBoot = { sessionId: id, variables: environment.variables }
   return {
     sessionId: id,
     image: environment.image,
     limits: environment.limits,
-    sessionFile: JSON.stringify(setup),
+    sessionFile: JSON.stringify(boot),
     hostname: `errand-${id.slice(2, 8)}`,
   }
 }

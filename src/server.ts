@@ -13,8 +13,6 @@ import { createLiveFeed, type LiveFeedSource } from './http/live.ts'
 import { createRepositoryPort, createSandboxPort } from './ports.ts'
 import { type ProgramContext, runProgram } from './program-main.ts'
 import { AppError } from './protocol/errors.ts'
-import type { RunnerSetup } from './protocol/runner-frames.ts'
-import type { SessionState } from './protocol/session.ts'
 import { createSandboxClient } from './sandbox/client.ts'
 import type { SandboxDriver } from './sandbox/driver.ts'
 import { createClock } from './sessions/clock.ts'
@@ -32,8 +30,6 @@ type Context = ProgramContext<ServerSettings>
 
 /** Sandbox drivers that a session may ask for; the first is the default. */
 const DRIVERS = ['oci'] as const
-/** What commits made inside are signed with as author; a setting of the installation later. */
-const IDENTITY = { name: 'Errand', email: 'errand@localhost.invalid' }
 const WORKER = { concurrency: 4, leaseMs: 30_000, pollMs: 2_000 }
 const CLOCK = { tickMs: 1_000, reconcileMs: 5_000 }
 
@@ -67,31 +63,13 @@ async function startServer(context: Context): Promise<ServerReady> {
 }
 
 function createPorts({ store, dispatch, git, sandboxes, settings }: Parts): EffectPorts {
-  const { publicUrl, gatewaySocket } = settings
   return {
     repositories: createRepositoryPort(git, (ownerId, repository) =>
       findUpstreamCredential(store.credentials, ownerId, repository),
     ),
     sandboxes: createSandboxPort(sandboxes),
-    doors: createDoorkeeperClient(gatewaySocket),
-    setupFor: (state) => setupOf(state, publicUrl),
+    doors: createDoorkeeperClient(settings.gatewaySocket),
     report: (sessionId, command) => dispatch.command(sessionId, command),
-  }
-}
-
-function setupOf(
-  { id, repository, environment }: SessionState,
-  publicUrl: string | null,
-): RunnerSetup {
-  const { name, url, commit, branch, baseBranch } = repository
-  if (commit === null)
-    throw new AppError('internal', 'commit_unknown', 'The session has no commit to start from yet.')
-  return {
-    sessionId: id,
-    repository: { name, url, commit, branch, baseBranch },
-    variables: environment.variables,
-    identity: IDENTITY,
-    sessionUrl: publicUrl && `${publicUrl}/sessions/${id}`,
   }
 }
 

@@ -15,6 +15,7 @@ export interface GatewaySettings extends Common {
   gitSocket: string
   model: Config['model']
   allowedNetworks: AllowedNetwork[]
+  publicUrl: string | null
   /** Package registries that the host's own tools are configured for. */
   registries: AllowedRegistry[]
 }

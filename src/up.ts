@@ -215,6 +215,7 @@ function gatewaySettings(
     gitSocket: layout.gitSocket,
     model: config.model,
     allowedNetworks: config.allowedNetworks,
+    publicUrl: config.publicUrl ?? null,
   }
 }
 

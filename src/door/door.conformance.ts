@@ -53,7 +53,16 @@ async function setUp(options: Options = {}) {
     doorsDir,
     routes: { egress, git: options.git ?? say('git'), model: options.model ?? say('model') },
     runnerEvents: () => ({
-      onHello: async () => ({ generation: 1, ackedN: 0 }),
+      onHello: async () => ({
+        generation: 1,
+        ackedN: 0,
+        assignment: {
+          repository: { name: 'r', url: '', commit: 'c0ffee', branch: 'b', baseBranch: null },
+          identity: { name: 'Errand', email: 'errand@example.com' },
+          sessionUrl: null,
+        },
+      }),
+      onParked: () => undefined,
       onConnected: () => undefined,
       onReport: async () => undefined,
       onDelta: () => undefined,

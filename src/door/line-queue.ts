@@ -33,19 +33,20 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
     waiting.length = 0
     options.onEnd(reason)
   }
-  const drain = async () => {
-    for (let line = waiting.shift(); line !== undefined && !stopped; line = waiting.shift()) {
-      waitingChars -= line.length
-      await options.work(line)
-      if (waitingChars < 2 * maxLineBytes) socket.resume()
+  /** Begins with a line, so that it never ends before it is known as the one that works. */
+  const drain = async (first: string) => {
+    try {
+      for (let line: string | undefined = first; line !== undefined; line = waiting.shift()) {
+        waitingChars -= line.length
+        await options.work(line)
+        if (stopped) return
+        if (waitingChars < 2 * maxLineBytes) socket.resume()
+      }
+    } catch {
+      end('not_stored')
+    } finally {
+      working = undefined
     }
-  }
-  const startDrain = () => {
-    working ??= drain()
-      .catch(() => end('not_stored'))
-      .finally(() => {
-        working = undefined
-      })
   }
   socket.on('data', (chunk: Buffer) => {
     if (stopped) return
@@ -60,7 +61,9 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
       return end('frame_too_large')
     }
     if (waitingChars >= 2 * maxLineBytes || waiting.length > 256) socket.pause()
-    if (waiting.length > 0) startDrain()
+    if (working) return
+    const first = waiting.shift()
+    if (first !== undefined) working = drain(first)
   })
   socket.on('end', () => void Promise.resolve(working).then(() => end('ended')))
   socket.on('close', () => end('connection_closed'))

@@ -6,6 +6,11 @@ import { createRunnerChannel, RUNNER_LIMITS, type RunnerEvents } from './runner-
 import type { JournalEntry, RunnerLimits } from './runner-connection.ts'
 
 const TURN = 't_aaaaaaaaaaaaaaaaaaaa'
+const assignment = {
+  repository: { name: 'r', url: '', commit: 'c0ffee', branch: 'errand/x', baseBranch: null },
+  identity: { name: 'Errand', email: 'errand@example.com' },
+  sessionUrl: null,
+}
 const HELLO = { type: 'hello', protocol: RUNNER_PROTOCOL, lastN: 0 }
 const report = (n: number) => ({
   type: 'report',
@@ -74,7 +79,12 @@ function setUp(overrides: Partial<RunnerEvents> = {}, limits: Partial<RunnerLimi
   const disconnected = Promise.withResolvers<string>()
   const channel = createRunnerChannel(
     {
-      onHello: async () => ({ generation: 3, ackedN: Math.max(0, ...stored.map(({ n }) => n)) }),
+      onHello: async () => ({
+        generation: 3,
+        ackedN: Math.max(0, ...stored.map(({ n }) => n)),
+        assignment,
+      }),
+      onParked: () => happened.push('parked'),
       onConnected: () => happened.push('connected'),
       onReport: async (entry) => {
         stored.push(entry)
@@ -108,6 +118,7 @@ describe('createRunnerChannel', () => {
       protocol: RUNNER_PROTOCOL,
       generation: 3,
       ackedN: 0,
+      assignment,
     })
     runner.write(report(1), { type: 'delta', turnId: TURN, text: 'hi' }, report(2))
     expect(await runner.next('ack')).toEqual({ type: 'ack', n: 1 })
@@ -138,7 +149,7 @@ describe('createRunnerChannel', () => {
     let broken = true
     const kept: number[] = []
     const { connect, disconnected } = setUp({
-      onHello: async () => ({ generation: 1, ackedN: 0 }),
+      onHello: async () => ({ generation: 1, ackedN: 0, assignment }),
       onReport: async ({ n }) => {
         if (broken) throw new Error('no database')
         kept.push(n)
@@ -165,6 +176,36 @@ describe('createRunnerChannel', () => {
     expect(await runner.next('refused')).toEqual({ type: 'refused', n: 1, reason: 'no_such_turn' })
   })
 
+  it('lets a runner wait for its work with its line kept alive, until a newer one takes its place', async () => {
+    const assigned = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const aborted = Promise.withResolvers<void>()
+    let hellos = 0
+    const { connect, happened } = setUp({
+      onHello: async (_, { wait, signal }) => {
+        const mine = assigned[hellos++]
+        signal.addEventListener('abort', () => {
+          aborted.resolve()
+          mine?.reject(signal.reason)
+        })
+        wait()
+        await mine?.promise
+        return { generation: 1, ackedN: 0, assignment }
+      },
+    })
+    const first = connect()
+    first.write(HELLO)
+    await first.next('wait')
+    first.write({ type: 'ping' }, { type: 'parked' }, { type: 'ping' })
+    await first.next('pong')
+    await first.next('pong')
+    expect(happened).toEqual(['parked'])
+    const second = connect()
+    second.write(HELLO)
+    await Promise.all([aborted.promise, first.closed, second.next('wait')])
+    assigned[1]?.resolve()
+    expect(await second.next('welcome')).toMatchObject({ assignment })
+  })
+
   it('replaces the old connection, after what it was storing is done', async () => {
     const storing = Promise.withResolvers<void>()
     const started = Promise.withResolvers<void>()
@@ -172,7 +213,7 @@ describe('createRunnerChannel', () => {
     const { channel, connect } = setUp({
       onHello: async () => {
         order.push('hello')
-        return { generation: 1, ackedN: order.length > 1 ? 1 : 0 }
+        return { generation: 1, ackedN: order.length > 1 ? 1 : 0, assignment }
       },
       onReport: async ({ n }) => {
         started.resolve()

@@ -10,11 +10,20 @@ import {
   type RunnerConnection,
   type RunnerHello,
   type RunnerLimits,
+  type Welcome,
 } from './runner-connection.ts'
 
 export interface RunnerEvents {
-  /** Where the journal of the sandbox's present life stands, or why this runner is not wanted. */
-  onHello(hello: RunnerHello): Promise<JournalPosition | { refused: string }>
+  /**
+   * Where the journal of the sandbox's present life stands and what to work on, or why this runner is not wanted. While that
+   * is not known yet it calls `wait` once and resolves later; it rejects when the signal aborts.
+   */
+  onHello(
+    hello: RunnerHello,
+    greeting: { wait: () => void; signal: AbortSignal },
+  ): Promise<Welcome | { refused: string }>
+  /** A runner that waits has an agent that needs nothing but a repository. */
+  onParked(): void
   /** After the welcome went out: the moment to send directives. */
   onConnected(): void
   /**
@@ -46,6 +55,8 @@ interface ChannelState {
   live: RunnerConnection | undefined
   /** Connections that have not been welcomed yet count as well. */
   all: Set<RunnerConnection>
+  /** Said hello and wait for their welcome: a newer one takes their place. */
+  greeting: Set<RunnerConnection>
   /** Greetings one after the other: the old connection has to be done before the journal's end is read. */
   turn: Promise<unknown>
 }
@@ -55,7 +66,12 @@ export function createRunnerChannel(
   limits: RunnerLimits = RUNNER_LIMITS,
   now: () => number = () => performance.now(),
 ): RunnerChannel {
-  const state: ChannelState = { live: undefined, all: new Set(), turn: Promise.resolve() }
+  const state: ChannelState = {
+    live: undefined,
+    all: new Set(),
+    greeting: new Set(),
+    turn: Promise.resolve(),
+  }
   return {
     accept(socket, head) {
       const lines = ['HTTP/1.1 101 Switching Protocols', 'Connection: Upgrade']
@@ -67,6 +83,7 @@ export function createRunnerChannel(
         now,
         receiver: {
           hello: (hello) => greetInTurn(state, events, connection, hello),
+          parked: () => events.onParked(),
           report: (entry) => events.onReport(entry),
           delta: (delta) => events.onDelta(delta),
         },
@@ -97,12 +114,15 @@ function greetInTurn(
   connection: RunnerConnection,
   hello: RunnerHello,
 ): Promise<JournalPosition | null> {
+  for (const older of state.greeting) older.close('replaced')
+  state.greeting.add(connection)
   const greeting = state.turn.then(async () => {
     if (hello.protocol !== RUNNER_PROTOCOL) return refuse(connection, 'protocol_not_supported')
     const old = state.live
     old?.close('replaced')
     await old?.settled()
-    const answer = await events.onHello(hello)
+    const wait = () => connection.send({ type: 'wait' })
+    const answer = await events.onHello(hello, { wait, signal: connection.signal })
     if ('refused' in answer) return refuse(connection, answer.refused)
     if (connection.isClosed()) return null
     state.live = connection
@@ -110,7 +130,11 @@ function greetInTurn(
     events.onConnected()
     return answer
   })
-  state.turn = greeting.catch(() => undefined)
+  const ended = greeting.then(
+    () => undefined,
+    () => undefined,
+  )
+  state.turn = ended.then(() => state.greeting.delete(connection))
   return greeting
 }
 

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import { delay } from '../lib/deadline.ts'
 import { encodeLine } from '../lib/ndjson.ts'
 import {
+  type Assignment,
   type GatewayFrame,
   MAX_FRAME_BYTES,
   type RunnerFrame,
@@ -29,9 +30,15 @@ export interface JournalEntry {
   report: RunnerReport
 }
 
+export interface Welcome extends JournalPosition {
+  assignment: Assignment
+}
+
 interface RunnerReceiver {
-  /** Null when the runner was refused. */
+  /** May take as long as nobody knows what the runner is to work on. Null when it was refused. */
   hello(hello: RunnerHello): Promise<JournalPosition | null>
+  /** Before the welcome: its agent is started. */
+  parked(): void
   report(entry: JournalEntry): Promise<{ refused: string } | undefined>
   delta(delta: { turnId: string; text: string }): void
 }
@@ -54,6 +61,8 @@ export interface RunnerConnection {
   isClosed(): boolean
   /** Resolves with the reason. */
   closed: Promise<string>
+  /** Aborts when it is closed. */
+  signal: AbortSignal
   /** Resolves when the frame that is being worked on is done. */
   settled(): Promise<void>
 }
@@ -103,6 +112,7 @@ export function createRunnerConnection(options: RunnerConnectionOptions): Runner
     close,
     isClosed: () => abort.signal.aborted,
     closed: closed.promise,
+    signal: abort.signal,
     settled: () => queue.settled(),
   }
 }
@@ -119,9 +129,10 @@ function createFrameWork(options: FrameWork): (line: string) => Promise<void> {
   const { limits, receiver, send, close, signal } = options
   const takeToken = createTokenBucket(limits.rate, options.now)
   let invalid = 0
-  let journal: JournalPosition | null = null
+  let greeting: Promise<JournalPosition | null> | undefined
 
   const onReport = async (n: number, report: RunnerReport) => {
+    const journal = await greeting
     if (!journal) return close('no_hello')
     if (n > journal.ackedN) {
       const answer = await receiver.report({ generation: journal.generation, n, report })
@@ -130,11 +141,12 @@ function createFrameWork(options: FrameWork): (line: string) => Promise<void> {
     }
     send({ type: 'ack', n })
   }
-  const onHello = async (hello: RunnerHello) => {
-    if (journal) return close('second_hello')
+  const onHello = (hello: RunnerHello) => {
+    if (greeting) return close('second_hello')
     options.onHello()
-    const position = await receiver.hello(hello)
-    journal = position && { ...position }
+    // Not waited for here: a runner that waits long for its welcome still gets answers to its pings.
+    greeting = receiver.hello(hello).then((position) => position && { ...position })
+    greeting.catch(() => close('hello_failed'))
   }
   const onInvalid = (n: number | null, reason: string) => {
     invalid += 1
@@ -148,7 +160,10 @@ function createFrameWork(options: FrameWork): (line: string) => Promise<void> {
       case 'report':
         return onReport(frame.n, frame.report)
       case 'delta':
-        if (journal) receiver.delta(frame)
+        if (await greeting) receiver.delta(frame)
+        return
+      case 'parked':
+        if (greeting) receiver.parked()
         return
       case 'ping':
         return send({ type: 'pong' })

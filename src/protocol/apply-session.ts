@@ -1,7 +1,7 @@
 // One event applied to the state of a session. Pure and total: an event that does not fit changes nothing.
 // Used by `decide` through the store, and by every client through `applyEvent`.
 import type { EventBody, EventOf, SessionEvent } from './event.ts'
-import { LOG_LINES_KEPT, type Phase, type SessionState } from './session.ts'
+import { LOG_LINES_KEPT, type Phase, type SessionState, withPhase } from './session.ts'
 
 export function createSessionState(
   event: SessionEvent & { body: EventOf<'session.created'> },
@@ -218,7 +218,7 @@ function applyPhase(phases: Phase[], body: PhaseBody, at: string): Phase[] {
       reason: null,
       message: null,
     }
-    return [...phases.filter((phase) => phase.name !== body.phase), started]
+    return withPhase(phases, started)
   }
   return phases.map((phase) => (phase.name === body.phase ? changePhase(phase, body) : phase))
 }

@@ -11,7 +11,7 @@ import {
   turnKindSchema,
 } from './session.ts'
 
-export const RUNNER_PROTOCOL = 1
+export const RUNNER_PROTOCOL = 2
 export const RUNNER_UPGRADE = 'errand-runner'
 export const MAX_FRAME_BYTES = 1 << 20
 /** Longer tool output is cut by the runner, keeping both ends. */
@@ -78,6 +78,8 @@ export const runnerFrameSchema = z.union([
   z.object({ type: z.literal('hello'), protocol: z.int(), lastN: z.int().min(0) }),
   z.object({ type: z.literal('report'), n: z.int().min(1), report: runnerReportSchema }),
   z.object({ type: z.literal('delta'), turnId, text: z.string().max(64_000) }),
+  /** After `wait`: an agent is started and needs nothing but a repository. */
+  z.object({ type: z.literal('parked') }),
   z.object({ type: z.literal('ping') }),
 ])
 export type RunnerFrame = z.infer<typeof runnerFrameSchema>
@@ -94,13 +96,32 @@ export const directivesSchema = z.object({
 export type Directives = z.infer<typeof directivesSchema>
 
 /** What the gateway sends, one object a line. */
+/** What a runner is to work on. Holds nothing secret. */
+export const assignmentSchema = z.object({
+  repository: z.object({
+    name: z.string(),
+    url: z.string(),
+    commit: z.string(),
+    branch: z.string(),
+    baseBranch: z.string().nullable(),
+  }),
+  /** Who commits. */
+  identity: z.object({ name: z.string(), email: z.string() }),
+  /** Link shown to the agent, for commit trailers and answers; null when the page has no public address. */
+  sessionUrl: z.string().nullable(),
+})
+export type Assignment = z.infer<typeof assignmentSchema>
+
 export const gatewayFrameSchema = z.discriminatedUnion('type', [
+  /** Answers `hello` when there is no repository to work on yet: the agent may be started ahead. `welcome` follows. */
+  z.object({ type: z.literal('wait') }),
   /** Answers `hello`: the journal may be dropped up to `ackedN`; reports about phases carry `generation`. */
   z.object({
     type: z.literal('welcome'),
     protocol: z.int(),
     ackedN: z.int().min(0),
     generation: z.int(),
+    assignment: assignmentSchema,
   }),
   z.object({ type: z.literal('ack'), n: z.int() }),
   z.object({ type: z.literal('refused'), n: z.int().nullable(), reason: z.string() }),
@@ -109,19 +130,10 @@ export const gatewayFrameSchema = z.discriminatedUnion('type', [
 ])
 export type GatewayFrame = z.infer<typeof gatewayFrameSchema>
 
-/** The file SANDBOX_PATHS.session: how this sandbox's runner is set up. Holds nothing secret. */
-export const runnerSetupSchema = z.object({
+/** The file SANDBOX_PATHS.session: what a runner knows before it has a repository. Holds nothing secret. */
+export const runnerBootSchema = z.object({
   sessionId: z.string(),
-  repository: z.object({
-    name: z.string(),
-    url: z.string(),
-    commit: z.string(),
-    branch: z.string(),
-    baseBranch: z.string().nullable(),
-  }),
   variables: z.record(z.string(), z.string()),
-  identity: z.object({ name: z.string(), email: z.string() }),
-  /** Link shown to the agent, for commit trailers and answers; null when the page has no public address. */
-  sessionUrl: z.string().nullable(),
 })
-export type RunnerSetup = z.infer<typeof runnerSetupSchema>
+export type RunnerBoot = z.infer<typeof runnerBootSchema>
+export type RunnerSetup = RunnerBoot & Assignment

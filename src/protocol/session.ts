@@ -14,7 +14,10 @@ export const SESSION_STATUSES = [
 ] as const
 export const SANDBOX_STATES = ['none', 'preparing', 'ready', 'stopped', 'lost'] as const
 
-/** The phases of a preparation, in their order. Each has a limit, a log, a duration and, when it failed, a reason. */
+/**
+ * The phases of a preparation, in the order that they are shown in; `fetch` and `sandbox` run at the same time. Each has a
+ * limit, a log, a duration and, when it failed, a reason.
+ */
 export const PHASES = ['fetch', 'sandbox', 'checkout', 'environment', 'agent'] as const
 export const phaseNameSchema = z.enum(PHASES)
 export type PhaseName = z.infer<typeof phaseNameSchema>
@@ -24,6 +27,14 @@ export const PHASE_LIMITS_MS: Record<PhaseName, number> = {
   checkout: 600_000,
   environment: 600_000,
   agent: 120_000,
+}
+
+/** One of the same name is replaced. */
+export function withPhase<T extends { name: PhaseName }>(phases: readonly T[], phase: T): T[] {
+  const place = ({ name }: T) => PHASES.indexOf(name)
+  return [...phases.filter(({ name }) => name !== phase.name), phase].sort(
+    (a, b) => place(a) - place(b),
+  )
 }
 
 /** How many of the last lines of a phase's log the state keeps; the log itself has all. */

@@ -1,6 +1,6 @@
 // The timeline: what a person reads of a session, in order. Built from events alone; the page and the CLI only render it.
 import type { EventOf, SessionEvent } from './event.ts'
-import type { Answer, PhaseName, Question } from './session.ts'
+import { type Answer, type PhaseName, type Question, withPhase } from './session.ts'
 
 interface At {
   seq: number
@@ -230,10 +230,7 @@ function applyToPreparation(item: Preparation, body: PreparationBody, at: string
       reason: null,
       message: null,
     }
-    return {
-      ...item,
-      phases: [...item.phases.filter((phase) => phase.name !== body.phase), started],
-    }
+    return { ...item, phases: withPhase(item.phases, started) }
   }
   const phases = item.phases.map((phase): PhaseLine => {
     if (phase.name !== body.phase) return phase

@@ -7,6 +7,7 @@ import type { Directives, RunnerReport } from '../protocol/runner-frames.ts'
 import { type Channel, openChannel } from './channel.ts'
 import { type FakeGateway, startFakeGateway } from './gateway.fixture.ts'
 import { type Journal, openJournal } from './journal.ts'
+import { setupFor } from './place.fixture.ts'
 
 const turnId = 't_abcdefghijklmnopqrst'
 const output = (text: string): RunnerReport => ({ type: 'command.output', turnId, text })
@@ -23,7 +24,8 @@ function open(): void {
     socketPath: join(folder, 'gateway.sock'),
     journal,
     log: createSilentLogger(),
-    onWelcome: (generation) => generations.push(generation),
+    onWait: () => channel.sendParked(),
+    onWelcome: ({ generation }) => generations.push(generation),
     onDirectives: (directives) => directed.push(directives),
   })
 }
@@ -33,6 +35,7 @@ const arrived = (text: string) => gateway.wait('command.output', (report) => rep
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'errand-channel-'))
   gateway = await startFakeGateway(join(folder, 'gateway.sock'))
+  gateway.assign(setupFor('c0ffee'))
   journal = await openJournal({ folder })
   generations = []
   directed = []

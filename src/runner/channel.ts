@@ -6,6 +6,7 @@ import { delay } from '../lib/deadline.ts'
 import type { Logger } from '../lib/logger.ts'
 import { createLineSplitter, encodeLine } from '../lib/ndjson.ts'
 import {
+  type Assignment,
   type Directives,
   type GatewayFrame,
   gatewayFrameSchema,
@@ -30,6 +31,8 @@ const DEAD_MS = 45_000
 export interface Channel {
   /** Live text of a turn: sent now or not at all. */
   sendDelta(turnId: string, text: string): void
+  /** An agent waits for its repository. */
+  sendParked(): void
   close(): void
 }
 
@@ -38,7 +41,9 @@ export interface ChannelDeps {
   journal: Journal
   log: Logger
   /** `isReplaced`: the gateway has heard an earlier sandbox of this session, whose journal is not here. */
-  onWelcome: (generation: number, isReplaced: boolean) => void
+  onWelcome: (welcome: { generation: number; assignment: Assignment; isReplaced: boolean }) => void
+  /** There is nothing to work on yet. */
+  onWait: () => void
   onDirectives: (directives: Directives) => void
 }
 
@@ -92,6 +97,9 @@ export function openChannel(deps: ChannelDeps): Channel {
     sendDelta(turnId, text) {
       if (!line?.isWelcome || line.socket.writableLength > CONGESTED_BYTES) return
       write(line, { type: 'delta', turnId, text })
+    },
+    sendParked() {
+      if (line && !line.isWelcome) write(line, { type: 'parked' })
     },
     close: () => ended.abort(),
   }
@@ -151,13 +159,17 @@ function takeFrame(deps: ChannelDeps, line: Line, text: string): void {
     return
   }
   switch (frame.type) {
+    case 'wait':
+      deps.onWait()
+      return
     case 'welcome': {
+      const { generation, assignment } = frame
       const isReplaced = frame.ackedN > deps.journal.lastN()
       deps.journal.continueAfter(frame.ackedN)
       deps.journal.acknowledge(frame.ackedN)
       line.sentN = frame.ackedN
       line.isWelcome = true
-      deps.onWelcome(frame.generation, isReplaced)
+      deps.onWelcome({ generation, assignment, isReplaced })
       sendReports(deps.journal, line)
       return
     }

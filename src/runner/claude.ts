@@ -1,11 +1,10 @@
 // Claude Code as one long-lived process per sandbox run, driven through its SDK with streamed input. Started again when it
 // ended, with the conversation so far. Knows nothing of turns: messages go out as they come.
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import {
-  type CanUseTool,
   type Options,
   type PermissionMode,
   type Query,
@@ -14,17 +13,20 @@ import {
   startup,
 } from '@anthropic-ai/claude-agent-sdk'
 import { withDeadline } from '../lib/deadline.ts'
+import type { Logger } from '../lib/logger.ts'
 import { killGroup } from '../lib/process.ts'
 import type { Mode } from '../protocol/session.ts'
-import { RUN_MARK, type Variables } from './agent-environment.ts'
+import {
+  type AgentProcess,
+  type AgentProgram,
+  describeAgent,
+  systemPrompt,
+} from './agent-program.ts'
+import type { Parked, ParkedAgent } from './parked-agent.ts'
 import type { StateFile } from './state-file.ts'
-import type { Processes } from './stray.ts'
 import { transcriptPath } from './transcript.ts'
 
-const STDERR_CHARS = 4_000
 const END_MS = 2_000
-/** Transcripts must outlive the longest sleep of a session; Claude Code removes old ones at its start. */
-const KEEP_TRANSCRIPTS_DAYS = 36_500
 
 const PERMISSION_MODES: Record<Mode, PermissionMode> = {
   work: 'bypassPermissions',
@@ -33,24 +35,18 @@ const PERMISSION_MODES: Record<Mode, PermissionMode> = {
 }
 
 export interface ClaudeDeps {
-  program: ClaudeProgram
+  program: AgentProgram
+  place: {
+    cwd: string
+    /** Added to the system prompt. */
+    appendix: string
+  }
+  parked: ParkedAgent
   state: StateFile
-  processes: Processes
-  canUseTool: CanUseTool
   /** What is wanted now; asked for at every start. */
   wanted: () => { mode: Mode; model: string | null }
   events: ClaudeEvents
-}
-
-interface ClaudeProgram {
-  sessionId: string
-  executable: string
-  cwd: string
-  variables: Variables
-  /** Variables that a repository's settings must not change. */
-  transport: Variables
-  /** Added to the system prompt. */
-  appendix: string
+  log: Logger
 }
 
 interface ClaudeEvents {
@@ -75,17 +71,12 @@ export interface Claude {
   end(): Promise<void>
 }
 
-interface Run {
-  id: string
-  /** What ran before it. */
-  spared: ReadonlySet<string>
+interface Run extends Omit<AgentProcess, 'options'> {
   query: Query
   input: MessageQueue
   mode: PermissionMode
   model: string | null
   isEnding: boolean
-  child: () => ChildProcess | undefined
-  words: () => string
 }
 
 export function createClaude(deps: ClaudeDeps): Claude {
@@ -179,8 +170,8 @@ async function endRun(deps: ClaudeDeps, run: Run): Promise<void> {
   await endLeftBehind(deps, run)
 }
 
-async function endLeftBehind({ processes }: ClaudeDeps, run: Run): Promise<void> {
-  await processes.endRun(run.id, run.spared, run.child()?.pid)
+async function endLeftBehind({ program }: ClaudeDeps, run: Run): Promise<void> {
+  await program.processes.endRun(run.id, run.spared, run.child()?.pid)
 }
 
 function handOver(events: ClaudeEvents, message: SDKMessage): void {
@@ -199,65 +190,65 @@ async function endChild(child: ChildProcess): Promise<void> {
   await withDeadline('the end of the agent', END_MS, () => exited).catch(() => undefined)
 }
 
+/** One that waits already is used for a conversation that is new; it takes folders with harmless settings only. */
 async function startRun(deps: ClaudeDeps): Promise<Run> {
-  const { program, canUseTool, processes } = deps
-  const spared = await processes.present()
-  const id = `${program.sessionId}/${randomUUID()}`
+  const parked = await deps.parked.take()
+  const isNew = deps.state.get().conversationId === null
+  if (parked && isNew) {
+    try {
+      return await claimRun(deps, parked)
+    } catch (err) {
+      deps.log.info({ err }, 'the agent that waited does not take this folder')
+    }
+  }
+  if (parked) {
+    parked.spare.close()
+    const child = parked.agent.child()
+    if (child) await endChild(child)
+  }
+  return await startColdRun(deps)
+}
+
+async function claimRun(deps: ClaudeDeps, { agent, spare }: Parked): Promise<Run> {
   const { mode, model } = deps.wanted()
-  let child: ChildProcess | undefined
-  let words = ''
+  const input = createMessageQueue()
+  const query = spare.claim({
+    prompt: input,
+    options: {
+      cwd: deps.place.cwd,
+      permissionMode: PERMISSION_MODES[mode],
+      appendSystemPrompt: deps.place.appendix,
+      ...(model === null ? {} : { model }),
+    },
+  })
+  const { sessionId } = await spare.claimed
+  deps.state.set({ conversationId: sessionId })
+  return createRun(agent, { query, input, mode: PERMISSION_MODES[mode], model })
+}
+
+async function startColdRun(deps: ClaudeDeps): Promise<Run> {
+  const agent = await describeAgent(deps.program)
+  const { mode, model } = deps.wanted()
   const options: Options = {
+    ...agent.options,
     ...(await conversation(deps)),
-    cwd: program.cwd,
-    pathToClaudeCodeExecutable: program.executable,
-    env: { ...program.variables, [RUN_MARK]: id },
+    cwd: deps.place.cwd,
     permissionMode: PERMISSION_MODES[mode],
-    allowDangerouslySkipPermissions: true,
-    settingSources: ['user', 'project', 'local'],
-    settings: {
-      env: program.transport,
-      enableAllProjectMcpServers: true,
-      cleanupPeriodDays: KEEP_TRANSCRIPTS_DAYS,
-    },
-    systemPrompt: {
-      type: 'preset',
-      preset: 'claude_code',
-      append: program.appendix,
-      snapshot: true,
-    },
-    includePartialMessages: true,
-    includeHookEvents: true,
-    canUseTool,
+    systemPrompt: systemPrompt(deps.place.appendix),
     ...(model === null ? {} : { model }),
-    spawnClaudeCodeProcess: ({ command, args, cwd, env }) => {
-      const spawned = spawn(command, args, {
-        cwd,
-        env,
-        stdio: ['pipe', 'pipe', 'pipe'],
-        detached: true,
-      })
-      spawned.stderr.on('data', (chunk: Buffer) => {
-        words = (words + chunk.toString('utf8')).slice(-STDERR_CHARS)
-      })
-      child = spawned
-      return spawned
-    },
   }
   const warm = await startup({ options }).catch((error: unknown) => {
-    throw new Error(words.trim() || String(error), { cause: error })
+    throw new Error(agent.words().trim() || String(error), { cause: error })
   })
   const input = createMessageQueue()
-  return {
-    id,
-    spared,
-    query: warm.query(input),
-    input,
-    mode: PERMISSION_MODES[mode],
-    model,
-    isEnding: false,
-    child: () => child,
-    words: () => words,
-  }
+  return createRun(agent, { query: warm.query(input), input, mode: PERMISSION_MODES[mode], model })
+}
+
+function createRun(
+  { id, spared, child, words }: AgentProcess,
+  settings: Pick<Run, 'query' | 'input' | 'mode' | 'model'>,
+): Run {
+  return { id, spared, child, words, isEnding: false, ...settings }
 }
 
 /** The same conversation for the whole life of the session; its id is ours from the first start on. */

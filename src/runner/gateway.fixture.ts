@@ -5,6 +5,7 @@ import { createServer, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { createLineSplitter, encodeLine } from '../lib/ndjson.ts'
 import {
+  type Assignment,
   type Directives,
   type GatewayFrame,
   MAX_FRAME_BYTES,
@@ -20,6 +21,10 @@ export interface FakeGateway {
   reports: RunnerReport[]
   deltas: string[]
   hellos: { lastN: number }[]
+  /** What runners are to work on; until then they wait. */
+  assign(assignment: Assignment): void
+  /** Resolves when a runner that waits says that its agent is started. */
+  parked: Promise<void>
   direct(directives: Partial<Directives>): void
   /** Resolves with the first report, old or new, of this type that fits. */
   wait<T extends ReportType>(type: T, fits?: (report: ReportOf<T>) => boolean): Promise<ReportOf<T>>
@@ -42,6 +47,8 @@ export async function startFakeGateway(
   const hellos: { lastN: number }[] = []
   const lines = new Set<Duplex>()
   const known = { ackedN: 0, generation: 1, isAcknowledging: true }
+  const parked = Promise.withResolvers<void>()
+  let assignment: Assignment | undefined
   let directives: Directives = { turn: null, mode: 'work', model: null, answers: {} }
   let server: Server | undefined
 
@@ -52,15 +59,24 @@ export async function startFakeGateway(
     known.ackedN = n
     log.push(report)
   }
+  const greet = (): GatewayFrame[] => {
+    const { ackedN, generation } = known
+    if (!assignment) return [{ type: 'wait' }]
+    const welcome = { ackedN, generation, assignment }
+    return [
+      { type: 'welcome', protocol: RUNNER_PROTOCOL, ...welcome },
+      { type: 'directives', directives },
+    ]
+  }
   const answer = (text: string): GatewayFrame[] => {
     const frame = runnerFrameSchema.parse(JSON.parse(text))
     switch (frame.type) {
-      case 'hello': {
+      case 'hello':
         hellos.push({ lastN: frame.lastN })
-        const { ackedN, generation } = known
-        const welcome = { type: 'welcome', protocol: RUNNER_PROTOCOL, ackedN, generation } as const
-        return [welcome, { type: 'directives', directives }]
-      }
+        return greet()
+      case 'parked':
+        parked.resolve()
+        return []
       case 'report':
         takeReport(frame.n, frame.report)
         return known.isAcknowledging ? [{ type: 'ack', n: known.ackedN }] : []
@@ -77,6 +93,11 @@ export async function startFakeGateway(
     wait: log.wait,
     deltas,
     hellos,
+    parked: parked.promise,
+    assign({ repository, identity, sessionUrl }) {
+      assignment = { repository, identity, sessionUrl }
+      for (const line of lines) for (const frame of greet()) line.write(encodeLine(frame))
+    },
     async up() {
       server = createServer()
       prepareServer(server)

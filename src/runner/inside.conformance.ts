@@ -165,6 +165,7 @@ beforeAll(async () => {
   const setup = setupFor(sample.commit, { FROM_ENVIRONMENT: 'yes' })
   await writeFile(join(folder, 'opt', 'session.json'), JSON.stringify(setup))
   gateway = await startFakeGateway(join(folder, 'door', 'gateway.sock'), serveDoor)
+  gateway.assign(setup)
   const flags = ['--net', '--mount', '--pid', '--fork', '--kill-child=SIGKILL']
   const script = ['/bin/sh', '-c', entryScript(), 'inside', folder, INIT]
   inside = spawn('unshare', [...flags, ...script], { stdio: ['ignore', 'inherit', 'pipe'] })

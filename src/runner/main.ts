@@ -11,7 +11,7 @@ import {
   runnerPortFor,
   SANDBOX_PATHS,
 } from '../protocol/network.ts'
-import { runnerSetupSchema } from '../protocol/runner-frames.ts'
+import { runnerBootSchema } from '../protocol/runner-frames.ts'
 import { CERTIFICATE_FILES, transportVariables, type Variables } from './agent-environment.ts'
 import { startDns } from './dns.ts'
 import { createNames } from './names.ts'
@@ -25,7 +25,7 @@ async function main(environment: Variables): Promise<void> {
   const log = createLogger('runner', environment.ERRAND_LOG_LEVEL ?? 'info')
   const shutdown = createShutdown(STOP_MS, (step, error) => log.error({ err: error }, step))
   stopOnSignals(() => shutdown.run())
-  const setup = runnerSetupSchema.parse(JSON.parse(await readFile(SANDBOX_PATHS.session, 'utf8')))
+  const boot = runnerBootSchema.parse(JSON.parse(await readFile(SANDBOX_PATHS.session, 'utf8')))
 
   const names = createNames()
   const dns = await startDns(names, DOOR_ADDRESS, RUNNER_DNS_PORT)
@@ -48,7 +48,7 @@ async function main(environment: Variables): Promise<void> {
     transport: transportVariables(),
     certificates: CERTIFICATE_FILES.find((path) => existsSync(path)) ?? null,
   }
-  const runner = await startRunner(setup, place, log)
+  const runner = await startRunner(boot, place, log)
   shutdown.add('runner', runner.stop)
 }
 

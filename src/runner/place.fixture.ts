@@ -1,6 +1,6 @@
 // For suites: a whole runner outside of a sandbox, with the real Claude Code and git in a folder of its own; the model is
 // scripted and the gateway is a stand-in. As root it runs with IS_SANDBOX=1, like inside.
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,6 +11,7 @@ import { createSilentLogger } from '../lib/logger.ts'
 import { runChecked } from '../lib/process.ts'
 import { createId, type IdKind } from '../protocol/ids.ts'
 import type { RunnerReport, RunnerSetup } from '../protocol/runner-frames.ts'
+import { RUN_MARK } from './agent-environment.ts'
 import { type FakeGateway, startFakeGateway } from './gateway.fixture.ts'
 import { type Runner, startRunner } from './runner.ts'
 
@@ -27,6 +28,8 @@ export interface Place {
   upstream: string
   /** Starts a runner; a second one takes over what the first left on disk. */
   start(): Promise<void>
+  /** Starts a runner that is not told its repository before `start`; resolves when its agent waits. */
+  startAhead(): Promise<void>
   stop(): Promise<void>
   /** Makes a turn wanted; answers with its id. */
   ask(text: string, kind?: 'agent' | 'command'): string
@@ -36,6 +39,8 @@ export interface Place {
   git(...args: string[]): Promise<string>
   remote(...args: string[]): Promise<string>
   transcript(): Promise<string>
+  /** Process ids of its agents. */
+  agents(): Promise<number[]>
   /** Removes all that a sandbox's disk holds; no runner may be there. */
   loseDisk(): Promise<void>
   close(): Promise<void>
@@ -91,7 +96,12 @@ export async function createPlace(
     remote: (...args) => git('-C', upstream, ...args),
     stop,
     async start() {
+      gateway.assign(setup)
+      runner ??= await startIn(folder, setup, model.url)
+    },
+    async startAhead() {
       runner = await startIn(folder, setup, model.url)
+      await gateway.parked
     },
     async transcript() {
       const state = JSON.parse(await readFile(join(folder, 'state', 'state.json'), 'utf8'))
@@ -99,6 +109,7 @@ export async function createPlace(
       const projects = join(folder, 'home', '.claude', 'projects')
       return readFile(join(projects, name, `${state.conversationId}.jsonl`), 'utf8')
     },
+    agents: () => agentsOf(setup.sessionId),
     async loseDisk() {
       for (const name of ['home', 'state', 'workspace', 'gitconfig'])
         await rm(join(folder, name), { recursive: true, force: true })
@@ -131,6 +142,19 @@ function turnsOf(gateway: FakeGateway): Pick<Place, 'ask' | 'interrupt' | 'endOf
       return end
     },
   }
+}
+
+async function agentsOf(sessionId: string): Promise<number[]> {
+  const found: number[] = []
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+    const [program, environment] = await Promise.all([
+      readlink(`/proc/${pid}/exe`).catch(() => ''),
+      readFile(`/proc/${pid}/environ`, 'latin1').catch(() => ''),
+    ])
+    if (program === claudePath && environment.includes(`${RUN_MARK}=${sessionId}/`))
+      found.push(Number(pid))
+  }
+  return found
 }
 
 function startIn(folder: string, setup: RunnerSetup, modelUrl: string): Promise<Runner> {

@@ -3,7 +3,8 @@ import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import { delay } from '../lib/deadline.ts'
-import { type Cases, newSpec, statusOf } from './conformance-cases.ts'
+import { SANDBOX_PATHS } from '../protocol/network.ts'
+import { type Cases, endSandbox, newSpec, startSandbox, statusOf } from './conformance-cases.ts'
 
 export function lifeCases({ harness, start }: Cases): void {
   const driver = () => harness().driver()
@@ -179,6 +180,19 @@ export function refusalCases({ harness }: Cases): void {
     await expect(driver().create({ ...spec, hostname: 'other' })).rejects.toEqual(
       refused('conflict', 'sandbox_differs'),
     )
+  })
+
+  it('shows a new session file from the next start on', async () => {
+    const spec = newSpec()
+    const { guest } = await startSandbox(harness(), spec)
+    onTestFinished(() => endSandbox(harness(), { sessionId: spec.sessionId, guest }))
+    await driver().create({ ...spec, sessionFile: '{"word":"new"}' })
+    const read = async () => (await guest.sh(`cat ${SANDBOX_PATHS.session}`)).stdout
+    expect(await read()).toBe(spec.sessionFile)
+    await driver().stop(spec.sessionId, { graceMs: 0 })
+    await driver().start(spec.sessionId)
+    await guest.connected()
+    expect(await read()).toBe('{"word":"new"}')
   })
 
   it('refuses images that are missing, elsewhere, or without a GNU C library', async () => {

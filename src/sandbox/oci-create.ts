@@ -22,8 +22,12 @@ export async function createSandbox(
 ): Promise<void> {
   const known = await readRecord(paths)
   if (known) {
-    const sessionFile = (await readIfThere(paths.sessionFile)) ?? ''
-    if (isDeepStrictEqual({ ...known.spec, sessionFile }, spec)) return
+    if (isDeepStrictEqual(known.spec, { ...spec, sessionFile: '' })) {
+      // What a runner is told is no property of the sandbox: the next start shows it.
+      if ((await readIfThere(paths.sessionFile)) !== spec.sessionFile)
+        await writeWhole(paths.sessionFile, spec.sessionFile, 0o644)
+      return
+    }
     throw new AppError('conflict', 'sandbox_differs', 'This sandbox exists with other properties')
   }
   const layers = await oci.serialize('images', () => oci.images.prepare(spec.image))

@@ -54,6 +54,8 @@ function decidePreparation(draft: Draft, command: Preparation, now: Date): void 
   const { generation } = command
   switch (command.type) {
     case 'phase.start':
+      // Begun by a worker that another one has taken over from.
+      if (phaseOf(draft.state, command.phase)) return
       draft.emit('system', { type: 'phase.started', phase: command.phase, generation })
       return
     case 'phase.log':
@@ -76,12 +78,14 @@ function decidePreparation(draft: Draft, command: Preparation, now: Date): void 
     }
     case 'repository.prepared': {
       const { commit, baseBranch } = command
+      // Found twice by a worker that took over: the branch may have moved on meanwhile.
+      if (draft.state.repository.commit !== null) return
       draft.emit('seen', { type: 'repository.resolved', commit, baseBranch })
       completePhase(draft, 'fetch', now)
-      draft.request({ kind: 'sandbox.start', generation })
       return
     }
     case 'sandbox.started':
+      if (phaseOf(draft.state, 'sandbox')?.state === 'completed') return
       draft.emit('system', { type: 'sandbox.isolated', isolation: command.isolation })
       completePhase(draft, 'sandbox', now)
       return
@@ -186,21 +190,28 @@ type Deadline = { at: Date; why: 'phase'; phase: Phase } | { at: Date; why: 'sil
 /** When the clock has to look at the session next; undefined when never. */
 export function nextDeadline(state: SessionState, rules: Rules): Deadline | undefined {
   const { sandbox } = state
-  if (sandbox.state === 'preparing') {
-    const running = sandbox.phases.find((phase) => phase.state === 'running')
-    if (running)
-      return {
-        at: after(running.startedAt, PHASE_LIMITS_MS[running.name]),
-        why: 'phase',
-        phase: running,
-      }
-    const last = sandbox.phases.at(-1)
-    if (!last || last.name === 'fetch') return undefined
-    return { at: after(last.startedAt, (last.durationMs ?? 0) + RUNNER_SILENCE_MS), why: 'silence' }
-  }
+  if (sandbox.state === 'preparing') return preparationDeadline(sandbox.phases)
   if (sandbox.state === 'ready' && !state.turn)
     return { at: after(state.updatedAt, rules.idleStopMs), why: 'idle' }
   return undefined
+}
+
+function preparationDeadline(phases: readonly Phase[]): Deadline | undefined {
+  const limits = phases
+    .filter(({ state }) => state === 'running')
+    .map((phase) => ({
+      at: after(phase.startedAt, PHASE_LIMITS_MS[phase.name]),
+      why: 'phase' as const,
+      phase,
+    }))
+    .sort((a, b) => a.at.getTime() - b.at.getTime())
+  if (limits[0]) return limits[0]
+  // Before the sandbox is there nobody has to say anything.
+  if (phases.every(({ name }) => name === 'fetch')) return undefined
+  const ends = phases.map(({ startedAt, durationMs }) =>
+    after(startedAt, durationMs ?? 0).getTime(),
+  )
+  return { at: new Date(Math.max(...ends) + RUNNER_SILENCE_MS), why: 'silence' }
 }
 
 function after(at: string, ms: number): Date {
@@ -213,8 +224,12 @@ function completePhase(draft: Draft, phase: Phase['name'], now: Date): void {
   draft.emit('system', { type: 'phase.completed', phase, generation, durationMs })
 }
 
+function phaseOf(state: SessionState, name: Phase['name']): Phase | undefined {
+  return state.sandbox.phases.find((phase) => phase.name === name)
+}
+
 function ranFor(state: SessionState, name: Phase['name'], now: Date): number {
-  const phase = state.sandbox.phases.find((candidate) => candidate.name === name)
+  const phase = phaseOf(state, name)
   return phase ? now.getTime() - Date.parse(phase.startedAt) : 0
 }
 

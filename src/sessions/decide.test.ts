@@ -105,7 +105,7 @@ describe('decide', () => {
       'turn.started',
       'sandbox.preparing',
     ])
-    expect(game.effects).toEqual([{ kind: 'repository.prepare', generation: 1 }])
+    expect(game.effects).toEqual([{ kind: 'sandbox.start', generation: 1 }])
     game.do({ type: 'phase.start', phase: 'fetch', generation: 1 })
     const prepared = game.do({
       type: 'repository.prepared',
@@ -113,7 +113,7 @@ describe('decide', () => {
       commit: 'c0ffee',
       baseBranch: 'main',
     })
-    expect(prepared.effects).toEqual([{ kind: 'sandbox.start', generation: 1 }])
+    expect(prepared.effects).toEqual([])
     expect(game.state.repository.commit).toBe('c0ffee')
   })
 
@@ -182,7 +182,7 @@ describe('decide', () => {
     })
     expect(failed.effects).toEqual([{ kind: 'sandbox.stop', generation: 1, why: 'failed' }])
     const again = game.do({ type: 'session.retry' })
-    expect(again.effects).toEqual([{ kind: 'repository.prepare', generation: 2 }])
+    expect(again.effects).toEqual([{ kind: 'sandbox.start', generation: 2 }])
     expect(game.state.sandbox).toMatchObject({ state: 'preparing', generation: 2 })
   })
 

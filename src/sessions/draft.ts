@@ -12,7 +12,7 @@ export interface NewEvent {
 
 /** Outside work that follows a commit. At most one runs per session; they run in the order of their creation. */
 export type EffectRequest =
-  | { kind: 'repository.prepare'; generation: number }
+  /** Fetches the repository as well when it is not known yet where the session starts from. */
   | { kind: 'sandbox.start'; generation: number }
   | { kind: 'sandbox.stop'; generation: number; why: 'user' | 'idle' | 'archived' | 'failed' }
   | { kind: 'changes.measure' }

@@ -2,8 +2,7 @@
 // The result is a command, committed together with the completion of the effect.
 import { z } from 'zod'
 import type { Command, ReportCommand } from '../protocol/command.ts'
-import type { AppError } from '../protocol/errors.ts'
-import type { RunnerSetup } from '../protocol/runner-frames.ts'
+import { AppError, toAppError } from '../protocol/errors.ts'
 import type { PhaseName, Repository, SessionState } from '../protocol/session.ts'
 import type { EffectRequest } from './draft.ts'
 
@@ -26,7 +25,6 @@ export interface SandboxPort {
   /** Creates the sandbox when there is none or its disk is lost, starts it, and says in one line how it is isolated. */
   start(
     state: SessionState,
-    setup: RunnerSetup,
     signal: AbortSignal,
     /** Is told, in a sentence, when the sandbox had to be made anew without its disk. */
     onReplaced: (why: string) => Promise<unknown>,
@@ -46,14 +44,11 @@ export interface EffectPorts {
   repositories: RepositoryPort
   sandboxes: SandboxPort
   doors: DoorsPort
-  /** What the runner is told of a session. */
-  setupFor(state: SessionState): RunnerSetup
   report(sessionId: string, command: ReportCommand): Promise<SessionState>
 }
 
 const generation = z.int()
 const effectSchema = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('repository.prepare'), generation }),
   z.object({ kind: z.literal('sandbox.start'), generation }),
   z.object({
     kind: z.literal('sandbox.stop'),
@@ -78,23 +73,11 @@ export async function runEffect(
   state: SessionState,
   signal: AbortSignal,
 ): Promise<Command | undefined> {
-  const { id: sessionId, ownerId, repository } = state
+  const { id: sessionId } = state
   switch (effect.kind) {
-    case 'repository.prepare': {
-      await startPhase(ports, state, 'fetch')
-      const prepared = await ports.repositories.prepare({ sessionId, ownerId, repository }, signal)
-      return { type: 'repository.prepared', generation: effect.generation, ...prepared }
-    }
-    case 'sandbox.start': {
-      const current = await startPhase(ports, state, 'sandbox')
-      await ports.doors.open(sessionId)
-      const { generation } = effect
-      const onReplaced = (why: string) =>
-        ports.report(sessionId, { type: 'phase.log', phase: 'sandbox', generation, lines: [why] })
-      const setup = ports.setupFor(current)
-      const isolation = await ports.sandboxes.start(current, setup, signal, onReplaced)
-      return { type: 'sandbox.started', generation, isolation }
-    }
+    case 'sandbox.start':
+      await prepare({ ports, state, signal })
+      return undefined
     case 'sandbox.stop':
       await ports.sandboxes.stop(state, STOP_GRACE_MS)
       await ports.doors.close(sessionId)
@@ -108,30 +91,75 @@ export async function runEffect(
 
 /** The command that reports a final failure; undefined when only the queue needs to know. */
 export function failureOf(effect: EffectRequest, error: AppError): Command | undefined {
+  if (effect.kind !== 'sandbox.start') return undefined
   const { reason, message } = error
-  switch (effect.kind) {
-    case 'repository.prepare':
-      return { type: 'phase.fail', phase: 'fetch', generation: effect.generation, reason, message }
-    case 'sandbox.start':
-      return {
-        type: 'phase.fail',
-        phase: 'sandbox',
-        generation: effect.generation,
-        reason,
-        message,
-      }
-    case 'sandbox.stop':
-    case 'changes.measure':
-    case 'push.forward':
-      return undefined
+  const phase = error instanceof PreparationError ? error.phase : 'sandbox'
+  return { type: 'phase.fail', phase, generation: effect.generation, reason, message }
+}
+
+class PreparationError extends AppError {
+  readonly phase: PhaseName
+  constructor(phase: PhaseName, cause: unknown) {
+    const { code, reason, message } = toAppError(cause)
+    super(code, reason, message, { cause })
+    this.phase = phase
   }
 }
 
-function startPhase(
-  ports: EffectPorts,
-  state: SessionState,
+interface Preparing {
+  ports: EffectPorts
+  state: SessionState
+  signal: AbortSignal
+}
+
+/** Fetches and starts the sandbox at the same time: the runner waits at its door until the commit is known. */
+async function prepare({ ports, state, signal }: Preparing): Promise<void> {
+  const failed = new AbortController()
+  const both = { ports, state, signal: AbortSignal.any([signal, failed.signal]) }
+  const halves = [fetchRepository(both), startSandbox(both)].map((half) =>
+    half.catch((error: unknown) => {
+      // The other half is let go and waited for: what it began must not go on beside a stop.
+      failed.abort(error)
+    }),
+  )
+  await Promise.all(halves)
+  failed.signal.throwIfAborted()
+}
+
+async function fetchRepository(preparing: Preparing): Promise<void> {
+  const { ports, signal } = preparing
+  const { id: sessionId, ownerId, repository } = preparing.state
+  if (repository.commit !== null) return
+  await inPhase(preparing, 'fetch', async (generation) => {
+    const prepared = await ports.repositories.prepare({ sessionId, ownerId, repository }, signal)
+    return { type: 'repository.prepared', generation, ...prepared }
+  })
+}
+
+async function startSandbox(preparing: Preparing): Promise<void> {
+  const { ports, state, signal } = preparing
+  await inPhase(preparing, 'sandbox', async (generation) => {
+    const onReplaced = (why: string) =>
+      ports.report(state.id, { type: 'phase.log', phase: 'sandbox', generation, lines: [why] })
+    await ports.doors.open(state.id)
+    const isolation = await ports.sandboxes.start(state, signal, onReplaced)
+    return { type: 'sandbox.started', generation, isolation }
+  })
+}
+
+/** The work does not wait for its first event to be stored; its result does. */
+async function inPhase(
+  { ports, state, signal }: Preparing,
   phase: PhaseName,
-): Promise<SessionState> {
+  work: (generation: number) => Promise<ReportCommand>,
+): Promise<void> {
   const { generation } = state.sandbox
-  return ports.report(state.id, { type: 'phase.start', phase, generation })
+  try {
+    const begun = ports.report(state.id, { type: 'phase.start', phase, generation })
+    const [result] = await Promise.all([work(generation), begun])
+    signal.throwIfAborted()
+    await ports.report(state.id, result)
+  } catch (error) {
+    throw new PreparationError(phase, error)
+  }
 }

@@ -6,13 +6,12 @@ import type { Draft } from './draft.ts'
 export function advance(draft: Draft): void {
   const next = draft.state.queue[0]
   if (!draft.state.turn && next) draft.emit('system', { type: 'turn.started', turnId: next.id })
-  const { turn, sandbox, repository } = draft.state
+  const { turn, sandbox } = draft.state
   if (!turn || sandbox.state === 'preparing' || sandbox.state === 'ready') return
   const generation = sandbox.generation + 1
   const resume = sandbox.state !== 'none'
   draft.emit('system', { type: 'sandbox.preparing', generation, resume })
-  const kind = repository.commit === null ? 'repository.prepare' : 'sandbox.start'
-  draft.request({ kind, generation })
+  draft.request({ kind: 'sandbox.start', generation })
 }
 
 /** Ends the current turn as interrupted without asking the runner, which may not be there. */

@@ -80,7 +80,6 @@ function ports(
       ...overrides,
     },
     doors: { open: async () => undefined, close: async () => undefined },
-    setupFor: ({ id }) => ({ sessionId: id }) as ReturnType<EffectPorts['setupFor']>,
     report: (id, command) => dispatch.command(id, command),
   }
 }
@@ -123,10 +122,13 @@ function until(id: string, fits: (state: SessionState) => boolean): Promise<Sess
 }
 
 describe('the worker', () => {
-  it('prepares a session step by step and commits each result', async () => {
+  it('fetches and starts the sandbox at the same time and commits each result', async () => {
     const { id } = await createSession()
     const close = startWorker(ports())
-    const state = await until(id, ({ sandbox }) => sandbox.isolation !== null)
+    const state = await until(
+      id,
+      ({ repository, sandbox }) => repository.commit !== null && sandbox.isolation !== null,
+    )
     expect(state.repository).toMatchObject({ commit: 'c0ffee', baseBranch: 'main' })
     expect(state.sandbox.phases.map(({ name, state: phase }) => [name, phase])).toEqual([
       ['fetch', 'completed'],
@@ -215,9 +217,9 @@ describe('work that does not heed its cancelling', () => {
     )
     await begun.promise
     await dispatch.command(id, { type: 'session.stop' })
+    await until(id, ({ turn }) => turn === null)
     stopAsked.resolve()
-    const state = await until(id, ({ sandbox }) => sandbox.state === 'stopped')
-    expect(state.repository.commit).toBeNull()
+    await until(id, ({ sandbox }) => sandbox.state === 'stopped')
     await close()
   })
 })

@@ -37,7 +37,7 @@ export function PreparationItem({
   onStop: () => void
 }) {
   const failed = item.phases.find((phase) => phase.state === 'failed')
-  const totalMs = item.phases.reduce((sum, phase) => sum + (phase.durationMs ?? 0), 0)
+  const totalMs = spanMs(item.phases)
   const title = item.resume ? 'Sandbox started again' : 'Sandbox prepared'
   const phases = <Phases item={item} />
   if (item.ready && !failed)
@@ -75,6 +75,13 @@ export function PreparationItem({
       ) : null}
     </section>
   )
+}
+
+/** From the first start to the last end; phases overlap. */
+function spanMs(phases: readonly PhaseLine[]): number {
+  const starts = phases.map(({ startedAt }) => Date.parse(startedAt))
+  const ends = phases.map(({ startedAt, durationMs }) => Date.parse(startedAt) + (durationMs ?? 0))
+  return Math.max(0, Math.max(...ends) - Math.min(...starts))
 }
 
 function Phases({ item }: { item: Preparation }) {

@@ -1,0 +1,77 @@
+// How Claude Code is started: the same for one that has a folder at once and for one that is started ahead of its work.
+// Everything here is fixed for the life of the process.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import type { CanUseTool, Options } from '@anthropic-ai/claude-agent-sdk'
+import { RUN_MARK, type Variables } from './agent-environment.ts'
+import type { Processes } from './stray.ts'
+
+const STDERR_CHARS = 4_000
+/** Transcripts must outlive the longest sleep of a session; Claude Code removes old ones at its start. */
+const KEEP_TRANSCRIPTS_DAYS = 36_500
+
+export interface AgentProgram {
+  sessionId: string
+  executable: string
+  variables: Variables
+  /** Variables that a repository's settings must not change. */
+  transport: Variables
+  canUseTool: CanUseTool
+  processes: Processes
+}
+
+/** A process that is about to be started, and what is known of it then. */
+export interface AgentProcess {
+  id: string
+  /** What ran before it. */
+  spared: ReadonlySet<string>
+  options: Options
+  child: () => ChildProcess | undefined
+  /** The end of what it wrote on stderr. */
+  words: () => string
+}
+
+export async function describeAgent(program: AgentProgram): Promise<AgentProcess> {
+  const spared = await program.processes.present()
+  const id = `${program.sessionId}/${randomUUID()}`
+  let child: ChildProcess | undefined
+  let words = ''
+  const options: Options = {
+    pathToClaudeCodeExecutable: program.executable,
+    env: { ...program.variables, [RUN_MARK]: id },
+    allowDangerouslySkipPermissions: true,
+    settingSources: ['user', 'project', 'local'],
+    settings: {
+      env: program.transport,
+      enableAllProjectMcpServers: true,
+      cleanupPeriodDays: KEEP_TRANSCRIPTS_DAYS,
+    },
+    includePartialMessages: true,
+    includeHookEvents: true,
+    canUseTool: program.canUseTool,
+    spawnClaudeCodeProcess: ({ command, args, cwd, env }) => {
+      const spawned = spawn(command, args, {
+        cwd,
+        env,
+        stdio: ['pipe', 'pipe', 'pipe'],
+        detached: true,
+      })
+      spawned.stderr.on('data', (chunk: Buffer) => {
+        words = (words + chunk.toString('utf8')).slice(-STDERR_CHARS)
+      })
+      child = spawned
+      return spawned
+    },
+  }
+  return { id, spared, options, child: () => child, words: () => words }
+}
+
+/** Claude Code's own system prompt, with what is to be said behind it. */
+export function systemPrompt(append?: string): Options['systemPrompt'] {
+  return {
+    type: 'preset',
+    preset: 'claude_code',
+    snapshot: true,
+    ...(append === undefined ? {} : { append }),
+  }
+}

@@ -1,0 +1,180 @@
+// What a runner does once it knows its repository: prepares the workspace, then works on the turns that are wanted.
+import type { Logger } from '../lib/logger.ts'
+import type { Directives, RunnerReport, RunnerSetup } from '../protocol/runner-frames.ts'
+import { describeSandbox } from './agent-environment.ts'
+import type { AgentProgram } from './agent-program.ts'
+import { createAgentTurns } from './agent-turn.ts'
+import { type CheckoutDeps, checkoutFolder, makeCheckout, savedPlaces } from './checkout.ts'
+import { type Claude, createClaude } from './claude.ts'
+import { createCommandTurn } from './command-turn.ts'
+import type { Journal } from './journal.ts'
+import type { ParkedAgent } from './parked-agent.ts'
+import type { Questions } from './questions.ts'
+import type { RunnerPlace } from './runner.ts'
+import { createSaver, type Saver } from './saver.ts'
+import type { StateFile } from './state-file.ts'
+import { createTranscript } from './transcript.ts'
+import type { RunTurn } from './turn-end.ts'
+import { createTurns, endedTurns } from './turns.ts'
+import {
+  createPreparation,
+  type PhaseWork,
+  prepareWorkspace,
+  type WorkspaceDeps,
+} from './workspace.ts'
+
+/** How often a running turn's work is saved; a variable of the environment changes it. */
+const SAVE_EVERY_S = 60
+const SAVE_VARIABLE = 'ERRAND_SAVE_EVERY_S'
+
+export interface WorkDeps {
+  place: RunnerPlace
+  program: AgentProgram
+  parked: ParkedAgent
+  state: StateFile
+  report: (report: RunnerReport) => void
+  journal: Journal
+  questions: Questions
+  sendDelta: (turnId: string, text: string) => void
+  log: Logger
+}
+
+export interface AssignedWork {
+  /** Prepares once for each generation. `isReplaced`: another sandbox of this session has been here before. */
+  prepare(generation: number, isReplaced: boolean): void
+  follow(directives: Directives): void
+  /** Reports behind all that the agent has said so far. */
+  reportInOrder(report: RunnerReport): void
+  workingTurnId(): string | undefined
+  /** Interrupts the agent and what it does. */
+  stop(): Promise<void>
+}
+
+export function startWork(setup: RunnerSetup, deps: WorkDeps): AssignedWork {
+  const { state, report, journal, questions, log } = deps
+  const stopping = new AbortController()
+  let directives: Directives | undefined
+  let isReplaced = false
+  const parts = assembleParts(setup, deps, {
+    wanted: () => ({ mode: directives?.mode ?? 'work', model: directives?.model ?? null }),
+    isReplaced: () => isReplaced,
+  })
+  const { claude, saver } = parts
+  const turns = createTurns({
+    report,
+    state,
+    run: parts.run,
+    onEnd: saver.save,
+    ended: endedTurns(journal.pending().map((entry) => entry.report)),
+  })
+  const preparation = createPreparation(
+    (generation) => prepareWorkspace({ report, phases: parts.phases }, generation, stopping.signal),
+    () => turns.reconcile(directives?.turn ?? null),
+  )
+  return {
+    prepare(generation, isNewHere) {
+      isReplaced ||= isNewHere
+      preparation.want(generation)
+    },
+    follow(next) {
+      const hasChanged = directives?.mode !== next.mode || directives.model !== next.model
+      directives = next
+      questions.answer(next.answers)
+      if (!preparation.isReady()) return
+      if (hasChanged)
+        claude.adjust().catch((error) => log.warn({ err: error }, 'the agent did not change'))
+      turns.reconcile(next.turn)
+    },
+    reportInOrder: parts.reportInOrder,
+    workingTurnId: parts.workingTurnId,
+    async stop() {
+      stopping.abort(new Error('the runner stops'))
+      await Promise.allSettled([turns.stop(), claude.end(), saver.stop()])
+    },
+  }
+}
+
+interface Wishes {
+  wanted: () => { mode: Directives['mode']; model: string | null }
+  isReplaced: () => boolean
+}
+
+/** The agent, the two kinds of turns, what is saved of them, and the phases that they need first. */
+function assembleParts(setup: RunnerSetup, deps: WorkDeps, { wanted, isReplaced }: Wishes) {
+  const { place, program, state, report, sendDelta, log } = deps
+  const { variables } = program
+  const checkout: CheckoutDeps = { setup, ...place, variables, state, source: place.gitSource }
+  const folder = checkoutFolder(checkout)
+  const { branch, commit: baseCommit } = setup.repository
+  const everyMs = 1_000 * (Number(variables[SAVE_VARIABLE]) || SAVE_EVERY_S)
+  const saver = createSaver({ places: savedPlaces(checkout), state, report, log, everyMs })
+
+  const claude: Claude = createClaude({
+    program,
+    place: { cwd: folder, appendix: describeSandbox(setup) },
+    parked: deps.parked,
+    state,
+    wanted,
+    events: {
+      message: (message) => agentTurns.take(message),
+      died: (words) => agentTurns.lost(words),
+      failed: (err) => log.error({ err }, 'a message of the agent was left out'),
+    },
+    log,
+  })
+  const transcript = createTranscript(variables, () => state.get().conversationId)
+  const agentTurns = createAgentTurns({
+    claude,
+    finish: { folder, branch, baseCommit, variables },
+    state,
+    report,
+    conversation: { transcript, hasReported: deps.journal.hasReported },
+    sendDelta,
+  })
+  const phases: WorkspaceDeps['phases'] = [
+    { name: 'checkout', work: checkoutPhase(checkout, deps, isReplaced) },
+    // The variables are ready already; setup scripts have their place here.
+    { name: 'environment', work: async () => undefined },
+    { name: 'agent', work: () => claude.start() },
+  ]
+  const command = createCommandTurn({ folder, variables, state, report, onStart: saver.save })
+  return {
+    claude,
+    saver,
+    phases,
+    run: { agent: savedWhile(saver, agentTurns.run), command: savedWhile(saver, command) },
+    reportInOrder: agentTurns.reportInOrder,
+    workingTurnId: agentTurns.workingTurnId,
+  }
+}
+
+/** A sandbox that takes the place of a lost one says what it goes on from. */
+function checkoutPhase(
+  checkout: CheckoutDeps,
+  deps: Pick<WorkDeps, 'report' | 'questions'>,
+  isReplaced: () => boolean,
+): PhaseWork {
+  return async (logged, signal) => {
+    const made = await makeCheckout(checkout, logged, signal)
+    if (made === 'kept') return
+    if (made === 'made' && !isReplaced()) return
+    const text =
+      made === 'made'
+        ? 'The sandbox was lost and replaced. Nothing of it had been saved: this one starts from what was pushed, with a new conversation.'
+        : made.text
+    logged([text])
+    deps.report({ type: 'agent.notice', turnId: null, kind: 'sandbox_replaced', text })
+    deps.questions.closeLeftOver()
+  }
+}
+
+function savedWhile(saver: Saver, run: RunTurn): RunTurn {
+  return async (turn, context) => {
+    saver.watch(true)
+    try {
+      return await run(turn, context)
+    } finally {
+      saver.watch(false)
+    }
+  }
+}
