@@ -88,6 +88,7 @@ export async function startErrand(
       ...process.env,
       ERRAND_LOG_LEVEL: 'warn',
       ERRAND_MODEL: 'scripted',
+      ERRAND_STANDBYS: '0',
       ANTHROPIC_API_KEY: 'scripted',
       ANTHROPIC_BASE_URL: model.url,
       ...env,

@@ -1,9 +1,14 @@
 // From submit to the first model request, as the model server sees it, against bare Claude Code on the same repository.
+import type { Client } from '../src/client/client.ts'
+import { delay } from '../src/lib/deadline.ts'
 import type { BenchContext, Benchmark } from './benchmark.ts'
 import { compare } from './compare.ts'
 import { createFigure, type Figure } from './figure.ts'
 import { startErrand } from './installation.ts'
 import { createBareStart, createHookRepository, createSessionStart } from './start-session.ts'
+
+const LOOK_MS = 100
+const READY_MS = 60_000
 
 export const start: Benchmark = {
   name: 'start',
@@ -14,21 +19,37 @@ export const start: Benchmark = {
 export const startWarm: Benchmark = {
   name: 'start-warm',
   about: 'the same with an agent that was started ahead',
-  run: (context) =>
-    measure(context, 'start-warm', 'No agent is started ahead yet: this is a cold start.'),
+  run: (context) => measure(context, 'start-warm', { ERRAND_STANDBYS: '1' }),
 }
 
-async function measure(context: BenchContext, name: string, note?: string): Promise<Figure[]> {
-  const errand = await startErrand(context)
+async function measure(
+  context: BenchContext,
+  name: string,
+  env: Record<string, string> = {},
+): Promise<Figure[]> {
+  const errand = await startErrand(context, env)
   const repository = await createHookRepository(context)
   const session = await createSessionStart(errand, repository)
   const bare = await createBareStart(context, errand.model, repository)
-  const ours = async (round: number) => (await session(round)).durationMs
+  const ours = async (round: number) => {
+    await untilReady(errand.client)
+    return (await session(round)).durationMs
+  }
   const [a, b] = await compare([ours, bare], {
     runs: context.runs,
     warmUps: 2,
     onRound: (round) => context.say(`round ${round + 1} of ${context.runs}`),
   })
   const other = { name: 'claude -p', samples: b }
-  return [createFigure({ name, unit: 'ms', ours: a, benchmark: name, other, note })]
+  return [createFigure({ name, unit: 'ms', ours: a, benchmark: name, other })]
+}
+
+/** Until all that is to be started ahead waits. */
+async function untilReady(client: Client): Promise<void> {
+  const signal = AbortSignal.timeout(READY_MS)
+  for (;;) {
+    const { standbys } = await client.getInstallation()
+    if (standbys.ready >= standbys.wanted) return
+    await delay(LOOK_MS, signal)
+  }
 }

@@ -34,6 +34,8 @@ export interface Config {
   rootfsDirs: string[]
   /** OCI runtime: runc, crun or runsc. */
   ociRuntime: string
+  /** How many sandboxes are kept started ahead of their session. */
+  standbys: number
   /** As an ordinary user: sandboxes may run where no limit can be set. */
   allowUnlimited: boolean
   model: {
@@ -64,6 +66,8 @@ const CA_VARIABLES = [
   'GIT_SSL_CAINFO',
 ]
 export const DEFAULT_PORT = 7777
+const DEFAULT_STANDBYS = 1
+const MOST = 1_000
 
 export function readConfig(
   overrides: ConfigOverrides = {},
@@ -86,6 +90,7 @@ export function readConfig(
     logLevel: env.ERRAND_LOG_LEVEL ?? 'warn',
     rootfsDirs: (env.ERRAND_ROOTFS_DIRS ?? '').split(':').filter((path) => path !== ''),
     ociRuntime: env.ERRAND_OCI_RUNTIME ?? 'runc',
+    standbys: parseCount('ERRAND_STANDBYS', env.ERRAND_STANDBYS, DEFAULT_STANDBYS),
     allowUnlimited: overrides.allowUnlimited ?? env.ERRAND_ALLOW_UNLIMITED === '1',
     model: overrides.model ?? readModel(env),
     allowedNetworks: parseAllowedNetworks(env.ERRAND_ALLOWED_NETWORKS),
@@ -167,6 +172,17 @@ function parsePort(value: string | undefined): number {
     'invalid',
     'invalid_port',
     `ERRAND_PORT is "${value}". Give a number from 0 to 65535.`,
+  )
+}
+
+function parseCount(name: string, value: string | undefined, usual: number): number {
+  if (value === undefined || value === '') return usual
+  const count = Number(value)
+  if (Number.isInteger(count) && count >= 0 && count <= MOST) return count
+  throw new AppError(
+    'invalid',
+    'invalid_count',
+    `${name} is "${value}". Give a whole number from 0 to ${MOST}.`,
   )
 }
 

@@ -65,6 +65,7 @@ export async function startInBackground({
   model,
   databaseUrl,
   publicUrl,
+  standbys,
 }: Config): Promise<Started> {
   const logDir = join(dataDir, 'log')
   mkdirSync(logDir, { recursive: true, mode: 0o700 })
@@ -88,6 +89,7 @@ export async function startInBackground({
       ...modelVariables(model),
       DATABASE_URL: databaseUrl ?? '',
       ERRAND_PUBLIC_URL: publicUrl ?? '',
+      ERRAND_STANDBYS: String(standbys),
     },
   })
   child.unref()

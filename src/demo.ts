@@ -61,7 +61,8 @@ async function playDemo(
     if (!options.json && !signal.aborted) cli.deps.stdout.write(`${line}\n`)
   }
   const own = readConfig({ dataDir: join(folder, 'data'), port: 0, host: '127.0.0.1' })
-  const base = { ...own, databaseUrl: undefined, publicUrl: undefined }
+  // One session is all that there will be: nothing is worth starting ahead of it.
+  const base = { ...own, databaseUrl: undefined, publicUrl: undefined, standbys: 0 }
   const isLive = base.model.apiKey !== undefined || base.model.authToken !== undefined
   say(
     isLive

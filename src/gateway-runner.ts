@@ -4,6 +4,7 @@ import type { RunnerEvents } from './door/runner-channel.ts'
 import type { Welcome } from './door/runner-connection.ts'
 import type { LiveDelta } from './gateway-control.ts'
 import type { SessionWatch } from './gateway-sessions.ts'
+import type { Logger } from './lib/logger.ts'
 import { toAppError } from './protocol/errors.ts'
 import { type Assignment, type Directives, RUNNER_PROTOCOL } from './protocol/runner-frames.ts'
 import type { SessionState } from './protocol/session.ts'
@@ -22,6 +23,9 @@ export interface RunnerLinkDeps {
   send(sessionId: string, directives: Directives): boolean
   broadcast(delta: LiveDelta): void
   publicUrl: string | null
+  /** The agent of a sandbox that waits for its session is started. */
+  onParked(sessionId: string): Promise<void>
+  logger: Logger
 }
 
 export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
@@ -45,7 +49,11 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
         const { ackedN, state } = await dispatch.runnerState(sessionId)
         return { generation: state.sandbox.generation, ackedN, assignment }
       },
-      onParked: () => undefined,
+      onParked: () => {
+        deps
+          .onParked(sessionId)
+          .catch((err: unknown) => deps.logger.warn({ err }, 'a started agent was not noted'))
+      },
       onConnected: () => {
         sent.delete(sessionId)
         const session = watch().get(sessionId)

@@ -57,6 +57,8 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
     send: (sessionId, directives) => doors.get(sessionId)?.runner.send(directives) ?? false,
     broadcast: (delta) => control?.broadcast(delta),
     publicUrl: settings.publicUrl,
+    onParked: (sessionId) => store.standbys.markReady(sessionId),
+    logger,
   })
   const doors: Doors = createDoors({
     doorsDir: settings.doorsDir,
@@ -67,7 +69,8 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
   shutdown.add('doors', () => doors.closeAll())
   control = await startControl(settings.socketPath, {
     open: async (sessionId) => {
-      if (!(await watch.follow(sessionId))) throw sessionNotFound()
+      const isKnown = (await watch.follow(sessionId)) || (await store.standbys.has(sessionId))
+      if (!isKnown) throw sessionNotFound()
       await doors.open(sessionId)
     },
     close: async (sessionId) => {
@@ -95,7 +98,10 @@ async function reopenDoors({
   watch: SessionWatch
   doors: Doors
 }): Promise<void> {
-  for (const { id } of await store.sessions.listBySandboxState(['preparing', 'ready'])) {
+  const sessions = await store.sessions.listBySandboxState(['preparing', 'ready'])
+  const standbys = await store.standbys.list()
+  const ids = [...sessions.map(({ id }) => id), ...standbys.map(({ sessionId }) => sessionId)]
+  for (const id of new Set(ids)) {
     await watch.follow(id)
     await doors.open(id)
   }
@@ -122,7 +128,8 @@ function createRoutes({ settings, store, watch, reports }: RouteParts) {
     onDecision: reports.decided,
   })
   const model = createModelDoor({
-    upstreamFor: () => upstream,
+    // A sandbox that waits for its session has no model yet.
+    upstreamFor: (sessionId) => watch.get(sessionId) && upstream,
     policy: {
       allowsHost: (sessionId, host) =>
         decideHost(rulesFor(sessionId), parseHost(host), HTTPS_PORT).allow,

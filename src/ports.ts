@@ -90,8 +90,8 @@ const LOST_DISK = new Set(['disk_missing', 'disk_damaged'])
 export function createSandboxPort(driver: SandboxDriver): SandboxPort {
   const start = async (state: SessionState, signal: AbortSignal) => {
     await driver.create(specOf(state), signal)
-    // A runner of an earlier preparation may still be there: it would not prepare again.
-    await driver.stop(state.id, { graceMs: 0 })
+    // The runner of an earlier preparation would not prepare again; that of the first one may have been started ahead.
+    if (state.sandbox.generation > 1) await driver.stop(state.id, { graceMs: 0 })
     await driver.start(state.id, signal)
   }
   return {
@@ -108,6 +108,10 @@ export function createSandboxPort(driver: SandboxDriver): SandboxPort {
       }
       return isolationLine(await driver.isolation(), environment.limits)
     },
+    startAhead: async (session, signal) => {
+      await driver.create(specOf(session), signal)
+      await driver.start(session.id, signal)
+    },
     stop: ({ id }, graceMs) => driver.stop(id, { graceMs }),
     remove: (sessionId) => driver.remove(sessionId),
     list: async () =>
@@ -119,7 +123,7 @@ export function createSandboxPort(driver: SandboxDriver): SandboxPort {
   }
 }
 
-function specOf({ id, environment }: SessionState) {
+function specOf({ id, environment }: Pick<SessionState, 'id' | 'environment'>) {
   const boot: RunnerBoot = { sessionId: id, variables: environment.variables }
   return {
     sessionId: id,

@@ -19,6 +19,7 @@ import { createClock } from './sessions/clock.ts'
 import { defaultRules } from './sessions/decide.ts'
 import { createDispatch, type Dispatch } from './sessions/dispatch.ts'
 import type { EffectPorts } from './sessions/effects.ts'
+import { createStandbys, type Standbys } from './sessions/standbys.ts'
 import { createWorker } from './sessions/worker.ts'
 import { createSessionsApi } from './sessions-api.ts'
 import type { ServerReady, ServerSettings } from './settings.ts'
@@ -31,6 +32,7 @@ type Context = ProgramContext<ServerSettings>
 /** Sandbox drivers that a session may ask for; the first is the default. */
 const DRIVERS = ['oci'] as const
 const WORKER = { concurrency: 4, leaseMs: 30_000, pollMs: 2_000 }
+const STANDBY_LOOK_MS = 1_000
 const CLOCK = { tickMs: 1_000, reconcileMs: 5_000 }
 
 interface Parts extends Context {
@@ -84,7 +86,11 @@ function startWork(
   notifications.onEffects(() => worker.wake())
   notifications.onReconnect(() => worker.wake())
   shutdown.add('worker', () => worker.close())
-  const clock = createClock({ directory, dispatch, sandboxes: ports.sandboxes, logger }, CLOCK)
+  const { standbys } = store
+  const clock = createClock(
+    { directory, dispatch, sandboxes: ports.sandboxes, standbys, logger },
+    CLOCK,
+  )
   shutdown.add('clock', () => clock.close())
 }
 
@@ -97,12 +103,14 @@ async function startSite(parts: Parts, ports: EffectPorts): Promise<ServerReady>
     publicUrl: url,
     secret: z.string().parse(await store.settings.setOnce('auth.secret', createAuthSecret())),
   })
+  const owner = await accounts.ensureOwner()
+  const standbys = startStandbys(parts, ports, owner.id)
   const live = createLiveFeed({ notifications, readSession: store.sessions.get, logger })
   shutdown.add('live', () => live.close())
   followDeltas(parts, live)
   const app = createHttpApp({
     accounts,
-    sessions: createSessionsApi({ ...parts, ports, drivers: DRIVERS }),
+    sessions: createSessionsApi({ ...parts, ports, drivers: DRIVERS, standbys }),
     owned: {
       environments: store.environments,
       credentials: store.credentials,
@@ -118,22 +126,36 @@ async function startSite(parts: Parts, ports: EffectPorts): Promise<ServerReady>
         model: settings.modelKind,
         isolation: (await parts.sandboxes.isolation()).line,
         drivers: [...DRIVERS],
+        standbys: await standbys.counts(),
       }),
       logger,
     },
   })
   const listening = await listenHttp(app, { host: settings.host, port: settings.port })
   shutdown.add('http', () => listening.close())
-  return greet(parts, accounts, url)
+  return greet(parts, accounts, { url, owner })
+}
+
+function startStandbys(
+  { store, settings, logger, shutdown }: Parts,
+  { sandboxes, doors }: EffectPorts,
+  ownerId: string,
+): Standbys {
+  const { environments, sessions: directory } = store
+  const standbys = createStandbys(
+    { store: store.standbys, directory, environments, sandboxes, doors, logger },
+    { count: settings.standbys, ownerId, driver: DRIVERS[0], lookMs: STANDBY_LOOK_MS },
+  )
+  shutdown.add('standbys', () => standbys.close())
+  return standbys
 }
 
 /** The owner exists from the first start, with an environment; whoever started Errand gets a token and a link. */
 async function greet(
   { store, settings }: Parts,
   accounts: Accounts,
-  url: string,
+  { url, owner }: { url: string; owner: { id: string } },
 ): Promise<ServerReady> {
-  const owner = await accounts.ensureOwner()
   await store.environments.ensureDefault(owner.id)
   const { url: loginUrl } = await accounts.createLoginLink(owner.id)
   const holder = settings.token ? await accounts.userOfToken(settings.token) : undefined

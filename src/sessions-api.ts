@@ -8,6 +8,7 @@ import { createId } from './protocol/ids.ts'
 import type { Dispatch } from './sessions/dispatch.ts'
 import type { EffectPorts } from './sessions/effects.ts'
 import { planSession } from './sessions/new-session.ts'
+import type { Standbys } from './sessions/standbys.ts'
 import type { Store } from './store/store.ts'
 
 export interface SessionsApiDeps {
@@ -16,6 +17,7 @@ export interface SessionsApiDeps {
   git: GitClient
   ports: EffectPorts
   drivers: readonly string[]
+  standbys: Standbys
   logger: Logger
 }
 
@@ -25,6 +27,7 @@ export function createSessionsApi({
   git,
   ports,
   drivers,
+  standbys,
   logger,
 }: SessionsApiDeps): SessionsApi {
   const { environments, credentials, uploads, sessions: directory } = store
@@ -33,7 +36,11 @@ export function createSessionsApi({
     create: async (ownerId, asked) => {
       const deps = { environments, credentials, uploads, directory, drivers }
       const command = await planSession(deps, ownerId, { asked, random })
-      return dispatch.create(createId('session', random()), command)
+      const waiting = await standbys.take(command)
+      if (!waiting) return dispatch.create(createId('session', random()), command)
+      const state = await dispatch.create(waiting, command)
+      await standbys.settle(waiting)
+      return state
     },
     command: (sessionId, command) => dispatch.command(sessionId, command),
     findByPrefix: directory.findByPrefix,

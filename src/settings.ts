@@ -32,6 +32,8 @@ export interface ServerSettings extends Common {
   webDir: string
   version: string
   modelKind: 'live' | 'scripted' | 'missing'
+  /** How many sandboxes are kept started ahead. */
+  standbys: number
   /** The CLI's token from the last start, kept while it is good. */
   token: string | null
 }

@@ -237,6 +237,7 @@ function serverSettings(
     sandboxSocket: layout.sandboxSocket,
     webDir: join(layout.code, 'dist/web'),
     version: versionOf(config),
+    standbys: config.standbys,
     modelKind: isScripted ? 'scripted' : hasKey ? 'live' : 'missing',
   }
 }

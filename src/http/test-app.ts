@@ -77,7 +77,10 @@ export async function createTestApp(
       origins: [ORIGIN],
       webFolder,
       version: '0.0.0-test',
-      installation: async () => ({ model: 'scripted', isolation: 'none', drivers: ['oci'] }),
+      installation: async () => ({
+        ...{ model: 'scripted', isolation: 'none', drivers: ['oci'] },
+        standbys: { ready: 0, wanted: 0 },
+      }),
       logger,
     },
   }

@@ -225,6 +225,8 @@ export const installationSchema = z.object({
   model: z.enum(['live', 'scripted', 'missing']),
   isolation: z.string(),
   drivers: z.array(z.string()),
+  /** Sandboxes that are started ahead: how many wait now, and how many there should be. */
+  standbys: z.object({ ready: z.int(), wanted: z.int() }),
 })
 
 export type Installation = z.infer<typeof installationSchema>

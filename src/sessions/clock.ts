@@ -3,6 +3,7 @@
 import { delay } from '../lib/deadline.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { SessionDirectory } from '../store/sessions.ts'
+import type { StandbyStore } from '../store/standbys.ts'
 import type { Dispatch } from './dispatch.ts'
 import type { SandboxPort } from './effects.ts'
 
@@ -10,6 +11,7 @@ export interface ClockDeps {
   directory: SessionDirectory
   dispatch: Dispatch
   sandboxes: SandboxPort
+  standbys: Pick<StandbyStore, 'has'>
   logger: Logger
 }
 
@@ -58,7 +60,7 @@ async function tick({ directory, dispatch }: ClockDeps): Promise<undefined> {
  * look: only one that is missed twice is lost, since a stop may be under way.
  */
 export async function reconcile(
-  { directory, dispatch, sandboxes }: ClockDeps,
+  { directory, dispatch, sandboxes, standbys }: ClockDeps,
   missing: Map<string, number>,
 ): Promise<void> {
   const sessions = await directory.listBySandboxState(['preparing', 'ready'])
@@ -85,7 +87,9 @@ export async function reconcile(
     }
   }
   for (const sessionId of found.keys()) {
-    if (!(await directory.get(sessionId))) await sandboxes.remove(sessionId)
+    // In this order: one that waits becomes a session before it is none that waits.
+    if ((await standbys.has(sessionId)) || (await directory.get(sessionId))) continue
+    await sandboxes.remove(sessionId)
   }
 }
 

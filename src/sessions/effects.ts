@@ -29,6 +29,8 @@ export interface SandboxPort {
     /** Is told, in a sentence, when the sandbox had to be made anew without its disk. */
     onReplaced: (why: string) => Promise<unknown>,
   ): Promise<string>
+  /** Before there is a session: its work comes later. */
+  startAhead(session: Pick<SessionState, 'id' | 'environment'>, signal: AbortSignal): Promise<void>
   stop(state: SessionState, graceMs: number): Promise<void>
   remove(sessionId: string): Promise<void>
   list(): Promise<{ sessionId: string; running: boolean; message: string }[]>

@@ -74,6 +74,7 @@ function ports(
     },
     sandboxes: {
       start: async () => 'container',
+      startAhead: async () => undefined,
       stop: async () => undefined,
       remove: async () => undefined,
       list: async () => [],
@@ -254,7 +255,13 @@ describe('the clock', () => {
         removed.push(sessionId)
       },
     })
-    const deps = { directory: store.sessions, dispatch, sandboxes, logger }
+    const deps = {
+      directory: store.sessions,
+      dispatch,
+      sandboxes,
+      standbys: store.standbys,
+      logger,
+    }
     const missing = new Map<string, number>()
     await reconcile(deps, missing)
     expect((await store.sessions.get(id))?.sandbox.state).toBe('preparing')
@@ -281,7 +288,7 @@ describe('the clock', () => {
     )
     const { sandboxes } = ports()
     const clock = createClock(
-      { directory: late, dispatch: future, sandboxes, logger },
+      { directory: late, dispatch: future, sandboxes, standbys: store.standbys, logger },
       { tickMs: 10, reconcileMs: 60_000 },
     )
     const state = await until(id, ({ status }) => status === 'failed')

@@ -3,9 +3,10 @@ import type { Kysely } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import { AppError, toAppError } from '../protocol/errors.ts'
 import { initial } from './migrations/0001-initial.ts'
+import { standbys } from './migrations/0002-standbys.ts'
 
 /** Names sort in the order of their numbers; a name that has been released never changes. */
-const MIGRATIONS = { '0001-initial': initial }
+const MIGRATIONS = { '0001-initial': initial, '0002-standbys': standbys }
 const TABLE = 'errand_migrations'
 
 export function isKnownSchema(name: string): boolean {

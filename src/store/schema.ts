@@ -75,6 +75,15 @@ export interface UploadsTable {
   created_at: Timestamp
 }
 
+export interface StandbysTable {
+  session_id: string
+  owner_id: string
+  recipe: string
+  state: string
+  created_at: Timestamp
+  updated_at: Timestamp
+}
+
 export interface UsageRequestsTable {
   session_id: string
   request_id: string
@@ -93,6 +102,7 @@ export interface Database {
   environments: EnvironmentsTable
   credentials: CredentialsTable
   uploads: UploadsTable
+  standbys: StandbysTable
   usage_requests: UsageRequestsTable
   settings: SettingsTable
 }

@@ -9,6 +9,7 @@ import { createEventLog, type EventLog } from './event-log.ts'
 import { createSealer } from './sealing.ts'
 import { createSessionDirectory, type SessionDirectory } from './sessions.ts'
 import { createSettingsStore, type SettingsStore } from './settings.ts'
+import { createStandbyStore, type StandbyStore } from './standbys.ts'
 import { createUploadStore, type UploadStore } from './uploads.ts'
 
 export interface Store {
@@ -20,6 +21,7 @@ export interface Store {
   environments: EnvironmentStore
   credentials: CredentialStore
   uploads: UploadStore
+  standbys: StandbyStore
   settings: SettingsStore
   /** For better-auth, which makes and reads its own tables. */
   pool: pg.Pool
@@ -52,6 +54,7 @@ export async function openStore(options: OpenStoreOptions): Promise<Store> {
     environments: createEnvironmentStore(db, clock),
     credentials: createCredentialStore(db, clock, sealer),
     uploads: createUploadStore(db, clock),
+    standbys: createStandbyStore(db, clock),
     settings: createSettingsStore(db),
     pool,
     ping: async () => {

@@ -125,6 +125,8 @@ function startUp(options: InstallationOptions, dataDir: string, modelUrl: string
       ERRAND_LOG_LEVEL: 'warn',
       ANTHROPIC_API_KEY: OWNER_KEY,
       ANTHROPIC_BASE_URL: modelUrl,
+      // Only what a test asks for runs.
+      ERRAND_STANDBYS: '0',
       ...(island ? { ERRAND_HOST: island.inside } : {}),
       ...(user ? { HOME: user.home, XDG_RUNTIME_DIR: join(user.home, 'run') } : {}),
       ...options.env,

@@ -1,0 +1,180 @@
+// On a real database, with sandboxes that the test only counts.
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createSilentLogger } from '../lib/logger.ts'
+import { type Environment, environmentSchema } from '../protocol/environment.ts'
+import { createId } from '../protocol/ids.ts'
+import type { Store } from '../store/store.ts'
+import { startTestDatabase, type TestDatabase } from '../store/test-database.ts'
+import { defaultRules } from './decide.ts'
+import { createDispatch } from './dispatch.ts'
+import { createStandbys, type Standbys } from './standbys.ts'
+
+let database: TestDatabase
+let store: Store
+let environment: Environment
+const logger = createSilentLogger()
+const running = new Set<string>()
+const doors = new Set<string>()
+let refuses = false
+let refusals = 0
+const open: Standbys[] = []
+
+beforeAll(async () => {
+  database = await startTestDatabase()
+  store = await database.openStore()
+  environment = await store.environments.ensureDefault('ann')
+})
+beforeEach(async () => {
+  for (const standbys of open.splice(0)) await standbys.close()
+  for (const { sessionId } of await store.standbys.list()) await store.standbys.remove(sessionId)
+  running.clear()
+  doors.clear()
+  refuses = false
+})
+afterAll(async () => {
+  for (const standbys of open) await standbys.close()
+  await database.stop()
+})
+
+function start(count = 1): Standbys {
+  const standbys = createStandbys(
+    {
+      store: store.standbys,
+      directory: store.sessions,
+      environments: store.environments,
+      sandboxes: {
+        startAhead: async ({ id }) => {
+          if (refuses) {
+            refusals += 1
+            throw new Error('no room')
+          }
+          running.add(id)
+          // As the gateway does once the agent waits.
+          await store.standbys.markReady(id)
+        },
+        remove: async (id) => {
+          running.delete(id)
+        },
+        list: async () =>
+          [...running].map((sessionId) => ({ sessionId, running: true, message: '' })),
+      },
+      doors: {
+        open: async (id) => {
+          doors.add(id)
+        },
+        close: async (id) => {
+          doors.delete(id)
+        },
+      },
+      logger,
+    },
+    { count, ownerId: 'ann', driver: 'oci', lookMs: 5 },
+  )
+  open.push(standbys)
+  return standbys
+}
+
+const ready = async (standbys: Standbys, count = 1) =>
+  await expect.poll(async () => (await standbys.counts()).ready).toBe(count)
+const wanted = (change: Partial<Environment> = {}, ownerId = 'ann') => ({
+  ownerId,
+  driver: 'oci',
+  environment: { ...environment, ...change },
+})
+
+describe('sandboxes that wait', () => {
+  it('are made for the default environment, taken once, and replaced', async () => {
+    const standbys = start()
+    await ready(standbys)
+    const [first, second] = await Promise.all([standbys.take(wanted()), standbys.take(wanted())])
+    expect([first, second].filter(Boolean)).toHaveLength(1)
+    expect(running).toContain(first ?? second)
+    expect(doors).toContain(first ?? second)
+    await ready(standbys)
+    expect(running.size).toBe(2)
+  })
+
+  it('are never taken by another owner or for another environment', async () => {
+    const standbys = start()
+    await ready(standbys)
+    expect(await standbys.take(wanted({}, 'bob'))).toBeUndefined()
+    expect(await standbys.take(wanted({ variables: { COLOUR: 'red' } }))).toBeUndefined()
+    const { limits } = environment
+    expect(await standbys.take(wanted({ limits: { ...limits, cpus: 1 } }))).toBeUndefined()
+    const network = { level: 'full' as const, domains: [], includeTrusted: false }
+    expect(await standbys.take(wanted({ network }))).toBeDefined()
+  })
+
+  it('follow what was used last', async () => {
+    const standbys = start()
+    await ready(standbys)
+    const [before] = running
+    const changed = environmentSchema.parse({ ...environment, variables: { COLOUR: 'red' } })
+    await createSession(store, changed)
+    await expect.poll(() => running.has(before ?? '')).toBe(false)
+    await ready(standbys)
+    expect(await standbys.take(wanted({ variables: { COLOUR: 'red' } }))).toBeDefined()
+  })
+
+  it('are replaced when they died', async () => {
+    const standbys = start()
+    await ready(standbys)
+    const [died] = running
+    running.clear()
+    await expect.poll(() => running.size).toBe(1)
+    expect(running).not.toContain(died)
+    await expect.poll(() => doors.has(died ?? '')).toBe(false)
+  })
+
+  it('of an earlier start are taken away first, but not from a session that has one', async () => {
+    const [left, used] = [createId('session', new Uint8Array(20).fill(7)), await takenBySession()]
+    await store.standbys.add({ sessionId: left, ownerId: 'ann', recipe: 'old' })
+    for (const id of [left, used]) running.add(id)
+    const standbys = start(0)
+    await expect.poll(async () => (await store.standbys.list()).length).toBe(0)
+    await expect.poll(() => running.has(left)).toBe(false)
+    expect(running).toContain(used)
+    expect(await standbys.take(wanted())).toBeUndefined()
+  })
+
+  it('leave nothing behind when they cannot be made', async () => {
+    refuses = true
+    start()
+    await expect.poll(() => refusals).toBe(1)
+    await expect.poll(() => doors.size).toBe(0)
+    expect(await store.standbys.list()).toEqual([])
+    expect(running.size).toBe(0)
+  })
+})
+
+async function takenBySession(): Promise<string> {
+  const { id, ownerId } = await createSession(store, environment)
+  await store.standbys.add({ sessionId: id, ownerId, recipe: 'r' })
+  await store.standbys.markReady(id)
+  await store.standbys.take(ownerId, 'r')
+  return id
+}
+
+let counter = 100
+async function createSession(into: Store, of: Environment) {
+  const bytes = new Uint8Array(20).fill(counter++)
+  const dispatch = createDispatch(into, defaultRules)
+  const url = 'https://git.example/r.git'
+  const source = { kind: 'remote' as const, url, credentialId: null }
+  const state = await dispatch.create(createId('session', bytes), {
+    type: 'session.create',
+    ownerId: 'ann',
+    title: 'Fix it',
+    repository: { source, name: 'r', url, baseBranch: null, commit: null, branch: 'errand/x' },
+    environment: of,
+    driver: 'oci',
+    mode: 'work',
+    model: null,
+    turnId: createId('turn', bytes),
+    kind: 'agent',
+    text: 'fix it',
+  })
+  await dispatch.command(state.id, { type: 'session.stop' })
+  await dispatch.command(state.id, { type: 'sandbox.stopped', generation: 1, why: 'user' })
+  return state
+}

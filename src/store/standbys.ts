@@ -1,0 +1,91 @@
+// Which sandboxes wait for a session. Each has the id of the session that it will be; one is taken by one session only.
+import type { Kysely, Selectable } from 'kysely'
+import type { Database, StandbysTable } from './schema.ts'
+
+/** `taken`: a session with its id is being made, or was; the row goes once that session exists. */
+export type StandbyState = 'starting' | 'ready' | 'taken'
+
+export interface Standby {
+  sessionId: string
+  ownerId: string
+  /** What it was made from: only a session that would be made from the same may take it. */
+  recipe: string
+  state: StandbyState
+  updatedAt: Date
+}
+
+export interface StandbyStore {
+  add(standby: Pick<Standby, 'sessionId' | 'ownerId' | 'recipe'>): Promise<void>
+  /** Its agent waits for work. Does nothing when it is not known or taken already. */
+  markReady(sessionId: string): Promise<void>
+  /** The id of one that nobody else gets; undefined when none is ready. */
+  take(ownerId: string, recipe: string): Promise<string | undefined>
+  has(sessionId: string): Promise<boolean>
+  /** Oldest first. */
+  list(): Promise<Standby[]>
+  /** False: somebody else has removed it. */
+  remove(sessionId: string): Promise<boolean>
+}
+
+export function createStandbyStore(db: Kysely<Database>, clock: () => Date): StandbyStore {
+  return {
+    add: async ({ sessionId, ownerId, recipe }) => {
+      const now = clock()
+      const row = { session_id: sessionId, owner_id: ownerId, recipe, state: 'starting' }
+      const times = { created_at: now, updated_at: now }
+      await db
+        .insertInto('standbys')
+        .values({ ...row, ...times })
+        .execute()
+    },
+    markReady: async (sessionId) => {
+      await db
+        .updateTable('standbys')
+        .set({ state: 'ready', updated_at: clock() })
+        .where('session_id', '=', sessionId)
+        .where('state', '=', 'starting')
+        .execute()
+    },
+    take: async (ownerId, recipe) => {
+      const free = db
+        .selectFrom('standbys')
+        .select('session_id')
+        .where('owner_id', '=', ownerId)
+        .where('recipe', '=', recipe)
+        .where('state', '=', 'ready')
+        .orderBy('created_at')
+        .limit(1)
+        .forUpdate()
+        .skipLocked()
+      const row = await db
+        .updateTable('standbys')
+        .set({ state: 'taken', updated_at: clock() })
+        .where('session_id', '=', free)
+        .returning('session_id')
+        .executeTakeFirst()
+      return row?.session_id
+    },
+    has: async (sessionId) => {
+      const row = db.selectFrom('standbys').select('session_id')
+      return (await row.where('session_id', '=', sessionId).executeTakeFirst()) !== undefined
+    },
+    list: async () => {
+      const rows = db.selectFrom('standbys').selectAll().orderBy('created_at')
+      return (await rows.execute()).map(toStandby)
+    },
+    remove: async (sessionId) => {
+      const query = db.deleteFrom('standbys').where('session_id', '=', sessionId)
+      return (await query.executeTakeFirst()).numDeletedRows > 0n
+    },
+  }
+}
+
+function toStandby(row: Selectable<StandbysTable>): Standby {
+  return {
+    sessionId: row.session_id,
+    ownerId: row.owner_id,
+    recipe: row.recipe,
+    state: row.state as StandbyState,
+    updatedAt: row.updated_at,
+  }
+}
