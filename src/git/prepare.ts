@@ -18,7 +18,7 @@ import {
   uploadRecordSchema,
   writeRecord,
 } from './records.ts'
-import { chooseBranch, copyRefs, isCommit, listRefs, readRef } from './refs.ts'
+import { chooseBranch, createRefs, isCommit, listRefs } from './refs.ts'
 import { isBranchName, isCommitId } from './repository-url.ts'
 import { requireRepositoryUrl } from './upstream-access.ts'
 
@@ -34,6 +34,8 @@ interface Base {
   directory: string
   /** `base.git` becomes part of the session; a mirror stays where it is. */
   own: boolean
+  /** Branches and tags. */
+  refs: ReadonlyMap<string, string>
   name: string
   head: { commit: string | null; branch: string | null }
   outside: SessionRecord['outside']
@@ -107,7 +109,7 @@ function findBase(
 type SourceOf<K> = Extract<PrepareRequest['source'], { kind: K }> & { ownerId: string }
 
 async function findRemote(
-  { mirrors }: Deps,
+  { git, mirrors }: Deps,
   source: SourceOf<'remote'>,
   run: MirrorRun,
 ): Promise<Base> {
@@ -120,6 +122,7 @@ async function findRemote(
   return {
     directory,
     own: false,
+    refs: await listRefs(git, directory),
     name: repository.name,
     head,
     outside: { url: repository.url, credentialId: key.credentialId },
@@ -135,9 +138,10 @@ async function findUpload(
   const directory = deps.paths.upload(source.uploadId)
   const record = await readRecord(directory, 'upload', uploadRecordSchema)
   requireOwner(record.ownerId === source.ownerId, 'upload')
-  await copyRepository(deps, directory, temporary)
+  const refs = await copyRepository(deps, directory, temporary)
+  const name = source.name ?? 'repository'
   const head = { commit: null, branch: null }
-  return { directory: temporary, own: true, name: source.name ?? 'repository', head, outside: null }
+  return { directory: temporary, own: true, refs, name, head, outside: null }
 }
 
 async function findSession(
@@ -148,14 +152,14 @@ async function findSession(
   const directory = deps.paths.session(source.sessionId)
   const record = await readRecord(directory, 'session', sessionRecordSchema)
   requireOwner(record.ownerId === source.ownerId, 'session')
-  await copyRepository(deps, directory, temporary)
-  const tip = await readRef(deps.git, temporary, `refs/heads/${record.branch}`)
+  const refs = await copyRepository(deps, directory, temporary)
+  const tip = refs.get(`refs/heads/${record.branch}`)
   const head = { commit: null, branch: tip === undefined ? record.defaultBranch : record.branch }
   const start =
     tip === undefined
       ? { commit: record.commit, baseBranch: record.baseBranch }
       : { commit: tip, baseBranch: record.branch }
-  return { directory: temporary, own: true, name: record.name, head, outside: null, start }
+  return { directory: temporary, own: true, refs, name: record.name, head, outside: null, start }
 }
 
 function requireOwner(same: boolean, kind: string): void {
@@ -163,17 +167,25 @@ function requireOwner(same: boolean, kind: string): void {
     throw new AppError('not_found', `${kind}_not_found`, `There is no repository of this ${kind}.`)
 }
 
-async function copyRepository({ git, paths }: Deps, from: string, to: string): Promise<void> {
-  await git.text({ args: ['init', '--quiet', '--bare', '--template=', '--', to] })
-  // Refs first: an object that a later ref names may not be linked yet.
-  const refs = await listRefs(git, from)
+/** Returns the refs that both have now. */
+async function copyRepository(
+  { git, paths }: Deps,
+  from: string,
+  to: string,
+): Promise<Map<string, string>> {
+  // Refs before objects: an object that a later ref names may not be linked yet.
+  const [refs, borrowed] = await Promise.all([
+    listRefs(git, from),
+    readAlternates(git, from),
+    git.text({ args: ['init', '--quiet', '--bare', '--template=', '--', to] }),
+  ])
   await linkObjects(from, to)
-  const borrowed = await readAlternates(git, from)
   for (const objects of borrowed.filter((path) => path.startsWith(`${from}/`)))
     await linkObjects(join(objects, '..'), to)
   const mirrors = borrowed.filter((path) => path.startsWith(`${paths.mirrors}/`))
   await writeAlternates(to, mirrors)
-  await copyRefs(git, { from: refs, to, keep: () => false })
+  await createRefs(git, to, refs)
+  return refs
 }
 
 /** Absolute paths of the object folders that a repository borrows from. */
@@ -194,7 +206,7 @@ async function build(
   { base, temporary }: { base: Base; temporary: string },
 ): Promise<SessionRecord> {
   const { git } = deps
-  const refs = await listRefs(git, base.directory)
+  const { refs } = base
   const defaultBranch = chooseBranch(refs, base.head)
   if (defaultBranch === undefined)
     throw new AppError(
@@ -202,15 +214,15 @@ async function build(
       'repository_empty',
       'The repository has no branch yet: commit something first.',
     )
-  const start = await resolveStart(git, request, { base, refs, defaultBranch })
+  const start = await resolveStart(git, request, { base, defaultBranch })
   requireFreeBranch(refs, request.branch, start.baseBranch)
   await cloneBorrowing(git, base, temporary)
-  await git.text({
-    args: [`--git-dir=${temporary}`, 'update-ref', 'refs/errand/start', start.commit],
-  })
-  await git.text({
-    args: [`--git-dir=${temporary}`, 'symbolic-ref', 'HEAD', `refs/heads/${defaultBranch}`],
-  })
+  const inNew = `--git-dir=${temporary}`
+  await Promise.all([
+    git.text({ args: [inNew, 'update-ref', 'refs/errand/start', start.commit] }),
+    git.text({ args: [inNew, 'symbolic-ref', 'HEAD', `refs/heads/${defaultBranch}`] }),
+    git.run({ args: [inNew, 'config', '--remove-section', 'remote.origin'] }),
+  ])
   const { sessionId, ownerId, branch } = request
   const { name, outside } = base
   const record = { sessionId, ownerId, name, branch, ...start, defaultBranch, outside }
@@ -244,12 +256,9 @@ function requireFreeBranch(
 async function resolveStart(
   git: Git,
   { baseBranch, commit }: PrepareRequest,
-  {
-    base,
-    refs,
-    defaultBranch,
-  }: { base: Base; refs: ReadonlyMap<string, string>; defaultBranch: string },
+  { base, defaultBranch }: { base: Base; defaultBranch: string },
 ): Promise<{ commit: string; baseBranch: string | null }> {
+  const { refs } = base
   if (baseBranch != null && !refs.has(`refs/heads/${baseBranch}`))
     throw new AppError(
       'not_found',
@@ -292,7 +301,6 @@ async function cloneBorrowing(git: Git, base: Base, temporary: string): Promise<
     temporary,
   ]
   await git.text({ args, protocols: 'file', limitMs: 300_000 })
-  await git.run({ args: [`--git-dir=${temporary}`, 'config', '--remove-section', 'remote.origin'] })
   if (!base.own) {
     await writeAlternates(temporary, [join(base.directory, 'objects')])
     return

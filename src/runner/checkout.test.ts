@@ -4,12 +4,12 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { runChecked } from '../lib/process.ts'
 import type { RunnerSetup } from '../protocol/runner-frames.ts'
-import { type CheckoutDeps, gitConfig, makeCheckout } from './checkout.ts'
+import { type CheckoutRequest, gitConfig, makeCheckout } from './checkout.ts'
 import { openStateFile } from './state-file.ts'
 
 const signal = new AbortController().signal
 let root: string
-let deps: CheckoutDeps
+let deps: CheckoutRequest
 const env = () => deps.variables
 const run = async (cwd: string, ...args: string[]) =>
   (await runChecked('git', args, { cwd, env: env() })).trim()
@@ -34,6 +34,7 @@ beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'errand-checkout-'))
   deps = {
     setup: setupFor({}),
+    isFirst: true,
     workspace: join(root, 'workspace'),
     gitConfigPath: join(root, 'gitconfig'),
     source: join(root, 'upstream'),
@@ -96,6 +97,7 @@ describe('makeCheckout', () => {
     await run(work(), 'commit', '--quiet', '--allow-empty', '-m', 'mine')
     await run(work(), 'push')
     deps.state.set({ checkout: null })
+    deps.isFirst = false
     await makeCheckout(deps, () => undefined, signal)
     expect(await run(work(), 'log', '-1', '--format=%s')).toBe('mine')
     expect(await run(work(), 'for-each-ref', '--format=%(upstream)', 'refs/heads/errand/x')).toBe(

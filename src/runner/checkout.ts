@@ -27,6 +27,11 @@ export interface CheckoutDeps {
   source?: string
 }
 
+export interface CheckoutRequest extends CheckoutDeps {
+  /** No sandbox of this session has been here before: nothing can have been saved or pushed. */
+  isFirst: boolean
+}
+
 export function checkoutFolder({ setup, workspace }: Pick<CheckoutDeps, 'setup' | 'workspace'>) {
   return join(workspace, setup.repository.name)
 }
@@ -43,7 +48,7 @@ type Checkout = 'kept' | 'made' | Restored
 
 /** `logged` gets git's own words. */
 export async function makeCheckout(
-  deps: CheckoutDeps,
+  deps: CheckoutRequest,
   logged: (lines: string[]) => void,
   signal: AbortSignal,
 ): Promise<Checkout> {
@@ -67,12 +72,11 @@ export async function makeCheckout(
     await git(['clone', '--no-checkout', '--', url || source, folder], deps.workspace)
     if (!(await hasCommit(folder, commit, deps.variables)))
       await git(['fetch', '--quiet', 'origin', commit], folder)
-    const restored = await restore(
-      { ...deps, places: savedPlaces(deps), ownBranch: branch },
-      signal,
-    )
+    const restored = deps.isFirst
+      ? undefined
+      : await restore({ ...deps, places: savedPlaces(deps), ownBranch: branch }, signal)
     if (!restored) {
-      const start = await startingPoint(folder, deps)
+      const start = deps.isFirst ? commit : await startingPoint(folder, deps)
       await git(['checkout', '--quiet', '--no-track', '-B', branch, start, '--'], folder)
     }
     deps.state.set({ checkout: folder })

@@ -93,7 +93,7 @@ async function openSandbox(): Promise<Sandbox> {
 
 async function start(): Promise<Sandbox & { outcome: 'kept' | 'made' | Restored }> {
   const sandbox = await openSandbox()
-  const outcome = await makeCheckout(sandbox.deps, () => undefined, signal)
+  const outcome = await makeCheckout({ ...sandbox.deps, isFirst: false }, () => undefined, signal)
   return { ...sandbox, outcome }
 }
 

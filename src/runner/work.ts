@@ -55,9 +55,11 @@ export function startWork(setup: RunnerSetup, deps: WorkDeps): AssignedWork {
   const stopping = new AbortController()
   let directives: Directives | undefined
   let isReplaced = false
+  let isFirst = true
   const parts = assembleParts(setup, deps, {
     wanted: () => ({ mode: directives?.mode ?? 'work', model: directives?.model ?? null }),
     isReplaced: () => isReplaced,
+    isFirst: () => isFirst,
   })
   const { claude, saver } = parts
   const turns = createTurns({
@@ -74,6 +76,7 @@ export function startWork(setup: RunnerSetup, deps: WorkDeps): AssignedWork {
   return {
     prepare(generation, isNewHere) {
       isReplaced ||= isNewHere
+      isFirst = generation === 1 && !isReplaced
       preparation.want(generation)
     },
     follow(next) {
@@ -97,10 +100,11 @@ export function startWork(setup: RunnerSetup, deps: WorkDeps): AssignedWork {
 interface Wishes {
   wanted: () => { mode: Directives['mode']; model: string | null }
   isReplaced: () => boolean
+  isFirst: () => boolean
 }
 
 /** The agent, the two kinds of turns, what is saved of them, and the phases that they need first. */
-function assembleParts(setup: RunnerSetup, deps: WorkDeps, { wanted, isReplaced }: Wishes) {
+function assembleParts(setup: RunnerSetup, deps: WorkDeps, wishes: Wishes) {
   const { place, program, state, report, sendDelta, log } = deps
   const { variables } = program
   const checkout: CheckoutDeps = { setup, ...place, variables, state, source: place.gitSource }
@@ -114,7 +118,7 @@ function assembleParts(setup: RunnerSetup, deps: WorkDeps, { wanted, isReplaced 
     place: { cwd: folder, appendix: describeSandbox(setup) },
     parked: deps.parked,
     state,
-    wanted,
+    wanted: wishes.wanted,
     events: {
       message: (message) => agentTurns.take(message),
       died: (words) => agentTurns.lost(words),
@@ -132,7 +136,7 @@ function assembleParts(setup: RunnerSetup, deps: WorkDeps, { wanted, isReplaced 
     sendDelta,
   })
   const phases: WorkspaceDeps['phases'] = [
-    { name: 'checkout', work: checkoutPhase(checkout, deps, isReplaced) },
+    { name: 'checkout', work: checkoutPhase(checkout, deps, wishes) },
     // The variables are ready already; setup scripts have their place here.
     { name: 'environment', work: async () => undefined },
     { name: 'agent', work: () => claude.start() },
@@ -152,10 +156,10 @@ function assembleParts(setup: RunnerSetup, deps: WorkDeps, { wanted, isReplaced 
 function checkoutPhase(
   checkout: CheckoutDeps,
   deps: Pick<WorkDeps, 'report' | 'questions'>,
-  isReplaced: () => boolean,
+  { isReplaced, isFirst }: Wishes,
 ): PhaseWork {
   return async (logged, signal) => {
-    const made = await makeCheckout(checkout, logged, signal)
+    const made = await makeCheckout({ ...checkout, isFirst: isFirst() }, logged, signal)
     if (made === 'kept') return
     if (made === 'made' && !isReplaced()) return
     const text =
