@@ -5,6 +5,8 @@ import { once } from 'node:events'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createSampleRepository, gitEnvironment } from '../demo/repository.ts'
+import type { Client } from '../src/client/client.ts'
+import { delay } from '../src/lib/deadline.ts'
 import { runChecked } from '../src/lib/process.ts'
 import type { SessionEvent } from '../src/protocol/event.ts'
 import { createRepositoryUpload } from '../test/e2e/upload.ts'
@@ -19,6 +21,9 @@ const CLAUDE = join(
   ROOT,
   `node_modules/@anthropic-ai/claude-agent-sdk-linux-${process.arch}/claude`,
 )
+
+const LOOK_MS = 100
+const READY_MS = 60_000
 
 export interface Started {
   durationMs: number
@@ -87,6 +92,16 @@ export async function createBareStart(
     checkRequest(body)
     await exited
     return at - startedAt
+  }
+}
+
+/** Until all that is to be started ahead waits. */
+export async function untilReady(client: Client): Promise<void> {
+  const signal = AbortSignal.timeout(READY_MS)
+  for (;;) {
+    const { standbys } = await client.getInstallation()
+    if (standbys.ready >= standbys.wanted) return
+    await delay(LOOK_MS, signal)
   }
 }
 

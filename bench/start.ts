@@ -1,14 +1,14 @@
 // From submit to the first model request, as the model server sees it, against bare Claude Code on the same repository.
-import type { Client } from '../src/client/client.ts'
-import { delay } from '../src/lib/deadline.ts'
 import type { BenchContext, Benchmark } from './benchmark.ts'
 import { compare } from './compare.ts'
 import { createFigure, type Figure } from './figure.ts'
 import { startErrand } from './installation.ts'
-import { createBareStart, createHookRepository, createSessionStart } from './start-session.ts'
-
-const LOOK_MS = 100
-const READY_MS = 60_000
+import {
+  createBareStart,
+  createHookRepository,
+  createSessionStart,
+  untilReady,
+} from './start-session.ts'
 
 export const start: Benchmark = {
   name: 'start',
@@ -42,14 +42,4 @@ async function measure(
   })
   const other = { name: 'claude -p', samples: b }
   return [createFigure({ name, unit: 'ms', ours: a, benchmark: name, other })]
-}
-
-/** Until all that is to be started ahead waits. */
-async function untilReady(client: Client): Promise<void> {
-  const signal = AbortSignal.timeout(READY_MS)
-  for (;;) {
-    const { standbys } = await client.getInstallation()
-    if (standbys.ready >= standbys.wanted) return
-    await delay(LOOK_MS, signal)
-  }
 }

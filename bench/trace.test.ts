@@ -17,15 +17,26 @@ function eventsAt(marks: [number, EventBody][]): SessionEvent[] {
 it('splits the way into parts that add up to the whole', () => {
   const generation = 1
   const events = eventsAt([
-    [10, { type: 'phase.started', phase: 'fetch', generation }],
-    [60, { type: 'phase.completed', phase: 'fetch', generation, durationMs: 50 }],
-    [65, { type: 'phase.started', phase: 'sandbox', generation }],
-    [165, { type: 'phase.completed', phase: 'sandbox', generation, durationMs: 100 }],
+    [10, { type: 'phase.started', phase: 'sandbox', generation }],
+    [12, { type: 'phase.started', phase: 'fetch', generation }],
+    [110, { type: 'phase.completed', phase: 'sandbox', generation, durationMs: 100 }],
+    [165, { type: 'phase.completed', phase: 'fetch', generation, durationMs: 153 }],
     [300, { type: 'sandbox.ready', generation }],
   ])
   const trace = traceOf(events, { submittedAt: T0, requestAt: T0 + 420 })
   expect(Object.fromEntries(trace)).toEqual({
-    ...{ queue: 10, fetch: 50, 'hand-over': 5, sandbox: 100, ready: 135, request: 120 },
+    ...{ queue: 10, sandbox: 100, fetch: 55, ready: 135, request: 120 },
   })
   expect([...trace.values()].reduce((sum, part) => sum + part)).toBe(420)
+})
+
+it('gives nothing to a part that was over before its turn', () => {
+  const generation = 1
+  const events = eventsAt([
+    [10, { type: 'phase.started', phase: 'sandbox', generation }],
+    [60, { type: 'phase.completed', phase: 'fetch', generation, durationMs: 50 }],
+    [110, { type: 'phase.completed', phase: 'sandbox', generation, durationMs: 100 }],
+  ])
+  const trace = traceOf(events, { submittedAt: T0, requestAt: T0 + 200 })
+  expect(Object.fromEntries(trace)).toEqual({ queue: 10, sandbox: 100, fetch: 0, request: 90 })
 })

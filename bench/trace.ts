@@ -11,21 +11,24 @@ const completed = (phase: PhaseName): IsMark => {
   return (body) => body.type === 'phase.completed' && body.phase === phase
 }
 
-/** In order: a part lasts from the mark before it to its own. */
+/** In order: a part lasts from the mark before it to its own; nothing when its own came first. */
 export const PARTS: readonly { name: string; until: IsMark; about: string }[] = [
   {
     name: 'submit',
     until: (body) => body.type === 'session.created',
     about: 'request, first commit',
   },
-  { name: 'queue', until: started('fetch'), about: 'worker woken, effect claimed' },
-  { name: 'fetch', until: completed('fetch'), about: 'session repository made by gitd' },
-  { name: 'hand-over', until: started('sandbox'), about: 'next effect claimed' },
+  {
+    name: 'queue',
+    until: (body) => started('fetch')(body) || started('sandbox')(body),
+    about: 'worker woken, effect claimed',
+  },
   {
     name: 'sandbox',
     until: completed('sandbox'),
-    about: 'door opened, sandbox created and started',
+    about: 'door opened, sandbox created and started; the repository is fetched meanwhile',
   },
+  { name: 'fetch', until: completed('fetch'), about: 'what fetching took longer than that' },
   { name: 'runner', until: started('checkout'), about: 'Node.js and runner boot, channel' },
   { name: 'checkout', until: completed('checkout'), about: 'clone through the door, checkout' },
   { name: 'agent', until: completed('agent'), about: 'Claude Code started and initialized' },
@@ -43,7 +46,7 @@ export function traceOf(
   for (const { name, until } of PARTS) {
     const found = events.find(({ body }) => until(body))
     if (!found) continue
-    const at = Date.parse(found.at)
+    const at = Math.max(before, Date.parse(found.at))
     parts.set(name, at - before)
     before = at
   }
