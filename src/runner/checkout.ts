@@ -59,8 +59,9 @@ export async function makeCheckout(
   await writeFile(deps.gitConfigPath, gitConfig(deps.setup, source))
   if (deps.state.get().checkout === folder && existsSync(join(folder, '.git'))) return 'kept'
 
-  const git = async (args: string[], cwd: string) => {
-    const result = await runProcess('git', args, { cwd, env: deps.variables, signal })
+  const git = async (args: string[], cwd: string, settings: string[] = []) => {
+    const command = [...settings.flatMap((setting) => ['-c', setting]), ...args]
+    const result = await runProcess('git', command, { cwd, env: deps.variables, signal })
     const words = `${result.stdout}${result.stderr}`.trim()
     if (words !== '') logged(words.split('\n').slice(-100))
     if (result.exitCode !== 0) throw new ProcessError(`git ${args[0]}`, result)
@@ -69,7 +70,9 @@ export async function makeCheckout(
   await rm(folder, { recursive: true, force: true })
   await mkdir(deps.workspace, { recursive: true })
   try {
-    await git(['clone', '--no-checkout', '--', url || source, folder], deps.workspace)
+    // Everything is wanted anyway: version 0 says so in one round trip less.
+    const clone = ['clone', '--no-checkout', '--', url || source, folder]
+    await git(clone, deps.workspace, ['protocol.version=0'])
     if (!(await hasCommit(folder, commit, deps.variables)))
       await git(['fetch', '--quiet', 'origin', commit], folder)
     const restored = deps.isFirst
