@@ -35,6 +35,7 @@ export async function askToEnd(paths: SandboxPaths, graceMs: number): Promise<vo
 
 /** Afterwards nothing of the sandbox runs or is mounted; how it ended is written down when it can be known. */
 export async function reap({ paths, rights, runtime, runtimeDir }: ReapContext): Promise<void> {
+  if (!(await mayHoldAnything(paths))) return
   await thaw(paths.sessionId)
   await killContainer(paths)
   await endHolders(paths, runtime)
@@ -49,6 +50,13 @@ export async function reap({ paths, rights, runtime, runtimeDir }: ReapContext):
   await removeCgroups(paths.sessionId)
   await rights.settle(paths, UNMOUNT_LIMIT_MS)
   await rm(paths.bundle, { recursive: true, force: true })
+}
+
+/** The bundle is made before everything else and taken away last. */
+async function mayHoldAnything(paths: SandboxPaths): Promise<boolean> {
+  if ((await exists(paths.bundle)) || (await exists(paths.runtimeState))) return true
+  const run = await readRun(paths)
+  return run !== undefined && (await isAlive(run))
 }
 
 /**
