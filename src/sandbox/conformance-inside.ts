@@ -6,7 +6,7 @@ import { SANDBOX_PATHS } from '../protocol/network.ts'
 import { type Cases, statusOf } from './conformance-cases.ts'
 import { exists } from './files.ts'
 
-const NAMES_IN_ENVIRONMENT = ['HOME', 'LANG', 'NODE_EXTRA_CA_CERTS', 'PATH', 'PWD']
+const NAMES_IN_ENVIRONMENT = ['HOME', 'LANG', 'PATH', 'PWD']
 
 export function insideCases({ shared }: Cases): void {
   const sh = (script: string) => shared().guest.sh(script)

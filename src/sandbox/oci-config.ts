@@ -49,7 +49,6 @@ ${SANDBOX_PATHS.node} ${SANDBOX_PATHS.runner} & c=$!
 while :; do wait $c; s=$?; kill -0 $c 2>/dev/null || exit $s; done`
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/errand/bin'
-const NODE_CAS = 'NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt'
 
 /** CPU time is handed out in slices of this many microseconds. */
 const CPU_PERIOD = 100_000
@@ -99,7 +98,7 @@ function processPart(maxOpenFiles: number) {
     terminal: false,
     user: { uid: 0, gid: 0 },
     args: ['/bin/sh', '-c', PROCESS_ONE],
-    env: [`PATH=${PATH}`, 'HOME=/root', 'LANG=C.UTF-8', NODE_CAS],
+    env: [`PATH=${PATH}`, 'HOME=/root', 'LANG=C.UTF-8'],
     cwd: SANDBOX_PATHS.workspace,
     capabilities: {
       bounding: CAPABILITIES,
