@@ -4,7 +4,7 @@ import { renderDiagnosis } from './command.ts'
 import { diagnose } from './doctor.ts'
 
 const PROGRAMS = [
-  ...['git', 'ip', 'nft', 'nsenter', 'unshare', 'setpriv', 'mkfs.ext4', 'perl', 'useradd', 'tar'],
+  ...['git', 'ip', 'nft', 'unshare', 'setpriv', 'mkfs.ext4', 'perl', 'useradd', 'tar'],
   ...['newuidmap', 'runc'],
 ]
 const NOW = new Date('2026-06-01T12:00:00Z')

@@ -19,7 +19,6 @@ const PROGRAMS: Needed[] = [
   { program: 'git', package: 'git', why: 'serves every clone and push' },
   { program: 'ip', package: 'iproute2', why: 'sets up the network inside a sandbox' },
   { program: 'nft', package: 'nftables', why: 'leads connections of a sandbox to the gateway' },
-  { program: 'nsenter', package: 'util-linux', why: 'sets up the network from outside' },
   { program: 'unshare', package: 'util-linux', why: 'keeps mounts of Errand to itself' },
   { program: 'setpriv', package: 'util-linux', why: 'drops rights of git on the host' },
   { program: 'mkfs.ext4', package: 'e2fsprogs', why: 'makes the disk of a sandbox' },

@@ -14,7 +14,7 @@ const CGROUPS = '/sys/fs/cgroup'
 /** Administration lies outside the PATH of ordinary users. */
 const FOLDERS = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
 const PROGRAMS = [
-  ...['git', 'ip', 'nft', 'nsenter', 'unshare', 'setpriv', 'mkfs.ext4', 'perl', 'useradd', 'tar'],
+  ...['git', 'ip', 'nft', 'unshare', 'setpriv', 'mkfs.ext4', 'perl', 'useradd', 'tar'],
   'newuidmap',
 ]
 const TRY_LIMIT_MS = 3_000

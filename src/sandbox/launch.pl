@@ -1,4 +1,4 @@
-# Holds one sandbox: makes a mount namespace, mounts what the plan says, creates the container in it, then stays as the
+# Holds one sandbox: makes a mount namespace, mounts what the plan says, runs the container in it, then stays as the
 # container's parent to keep its log (capped) and write down how it ended. Started by oci-launch.ts with the plan on stdin.
 # Because every mount lives in this namespace alone, the death of the container is also the end of its mounts and its
 # loop device, whatever happened to sandboxd. Needs perl-base only. It trusts its plan: it validates nothing.
@@ -14,9 +14,9 @@
 #   bind <source> <target>            bind read-only
 #   overlay <target> <options>
 #   probe                             only say that all of the above worked, and what the last `run` has said
-#   create <uid> <pid file> <exit file> <log file> <log bytes> <command…>
-#                                     the uid may open its standard output anew
-# Answers `ok <pid of the container> <pid of its holder>` or `failed <operation>: <why>` on stdout.
+#   container <uid> <pid file> <exit file> <log file> <log bytes> <command…>
+#                                     the command makes it; the uid may open its standard output anew
+# Answers `ok <pid of the container>` or `failed <operation>: <why>` on stdout.
 use strict;
 use warnings;
 use Fcntl;
@@ -79,7 +79,7 @@ sub hold {
         scratch => sub { mount_call( 'tmpfs', $_[0], 'tmpfs', $MS_NOSUID | $MS_NODEV, 'mode=711,size=1m' ) },
         run     => \&run,
         probe   => sub { syswrite $answer_in, "ok 0 $said\n" },
-        create  => \&create,
+        container => \&container,
     );
     for my $operation (@plan) {
         my ( $name, @fields ) = @$operation;
@@ -197,7 +197,7 @@ sub user_namespace {
     return $user_namespaces{$base} = $users;
 }
 
-sub create {
+sub container {
     my ( $uid, $pid_file, $exit_file, $log_file, $log_bytes, @command ) = @_;
     pipe( my $output, my $output_in ) or die "pipe: $!\n";
     chown $uid, $uid, $output_in or die "chown: $!\n";
@@ -222,7 +222,7 @@ sub create {
     open STDOUT, '>', '/dev/null';
     open STDERR, '>', '/dev/null';
     %user_namespaces = ();
-    syswrite $answer_in, "ok $pid $$\n";
+    syswrite $answer_in, "ok $pid\n";
     close $answer_in;
     keep_log( $output, $log_file, $log_bytes );
     waitpid $pid, 0;

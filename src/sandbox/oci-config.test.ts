@@ -57,6 +57,12 @@ describe('ociConfig', () => {
     expect(config.mounts.map(({ destination }) => destination)).not.toContain('/sys/fs/cgroup')
   })
 
+  it('sets up the network before process 1 starts, and nothing starts when that fails', () => {
+    const { hooks } = ociConfig({ spec: newSpec(), ...base })
+    const [hook] = hooks.createContainer
+    expect(hook?.args.at(-1)).toMatch(/^set -e\nip -batch -[\s\S]+\nexec nft -f -/)
+  })
+
   it('never asks for more open files than it may have itself', () => {
     const { rlimits } = ociConfig({ spec: newSpec(), ...base }).process
     expect(rlimits[0]).toEqual({ type: 'RLIMIT_NOFILE', soft: 20_000, hard: 20_000 })

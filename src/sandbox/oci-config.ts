@@ -3,6 +3,7 @@
 import { SANDBOX_PATHS } from '../protocol/network.ts'
 import { type CgroupFeatures, cgroupsPath } from './cgroups.ts'
 import { RANGE_SIZE } from './id-ranges.ts'
+import { networkHook } from './sandbox-network.ts'
 import { seccompProfile } from './seccomp.ts'
 import type { SandboxSpec } from './spec.ts'
 
@@ -80,6 +81,7 @@ export function ociConfig({ spec, uidBase, root, mounts, machine }: OciConfigInp
     root: { path: root, readonly: false },
     process: processPart(machine.maxOpenFiles),
     mounts: [...usualMounts(spec, machine.cgroups), ...mounts],
+    hooks: { createContainer: [networkHook()] },
     linux: {
       namespaces: namespaces.map((type) => ({ type })),
       uidMappings: ids,

@@ -1,7 +1,7 @@
-// Brings one sandbox to life: writes its bundle, has launch.pl mount and create it, sets up its network, starts it.
+// Brings one sandbox to life: writes its bundle, has launch.pl mount it and run its container.
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { runChecked, runProcess } from '../lib/process.ts'
+import { runProcess } from '../lib/process.ts'
 import { AppError } from '../protocol/errors.ts'
 import { SANDBOX_PATHS } from '../protocol/network.ts'
 import type { CgroupFeatures } from './cgroups.ts'
@@ -12,7 +12,6 @@ import { type Mount, ociConfig, readOnlyBind } from './oci-config.ts'
 import { runtimeStateFolder, type SandboxPaths } from './oci-paths.ts'
 import { describeProcess, type ProcessIdentity, type SandboxRecord } from './oci-record.ts'
 import type { Rights } from './oci-rights.ts'
-import { setUpNetwork } from './sandbox-network.ts'
 
 export interface LaunchContext {
   paths: SandboxPaths
@@ -32,15 +31,8 @@ const LOG_BYTES = 1 << 20
 
 /** Resolves with process 1, which runs by then. */
 export async function launch(context: LaunchContext): Promise<ProcessIdentity> {
-  const { paths, config, rights } = context
   await writeBundle(context)
-  const { pid, holder } = await createContainer(context)
-  const identity = await describeProcess(pid)
-  await setUpNetwork(rights.networkOf(pid))
-  const start = [config.runtime, ...stateOption(context), 'start', paths.sessionId]
-  const [command = '', ...args] = rights.command(holder, start)
-  await runChecked(command, args, rights)
-  return identity
+  return await describeProcess(await runContainer(context))
 }
 
 async function writeBundle(context: LaunchContext): Promise<void> {
@@ -71,14 +63,14 @@ function programMounts(paths: SandboxPaths, config: LaunchContext['config']): Mo
   ]
 }
 
-async function createContainer(context: LaunchContext) {
+async function runContainer(context: LaunchContext): Promise<number> {
   const { paths, rights } = context
   const { exitCode, stdout, stderr } = await runProcess('perl', [LAUNCHER, paths.sessionId], {
     env: rights.env,
     input: encodePlan(launchPlan(context)),
   })
-  const [, pid, holder] = /^ok (\d+) (\d+)$/m.exec(stdout) ?? []
-  if (exitCode === 0 && pid) return { pid: Number(pid), holder: Number(holder) }
+  const pid = /^ok (\d+)$/m.exec(stdout)?.[1]
+  if (exitCode === 0 && pid) return Number(pid)
   const log = await orWhenMissing('', readFile(paths.runtimeLog, 'utf8'))
   const why = [stdout, stderr, log]
     .map((text) => text.trim())
@@ -103,9 +95,10 @@ export function launchPlan(context: LaunchContext): string[][] {
     ...(record.shifted ? [] : layers.map(({ source, target }) => ['idmap', source, target, base])),
     ['overlay', root, `lowerdir=${lower},upperdir=${upper},workdir=${work}${overlayOptions}`],
     [
-      ...['create', base, paths.pidFile, paths.exitFile, paths.log, String(LOG_BYTES)],
+      ...['container', base, paths.pidFile, paths.exitFile, paths.log, String(LOG_BYTES)],
       ...[config.runtime, ...stateOption(context), '--log', paths.runtimeLog],
-      ...['create', '--bundle', paths.bundle, '--pid-file', paths.pidFile, paths.sessionId],
+      ...['run', '--detach', '--bundle', paths.bundle, '--pid-file', paths.pidFile],
+      paths.sessionId,
     ],
   ]
 }

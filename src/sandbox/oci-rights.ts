@@ -41,10 +41,6 @@ export interface Rights {
   /** Bytes; where the disk is a folder that no file system limits. */
   measureDisk?(paths: SandboxPaths): Promise<number>
   ground(paths: SandboxPaths): Ground
-  /** How to call a program where the container was made; `holder` is the process of launch.pl. */
-  command(holder: number, command: string[]): string[]
-  /** Options of nsenter for the network of a process inside. */
-  networkOf(pid: number): string[]
   /** Resolves when nothing of a sandbox that has ended is mounted any more. */
   settle(paths: SandboxPaths, limitMs: number): Promise<void>
 }
@@ -74,8 +70,6 @@ export async function openRootRights(): Promise<Rights> {
       begin: [['disk', disk, diskMount]],
       overlayOptions: '',
     }),
-    command: (_holder, command) => command,
-    networkOf: (pid) => [`--net=/proc/${pid}/ns/net`],
     settle: ({ disk }, limitMs) => waitUntilUnmounted(disk, limitMs),
   }
 }

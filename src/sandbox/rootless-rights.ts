@@ -60,8 +60,6 @@ export async function openRootlessRights(config: RootlessConfig): Promise<Rights
       const begin = [namespace.enter, ['scratch', scratch], ['folder', root, '0']]
       return { writable: files, root, begin, overlayOptions: ',userxattr' }
     },
-    command: (holder, command) => ['nsenter', `--user=/proc/${holder}/ns/user`, '--', ...command],
-    networkOf: (pid) => [`--user=/proc/${pid}/ns/user`, `--net=/proc/${pid}/ns/net`],
     // Its mounts have gone with its last process, and there is no device that would remain.
     settle: async () => undefined,
   }

@@ -1,7 +1,6 @@
-// The network inside a sandbox, set up from outside between its creation and its start: loopback, addresses of LOCAL_RANGE,
-// and rules that send the ports of src/protocol/network.ts to the runner. Inside nobody has the right to change them.
-// There is no other device and no route, so whatever is not named here fails at once.
-import { runChecked } from '../lib/process.ts'
+// The network inside a sandbox, set up by the runtime before process 1 starts, with programs of the host: loopback,
+// addresses of LOCAL_RANGE, and rules that send the ports of src/protocol/network.ts to the runner. Inside nobody has the
+// right to change them. There is no other device and no route, so whatever is not named here fails at once.
 import {
   DOOR_ADDRESS,
   LOCAL_RANGE,
@@ -9,6 +8,7 @@ import {
   RUNNER_DNS_PORT,
   runnerPortFor,
 } from '../protocol/network.ts'
+import { TOOLS_ENV } from './launch-plan.ts'
 
 /** For `ip -batch -`. Without an address besides 127.0.0.1, glibc looks up no IPv4 name at all (AI_ADDRCONFIG). */
 export function linkCommands(): string {
@@ -32,11 +32,16 @@ export function redirectRules(): string {
   ].join('\n')
 }
 
-/** `namespace` are the options of nsenter for it. */
-export async function setUpNetwork(namespace: string[]): Promise<void> {
-  const enter = [...namespace, '--']
-  await Promise.all([
-    runChecked('nsenter', [...enter, 'ip', '-batch', '-'], { input: linkCommands() }),
-    runChecked('nsenter', [...enter, 'nft', '-f', '-'], { input: redirectRules() }),
-  ])
+/**
+ * A hook of the OCI configuration for `createContainer`: it runs in the sandbox's namespaces with all rights over them,
+ * while the host's files are still there, and the sandbox does not start when it fails.
+ */
+export function networkHook() {
+  const script = `set -e
+ip -batch - <<'END'
+${linkCommands()}END
+exec nft -f - <<'END'
+${redirectRules()}END
+`
+  return { path: '/bin/sh', args: ['sh', '-c', script], env: [`PATH=${TOOLS_ENV.PATH}`] }
 }
