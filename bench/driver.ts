@@ -3,7 +3,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
+import { SANDBOX_PATHS } from '../src/protocol/network.ts'
 import { createSandboxClient } from '../src/sandbox/client.ts'
 import { newSpec } from '../src/sandbox/conformance-cases.ts'
 import { GUEST_PROGRAM, openDoor } from '../src/sandbox/conformance-guest.ts'
@@ -78,13 +79,14 @@ async function startSandboxd(
     doorsDir: join(runtimeDir, 'doors'),
     programs: {
       node: process.execPath,
-      runner: join(programs, 'runner.mjs'),
+      runner: join(programs, 'runner'),
       agent: join(programs, 'agent'),
     },
     socketPath: join(runtimeDir, 'sandboxd/sandboxd.sock'),
     logLevel: 'error',
   }
-  await writeFile(config.programs.runner, GUEST_PROGRAM)
+  await mkdir(config.programs.runner)
+  await writeFile(join(config.programs.runner, basename(SANDBOX_PATHS.runner)), GUEST_PROGRAM)
   await writeFile(config.programs.agent, '#!/bin/sh\n', { mode: 0o755 })
   const settings = join(folder, 'sandboxd.json')
   await writeFile(settings, JSON.stringify(config))

@@ -1,4 +1,4 @@
-// Builds what is not run from source: the page (dist/web) and the runner, one file that is mounted into sandboxes.
+// Builds what is not run from source: the page (dist/web) and the runner (dist/runner), which is mounted into sandboxes.
 import { spawnSync } from 'node:child_process'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

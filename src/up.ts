@@ -193,7 +193,7 @@ function sandboxSettings(config: Config, layout: Layout, accounts: Accounts) {
     ...(config.isRoot ? {} : { homeDir: homedir() }),
     programs: {
       node: layout.node,
-      runner: join(layout.code, 'dist/runner.mjs'),
+      runner: join(layout.code, 'dist/runner'),
       agent: join(
         layout.code,
         `node_modules/@anthropic-ai/claude-agent-sdk-linux-${process.arch}/claude`,

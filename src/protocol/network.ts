@@ -26,7 +26,8 @@ export const SANDBOX_PATHS = {
   door: '/run/errand/door',
   doorSocket: '/run/errand/door/gateway.sock',
   node: '/opt/errand/node',
-  runner: '/opt/errand/runner.mjs',
+  /** Its folder is mounted as a whole. */
+  runner: '/opt/errand/runner/main.mjs',
   agent: '/opt/errand/claude',
   session: '/opt/errand/session.json',
   state: '/var/lib/errand-runner',

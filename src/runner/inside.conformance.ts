@@ -38,7 +38,7 @@ const DENIAL = JSON.stringify({ error: { reason: 'host_not_allowed' } })
 
 /** Process 1 of a sandbox: passes SIGTERM on, reaps what is orphaned, ends with the runner. */
 const INIT =
-  "trap 'kill -TERM $c' TERM INT; /opt/errand/node /opt/errand/runner.mjs & c=$!; while :; do wait $c; s=$?; kill -0 $c 2>/dev/null || exit $s; done"
+  "trap 'kill -TERM $c' TERM INT; /opt/errand/node /opt/errand/runner/main.mjs & c=$!; while :; do wait $c; s=$?; kill -0 $c 2>/dev/null || exit $s; done"
 
 let folder: string
 let model: ScriptedModel
@@ -158,7 +158,7 @@ beforeAll(async () => {
   upstream = createServer((req, res) => res.end(`hello from ${req.headers.host}\n`))
   upstream.listen(0, '127.0.0.1')
   await once(upstream, 'listening')
-  await buildRunner(join(folder, 'opt', 'runner.mjs'))
+  await buildRunner(join(folder, 'opt', 'runner'))
   await copyFile(process.execPath, join(folder, 'opt', 'node'))
   await copyFile(claudePath, join(folder, 'opt', 'claude'))
   await chmod(join(folder, 'opt', 'claude'), 0o755)

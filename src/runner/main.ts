@@ -21,7 +21,8 @@ import { startRunner } from './runner.ts'
 const DOOR_PATIENCE_MS = 120_000
 const STOP_MS = 4_500
 
-async function main(environment: Variables): Promise<void> {
+export async function main(): Promise<void> {
+  const environment = readEnvironment()
   const log = createLogger('runner', environment.ERRAND_LOG_LEVEL ?? 'info')
   const shutdown = createShutdown(STOP_MS, (step, error) => log.error({ err: error }, step))
   stopOnSignals(() => shutdown.run())
@@ -59,8 +60,11 @@ async function isOnlyChild(): Promise<boolean> {
   )
 }
 
-const inherited = Object.fromEntries(
-  // biome-ignore lint/style/noProcessEnv: the runner reads its own environment, once, here.
-  Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined),
-)
-await main(inherited)
+function readEnvironment(): Variables {
+  return Object.fromEntries(
+    // biome-ignore lint/style/noProcessEnv: the runner reads its own environment, once, here.
+    Object.entries(process.env).filter(
+      (entry): entry is [string, string] => entry[1] !== undefined,
+    ),
+  )
+}

@@ -3,7 +3,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
+import { SANDBOX_PATHS } from '../protocol/network.ts'
 import { cgroupFolders } from './cgroups.ts'
 import { createSandboxClient } from './client.ts'
 import type { ConformanceHarness } from './conformance-cases.ts'
@@ -35,7 +36,7 @@ export async function openHarness(
     doorsDir: join(runtimeDir, 'doors'),
     programs: {
       node: process.execPath,
-      runner: join(top, 'runner.mjs'),
+      runner: join(top, 'runner'),
       agent: join(top, 'agent'),
     },
     rootfsDirs: [join(top, 'images'), CACHE],
@@ -45,7 +46,8 @@ export async function openHarness(
   await mkdir(join(top, 'images'), { recursive: true })
   // Both are closed for everybody else.
   if (user) for (const path of [top, runtimeDir]) await chown(path, user.uid, user.gid)
-  await writeFile(config.programs.runner, GUEST_PROGRAM)
+  await mkdir(config.programs.runner)
+  await writeFile(join(config.programs.runner, basename(SANDBOX_PATHS.runner)), GUEST_PROGRAM)
   await writeFile(config.programs.agent, '#!/bin/sh\n', { mode: 0o755 })
   const driver = createSandboxClient({ socketPath: config.socketPath, kind: 'oci' })
   let sandboxd = await startSandboxd(config, user)

@@ -16,7 +16,7 @@ export interface OciDriverConfig {
   runtimeDir: string
   /** Holds a folder with a socket for each session, made by the gateway. */
   doorsDir: string
-  /** Paths on the host. */
+  /** Paths on the host; the runner's is a folder. */
   programs: { node: string; runner: string; agent: string }
   /** runc, crun or runsc, by name or path. */
   runtime: string

@@ -1,6 +1,6 @@
 // Brings one sandbox to life: writes its bundle, has launch.pl mount it and run its container.
 import { mkdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { runProcess } from '../lib/process.ts'
 import { AppError } from '../protocol/errors.ts'
 import { SANDBOX_PATHS } from '../protocol/network.ts'
@@ -21,7 +21,7 @@ export interface LaunchContext {
     runtimeDir: string
     runtime: string
     programs: { node: string; runner: string; agent: string }
-    /** A folder with an empty file for each program, made once: see programsFolder. */
+    /** What becomes /opt/errand, made once: see programs-folder.ts. */
     programsFolder: string
   }
   machine: { arch: string; cgroups: CgroupFeatures; maxOpenFiles: number }
@@ -51,13 +51,13 @@ async function writeBundle(context: LaunchContext): Promise<void> {
   await writeWhole(paths.config, text)
 }
 
-/** Everything of Errand inside /opt/errand: the folder first, then each file over its placeholder. */
+/** Everything of Errand inside /opt/errand: the folder first, then each part over its placeholder. */
 function programMounts(paths: SandboxPaths, config: LaunchContext['config']): Mount[] {
   const { node, runner, agent } = config.programs
   return [
     readOnlyBind(config.programsFolder, '/opt/errand'),
     readOnlyBind(node, SANDBOX_PATHS.node),
-    readOnlyBind(runner, SANDBOX_PATHS.runner),
+    readOnlyBind(runner, dirname(SANDBOX_PATHS.runner)),
     readOnlyBind(agent, SANDBOX_PATHS.agent),
     readOnlyBind(paths.sessionFile, SANDBOX_PATHS.session),
   ]

@@ -1,14 +1,15 @@
-// The folder that becomes /opt/errand: an empty file for each of Errand's own files, over which the real one is mounted,
+// The folder that becomes /opt/errand: something empty for each of Errand's own parts, over which the real one is mounted,
 // and a `node` in bin for machines that have none in /usr.
 import { mkdir } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { SANDBOX_PATHS } from '../protocol/network.ts'
-import { file, hashEntries, link, writeLayer } from './layer.ts'
+import { file, folder, hashEntries, link, writeLayer } from './layer.ts'
 
 export async function makeProgramsFolder(dataDir: string): Promise<string> {
   const { node, runner, agent, session } = SANDBOX_PATHS
   const entries = [
-    ...[node, runner, agent, session].map((path) => file(basename(path), '', 0o755)),
+    ...[node, agent, session].map((path) => file(basename(path), '', 0o755)),
+    folder(basename(dirname(runner))),
     link('bin/node', `../${basename(node)}`),
   ]
   const path = join(dataDir, 'images', `programs-${hashEntries(entries)}`)
