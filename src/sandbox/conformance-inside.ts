@@ -113,6 +113,11 @@ export function rightsCases({ shared, harness }: Cases): void {
     expect(await call(number, ...args)).toBe(expected)
   })
 
+  it.runIf(process.arch === 'x64')('ends whoever calls in the way of x32', async () => {
+    const { stdout } = await sh("perl -e 'syscall(0x40000000 + 39)'; echo $?")
+    expect(stdout).toBe('159\n')
+  })
+
   it('refuses to touch the kernel', async () => {
     for (const path of [
       '/proc/sysrq-trigger',
