@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { delay } from '../lib/deadline.ts'
 import { runChecked, runProcess } from '../lib/process.ts'
 import { AppError } from '../protocol/errors.ts'
+import { type DiskTemplate, readTemplate, writeTemplate } from './disk-template.ts'
 import { exists, readIfThere } from './files.ts'
 
 /** Below this much free space on the host no sandbox is made. */
@@ -19,13 +20,35 @@ export async function requireSpace(folder: string): Promise<void> {
     throw new AppError('no_space', 'disk_full', 'The disk of the data folder is full')
 }
 
-export async function createDisk(path: string, bytes: number, signal?: AbortSignal): Promise<void> {
-  await requireSpace(dirname(path))
-  const unfinished = `${path}.new`
-  await writeFile(unfinished, '', { mode: 0o600 })
-  await truncate(unfinished, bytes)
-  await runChecked('mkfs.ext4', [...MKFS, unfinished], { signal })
-  await rename(unfinished, path)
+/** Sizes whose empty file system is remembered. */
+const MOST_SIZES = 4
+
+export type MakeDisk = (path: string, bytes: number, signal?: AbortSignal) => Promise<void>
+
+/** The first disk of a size is made by mkfs, later ones as it was then: with the same id, which nothing here goes by. */
+export function createDiskMaker(): MakeDisk {
+  const templates = new Map<number, DiskTemplate>()
+  return async (path, bytes, signal) => {
+    await requireSpace(dirname(path))
+    const unfinished = `${path}.new`
+    const known = templates.get(bytes)
+    if (known) await writeTemplate(unfinished, bytes, known)
+    else {
+      await formatDisk(unfinished, bytes, signal)
+      const template = await readTemplate(unfinished)
+      const [oldest] = templates.keys()
+      if (template && oldest !== undefined && templates.size >= MOST_SIZES) templates.delete(oldest)
+      if (template) templates.set(bytes, template)
+    }
+    signal?.throwIfAborted()
+    await rename(unfinished, path)
+  }
+}
+
+async function formatDisk(path: string, bytes: number, signal?: AbortSignal): Promise<void> {
+  await writeFile(path, '', { mode: 0o600 })
+  await truncate(path, bytes)
+  await runChecked('mkfs.ext4', [...MKFS, path], { signal })
 }
 
 /** After a crash of the machine the file system is repaired; nothing is done when it was unmounted in order. */

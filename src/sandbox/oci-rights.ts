@@ -2,7 +2,7 @@
 // Here the interface and root's way. See rootless-rights.ts for the other.
 import { rm } from 'node:fs/promises'
 import { type CgroupFeatures, detectCgroups } from './cgroups.ts'
-import { createDisk, repairDisk, waitUntilUnmounted } from './disk-image.ts'
+import { createDiskMaker, repairDisk, waitUntilUnmounted } from './disk-image.ts'
 import { readIfThere } from './files.ts'
 import { allocateRange, type IdRange, parseSubordinateIds, RANGE_SIZE } from './id-ranges.ts'
 import { TOOLS_ENV } from './launch-plan.ts'
@@ -46,6 +46,7 @@ export interface Rights {
 }
 
 export async function openRootRights(): Promise<Rights> {
+  const makeDisk = createDiskMaker()
   return {
     cgroups: await detectCgroups(),
     mayShift: true,
@@ -62,7 +63,7 @@ export async function openRootRights(): Promise<Rights> {
     copyOwned: copyShifted,
     own: shiftOwners,
     removeTree: (path) => rm(path, { recursive: true, force: true }),
-    makeDisk: ({ disk }, bytes, signal) => createDisk(disk, bytes, signal),
+    makeDisk: ({ disk }, bytes, signal) => makeDisk(disk, bytes, signal),
     repairDisk: ({ disk }) => repairDisk(disk),
     ground: ({ disk, diskMount, root }) => ({
       writable: diskMount,
