@@ -9,7 +9,7 @@ import { AppError, toAppError } from './protocol/errors.ts'
 import type { RunnerBoot } from './protocol/runner-frames.ts'
 import type { Repository, SessionState } from './protocol/session.ts'
 import { isolationLine, type SandboxDriver, type SandboxStatus } from './sandbox/driver.ts'
-import type { RepositoryPort, SandboxPort } from './sessions/effects.ts'
+import type { Hold, RepositoryPort, SandboxPort } from './sessions/effects.ts'
 
 export type FindCredential = (
   ownerId: string,
@@ -88,23 +88,28 @@ export async function readDiff(git: GitClient, sessionId: string): Promise<Diff>
 const LOST_DISK = new Set(['disk_missing', 'disk_damaged'])
 
 export function createSandboxPort(driver: SandboxDriver): SandboxPort {
-  const start = async (state: SessionState, signal: AbortSignal) => {
-    await driver.create(specOf(state), signal)
+  const start = async (state: SessionState, hold: Hold) => {
+    await hold.assertHeld()
+    await driver.create(specOf(state), hold.signal)
+    // Whoever has taken over runs this sandbox already.
+    await hold.assertHeld()
     // The runner of an earlier preparation would not prepare again; that of the first one may have been started ahead.
     if (state.sandbox.generation > 1) await driver.stop(state.id, { graceMs: 0 })
-    await driver.start(state.id, signal)
+    await hold.assertHeld()
+    await driver.start(state.id, hold.signal)
   }
   return {
-    start: async (state, signal, onReplaced) => {
+    start: async (state, hold, onReplaced) => {
       const { id, environment } = state
       try {
-        await start(state, signal)
+        await start(state, hold)
       } catch (error) {
         const { reason, message } = toAppError(error)
         if (!LOST_DISK.has(reason)) throw error
         await onReplaced(`${message} (${reason}): the sandbox is made anew.`)
+        await hold.assertHeld()
         await driver.remove(id)
-        await start(state, signal)
+        await start(state, hold)
       }
       return isolationLine(await driver.isolation(), environment.limits)
     },

@@ -20,7 +20,7 @@ import { defaultRules } from './sessions/decide.ts'
 import { createDispatch, type Dispatch } from './sessions/dispatch.ts'
 import type { EffectPorts } from './sessions/effects.ts'
 import { createStandbys, type Standbys } from './sessions/standbys.ts'
-import { createWorker } from './sessions/worker.ts'
+import { createWorker, WORKER_PACE } from './sessions/worker.ts'
 import { createSessionsApi } from './sessions-api.ts'
 import type { ServerReady, ServerSettings } from './settings.ts'
 import { createNotifications, type Notifications } from './store/notifications.ts'
@@ -31,7 +31,6 @@ type Context = ProgramContext<ServerSettings>
 
 /** Sandbox drivers that a session may ask for; the first is the default. */
 const DRIVERS = ['oci'] as const
-const WORKER = { concurrency: 4, leaseMs: 30_000, pollMs: 2_000 }
 const STANDBY_LOOK_MS = 1_000
 const CLOCK = { tickMs: 1_000, reconcileMs: 5_000 }
 
@@ -82,7 +81,7 @@ function startWork(
   const { effects, sessions: directory } = store
   const workerId = `server-${process.pid}-${randomBytes(4).toString('hex')}`
   const deps = { effects, dispatch, ports, getSession: directory.get, logger }
-  const worker = createWorker(deps, { workerId, ...WORKER })
+  const worker = createWorker(deps, { workerId, ...WORKER_PACE })
   notifications.onEffects(() => worker.wake())
   notifications.onReconnect(() => worker.wake())
   shutdown.add('worker', () => worker.close())

@@ -6,6 +6,13 @@ import { AppError, toAppError } from '../protocol/errors.ts'
 import type { PhaseName, Repository, SessionState } from '../protocol/session.ts'
 import type { EffectRequest } from './draft.ts'
 
+/** A worker's hold on an effect. The signal aborts when it was cancelled or taken over. */
+export interface Hold {
+  signal: AbortSignal
+  /** Asked before every step outside: rejects when another worker has the effect by now, as after having been frozen. */
+  assertHeld(): Promise<void>
+}
+
 /** Git on the host, as the effects need it. Credentials are found by who implements this. */
 export interface RepositoryPort {
   prepare(
@@ -25,7 +32,7 @@ export interface SandboxPort {
   /** Creates the sandbox when there is none or its disk is lost, starts it, and says in one line how it is isolated. */
   start(
     state: SessionState,
-    signal: AbortSignal,
+    hold: Hold,
     /** Is told, in a sentence, when the sandbox had to be made anew without its disk. */
     onReplaced: (why: string) => Promise<unknown>,
   ): Promise<string>
@@ -73,15 +80,18 @@ export async function runEffect(
   ports: EffectPorts,
   effect: EffectRequest,
   state: SessionState,
-  signal: AbortSignal,
+  hold: Hold,
 ): Promise<Command | undefined> {
   const { id: sessionId } = state
+  const { signal } = hold
+  await hold.assertHeld()
   switch (effect.kind) {
     case 'sandbox.start':
-      await prepare({ ports, state, signal })
+      await prepare({ ports, state, hold })
       return undefined
     case 'sandbox.stop':
       await ports.sandboxes.stop(state, STOP_GRACE_MS)
+      await hold.assertHeld()
       await ports.doors.close(sessionId)
       return { type: 'sandbox.stopped', generation: effect.generation, why: effect.why }
     case 'changes.measure':
@@ -111,13 +121,14 @@ class PreparationError extends AppError {
 interface Preparing {
   ports: EffectPorts
   state: SessionState
-  signal: AbortSignal
+  hold: Hold
 }
 
 /** Fetches and starts the sandbox at the same time: the runner waits at its door until the commit is known. */
-async function prepare({ ports, state, signal }: Preparing): Promise<void> {
+async function prepare({ ports, state, hold }: Preparing): Promise<void> {
   const failed = new AbortController()
-  const both = { ports, state, signal: AbortSignal.any([signal, failed.signal]) }
+  const signal = AbortSignal.any([hold.signal, failed.signal])
+  const both = { ports, state, hold: { ...hold, signal } }
   const halves = [fetchRepository(both), startSandbox(both)].map((half) =>
     half.catch((error: unknown) => {
       // The other half is let go and waited for: what it began must not go on beside a stop.
@@ -129,8 +140,9 @@ async function prepare({ ports, state, signal }: Preparing): Promise<void> {
 }
 
 async function fetchRepository(preparing: Preparing): Promise<void> {
-  const { ports, signal } = preparing
+  const { ports, hold } = preparing
   const { id: sessionId, ownerId, repository } = preparing.state
+  const { signal } = hold
   if (repository.commit !== null) return
   await inPhase(preparing, 'fetch', async (generation) => {
     const prepared = await ports.repositories.prepare({ sessionId, ownerId, repository }, signal)
@@ -139,19 +151,19 @@ async function fetchRepository(preparing: Preparing): Promise<void> {
 }
 
 async function startSandbox(preparing: Preparing): Promise<void> {
-  const { ports, state, signal } = preparing
+  const { ports, state, hold } = preparing
   await inPhase(preparing, 'sandbox', async (generation) => {
     const onReplaced = (why: string) =>
       ports.report(state.id, { type: 'phase.log', phase: 'sandbox', generation, lines: [why] })
     await ports.doors.open(state.id)
-    const isolation = await ports.sandboxes.start(state, signal, onReplaced)
+    const isolation = await ports.sandboxes.start(state, hold, onReplaced)
     return { type: 'sandbox.started', generation, isolation }
   })
 }
 
 /** The work does not wait for its first event to be stored; its result does. */
 async function inPhase(
-  { ports, state, signal }: Preparing,
+  { ports, state, hold }: Preparing,
   phase: PhaseName,
   work: (generation: number) => Promise<ReportCommand>,
 ): Promise<void> {
@@ -159,7 +171,8 @@ async function inPhase(
   try {
     const begun = ports.report(state.id, { type: 'phase.start', phase, generation })
     const [result] = await Promise.all([work(generation), begun])
-    signal.throwIfAborted()
+    hold.signal.throwIfAborted()
+    await hold.assertHeld()
     await ports.report(state.id, result)
   } catch (error) {
     throw new PreparationError(phase, error)

@@ -7,7 +7,7 @@ import type { SessionState } from '../protocol/session.ts'
 import type { Effect, EffectQueue } from '../store/effects.ts'
 import type { Dispatch } from './dispatch.ts'
 import type { EffectRequest } from './draft.ts'
-import { type EffectPorts, failureOf, parseEffect, runEffect } from './effects.ts'
+import { type EffectPorts, failureOf, type Hold, parseEffect, runEffect } from './effects.ts'
 
 export interface WorkerOptions {
   workerId: string
@@ -15,7 +15,15 @@ export interface WorkerOptions {
   leaseMs: number
   /** How often to look without being woken. */
   pollMs: number
+  /** Milliseconds since 1970; the clock of the machine unless told. */
+  now?: () => number
 }
+
+/**
+ * What a holder that is frozen right after a renewal had begun is taken over after leaseMs + pollMs at the latest: it has to
+ * stay below 45 s, and a transaction that such a holder left open has to end before (see store/database.ts).
+ */
+export const WORKER_PACE = { concurrency: 4, leaseMs: 30_000, pollMs: 2_000 } as const
 
 export interface WorkerDeps {
   effects: EffectQueue
@@ -71,8 +79,8 @@ export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
   }
 
   const start = (effect: Effect) => {
-    const lease = keepLease(deps, effect, options.leaseMs, closing.signal)
-    const done = work(deps, effect, lease.signal)
+    const lease = keepLease(deps, effect, options, closing.signal)
+    const done = work(deps, effect, lease)
       .catch((error: unknown) =>
         deps.logger.error({ err: error, effect: effect.kind }, 'effect failed'),
       )
@@ -99,26 +107,43 @@ export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
   }
 }
 
-/** Renews the lease until told to stop; the signal aborts when the effect was cancelled or lost. */
-function keepLease(deps: WorkerDeps, effect: Effect, leaseMs: number, parent: AbortSignal) {
+interface Lease extends Hold {
+  check(): void
+  stop(): void
+}
+
+/** Renews the lease until told to stop. By its own clock a holder knows when it can no longer be sure of it. */
+function keepLease(
+  deps: WorkerDeps,
+  effect: Effect,
+  { leaseMs, now = Date.now }: WorkerOptions,
+  parent: AbortSignal,
+): Lease {
   const controller = new AbortController()
-  const check = async () => {
-    try {
-      const renewal = await deps.effects.renew(effect.id, effect.generation, leaseMs)
-      if (renewal !== 'renewed') controller.abort(new Error(`the effect was ${renewal}`))
-    } catch (error) {
-      deps.logger.warn({ err: error }, 'renewing a lease failed')
-    }
+  const signal = AbortSignal.any([controller.signal, parent])
+  let renewedAt = (effect.deadlineAt?.getTime() ?? now() + leaseMs) - leaseMs
+  const renew = async () => {
+    const askedAt = now()
+    const renewal = await deps.effects.renew(effect.id, effect.generation, leaseMs)
+    if (renewal === 'renewed') renewedAt = askedAt
+    else controller.abort(new Error(`the effect was ${renewal}`))
   }
-  const timer = setInterval(() => void check(), leaseMs / 3)
+  const check = () => {
+    renew().catch((error: unknown) => deps.logger.warn({ err: error }, 'renewing a lease failed'))
+  }
+  const timer = setInterval(check, leaseMs / 3)
   return {
-    signal: AbortSignal.any([controller.signal, parent]),
-    check: () => void check(),
+    signal,
+    assertHeld: async () => {
+      if (now() - renewedAt > leaseMs / 2) await renew()
+      signal.throwIfAborted()
+    },
+    check,
     stop: () => clearInterval(timer),
   }
 }
 
-async function work(deps: WorkerDeps, effect: Effect, signal: AbortSignal): Promise<void> {
+async function work(deps: WorkerDeps, effect: Effect, hold: Hold): Promise<void> {
   const { effects, dispatch, ports } = deps
   const request = parseEffect(effect.kind, effect.payload)
   const completes = { effectId: effect.id, generation: effect.generation }
@@ -128,14 +153,14 @@ async function work(deps: WorkerDeps, effect: Effect, signal: AbortSignal): Prom
     return
   }
   try {
-    const command = await runEffect(ports, request, state, signal)
+    const command = await runEffect(ports, request, state, hold)
     if (command) await dispatch.command(effect.sessionId, command, { completes })
     else await effects.complete(effect.id, effect.generation)
   } catch (error) {
     await settleFailure(deps, effect, {
       request,
       error: toAppError(error),
-      aborted: signal.aborted,
+      aborted: hold.signal.aborted,
     })
   }
 }

@@ -27,7 +27,8 @@ export interface OpenDatabaseOptions {
 
 const STATEMENT_TIMEOUT_MS = 30_000
 const LOCK_TIMEOUT_MS = 10_000
-const IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
+/** A program that is frozen in a transaction holds its locks: shorter than a worker's lease, so that it can be taken over. */
+export const IDLE_IN_TRANSACTION_TIMEOUT_MS = 15_000
 const CONNECT_TIMEOUT_MS = 10_000
 
 const OID_BIGINT = 20
