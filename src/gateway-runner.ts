@@ -43,8 +43,10 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
     direct,
     events: (sessionId) => ({
       onHello: async ({ protocol }, { wait, signal }): Promise<Welcome | { refused: string }> => {
-        if (protocol !== RUNNER_PROTOCOL)
-          return { refused: `protocol ${protocol} is not ${RUNNER_PROTOCOL}` }
+        if (protocol !== RUNNER_PROTOCOL) {
+          await replaceRunner(dispatch, sessionId, protocol)
+          return { refused: 'protocol_not_supported' }
+        }
         const assignment = await assignments.wait(sessionId, wait, signal)
         const { ackedN, state } = await dispatch.runnerState(sessionId)
         return { generation: state.sandbox.generation, ackedN, assignment }
@@ -108,4 +110,17 @@ function createAssignments({ watch, publicUrl }: Pick<RunnerLinkDeps, 'watch' | 
       }
     },
   }
+}
+
+/** A runner of another version would be refused for ever: its sandbox is given up, and a turn gets one of this version. */
+async function replaceRunner(dispatch: Dispatch, id: string, protocol: number): Promise<void> {
+  const { sandbox } = (await dispatch.runnerState(id)).state
+  if (sandbox.state !== 'preparing' && sandbox.state !== 'ready') return
+  const message = `The runner in the sandbox is of another version (protocol ${protocol}, Errand speaks ${RUNNER_PROTOCOL}).`
+  await dispatch.command(id, {
+    type: 'sandbox.lost',
+    generation: sandbox.generation,
+    reason: 'protocol_not_supported',
+    message,
+  })
 }

@@ -117,7 +117,6 @@ function greetInTurn(
   for (const older of state.greeting) older.close('replaced')
   state.greeting.add(connection)
   const greeting = state.turn.then(async () => {
-    if (hello.protocol !== RUNNER_PROTOCOL) return refuse(connection, 'protocol_not_supported')
     const old = state.live
     old?.close('replaced')
     await old?.settled()
