@@ -9,41 +9,28 @@ import { delay } from './lib/deadline.ts'
 import type { Logger } from './lib/logger.ts'
 import type { ModelProblem, ModelUsage } from './model/pass-through.ts'
 import type { ReportCommand } from './protocol/command.ts'
-import { toAppError } from './protocol/errors.ts'
+import { type AppError, toAppError } from './protocol/errors.ts'
 import type { Dispatch } from './sessions/dispatch.ts'
 
 export interface Reports {
   decided(decision: EgressDecision): void
   used(usage: ModelUsage): void
   failed(problem: ModelProblem): void
-  /** Resolves when the push is stored, or when its session is gone. */
+  /** Resolves when the push is stored, or never can be. */
   pushed(observation: Observation): Promise<void>
   /** Resolves when everything that was reported is stored. */
   settled(): Promise<void>
 }
 
 const RETRY = { firstMs: 200, mostMs: 10_000 }
+/** What may pass by itself; every other refusal is final. */
+const PASSING: ReadonlySet<AppError['code']> = new Set(['unavailable', 'timeout', 'internal'])
 const DENIALS = { windowMs: 10_000, mostPerWindow: 50 }
 
 export function createReports(dispatch: Dispatch, logger: Logger, signal: AbortSignal): Reports {
   const isNews = createDenialFilter({ ...DENIALS, now: Date.now })
   const pending = new Set<Promise<void>>()
-  const store = async (sessionId: string, command: ReportCommand, usageRequestId?: string) => {
-    for (let attempt = 0; ; attempt++) {
-      try {
-        await dispatch.command(sessionId, command, usageRequestId ? { usageRequestId } : {})
-        return
-      } catch (error) {
-        const { code, reason } = toAppError(error)
-        if (code === 'not_found' || reason === 'already_counted') return
-        logger.warn(
-          { err: error, sessionId, command: command.type },
-          'a report could not be stored yet',
-        )
-        await delay(backoffMs(RETRY, attempt, Math.random()), signal)
-      }
-    }
-  }
+  const store = createStore(dispatch, logger, signal)
   const inBackground = (stored: Promise<void>) => {
     const kept = stored.catch((error: unknown) => {
       if (!signal.aborted) logger.error({ err: error }, 'a report was lost')
@@ -85,15 +72,37 @@ export function createReports(dispatch: Dispatch, logger: Logger, signal: AbortS
     failed: ({ sessionId, requestId, status, reason, message }) => {
       inBackground(store(sessionId, { type: 'model.failed', requestId, status, reason, message }))
     },
-    pushed: ({ sessionId, ref, new: commit, accepted, outward, reason, message }) =>
+    pushed: ({ n, at, sessionId, ref, new: commit, accepted, outward, reason, message }) =>
       store(
         sessionId,
         accepted
           ? { type: 'push.accepted', ref, commit, outward, message }
           : { type: 'push.refused', ref, reason: reason ?? 'refused', message },
+        // It comes again when the gateway dies between storing and acknowledging it.
+        `push ${n} ${at}`,
       ),
     settled: async () => {
       await Promise.all(pending)
     },
+  }
+}
+
+/** Tries until the report is stored or refused for good; rejects when the signal aborts. */
+function createStore(dispatch: Dispatch, logger: Logger, signal: AbortSignal) {
+  return async (sessionId: string, command: ReportCommand, once?: string) => {
+    for (let attempt = 0; ; attempt++) {
+      const error = await dispatch.command(sessionId, command, once ? { once } : {}).then(
+        () => undefined,
+        (reason: unknown) => toAppError(reason),
+      )
+      if (!error || error.code === 'not_found' || error.reason === 'already_counted') return
+      const report = { err: error, sessionId, command: command.type }
+      if (!PASSING.has(error.code)) {
+        logger.error(report, 'a report was refused')
+        return
+      }
+      logger.warn(report, 'a report could not be stored yet')
+      await delay(backoffMs(RETRY, attempt, Math.random()), signal)
+    }
   }
 }

@@ -7,14 +7,12 @@ import { decideHost } from './egress/decide.ts'
 import { createForwardProxy } from './egress/forward-proxy.ts'
 import { parseHost } from './egress/hosts.ts'
 import { type ControlServer, startControl } from './gateway-control.ts'
+import { followPushes } from './gateway-pushes.ts'
 import { createReports, type Reports } from './gateway-reports.ts'
 import { createRunnerLink } from './gateway-runner.ts'
 import { createSessionWatch, NO_RULES, type SessionWatch } from './gateway-sessions.ts'
-import { createGitClient, type GitClient, parseGitRequest, proxyGit } from './git/client.ts'
+import { createGitClient, parseGitRequest, proxyGit } from './git/client.ts'
 import { createHostDial } from './git-egress.ts'
-import { backoffMs } from './lib/backoff.ts'
-import { delay } from './lib/deadline.ts'
-import type { Logger } from './lib/logger.ts'
 import { createModelDoor } from './model/pass-through.ts'
 import { readUpstream } from './model/upstream.ts'
 import { type ProgramContext, runProgram } from './program-main.ts'
@@ -29,7 +27,6 @@ import { findUpstreamCredential } from './upstream-credential.ts'
 type Context = ProgramContext<GatewaySettings>
 
 const HTTPS_PORT = 443
-const FOLLOW_AGAIN = { firstMs: 100, mostMs: 5_000 }
 
 async function startGateway({ settings, logger, shutdown }: Context): Promise<void> {
   const { connection, keyFile } = settings
@@ -81,7 +78,7 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
   shutdown.add('control', () => control?.close())
   await reopenDoors({ store, watch, doors })
   const git = createGitClient(settings.gitSocket)
-  const following = followPushes({ git, reports, logger }, closing.signal)
+  const following = followPushes({ git, store: reports.pushed, logger }, closing.signal)
   shutdown.add('reports', async () => {
     closing.abort()
     await Promise.allSettled([following, reports.settled()])
@@ -163,25 +160,6 @@ function createGitRoute(
     const credential = await findUpstreamCredential(store.credentials, ownerId, repository)
     const target = { kind: 'session' as const, id: sessionId, push: true, credential, ...asked }
     await proxyGit(request, response, { socketPath: gitSocket, target })
-  }
-}
-
-/** Stores every push that git has seen; what is not acknowledged is seen again. */
-async function followPushes(
-  { git, reports, logger }: { git: GitClient; reports: Reports; logger: Logger },
-  signal: AbortSignal,
-): Promise<void> {
-  for (let attempt = 0; !signal.aborted; attempt++) {
-    try {
-      for await (const observation of git.observations(0, signal)) {
-        await reports.pushed(observation)
-        await git.acknowledgeObservations(observation.n)
-        attempt = 0
-      }
-    } catch (error) {
-      if (!signal.aborted) logger.warn({ err: error }, 'pushes cannot be followed at the moment')
-    }
-    await delay(backoffMs(FOLLOW_AGAIN, attempt, Math.random()), signal).catch(() => undefined)
   }
 }
 

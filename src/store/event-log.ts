@@ -58,8 +58,8 @@ export interface Refusal {
 export interface ChangeOptions {
   /** The effect whose result this is: it is completed in the same transaction, or `effect_superseded`. */
   completes?: { effectId: string; generation: number }
-  /** Taken once per session: a second change with it is refused with `already_counted`. */
-  usageRequestId?: string
+  /** What this change reports, by name: a second change of the session with it is refused with `already_counted`. */
+  once?: string
 }
 
 export type Changed = { events: SessionEvent[]; state: SessionState } | { refusal: Refusal }
@@ -233,17 +233,17 @@ async function countUsage(
   tx: Transaction<Database>,
   { sessionId, options, now }: { sessionId: string; options: ChangeOptions; now: Date },
 ) {
-  if (options.usageRequestId === undefined) return
+  if (options.once === undefined) return
   const result = await tx
     .insertInto('usage_requests')
-    .values({ session_id: sessionId, request_id: options.usageRequestId, created_at: now })
+    .values({ session_id: sessionId, request_id: options.once, created_at: now })
     .onConflict((conflict) => conflict.doNothing())
     .executeTakeFirst()
   if (result.numInsertedOrUpdatedRows) return
   throw new RefusedError({
     code: 'conflict',
     reason: 'already_counted',
-    message: 'the usage of this model request has been counted before',
+    message: 'this has been reported before, and counts once',
   })
 }
 
