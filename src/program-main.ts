@@ -1,5 +1,5 @@
-// How every program of an installation begins: reads its settings, says when it is ready, ends in order, and also ends
-// when the process that started it is gone.
+// How every program of an installation begins: reads its settings, says when it is ready, answers when it is asked whether it
+// lives, ends in order, and also ends when the process that started it is gone.
 import { readFileSync } from 'node:fs'
 import { createLogger, type Logger } from './lib/logger.ts'
 import { createShutdown, type Shutdown, stopOnSignals } from './lib/shutdown.ts'
@@ -28,6 +28,9 @@ export async function runProgram<Settings extends { logLevel: string }>(
   process.on('disconnect', () => void shutdown.run().finally(() => process.exit(0)))
   try {
     const ready = await start({ settings, logger, shutdown })
+    process.on('message', (message: { ping?: boolean }) => {
+      if (message.ping) process.send?.({ pong: true })
+    })
     process.send?.({ ready })
   } catch (error) {
     const { code, reason, message } = toAppError(error)

@@ -1,4 +1,4 @@
-// Starts the programs of an installation as children and starts those again that end by themselves.
+// Starts the programs of an installation as children and starts those again that end by themselves or do not answer.
 // A program says that it is ready by an IPC message; its settings are in a file that only its user can read.
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Account } from './ground.ts'
@@ -17,6 +17,8 @@ export interface ProgramOptions {
   /** Extra certificate authorities of the host, for Node.js itself. */
   caFile: string | undefined
   logger: Logger
+  /** How often it is asked for a sign of life, and after how many that were missed it is killed. */
+  watch?: { everyMs: number; mostMissed: number }
 }
 
 export interface Program<Ready> {
@@ -26,12 +28,14 @@ export interface Program<Ready> {
   stop(): Promise<void>
 }
 
-interface ReadyMessage {
+interface ProgramMessage {
   ready?: unknown
   failed?: { code: AppError['code']; reason: string; message: string }
 }
 
 const RESTART = { firstMs: 100, mostMs: 5_000 }
+/** Longer than any program keeps its event loop busy; one that hangs is noticed within a minute. */
+const WATCH = { everyMs: 5_000, mostMissed: 9 }
 const READY_LIMIT_MS = 60_000
 const STOP_LIMIT_MS = 8_000
 /** A program that ran this long has started well: the next restart is quick again. */
@@ -42,6 +46,7 @@ export async function startProgram<Ready>(options: ProgramOptions): Promise<Prog
   const stopping = new AbortController()
   let child = launch(options)
   const ready = (await untilReady(options, child)) as Ready
+  watch(options, child)
   const supervise = async () => {
     for (let attempt = 0; ; attempt++) {
       const startedAt = Date.now()
@@ -53,7 +58,10 @@ export async function startProgram<Ready>(options: ProgramOptions): Promise<Prog
         () => undefined,
       )
       if (stopping.signal.aborted) return
-      child = launch(options)
+      const next = launch(options)
+      // What it says first is that it is ready.
+      next.once('message', () => watch(options, next))
+      child = next
     }
   }
   const supervised = supervise()
@@ -86,6 +94,25 @@ function launch({ node, script, settingsFile, account, caFile }: ProgramOptions)
   })
 }
 
+/** Kills a program that gives no sign of life any more: whoever supervises it starts it again. */
+function watch({ name, logger, watch: pace = WATCH }: ProgramOptions, child: ChildProcess): void {
+  let missed = 0
+  child.on('message', () => {
+    missed = 0
+  })
+  const timer = setInterval(() => {
+    if (missed >= pace.mostMissed) {
+      logger.error({ program: name }, 'a program does not answer and is killed')
+      child.kill('SIGKILL')
+      return
+    }
+    missed += 1
+    // A channel that is closed already tells nothing new: the program ends.
+    child.send({ ping: true }, () => undefined)
+  }, pace.everyMs)
+  child.once('exit', () => clearInterval(timer))
+}
+
 function untilReady({ name }: ProgramOptions, child: ChildProcess): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const fail = (reason: string, message: string) => {
@@ -96,7 +123,7 @@ function untilReady({ name }: ProgramOptions, child: ChildProcess): Promise<unkn
       () => fail('program_slow', `${name} was not ready after ${READY_LIMIT_MS / 1000} s.`),
       READY_LIMIT_MS,
     )
-    child.once('message', (message: ReadyMessage) => {
+    child.once('message', (message: ProgramMessage) => {
       clearTimeout(timer)
       const { failed } = message
       if (failed) reject(new AppError(failed.code, failed.reason, failed.message))
