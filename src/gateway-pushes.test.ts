@@ -4,6 +4,7 @@ import { createReports } from './gateway-reports.ts'
 import type { Observation } from './git/observations.ts'
 import { createSilentLogger } from './lib/logger.ts'
 import { AppError } from './protocol/errors.ts'
+import { createId } from './protocol/ids.ts'
 import type { Dispatch } from './sessions/dispatch.ts'
 import type { ChangeOptions } from './store/event-log.ts'
 
@@ -91,4 +92,23 @@ it('drops with an error what is refused for good, and tries again what may pass'
   await reports.pushed(observation(1, ANN))
   await reports.pushed(observation(2, BOB))
   expect(asked).toEqual([ANN, BOB, BOB, BOB])
+})
+
+it('holds a bounded number of denials while the database is away', async () => {
+  let asked = 0
+  const command = () => {
+    asked += 1
+    return new Promise<never>(() => undefined)
+  }
+  const dispatch = { command } as unknown as Dispatch
+  const reports = createReports(dispatch, logger, new AbortController().signal)
+  const denial = {
+    ...{ allowed: false, host: 'a.example', reason: 'host_not_allowed', method: 'CONNECT' },
+    ...{ bytesUp: 0, bytesDown: 0, durationMs: 1 },
+  }
+  for (let n = 0; n < 100; n++) {
+    const sessionId = createId('session', new Uint8Array(20).fill(n))
+    for (let port = 1; port <= 50; port++) reports.decided({ ...denial, sessionId, port })
+  }
+  expect(asked).toBe(1_000)
 })

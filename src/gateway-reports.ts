@@ -23,6 +23,8 @@ export interface Reports {
 }
 
 const RETRY = { firstMs: 200, mostMs: 10_000 }
+/** With so many that wait for the database, denials are no longer told: an agent can make as many as it likes. */
+const MOST_WAITING = 1_000
 /** What may pass by itself; every other refusal is final. */
 const PASSING: ReadonlySet<AppError['code']> = new Set(['unavailable', 'timeout', 'internal'])
 const DENIALS = { windowMs: 10_000, mostPerWindow: 50 }
@@ -40,7 +42,7 @@ export function createReports(dispatch: Dispatch, logger: Logger, signal: AbortS
   }
   return {
     decided: (decision) => {
-      if (!isNews(decision)) return
+      if (!isNews(decision) || pending.size >= MOST_WAITING) return
       const { sessionId, host, port, reason } = decision
       inBackground(
         store(sessionId, { type: 'egress.denied', host, port, reason: reason ?? 'denied' }),
