@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createSilentLogger } from '../lib/logger.ts'
 import { environmentSchema } from '../protocol/environment.ts'
+import { AppError } from '../protocol/errors.ts'
 import { createId } from '../protocol/ids.ts'
 import type { SessionState } from '../protocol/session.ts'
 import { IDLE_IN_TRANSACTION_TIMEOUT_MS } from '../store/database.ts'
@@ -142,6 +143,20 @@ it('is taken over in time, whatever the moment at which it was frozen', () => {
   const { leaseMs, pollMs } = WORKER_PACE
   expect(leaseMs + pollMs).toBeLessThan(TAKEN_OVER_WITHIN_MS)
   expect(IDLE_IN_TRANSACTION_TIMEOUT_MS).toBeLessThan(leaseMs)
+})
+
+it('counts the tries of each piece of work for itself', async () => {
+  const { id } = await createSession()
+  const left: Record<string, number> = { prepare: 2, open: 2 }
+  const failing = outside('worker', async (step) => {
+    left[step] = (left[step] ?? 0) - 1
+    if ((left[step] ?? 0) >= 0) throw new AppError('unavailable', 'no_answer', 'No answer.')
+  })
+  const worker = startHeir(failing)
+  await until(id, isStarted)
+  await worker.close()
+  expect(failing.done.filter((step) => step.endsWith('prepare'))).toHaveLength(3)
+  expect(failing.done.filter((step) => step.endsWith('open'))).toHaveLength(3)
 })
 
 it('begins nothing when it was frozen right after its claim', async () => {
