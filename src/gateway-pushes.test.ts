@@ -68,9 +68,9 @@ it('lets a session whose log cannot be written hold up no other', async () => {
 it('stores a push once that comes again after the gateway died', async () => {
   const taken = new Set<string>()
   const command = async (_id: string, _command: unknown, options: ChangeOptions = {}) => {
-    const once = options.once ?? ''
-    if (taken.has(once)) throw new AppError('conflict', 'already_counted', 'counted')
-    taken.add(once)
+    const { reportId = '' } = options
+    if (taken.has(reportId)) throw new AppError('conflict', 'already_counted', 'counted')
+    taken.add(reportId)
   }
   const dispatch = { command } as unknown as Dispatch
   const reports = () => createReports(dispatch, logger, new AbortController().signal)

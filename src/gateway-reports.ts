@@ -80,7 +80,8 @@ export function createReports(dispatch: Dispatch, logger: Logger, signal: AbortS
         accepted
           ? { type: 'push.accepted', ref, commit, outward, message }
           : { type: 'push.refused', ref, reason: reason ?? 'refused', message },
-        // It comes again when the gateway dies between storing and acknowledging it.
+        // It is told again when the gateway ends between storing and acknowledging it. The time, because a new folder of
+        // git counts from 1 again.
         `push ${n} ${at}`,
       ),
     settled: async () => {
@@ -91,9 +92,9 @@ export function createReports(dispatch: Dispatch, logger: Logger, signal: AbortS
 
 /** Tries until the report is stored or refused for good; rejects when the signal aborts. */
 function createStore(dispatch: Dispatch, logger: Logger, signal: AbortSignal) {
-  return async (sessionId: string, command: ReportCommand, once?: string) => {
+  return async (sessionId: string, command: ReportCommand, reportId?: string) => {
     for (let attempt = 0; ; attempt++) {
-      const error = await dispatch.command(sessionId, command, once ? { once } : {}).then(
+      const error = await dispatch.command(sessionId, command, reportId ? { reportId } : {}).then(
         () => undefined,
         (reason: unknown) => toAppError(reason),
       )

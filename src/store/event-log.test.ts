@@ -101,9 +101,9 @@ test('readers skip a type that they do not know and still go on', async () => {
   expect(last).toEqual({ events: [], through: 2, more: false })
 })
 
-test('the usage of one model request counts once in a session', async () => {
+test('what is reported twice is stored once in a session', async () => {
   const [one, two] = [nextTestId(), nextTestId()]
-  const options = { once: 'req_1' }
+  const options = { reportId: 'req_1' }
   for (const id of [one, two]) {
     expect(await store.change(id, appends(id, [renamed('a')]), options)).toHaveProperty('events')
   }
@@ -155,7 +155,7 @@ test('a listener that lost its connection says so when it is back', async () => 
 test('removing a session leaves nothing of it in any table', async () => {
   const id = nextTestId()
   const effects = [{ kind: 'prepare', payload: { id } }]
-  await store.change(id, appends(id, [renamed('a')], { effects }), { once: 'r' })
+  await store.change(id, appends(id, [renamed('a')], { effects }), { reportId: 'r' })
   expect(await store.sessions.remove(id)).toBe(true)
   expect(await store.sessions.remove(id)).toBe(false)
   const client = new pg.Client(clientConfig(database.connection))

@@ -58,8 +58,8 @@ export interface Refusal {
 export interface ChangeOptions {
   /** The effect whose result this is: it is completed in the same transaction, or `effect_superseded`. */
   completes?: { effectId: string; generation: number }
-  /** What this change reports, by name: a second change of the session with it is refused with `already_counted`. */
-  once?: string
+  /** Names what was seen, for as long as it may be told again: a second change with it is refused with `already_counted`. */
+  reportId?: string
 }
 
 export type Changed = { events: SessionEvent[]; state: SessionState } | { refusal: Refusal }
@@ -133,7 +133,7 @@ function changeOnce(db: Kysely<Database>, request: ChangeRequest): Promise<Chang
     const events = numberEvents(sessionId, decision.events, context)
     await writeSession(tx, { sessionId, change: decision, context })
     await insertEvents(tx, events)
-    await countUsage(tx, { sessionId, options, now: context.now })
+    await takeOnce(tx, { sessionId, options, now: context.now })
     await writeEffects(tx, { sessionId, change: decision, options, now: context.now })
     if (events.length > 0 || decision.ackedN !== undefined) {
       const payload = sessionPayload(sessionId, decision.state.lastSeq)
@@ -229,21 +229,21 @@ async function insertEvents(tx: Transaction<Database>, events: SessionEvent[]): 
   }
 }
 
-async function countUsage(
+async function takeOnce(
   tx: Transaction<Database>,
   { sessionId, options, now }: { sessionId: string; options: ChangeOptions; now: Date },
 ) {
-  if (options.once === undefined) return
+  if (options.reportId === undefined) return
   const result = await tx
     .insertInto('usage_requests')
-    .values({ session_id: sessionId, request_id: options.once, created_at: now })
+    .values({ session_id: sessionId, request_id: options.reportId, created_at: now })
     .onConflict((conflict) => conflict.doNothing())
     .executeTakeFirst()
   if (result.numInsertedOrUpdatedRows) return
   throw new RefusedError({
     code: 'conflict',
     reason: 'already_counted',
-    message: 'this has been reported before, and counts once',
+    message: 'this report has been stored before',
   })
 }
 

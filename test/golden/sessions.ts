@@ -89,7 +89,7 @@ async function play(world: GoldenWorld, n: number): Promise<Play> {
     turn,
     act: async (...commands) => {
       for (const command of commands) {
-        const counted = command.type === 'model.used' ? { once: command.requestId } : {}
+        const counted = command.type === 'model.used' ? { reportId: command.requestId } : {}
         await dispatch.command(id, command, counted)
       }
     },
