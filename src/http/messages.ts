@@ -20,8 +20,8 @@ export function addMessageRoutes(api: Api, deps: HttpDeps): void {
     },
     async ({ user, params, body }) => {
       const session = await ownedSession(deps, user, params.id)
-      const turnId = createId('turn', randomBytes(20))
-      await sessions.command(session.id, { type: 'turn.submit', turnId, ...body })
+      const { turnId = createId('turn', randomBytes(20)), ...message } = body
+      await sessions.command(session.id, { type: 'turn.submit', turnId, ...message })
       return { turnId }
     },
   )

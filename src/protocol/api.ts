@@ -114,6 +114,8 @@ export type EventPage = z.infer<typeof eventPageSchema>
 export const newMessageSchema = z.object({
   text: promptSchema,
   kind: turnKindSchema.default('agent'),
+  /** Chosen by who sends it, so that it counts once when it is sent again because the answer did not arrive. */
+  turnId: turnIdSchema.optional(),
 })
 export type NewMessage = z.input<typeof newMessageSchema>
 export const messageAcceptedSchema = z.object({ turnId: turnIdSchema })

@@ -1,5 +1,6 @@
 // The composer of a session: the next message, and the controls of the turn that runs.
 import { useRef } from 'react'
+import { createId } from '../../../src/protocol/ids.ts'
 import type { SessionState, Turn } from '../../../src/protocol/session.ts'
 import { describeError } from '../app/api.ts'
 import type { SessionRequests } from '../sessions/use-session-requests.ts'
@@ -26,17 +27,31 @@ export function FollowUp({
   onEscape: () => void
 }) {
   const box = useRef<HTMLTextAreaElement>(null)
+  // Of the message that was not sent: it may have arrived all the same, and then counts once.
+  const unsent = useRef({ message: '', turnId: '' })
   const { send } = requests
   const busy = session.turn !== null && session.status !== 'failed'
   const submit = () => {
     const message = text.trim()
     if (message === '' || message === '!' || send.isPending) return
     const command = message.startsWith('!')
+    const isAgain = unsent.current.message === message
+    const turnId = isAgain ? unsent.current.turnId : newTurnId()
+    unsent.current = { message, turnId }
     // Cleared at once, so that the next message can be begun; a refusal brings the text back.
     setText('')
     send.mutate(
-      { text: command ? message.slice(1).trim() : message, kind: command ? 'command' : 'agent' },
-      { onError: () => setText((now) => (now.trim() ? `${message}\n\n${now}` : message)) },
+      {
+        text: command ? message.slice(1).trim() : message,
+        kind: command ? 'command' : 'agent',
+        turnId,
+      },
+      {
+        onError: () => setText((now) => (now.trim() ? `${message}\n\n${now}` : message)),
+        onSuccess: () => {
+          unsent.current = { message: '', turnId: '' }
+        },
+      },
     )
     box.current?.focus()
   }
@@ -84,6 +99,10 @@ export function FollowUp({
       </PromptBox>
     </div>
   )
+}
+
+function newTurnId(): string {
+  return createId('turn', crypto.getRandomValues(new Uint8Array(20)))
 }
 
 function Controls({
