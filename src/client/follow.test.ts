@@ -124,4 +124,15 @@ describe('requests', () => {
       url: 'http://errand/api/v1/sessions?limit=5&archived=true',
     })
   })
+
+  it('say when no answer comes, whether one is read or not', async () => {
+    const silent: typeof fetch = (_url, init) =>
+      new Promise((_resolve, reject) => {
+        init?.signal?.addEventListener('abort', () => reject(init.signal?.reason))
+      })
+    const client = createClient({ baseUrl: 'http://errand', fetch: silent, limitMs: 20 })
+    const late = { code: 'timeout', reason: 'no_answer' }
+    await expect(client.getSession(sessionId)).rejects.toMatchObject(late)
+    await expect(client.removeSession(sessionId)).rejects.toMatchObject(late)
+  })
 })

@@ -3,7 +3,7 @@ import type { z } from 'zod'
 import { errorBodySchema } from '../protocol/api.ts'
 import { AppError } from '../protocol/errors.ts'
 
-/** Of the request; what it waits for may take longer than a read. */
+/** Of a request; what it waits for may take longer than a read. */
 const LIMIT_MS = 120_000
 
 export interface ClientOptions {
@@ -12,6 +12,8 @@ export interface ClientOptions {
   /** Bearer token; a page has its cookie instead. */
   token?: string
   fetch?: typeof fetch
+  /** How long one request may take; two minutes unless told. Streams have no end. */
+  limitMs?: number
 }
 
 export interface ApiRequest {
@@ -50,24 +52,33 @@ export async function send(options: ClientOptions, request: ApiRequest): Promise
   return response
 }
 
-export async function requestJson<S extends z.ZodType>(
+export function requestJson<S extends z.ZodType>(
   options: ClientOptions,
   schema: S,
   request: ApiRequest,
 ): Promise<z.output<S>> {
-  const limit = AbortSignal.timeout(LIMIT_MS)
+  return withinLimit(options, request, async (response) =>
+    parseAnswer(schema, await response.json()),
+  )
+}
+
+export function requestNothing(options: ClientOptions, request: ApiRequest): Promise<void> {
+  return withinLimit(options, request, async () => undefined)
+}
+
+async function withinLimit<T>(
+  options: ClientOptions,
+  request: ApiRequest,
+  read: (response: Response) => Promise<T>,
+): Promise<T> {
+  const limit = AbortSignal.timeout(options.limitMs ?? LIMIT_MS)
   const signal = request.signal ? AbortSignal.any([request.signal, limit]) : limit
   try {
-    const response = await send(options, { ...request, signal })
-    return parseAnswer(schema, await response.json())
+    return await read(await send(options, { ...request, signal }))
   } catch (error) {
     if (!limit.aborted) throw error
     throw new AppError('timeout', 'no_answer', 'Errand did not answer in time', { cause: error })
   }
-}
-
-export async function requestNothing(options: ClientOptions, request: ApiRequest): Promise<void> {
-  await send(options, request)
 }
 
 function parseAnswer<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
