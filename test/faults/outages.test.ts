@@ -17,7 +17,7 @@ import { startCuttingProxy } from './cutting-proxy.ts'
 import { findProgram, type ProgramName } from './processes.ts'
 
 const CUT_AFTER_MS = 700
-const FROZEN_MS = 3_000
+const FROZEN_MS = 2_000
 
 let errand: Installation
 let folder: string
