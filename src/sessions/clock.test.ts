@@ -26,6 +26,7 @@ function setUp() {
       },
     } as unknown as Dispatch,
     sandboxes: { list: async () => [] } as unknown as SandboxPort,
+    standbys: { has: async () => false },
     logger: createSilentLogger(),
   }
   return {
