@@ -3,29 +3,17 @@ import { expect, it } from 'vitest'
 import { createRunnerLink } from './gateway-runner.ts'
 import { createSilentLogger } from './lib/logger.ts'
 import type { Command } from './protocol/command.ts'
-import { environmentSchema } from './protocol/environment.ts'
-import { createId } from './protocol/ids.ts'
 import { RUNNER_PROTOCOL, type RunnerReport } from './protocol/runner-frames.ts'
 import { decide, decideCreate } from './sessions/decide.ts'
 import type { Dispatch } from './sessions/dispatch.ts'
 import { isRefusal } from './sessions/draft.ts'
+import { exampleId, exampleSession } from './sessions/new-session.fixture.ts'
 
 const NOW = new Date('2026-01-01T00:00:00Z')
-const id = (kind: 'session' | 'turn' | 'environment') => createId(kind, new Uint8Array(20).fill(1))
+const ID = exampleId('session', 1)
 
 function play() {
-  const url = 'https://git.example/r.git'
-  const source = { kind: 'remote' as const, url, credentialId: null }
-  let last = decideCreate(
-    id('session'),
-    {
-      ...{ type: 'session.create', ownerId: 'ann', title: 'Fix it', driver: 'oci', mode: 'work' },
-      ...{ model: null, turnId: id('turn'), kind: 'agent', text: 'fix it' },
-      repository: { source, name: 'r', url, baseBranch: null, commit: null, branch: 'errand/fix' },
-      environment: environmentSchema.parse({ id: id('environment'), name: 'Default' }),
-    },
-    NOW,
-  )
+  let last = decideCreate(ID, exampleSession(1), NOW)
   const command = async (_id: string, asked: Command) => {
     const outcome = decide(last.state, asked, NOW)
     if (isRefusal(outcome)) throw new Error(outcome.refused.reason)
@@ -46,8 +34,7 @@ function play() {
     logger: createSilentLogger(),
   })
   const waiting = { wait: () => undefined, signal: new AbortController().signal }
-  const hello = (protocol: number) =>
-    link.events(id('session')).onHello({ protocol, lastN: 0 }, waiting)
+  const hello = (protocol: number) => link.events(ID).onHello({ protocol, lastN: 0 }, waiting)
   const report = (asked: RunnerReport) => command('', { type: 'runner.report', report: asked })
   return { hello, command, report, last: () => last }
 }

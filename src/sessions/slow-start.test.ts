@@ -1,30 +1,15 @@
 // Time against the rules of a session: a start that is slower than its limit, and work that keeps a sandbox.
 import { expect, it } from 'vitest'
 import type { Command } from '../protocol/command.ts'
-import { environmentSchema } from '../protocol/environment.ts'
-import { createId } from '../protocol/ids.ts'
 import type { RunnerReport } from '../protocol/runner-frames.ts'
 import { decide, decideCreate, defaultRules } from './decide.ts'
 import { nextDeadline } from './decide-report.ts'
 import { isRefusal } from './draft.ts'
-
-const id = (kind: 'session' | 'turn' | 'environment', n = 1) =>
-  createId(kind, new Uint8Array(20).fill(n))
+import { exampleId, exampleSession } from './new-session.fixture.ts'
 
 function play() {
-  const url = 'https://git.example/r.git'
-  const source = { kind: 'remote' as const, url, credentialId: null }
   let now = Date.parse('2026-01-01T00:00:00Z')
-  let last = decideCreate(
-    id('session'),
-    {
-      ...{ type: 'session.create', ownerId: 'ann', title: 'Fix it', driver: 'oci', mode: 'work' },
-      ...{ model: null, turnId: id('turn'), kind: 'agent', text: 'fix it' },
-      repository: { source, name: 'r', url, baseBranch: null, commit: null, branch: 'errand/fix' },
-      environment: environmentSchema.parse({ id: id('environment'), name: 'Default' }),
-    },
-    new Date(now),
-  )
+  let last = decideCreate(exampleId('session', 1), exampleSession(1), new Date(now))
   const run = (command: Command) => {
     const outcome = decide(last.state, command, new Date(now), defaultRules)
     if (isRefusal(outcome)) throw new Error(outcome.refused.reason)
@@ -73,13 +58,13 @@ it('keeps a sandbox for as long as it works, and counts idle time from the end o
   game.report({ type: 'runner.ready', generation: 1 })
   expect(nextDeadline(game.state(), defaultRules)).toBeUndefined()
   const completed = { type: 'turn.completed', exitCode: null, durationMs: 1 } as const
-  game.report({ ...completed, turnId: id('turn') })
+  game.report({ ...completed, turnId: exampleId('turn', 1) })
   const first = nextDeadline(game.state(), defaultRules)?.at.getTime() ?? 0
   game.wait(defaultRules.idleStopMs - 1)
-  game.run({ type: 'turn.submit', turnId: id('turn', 2), kind: 'agent', text: 'more' })
+  game.run({ type: 'turn.submit', turnId: exampleId('turn', 2), kind: 'agent', text: 'more' })
   game.wait(defaultRules.idleStopMs)
   expect(game.run({ type: 'clock.tick' }).effects).toEqual([])
-  game.report({ ...completed, turnId: id('turn', 2) })
+  game.report({ ...completed, turnId: exampleId('turn', 2) })
   const second = nextDeadline(game.state(), defaultRules)?.at.getTime() ?? 0
   expect(second - first).toBe(2 * defaultRules.idleStopMs - 1)
 })

@@ -2,9 +2,7 @@
 // played by work that waits and by a clock that jumps; test/faults/take-over.test.ts freezes real programs.
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createSilentLogger } from '../lib/logger.ts'
-import { environmentSchema } from '../protocol/environment.ts'
 import { AppError } from '../protocol/errors.ts'
-import { createId } from '../protocol/ids.ts'
 import type { SessionState } from '../protocol/session.ts'
 import { IDLE_IN_TRANSACTION_TIMEOUT_MS } from '../store/database.ts'
 import type { EffectQueue } from '../store/effects.ts'
@@ -13,6 +11,7 @@ import { startTestDatabase, type TestDatabase } from '../store/test-database.ts'
 import { defaultRules } from './decide.ts'
 import { createDispatch, type Dispatch } from './dispatch.ts'
 import type { EffectPorts } from './effects.ts'
+import { exampleId, exampleSession } from './new-session.fixture.ts'
 import { createWorker, WORKER_PACE } from './worker.ts'
 
 const TAKEN_OVER_WITHIN_MS = 45_000
@@ -34,20 +33,9 @@ beforeAll(async () => {
 })
 afterAll(() => database.stop())
 
-function nextId(kind: 'session' | 'turn' | 'environment'): string {
-  counter++
-  return createId(kind, new Uint8Array(20).fill(counter))
-}
-
 function createSession(): Promise<SessionState> {
-  const url = 'https://git.example/r.git'
-  const source = { kind: 'remote' as const, url, credentialId: null }
-  return dispatch.create(nextId('session'), {
-    ...{ type: 'session.create', ownerId: 'ann', title: 'Fix it', driver: 'oci', mode: 'work' },
-    ...{ model: null, turnId: nextId('turn'), kind: 'agent', text: 'fix it' },
-    repository: { source, name: 'r', url, baseBranch: null, commit: null, branch: 'errand/fix' },
-    environment: environmentSchema.parse({ id: nextId('environment'), name: 'Default' }),
-  })
+  counter++
+  return dispatch.create(exampleId('session', counter), exampleSession(counter))
 }
 
 /** A place in the work that holds who comes there until it is let go. */
@@ -196,7 +184,7 @@ it('closes no door that the next preparation has opened', async () => {
   const heir = outside('heir')
   const heirWorker = startHeir(heir)
   await until(id, ({ sandbox }) => sandbox.state === 'stopped')
-  const turnId = nextId('turn')
+  const turnId = exampleId('turn', 100)
   await dispatch.command(id, { type: 'turn.submit', turnId, kind: 'agent', text: 'go on' })
   await until(id, (state) => state.sandbox.generation === 2 && isStarted(state))
   zombieWorker.thaw()
