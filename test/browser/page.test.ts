@@ -461,6 +461,9 @@ describe('composer', () => {
     fixture.down = false
     await button('Try again').first().click()
     await page.getByRole('region', { name: 'Queued messages' }).getByText('Keep me').waitFor()
+    // Named by the page, so that it would count once if it had arrived before.
+    const sent = fixture.requests.findLast(({ path }) => path.endsWith('/messages'))
+    expect(sent?.body).toMatchObject({ text: 'Keep me', turnId: expect.stringMatching(/^t_/) })
     complaints = complaints.filter((text) => !text.includes('ERR_'))
   })
 })
