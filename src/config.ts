@@ -2,7 +2,7 @@
 // installation gets its part as plain values from here.
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { homedir, tmpdir } from 'node:os'
+import { availableParallelism, homedir, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { AppError } from './protocol/errors.ts'
 
@@ -38,6 +38,8 @@ export interface Config {
   standbys: number
   /** As an ordinary user: sandboxes may run where no limit can be set. */
   allowUnlimited: boolean
+  /** How many sessions may work at once; further ones wait in a queue. */
+  concurrency: number
   model: {
     apiKey: string | undefined
     authToken: string | undefined
@@ -68,6 +70,9 @@ const CA_VARIABLES = [
 export const DEFAULT_PORT = 7777
 const DEFAULT_STANDBYS = 1
 const MOST = 1_000
+/** An agent waits for its model most of the time. */
+const SESSIONS_PER_CPU = 4
+const usualConcurrency = () => SESSIONS_PER_CPU * availableParallelism()
 
 export function readConfig(
   overrides: ConfigOverrides = {},
@@ -92,6 +97,7 @@ export function readConfig(
     ociRuntime: env.ERRAND_OCI_RUNTIME ?? 'runc',
     standbys: parseCount('ERRAND_STANDBYS', env.ERRAND_STANDBYS, DEFAULT_STANDBYS),
     allowUnlimited: overrides.allowUnlimited ?? env.ERRAND_ALLOW_UNLIMITED === '1',
+    concurrency: parseCount('ERRAND_CONCURRENCY', env.ERRAND_CONCURRENCY, usualConcurrency(), 1),
     model: overrides.model ?? readModel(env),
     allowedNetworks: parseAllowedNetworks(env.ERRAND_ALLOWED_NETWORKS),
     extraCaFiles: [...new Set(CA_VARIABLES.map((name) => env[name] ?? ''))].filter(
@@ -175,14 +181,14 @@ function parsePort(value: string | undefined): number {
   )
 }
 
-function parseCount(name: string, value: string | undefined, usual: number): number {
+function parseCount(name: string, value: string | undefined, usual: number, least = 0): number {
   if (value === undefined || value === '') return usual
   const count = Number(value)
-  if (Number.isInteger(count) && count >= 0 && count <= MOST) return count
+  if (Number.isInteger(count) && count >= least && count <= MOST) return count
   throw new AppError(
     'invalid',
     'invalid_count',
-    `${name} is "${value}". Give a whole number from 0 to ${MOST}.`,
+    `${name} is "${value}". Give a whole number from ${least} to ${MOST}.`,
   )
 }
 

@@ -37,7 +37,8 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
   shutdown.add('notifications', () => notifications.close())
 
   const closing = new AbortController()
-  const dispatch = createDispatch(store, defaultRules)
+  const { concurrency } = settings
+  const dispatch = createDispatch(store, { ...defaultRules, concurrency })
   const reports = createReports(dispatch, logger, closing.signal)
   const watch: SessionWatch = createSessionWatch({
     directory: store.sessions,

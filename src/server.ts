@@ -15,6 +15,7 @@ import { type ProgramContext, runProgram } from './program-main.ts'
 import { AppError } from './protocol/errors.ts'
 import { createSandboxClient } from './sandbox/client.ts'
 import type { SandboxDriver } from './sandbox/driver.ts'
+import { createAdmission } from './sessions/admission.ts'
 import { createClock } from './sessions/clock.ts'
 import { defaultRules } from './sessions/decide.ts'
 import { createDispatch, type Dispatch } from './sessions/dispatch.ts'
@@ -32,6 +33,7 @@ type Context = ProgramContext<ServerSettings>
 /** Sandbox drivers that a session may ask for; the first is the default. */
 const DRIVERS = ['oci'] as const
 const STANDBY_LOOK_MS = 1_000
+const ADMISSION = { pollMs: 2_000 }
 const CLOCK = { tickMs: 1_000, reconcileMs: 5_000 }
 
 interface Parts extends Context {
@@ -44,7 +46,7 @@ interface Parts extends Context {
 
 async function startServer(context: Context): Promise<ServerReady> {
   const { settings, logger, shutdown } = context
-  const { connection } = settings
+  const { connection, concurrency } = settings
   const sealingKey = await readFile(settings.keyFile)
   const store = await openStore({ connection, logger, program: 'errand-server', sealingKey })
   shutdown.add('store', () => store.close())
@@ -54,7 +56,7 @@ async function startServer(context: Context): Promise<ServerReady> {
     ...context,
     store,
     notifications,
-    dispatch: createDispatch(store, defaultRules),
+    dispatch: createDispatch(store, { ...defaultRules, concurrency }),
     git: createGitClient(settings.gitSocket),
     sandboxes: createSandboxClient({ socketPath: settings.sandboxSocket, kind: DRIVERS[0] }),
   }
@@ -75,7 +77,7 @@ function createPorts({ store, dispatch, git, sandboxes, settings }: Parts): Effe
 }
 
 function startWork(
-  { store, dispatch, notifications, logger, shutdown }: Parts,
+  { store, dispatch, notifications, settings, logger, shutdown }: Parts,
   ports: EffectPorts,
 ): void {
   const { effects, sessions: directory } = store
@@ -85,6 +87,11 @@ function startWork(
   notifications.onEffects(() => worker.wake())
   notifications.onReconnect(() => worker.wake())
   shutdown.add('worker', () => worker.close())
+  const { concurrency } = settings
+  const admission = createAdmission({ directory, dispatch, logger }, { ...ADMISSION, concurrency })
+  notifications.onLoad(() => admission.wake())
+  notifications.onReconnect(() => admission.wake())
+  shutdown.add('admission', () => admission.close())
   const { standbys } = store
   const clock = createClock(
     { directory, dispatch, sandboxes: ports.sandboxes, standbys, logger },

@@ -16,6 +16,8 @@ export interface GatewaySettings extends Common {
   model: Config['model']
   allowedNetworks: AllowedNetwork[]
   publicUrl: string | null
+  /** How many sessions may work at once. The server has the same number. */
+  concurrency: number
   /** Package registries that the host's own tools are configured for. */
   registries: AllowedRegistry[]
 }
@@ -34,6 +36,7 @@ export interface ServerSettings extends Common {
   modelKind: 'live' | 'scripted' | 'missing'
   /** How many sandboxes are kept started ahead. */
   standbys: number
+  concurrency: number
   /** The CLI's token from the last start, kept while it is good. */
   token: string | null
 }

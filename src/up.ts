@@ -216,6 +216,7 @@ function gatewaySettings(
     model: config.model,
     allowedNetworks: config.allowedNetworks,
     publicUrl: config.publicUrl ?? null,
+    concurrency: config.concurrency,
   }
 }
 
@@ -238,6 +239,7 @@ function serverSettings(
     webDir: join(layout.code, 'dist/web'),
     version: versionOf(config),
     standbys: config.standbys,
+    concurrency: config.concurrency,
     modelKind: isScripted ? 'scripted' : hasKey ? 'live' : 'missing',
   }
 }

@@ -49,6 +49,17 @@ export const newSessionSchema = z.object({
 })
 export type NewSession = z.input<typeof newSessionSchema>
 
+/** In the queue of sessions that wait for a free slot; 1 is the next one. */
+export const placeSchema = z.object({ number: z.int(), of: z.int() })
+export type Place = z.infer<typeof placeSchema>
+
+/** A state with what is not in its own log. */
+export const sessionAnswerSchema = sessionStateSchema.extend({
+  /** Only while it is queued. */
+  place: placeSchema.optional(),
+})
+export type SessionAnswer = z.infer<typeof sessionAnswerSchema>
+
 export const sessionSummarySchema = sessionStateSchema
   .pick({
     id: true,
@@ -68,11 +79,14 @@ export const sessionSummarySchema = sessionStateSchema
   .extend({
     sandboxState: z.string(),
     openQuestions: z.int(),
+    /** Messages that wait in it. */
     queued: z.int(),
+    /** Null unless the session is queued. */
+    place: placeSchema.nullable().default(null),
   })
 export type SessionSummary = z.infer<typeof sessionSummarySchema>
 
-/** What lists show of a session. */
+/** What lists show of a session; its place is not in its state. */
 export function summarizeSession(state: SessionState): SessionSummary {
   const { id, title, status, createdAt, updatedAt, lastSeq, repository, mode, model } = state
   const { usage, changes, outward, failure, sandbox, questions, queue } = state
@@ -82,6 +96,7 @@ export function summarizeSession(state: SessionState): SessionSummary {
     sandboxState: sandbox.state,
     openQuestions: questions.length,
     queued: queue.length,
+    place: null,
   }
 }
 

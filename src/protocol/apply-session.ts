@@ -79,6 +79,8 @@ function changedFields(state: SessionState, body: EventBody): Partial<SessionSta
       return { status: 'archived' }
     case 'session.unarchived':
       return { status: 'idle' }
+    case 'session.queued':
+      return { status: 'queued', failure: null }
     case 'session.failed':
       return { status: 'failed', failure: { reason: body.reason, message: body.message } }
     case 'mode.changed':
@@ -121,8 +123,15 @@ function applyTurn(state: SessionState, body: TurnBody, at: string): SessionStat
       const queued = { id, kind, text, submittedAt: at, startedAt: null, interruptRequested: false }
       return { ...state, queue: [...state.queue, queued] }
     }
-    case 'message.withdrawn':
-      return { ...state, queue: state.queue.filter((turn) => turn.id !== body.turnId) }
+    case 'message.withdrawn': {
+      const queue = state.queue.filter((turn) => turn.id !== body.turnId)
+      const hasWork = state.turn !== null || queue.length > 0
+      return {
+        ...state,
+        queue,
+        status: state.status === 'queued' && !hasWork ? 'idle' : state.status,
+      }
+    }
     case 'turn.started': {
       const turn = state.queue.find((queued) => queued.id === body.turnId)
       if (!turn) return state

@@ -55,6 +55,7 @@ export const reportCommandSchema = z.discriminatedUnion('type', [
   command('sandbox.stopped', { generation, why: z.enum(['user', 'idle', 'archived', 'failed']) }),
   command('sandbox.lost', { generation, reason: text, message: text }),
   ...seenFacts,
+  command('session.admit', {}),
   command('clock.tick', {}),
 ])
 

@@ -65,6 +65,7 @@ export const eventBodySchema = z.discriminatedUnion('type', [
   fact('session.archived', {}),
   fact('session.unarchived', {}),
   fact('session.failed', { reason: text, message: text }),
+  fact('session.queued', {}),
 
   fact('message.queued', { turnId, kind: turnKindSchema, text }),
   fact('message.withdrawn', { turnId }),

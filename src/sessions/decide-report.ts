@@ -3,7 +3,7 @@ import type { ReportCommand } from '../protocol/command.ts'
 import { PHASE_LIMITS_MS, type Phase, type SessionState } from '../protocol/session.ts'
 import type { Rules } from './decide.ts'
 import type { Draft } from './draft.ts'
-import { advance, failPreparation } from './progress.ts'
+import { admit, advance, failPreparation } from './progress.ts'
 
 /** A started sandbox whose runner says nothing for this long has failed. */
 const RUNNER_SILENCE_MS = 60_000
@@ -38,6 +38,9 @@ export function decideReport(draft: Draft, command: ReportCommand, now: Date, ru
       return
     case 'changes.measured':
       if (measuresNews(draft.state, command)) draft.emit('seen', command)
+      return
+    case 'session.admit':
+      admit(draft)
       return
     case 'clock.tick':
       decideTick(draft, now, rules)

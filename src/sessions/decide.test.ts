@@ -42,7 +42,7 @@ function play() {
       kind: 'agent',
       text: 'fix it',
     },
-    T0,
+    { now: T0, hasSlot: true },
   )
   const log: SessionEvent[] = []
   const keep = (decision: Decision) => {
@@ -60,6 +60,7 @@ function play() {
   let last = keep(first)
   return {
     log,
+    hasSlot: true,
     get state(): SessionState {
       return last.state
     },
@@ -74,7 +75,12 @@ function play() {
     },
     do(command: Command): Decision {
       clock += 1_000
-      const outcome = decide(last.state, command, new Date(clock), defaultRules)
+      const outcome = decide(
+        last.state,
+        command,
+        { now: new Date(clock), hasSlot: this.hasSlot },
+        defaultRules,
+      )
       if (isRefusal(outcome)) throw new Error(outcome.refused.reason)
       last = keep(outcome)
       return last
@@ -94,6 +100,16 @@ function ready() {
   game.do({ type: 'sandbox.started', generation: 1, isolation: 'container' })
   game.report({ type: 'runner.ready', generation: 1 })
   return game
+}
+
+function expectWhole(game: ReturnType<typeof play>) {
+  expect(game.log.reduce(applyEvent, emptyView).session).toEqual(game.state)
+  const { turn, sandbox, queue, status } = game.state
+  if (turn && sandbox.state !== 'preparing' && sandbox.state !== 'ready') {
+    expect(status).toMatch(/failed|queued/)
+  }
+  if (status === 'queued') expect(turn ?? queue[0]).toBeDefined()
+  if (status === 'working') expect(turn).not.toBeNull()
 }
 
 describe('decide', () => {
@@ -276,6 +292,11 @@ describe('decide', () => {
       (game) => game.do({ type: 'session.retry' }),
       (game) => game.do({ type: 'session.archive' }),
       (game) => game.do({ type: 'session.unarchive' }),
+      (game) => game.do({ type: 'session.admit' }),
+      (game) => game.do({ type: 'message.withdraw', turnId: T2 }),
+      (game) => {
+        game.hasSlot = !game.hasSlot
+      },
       (game) =>
         game.do({ type: 'phase.start', phase: 'fetch', generation: game.state.sandbox.generation }),
       (game) =>
@@ -340,15 +361,11 @@ describe('decide', () => {
             take(game)
           } catch (error) {
             expect((error as Error).message).toMatch(
-              /^(no_turn|nothing_failed|nothing_to_retry|session_archived)$/,
+              /^(no_turn|nothing_failed|nothing_to_retry|session_archived|message_\w+)$/,
             )
           }
         }
-        expect(game.log.reduce(applyEvent, emptyView).session).toEqual(game.state)
-        const { turn, sandbox } = game.state
-        if (turn && sandbox.state !== 'preparing' && sandbox.state !== 'ready') {
-          expect(game.state.status).toBe('failed')
-        }
+        expectWhole(game)
       }),
       { numRuns: 300 },
     )

@@ -8,28 +8,35 @@ import {
   createFirstDraft,
   type Decision,
   type Draft,
+  type Moment,
   type Refusal,
   refuse,
 } from './draft.ts'
-import { advance, endTurnBySystem } from './progress.ts'
+import { advance, beginOrQueue, endTurnBySystem } from './progress.ts'
 
 export interface Rules {
   /** A sandbox without work is stopped after this long; its files are kept. */
   idleStopMs: number
   /** How many messages may wait in a session. */
   maxQueued: number
+  /** How many sessions may work at once. One that went on after a question was answered may be beyond it. */
+  concurrency: number
 }
 
-export const defaultRules: Rules = { idleStopMs: 30 * 60_000, maxQueued: 50 }
+export const defaultRules: Rules = {
+  idleStopMs: 30 * 60_000,
+  maxQueued: 50,
+  concurrency: Number.POSITIVE_INFINITY,
+}
 
 export function decide(
   state: SessionState,
   command: Command,
-  now: Date,
+  moment: Moment,
   rules = defaultRules,
 ): Decision | Refusal {
-  const draft = createDraft(state, now)
-  const refusal = apply(draft, command, now, rules)
+  const draft = createDraft(state, moment)
+  const refusal = apply(draft, command, moment.now, rules)
   return refusal ?? draft.finish()
 }
 
@@ -37,12 +44,13 @@ export function decide(
 export function decideCreate(
   sessionId: string,
   command: Extract<UserCommand, { type: 'session.create' }>,
-  now: Date,
+  moment: Moment,
 ): Decision {
   const { type: _, turnId, kind, text, ...fields } = command
-  const { draft, first } = createFirstDraft(sessionId, { type: 'session.created', ...fields }, now)
+  const created = { type: 'session.created', ...fields } as const
+  const { draft, first } = createFirstDraft(sessionId, created, moment)
   draft.emit('user', { type: 'message.queued', turnId, kind, text })
-  advance(draft)
+  beginOrQueue(draft)
   const decision = draft.finish()
   return { ...decision, events: [first, ...decision.events] }
 }
@@ -185,7 +193,13 @@ function withdraw(draft: Draft, turnId: string): Refusal | undefined {
 }
 
 function interrupt(draft: Draft): Refusal | undefined {
-  const { turn, sandbox } = draft.state
+  const { turn, sandbox, status } = draft.state
+  if (status === 'queued') {
+    endTurnBySystem(draft)
+    // Its next message waits in the same place.
+    if (draft.state.queue.length > 0) draft.emit('system', { type: 'session.queued' })
+    return undefined
+  }
   if (!turn)
     return refuse(
       'conflict',

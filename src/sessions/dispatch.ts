@@ -8,7 +8,8 @@ import type { SessionState } from '../protocol/session.ts'
 import type { Change, ChangeContext, ChangeOptions, EventLog } from '../store/event-log.ts'
 import { decide, decideCreate, type Rules } from './decide.ts'
 import { nextDeadline } from './decide-report.ts'
-import { type Decision, isRefusal } from './draft.ts'
+import { type Decision, isRefusal, type Moment } from './draft.ts'
+import { hasSlot } from './slots.ts'
 
 export interface Dispatch {
   /** Rejects with AppError when the session is unknown or the rules refuse. */
@@ -37,13 +38,16 @@ export function createDispatch(log: Pick<EventLog, 'change'>, rules: Rules): Dis
     command: (sessionId, command, options) =>
       change(sessionId, (context) => decideOn(context, command, rules), options),
     create: (sessionId, command) =>
-      change(sessionId, ({ state, now }) => {
-        if (state) {
+      change(sessionId, (context) => {
+        if (context.state) {
           return {
             refusal: new AppError('conflict', 'session_exists', 'A session with this id exists.'),
           }
         }
-        return toChange(decideCreate(sessionId, command, now), rules)
+        return toChange(
+          decideCreate(sessionId, command, momentOf(context, sessionId, rules)),
+          rules,
+        )
       }),
     reports: async (sessionId, reports) => {
       let ackedN = 0
@@ -71,13 +75,19 @@ export function sessionNotFound(): AppError {
   return new AppError('not_found', 'session_not_found', 'There is no such session.')
 }
 
+/** Decides first as if a slot were free, and again with what the store has found if that is what it rests on. */
+function momentOf({ now, load }: ChangeContext, sessionId: string, rules: Rules): Moment {
+  return { now, hasSlot: load === undefined || hasSlot(load, sessionId, rules.concurrency) }
+}
+
 function decideOn(
-  { state, now }: ChangeContext,
+  context: ChangeContext,
   command: Command,
   rules: Rules,
 ): Change | { refusal: AppError } {
+  const { state } = context
   if (!state) return { refusal: sessionNotFound() }
-  const outcome = decide(state, command, now, rules)
+  const outcome = decide(state, command, momentOf(context, state.id, rules), rules)
   if (isRefusal(outcome)) {
     const { code, reason, message } = outcome.refused
     return { refusal: new AppError(code, reason, message) }
@@ -92,10 +102,11 @@ function takeReports(
 ): Change | { refusal: AppError } {
   if (!context.state) return { refusal: sessionNotFound() }
   let { ackedN } = context
+  const moment = momentOf(context, context.state.id, rules)
   const whole: Change = { events: [], state: context.state, effects: [], cancelEffects: [] }
   for (const { n, report } of reports) {
     if (n <= ackedN) continue
-    const decision = decide(whole.state, { type: 'runner.report', report }, context.now, rules)
+    const decision = decide(whole.state, { type: 'runner.report', report }, moment, rules)
     ackedN = n
     if (isRefusal(decision)) continue
     const part = toChange(decision, rules)
@@ -105,18 +116,20 @@ function takeReports(
     whole.cancelEffects = part.cancelEffects ?? whole.cancelEffects
     whole.state = part.state
     whole.deadlineAt = part.deadlineAt
+    whole.needsLoad ||= part.needsLoad
   }
   return { ...whole, ackedN }
 }
 
 function toChange(decision: Decision, rules: Rules): Change {
-  const { events, effects, cancelsEffects, state } = decision
+  const { events, effects, cancelsEffects, takesSlot, state } = decision
   return {
     events,
     state,
     effects: effects.map(({ kind, ...payload }) => ({ kind, payload })),
     ...(cancelsEffects ? { cancelEffects: 'all' as const } : {}),
     deadlineAt: nextDeadline(state, rules)?.at ?? null,
+    needsLoad: takesSlot && Number.isFinite(rules.concurrency),
   }
 }
 

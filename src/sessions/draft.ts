@@ -23,7 +23,15 @@ export interface Decision {
   effects: EffectRequest[]
   /** Work that was asked for earlier and is not wanted any more. */
   cancelsEffects: boolean
+  /** It begins work, which it may do only where a slot is free. */
+  takesSlot: boolean
   state: SessionState
+}
+
+/** When a decision is made, and whether one more session may work then. */
+export interface Moment {
+  now: Date
+  hasSlot: boolean
 }
 
 export interface Refusal {
@@ -35,14 +43,17 @@ export interface Draft {
   emit(source: EventSource, body: EventBody): void
   request(effect: EffectRequest): void
   cancelEffects(): void
+  /** False: there is none, and the session has to wait for one. */
+  takeSlot(): boolean
   finish(): Decision
 }
 
-export function createDraft(initial: SessionState, now: Date): Draft {
+export function createDraft(initial: SessionState, { now, hasSlot }: Moment): Draft {
   let state = initial
   const events: NewEvent[] = []
   let effects: EffectRequest[] = []
   let cancelsEffects = false
+  let takesSlot = false
   return {
     get state() {
       return state
@@ -65,7 +76,11 @@ export function createDraft(initial: SessionState, now: Date): Draft {
       effects = []
       cancelsEffects = true
     },
-    finish: () => ({ events, effects, cancelsEffects, state }),
+    takeSlot() {
+      takesSlot ||= hasSlot
+      return hasSlot
+    },
+    finish: () => ({ events, effects, cancelsEffects, takesSlot, state }),
   }
 }
 
@@ -73,12 +88,12 @@ export function createDraft(initial: SessionState, now: Date): Draft {
 export function createFirstDraft(
   sessionId: string,
   body: EventOf<'session.created'>,
-  now: Date,
+  moment: Moment,
 ): { draft: Draft; first: NewEvent } {
   const first: NewEvent = { source: 'user', body }
-  const at = now.toISOString()
+  const at = moment.now.toISOString()
   const state = createSessionState({ sessionId, seq: 1, at, source: 'user', body })
-  return { draft: createDraft(state, now), first }
+  return { draft: createDraft(state, moment), first }
 }
 
 export function refuse(code: ErrorCode, reason: string, message: string): Refusal {

@@ -2,10 +2,30 @@
 import type { PhaseName } from '../protocol/session.ts'
 import type { Draft } from './draft.ts'
 
-/** Starts what is due: the next waiting message when no turn is on, and a sandbox when a turn has none. */
+/**
+ * Starts what is due: the next waiting message when no turn is on, and a sandbox when a turn has none. A turn that is on
+ * keeps its slot, also when its question is answered or its sandbox is lost. A session in the queue stays there.
+ */
 export function advance(draft: Draft): void {
-  const next = draft.state.queue[0]
-  if (!draft.state.turn && next) draft.emit('system', { type: 'turn.started', turnId: next.id })
+  const { turn, queue, status } = draft.state
+  if (status === 'queued') return
+  if (turn && (status === 'working' || status === 'waiting')) begin(draft)
+  else if (turn || queue.length > 0) beginOrQueue(draft)
+}
+
+/** Begins work where a slot is free for it, and else goes behind those that wait for one. */
+export function beginOrQueue(draft: Draft): void {
+  if (draft.takeSlot()) begin(draft)
+  else draft.emit('system', { type: 'session.queued' })
+}
+
+/** It is the turn of this session to get a slot; it goes on waiting when somebody was faster. */
+export function admit(draft: Draft): void {
+  if (draft.state.status === 'queued' && draft.takeSlot()) begin(draft)
+}
+
+function begin(draft: Draft): void {
+  startNextTurn(draft)
   const { turn, sandbox } = draft.state
   if (!turn || sandbox.state === 'preparing' || sandbox.state === 'ready') return
   const generation = sandbox.generation + 1
@@ -14,8 +34,17 @@ export function advance(draft: Draft): void {
   draft.request({ kind: 'sandbox.start', generation })
 }
 
-/** Ends the current turn as interrupted without asking the runner, which may not be there. */
+function startNextTurn(draft: Draft): void {
+  const { turn, queue } = draft.state
+  if (!turn && queue[0]) draft.emit('system', { type: 'turn.started', turnId: queue[0].id })
+}
+
+/**
+ * Ends the current turn as interrupted without asking the runner, which may not be there. The message of a session that
+ * waits for a slot is ended like one that was begun: it is not lost, and the place in the queue is given up.
+ */
 export function endTurnBySystem(draft: Draft): void {
+  if (draft.state.status === 'queued') startNextTurn(draft)
   const { turn } = draft.state
   if (turn) draft.emit('system', { type: 'turn.interrupted', turnId: turn.id })
 }

@@ -2,6 +2,7 @@
 
 export const SESSION_CHANNEL = 'errand_session'
 export const EFFECTS_CHANNEL = 'errand_effects'
+export const LOAD_CHANNEL = 'errand_load'
 
 export function sessionPayload(sessionId: string, seq: number): string {
   return `${sessionId}:${seq}`

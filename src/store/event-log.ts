@@ -9,7 +9,7 @@ import {
   type SessionEvent,
 } from '../protocol/event.ts'
 import type { SessionState } from '../protocol/session.ts'
-import { SESSION_CHANNEL, sessionPayload } from './channels.ts'
+import { LOAD_CHANNEL, SESSION_CHANNEL, sessionPayload } from './channels.ts'
 import { sqlState, UNIQUE_VIOLATION } from './database-errors.ts'
 import {
   cancelEffects,
@@ -18,6 +18,7 @@ import {
   notifyEffects,
   settleEffect,
 } from './effects.ts'
+import { type Load, lockLoad } from './load.ts'
 import type { Database } from './schema.ts'
 import { parseState } from './sessions.ts'
 
@@ -30,6 +31,8 @@ export interface ChangeContext {
   ackedN: number
   /** The time that the events of this change get; taken after the lock. */
   now: Date
+  /** What works and waits beside it, with the lock on it; only for a decision that asked for it. */
+  load?: Load
 }
 
 export interface NewEvent {
@@ -47,6 +50,8 @@ export interface Change {
   ackedN?: number
   /** When the clock has to look at this session again; unchanged when undefined. */
   deadlineAt?: Date | null
+  /** It holds only where there is room for it: decide again with the load. Without effect once the load was given. */
+  needsLoad?: boolean
 }
 
 export interface Refusal {
@@ -72,7 +77,7 @@ export interface EventPage {
 }
 
 export interface EventLog {
-  /** `decide` runs inside the transaction, perhaps twice: it must be pure. A refusal writes nothing. */
+  /** `decide` runs inside the transaction, perhaps several times: it must be pure. A refusal writes nothing. */
   change(
     sessionId: string,
     decide: (context: ChangeContext) => Change | { refusal: Refusal },
@@ -128,7 +133,9 @@ function changeOnce(db: Kysely<Database>, request: ChangeRequest): Promise<Chang
     const held = await lockSession(tx, sessionId)
     const context: ChangeContext = { ...held, now: clock() }
     await completeEffect(tx, options, context.now)
-    const decision = decide(context)
+    let decision = decide(context)
+    if ('needsLoad' in decision && decision.needsLoad)
+      decision = decide({ ...context, load: await lockLoad(tx) })
     if ('refusal' in decision) throw new RefusedError(decision.refusal)
     const events = numberEvents(sessionId, decision.events, context)
     await writeSession(tx, { sessionId, change: decision, context })
@@ -139,8 +146,16 @@ function changeOnce(db: Kysely<Database>, request: ChangeRequest): Promise<Chang
       const payload = sessionPayload(sessionId, decision.state.lastSeq)
       await sql`select pg_notify(${SESSION_CHANNEL}, ${payload})`.execute(tx)
     }
+    if (changesLoad(context.state, decision.state))
+      await sql`select pg_notify(${LOAD_CHANNEL}, '')`.execute(tx)
     return { events, state: decision.state }
   })
+}
+
+/** A slot was taken or became free, or the queue became longer or shorter. */
+function changesLoad(before: SessionState | undefined, { status }: SessionState): boolean {
+  if (before?.status === status) return false
+  return [before?.status, status].some((one) => one === 'working' || one === 'queued')
 }
 
 async function lockSession(tx: Transaction<Database>, sessionId: string) {
@@ -203,6 +218,7 @@ async function writeSession(tx: Transaction<Database>, { sessionId, change, cont
     last_seq: lastSeq,
     sandbox_generation: state.sandbox.generation,
     archived_at: state.status === 'archived' ? new Date(state.updatedAt) : null,
+    queued_at: queuedAt(context.state, state),
     ...(change.events.length > 0 ? { updated_at: now } : {}),
     ...(change.ackedN === undefined ? {} : { runner_acked_n: change.ackedN }),
     ...(change.deadlineAt === undefined ? {} : { deadline_at: change.deadlineAt }),
@@ -212,6 +228,13 @@ async function writeSession(tx: Transaction<Database>, { sessionId, change, cont
     const first = { ...row, id: sessionId, created_at: now, updated_at: now }
     await tx.insertInto('sessions').values(first).execute()
   }
+}
+
+/** Finer than the clock of a program, and one clock for all: who came first is first in the queue. */
+function queuedAt(before: SessionState | undefined, { status }: SessionState) {
+  if (status !== 'queued') return null
+  if (before?.status === 'queued') return undefined
+  return sql<Date>`clock_timestamp()`
 }
 
 async function insertEvents(tx: Transaction<Database>, events: SessionEvent[]): Promise<void> {

@@ -4,9 +4,10 @@ import { Migrator } from 'kysely/migration'
 import { AppError, toAppError } from '../protocol/errors.ts'
 import { initial } from './migrations/0001-initial.ts'
 import { standbys } from './migrations/0002-standbys.ts'
+import { queue } from './migrations/0003-queue.ts'
 
 /** Names sort in the order of their numbers; a name that has been released never changes. */
-const MIGRATIONS = { '0001-initial': initial, '0002-standbys': standbys }
+const MIGRATIONS = { '0001-initial': initial, '0002-standbys': standbys, '0003-queue': queue }
 const TABLE = 'errand_migrations'
 
 export function isKnownSchema(name: string): boolean {

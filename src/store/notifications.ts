@@ -4,13 +4,15 @@ import pg from 'pg'
 import { backoffMs } from '../lib/backoff.ts'
 import { delay } from '../lib/deadline.ts'
 import type { Logger } from '../lib/logger.ts'
-import { EFFECTS_CHANNEL, parseSessionPayload, SESSION_CHANNEL } from './channels.ts'
+import { EFFECTS_CHANNEL, LOAD_CHANNEL, parseSessionPayload, SESSION_CHANNEL } from './channels.ts'
 import { clientConfig, type DatabaseConnection } from './database.ts'
 
 export interface Notifications {
   /** `seq` is the last one committed, or 0 when the session was removed. Each returns a function that unsubscribes. */
   onSession(listener: (sessionId: string, seq: number) => void): () => void
   onEffects(listener: () => void): () => void
+  /** A slot was taken or became free, or the queue of sessions changed. */
+  onLoad(listener: () => void): () => void
   onReconnect(listener: () => void): () => void
   close(): Promise<void>
 }
@@ -31,10 +33,12 @@ export async function createNotifications(options: NotificationsOptions): Promis
   const listeners = {
     session: new Set<(sessionId: string, seq: number) => void>(),
     effects: new Set<() => void>(),
+    load: new Set<() => void>(),
     reconnect: new Set<() => void>(),
   }
   const hear = ({ channel, payload }: pg.Notification) => {
-    if (channel === EFFECTS_CHANNEL) for (const listener of listeners.effects) listener()
+    if (channel === EFFECTS_CHANNEL) callAll(listeners.effects)
+    if (channel === LOAD_CHANNEL) callAll(listeners.load)
     if (channel !== SESSION_CHANNEL) return
     const parsed = parseSessionPayload(payload ?? '')
     if (parsed) for (const listener of listeners.session) listener(parsed.sessionId, parsed.seq)
@@ -47,7 +51,7 @@ export async function createNotifications(options: NotificationsOptions): Promis
       if (closing.signal.aborted) return
       options.logger.warn('the notification connection broke')
       current = await listenAgain(options, hear, closing.signal)
-      for (const listener of listeners.reconnect) listener()
+      callAll(listeners.reconnect)
     }
   }
   const kept = keep().catch((error: unknown) => {
@@ -56,6 +60,7 @@ export async function createNotifications(options: NotificationsOptions): Promis
   return {
     onSession: (listener) => subscribe(listeners.session, listener),
     onEffects: (listener) => subscribe(listeners.effects, listener),
+    onLoad: (listener) => subscribe(listeners.load, listener),
     onReconnect: (listener) => subscribe(listeners.reconnect, listener),
     close: async () => {
       closing.abort(new Error('notifications were closed'))
@@ -94,7 +99,9 @@ async function listen(
   }, PROBE_EVERY_MS)
   try {
     await client.connect()
-    await client.query(`listen ${SESSION_CHANNEL}; listen ${EFFECTS_CHANNEL}`)
+    await client.query(
+      `listen ${SESSION_CHANNEL}; listen ${EFFECTS_CHANNEL}; listen ${LOAD_CHANNEL}`,
+    )
   } catch (error) {
     await end()
     throw error
@@ -118,6 +125,10 @@ async function listenAgain(
       options.logger.debug({ err: error }, 'the database cannot be listened to yet')
     }
   }
+}
+
+function callAll(listeners: Set<() => void>): void {
+  for (const listener of listeners) listener()
 }
 
 function subscribe<T>(listeners: Set<T>, listener: T): () => void {

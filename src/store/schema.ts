@@ -19,6 +19,8 @@ export interface SessionsTable {
   created_at: Timestamp
   updated_at: Timestamp
   archived_at: NullableTimestamp
+  /** Set while the session waits for a slot. */
+  queued_at: NullableTimestamp
 }
 
 export interface EventsTable {

@@ -5,7 +5,8 @@ import type { Logger } from '../lib/logger.ts'
 import { AppError } from '../protocol/errors.ts'
 import { sessionIdSchema } from '../protocol/ids.ts'
 import { type SessionState, sessionStateSchema } from '../protocol/session.ts'
-import { SESSION_CHANNEL, sessionPayload } from './channels.ts'
+import { LOAD_CHANNEL, SESSION_CHANNEL, sessionPayload } from './channels.ts'
+import { type Load, readLoad } from './load.ts'
 import type { Database } from './schema.ts'
 
 export interface SessionList {
@@ -31,6 +32,8 @@ export interface SessionDirectory {
   /** Ids of sessions whose `deadlineAt` has come, the longest due first. */
   listOverdue(now: Date, limit: number): Promise<string[]>
   nextDeadline(): Promise<Date | undefined>
+  /** Which sessions work and which wait for a slot, at this moment. */
+  readLoad(): Promise<Load>
   /** Forgets the session, its events and its effects completely. False: there was none. */
   remove(id: string): Promise<boolean>
 }
@@ -90,6 +93,7 @@ export function createSessionDirectory(db: Kysely<Database>, logger: Logger): Se
         .executeTakeFirst()
       return row?.at ?? undefined
     },
+    readLoad: () => readLoad(db),
     remove: (id) => removeSession(db, id),
   }
 }
@@ -135,6 +139,7 @@ function removeSession(db: Kysely<Database>, id: string): Promise<boolean> {
     const result = await tx.deleteFrom('sessions').where('id', '=', id).executeTakeFirst()
     if (result.numDeletedRows === 0n) return false
     await sql`select pg_notify(${SESSION_CHANNEL}, ${sessionPayload(id, 0)})`.execute(tx)
+    await sql`select pg_notify(${LOAD_CHANNEL}, '')`.execute(tx)
     return true
   })
 }

@@ -104,7 +104,7 @@ async function makeQueued({ store, ...world }: GoldenWorld, n: number): Promise<
   const id = goldenId('session', n)
   const created = { type: 'session.created' as const, ...fieldsOf({ store, ...world }, n) }
   await store.change(id, ({ now }) => {
-    const { draft, first } = createFirstDraft(id, created, now)
+    const { draft, first } = createFirstDraft(id, created, { now, hasSlot: true })
     const turnId = goldenId('turn', n * 4 - 3)
     draft.emit('user', { type: 'message.queued', turnId, kind: 'agent', text: 'wait for a place' })
     const { events, state } = draft.finish()
