@@ -111,12 +111,16 @@ async function startSite(parts: Parts, ports: EffectPorts): Promise<ServerReady>
   })
   const owner = await accounts.ensureOwner()
   const standbys = startStandbys(parts, ports, owner.id)
-  const live = createLiveFeed({ notifications, readSession: store.sessions.get, logger })
+  const sessions = createSessionsApi({ ...parts, ports, drivers: DRIVERS, standbys })
+  const { places: readPlaces } = sessions
+  const live = createLiveFeed({
+    ...{ notifications, readSession: store.sessions.get, readPlaces, logger },
+  })
   shutdown.add('live', () => live.close())
   followDeltas(parts, live)
   const app = createHttpApp({
     accounts,
-    sessions: createSessionsApi({ ...parts, ports, drivers: DRIVERS, standbys }),
+    sessions,
     owned: {
       environments: store.environments,
       credentials: store.credentials,

@@ -8,6 +8,7 @@ import { createId } from './protocol/ids.ts'
 import type { Dispatch } from './sessions/dispatch.ts'
 import type { EffectPorts } from './sessions/effects.ts'
 import { planSession } from './sessions/new-session.ts'
+import { placesIn } from './sessions/slots.ts'
 import type { Standbys } from './sessions/standbys.ts'
 import type { Store } from './store/store.ts'
 
@@ -45,6 +46,7 @@ export function createSessionsApi({
     command: (sessionId, command) => dispatch.command(sessionId, command),
     findByPrefix: directory.findByPrefix,
     list: (ownerId, page) => directory.list({ ownerId, ...page }),
+    places: async () => placesIn(await directory.readLoad()),
     readEvents: store.readEvents,
     diff: (sessionId) => readDiff(git, sessionId),
     remove: async (sessionId) => {

@@ -1,4 +1,5 @@
 // Figures and tables as people read them.
+import type { Place } from '../protocol/api.ts'
 import type { Usage } from '../protocol/session.ts'
 import { plainLine } from './plain-text.ts'
 
@@ -34,4 +35,8 @@ export function formatTable(header: string[], rows: string[][]): string {
     row.map((cell, column) => (column < row.length - 1 ? cell.padEnd(widths[column] ?? 0) : cell)),
   )
   return lines.map((row) => `${row.join('  ').trimEnd()}\n`).join('')
+}
+
+export function formatPlace({ number, of }: Place): string {
+  return `place ${number} of ${of}`
 }

@@ -123,6 +123,32 @@ Fixed **it**.
     expect(output.screen()).toBe('')
   })
 
+  it('says the place in the queue while there is one', () => {
+    for (const isTTY of [true, false]) {
+      const output = createTestOutput(isTTY)
+      const renderer = createRenderer({ output })
+      const bodies: EventBody[] = [created, { type: 'session.queued' }]
+      const at = '2026-01-01T00:00:00.000Z'
+      bodies.forEach((body, index) => {
+        renderer.event({ sessionId, seq: index + 1, at, source: 'system', body })
+      })
+      renderer.place({ number: 2, of: 5 })
+      renderer.place({ number: 1, of: 5 })
+      renderer.place(null)
+      expect(output.text()).toContain('◌ waiting for a free slot, place 1 of 5')
+      renderer.event({
+        sessionId,
+        seq: 3,
+        at,
+        source: 'system',
+        body: { type: 'turn.started', turnId },
+      })
+      renderer.close()
+      const lines = [2, 1].map((number) => `◌ waiting for a free slot, place ${number} of 5\n`)
+      expect(output.screen()).toBe(isTTY ? '' : lines.join(''))
+    }
+  })
+
   it('takes earlier events in without showing them', () => {
     const { text } = play(WALK, { isTTY: false, quietUntil: WALK.length - 1 })
     expect(text()).toBe('✓ done in 2.5 s\n')

@@ -2,12 +2,12 @@
 // changes. Without a terminal there are lines only.
 
 import type { ConnectionState } from '../client/follow.ts'
-import type { Delta } from '../protocol/api.ts'
+import type { Delta, Place } from '../protocol/api.ts'
 import { applyEvent, emptyView, type SessionView } from '../protocol/apply-event.ts'
 import type { SessionEvent } from '../protocol/event.ts'
 import type { PhaseLine, TimelineItem } from '../protocol/timeline.ts'
 import type { Output } from './deps.ts'
-import { formatDuration } from './format.ts'
+import { formatDuration, formatPlace } from './format.ts'
 import { paintLine } from './paint.ts'
 import { fitLine, plainLine, wrapText } from './plain-text.ts'
 import { renderFailedPhase, renderItem, renderPhases, renderToolCall } from './render-item.ts'
@@ -20,6 +20,8 @@ const KEPT_DELTA = 400
 export interface Renderer {
   event(event: SessionEvent): void
   delta(delta: Delta): void
+  /** In the queue of sessions. */
+  place(place: Place | null): void
   connection(state: ConnectionState): void
   /** Clears the changing line while something else writes. */
   pause(): void
@@ -45,12 +47,13 @@ export function createRenderer({
   let view = emptyView
   let writing = ''
   let isWaiting = false
+  let place: Place | null = null
   const draw = () => {
     // Of text that is being written the end is what is new.
     const tail = writing.slice(-Math.max(1, columns() - 2))
-    screen.status(
-      isWaiting ? 'waiting for the connection …' : tail || describeWork(view.timeline, now()),
-    )
+    const queued = view.session?.status === 'queued' && place
+    const work = () => (queued ? describeQueue(queued) : describeWork(view.timeline, now()))
+    screen.status(isWaiting ? 'waiting for the connection …' : tail || work())
   }
   const timer = output.isTTY ? setInterval(draw, TICK_MS) : undefined
   timer?.unref()
@@ -69,6 +72,11 @@ export function createRenderer({
     delta: ({ text }) => {
       if (!output.isTTY) return
       writing = (writing + text).slice(-KEPT_DELTA)
+      draw()
+    },
+    place: (next) => {
+      place = next
+      if (!output.isTTY && place) screen.lines([describeQueue(place)])
       draw()
     },
     connection: (state) => {
@@ -142,6 +150,10 @@ function linesForPreparation(
 function linesForPhase(phase: PhaseLine, isTTY: boolean): string[] {
   if (phase.state === 'failed') return renderFailedPhase(phase)
   return isTTY ? [] : [renderPhases([phase])]
+}
+
+function describeQueue(place: Place): string {
+  return `◌ waiting for a free slot, ${formatPlace(place)}`
 }
 
 function describeWork(timeline: readonly TimelineItem[], now: number): string {

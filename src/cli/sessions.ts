@@ -1,12 +1,12 @@
 // Looking at sessions and ending them: sessions, show, diff, interrupt, stop, archive, rm, answer.
 import type { Command } from 'commander'
-import type { SessionSummary } from '../protocol/api.ts'
+import type { SessionAnswer, SessionSummary } from '../protocol/api.ts'
 import { AppError } from '../protocol/errors.ts'
 import type { Question, SessionState } from '../protocol/session.ts'
 import { askQuestion, parseAnswer } from './ask.ts'
 import { addCommand, type Cli, type Printer, sessionId, shortId } from './command.ts'
 import { InterruptedError } from './deps.ts'
-import { formatDuration, formatTable, formatUsage } from './format.ts'
+import { formatDuration, formatPlace, formatTable, formatUsage } from './format.ts'
 import { paintDiff } from './paint.ts'
 import { plainLine, plainText } from './plain-text.ts'
 import { renderQuestion } from './render-item.ts'
@@ -58,17 +58,21 @@ function addList(cli: Cli, program: Command): void {
   ).option('--all', 'archived ones too')
 }
 
-function describeStatus({ status, openQuestions }: SessionSummary): string {
-  return openQuestions > 0 ? '◆ needs you' : status
+function describeStatus({ status, openQuestions, place }: SessionSummary): string {
+  if (openQuestions > 0) return '◆ needs you'
+  return place ? `${status}, ${formatPlace(place)}` : status
 }
 
-function showSession(print: Printer, session: SessionState): void {
+function showSession(print: Printer, session: SessionAnswer): void {
   const { repository, environment, sandbox, failure, changes, usage, queue, turn } = session
   const commit = repository.commit === null ? '' : ` from ${repository.commit.slice(0, 10)}`
   const rows: [string, string][] = [
     ['session', session.id],
     ['title', session.title],
-    ['status', session.status],
+    [
+      'status',
+      [session.status, session.place && formatPlace(session.place)].filter(Boolean).join(', '),
+    ],
     ...(failure
       ? ([['failure', `${failure.message} (${failure.reason})`]] as [string, string][])
       : []),

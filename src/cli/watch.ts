@@ -64,6 +64,9 @@ function show(renderer: Renderer, item: Followed): void {
     case 'delta':
       renderer.delta(item.delta)
       return
+    case 'place':
+      renderer.place(item.place)
+      return
     case 'connection':
       renderer.connection(item.state)
       return

@@ -18,6 +18,7 @@ import {
   type NewUpload,
   type NewUser,
   type SessionPatch,
+  sessionAnswerSchema,
   sessionPageSchema,
   tokenCreatedSchema,
   tokenListSchema,
@@ -28,7 +29,6 @@ import {
 } from '../protocol/api.ts'
 import { environmentSchema } from '../protocol/environment.ts'
 import { parseEvent } from '../protocol/event.ts'
-import { sessionStateSchema } from '../protocol/session.ts'
 import { type FollowOptions, followEvents, followSessions } from './follow.ts'
 import { type ClientOptions, requestJson, requestNothing } from './request.ts'
 
@@ -51,7 +51,7 @@ type SessionAction = 'interrupt' | 'stop' | 'retry' | 'archive' | 'unarchive'
 function sessionMethods(options: ClientOptions) {
   const pathOf = (id: string, rest = '') => `/sessions/${encodeURIComponent(id)}${rest}`
   const state = (method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, body?: unknown) =>
-    requestJson(options, sessionStateSchema, { method, path, body })
+    requestJson(options, sessionAnswerSchema, { method, path, body })
   return {
     createSession: (fields: NewSession) => state('POST', '/sessions', fields),
     listSessions: (query: { limit?: number; before?: string; archived?: boolean } = {}) =>

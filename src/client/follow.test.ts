@@ -70,6 +70,22 @@ describe('followEvents', () => {
     expect(asked[1]?.headers.get('last-event-id')).toBe('2')
   })
 
+  it('passes on places in the queue, which have no number', async () => {
+    const place = { number: 2, of: 3 }
+    const frames = [place, { number: 'x' }, null].map(
+      (value) => `event: place\ndata: ${JSON.stringify(value)}\n\n`,
+    )
+    const { client } = createServer([stream(frame(1) + frames.join('') + frame(2))])
+    const { signal } = new AbortController()
+    const all = await take(client.followEvents(sessionId, { signal }), (items) =>
+      seqs(items).includes(2),
+    )
+    expect(all.filter(({ kind }) => kind === 'place')).toEqual([
+      { kind: 'place', place },
+      { kind: 'place', place: null },
+    ])
+  })
+
   it('ends with the refusal when waiting does not mend it', async () => {
     const { client } = createServer([refusal(404, 'not_found', 'session_not_found')])
     const { signal } = new AbortController()

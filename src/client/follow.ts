@@ -7,6 +7,8 @@ import { delay } from '../lib/deadline.ts'
 import {
   type Delta,
   deltaSchema,
+  type Place,
+  placeSchema,
   type SessionSummary,
   sessionSummarySchema,
 } from '../protocol/api.ts'
@@ -26,6 +28,8 @@ export type ConnectionState = 'open' | 'waiting'
 export type Followed =
   | { kind: 'event'; event: SessionEvent }
   | { kind: 'delta'; delta: Delta }
+  /** In the queue of sessions that wait for a free slot; null: it does not wait. */
+  | { kind: 'place'; place: Place | null }
   | { kind: 'connection'; state: ConnectionState }
 
 export type FollowedList =
@@ -56,7 +60,7 @@ export async function* followEvents(
     afterSeq > 0 ? { path, headers: { 'last-event-id': String(afterSeq) } } : { path }
   for await (const item of followStream(options, request, follow)) {
     const { seq = 0, followed } = parseFollowed(item)
-    const isRepeated = followed?.kind !== 'delta' && 'message' in item && !(seq > afterSeq)
+    const isRepeated = followed?.kind === 'event' && seq <= afterSeq
     afterSeq = Math.max(afterSeq, seq)
     if (followed && !isRepeated) yield followed
   }
@@ -70,6 +74,10 @@ function parseFollowed(item: StreamItem): { seq?: number; followed?: Followed } 
   if (name === 'delta') {
     const delta = deltaSchema.safeParse(value)
     return delta.success ? { followed: { kind: 'delta', delta: delta.data } } : {}
+  }
+  if (name === 'place') {
+    const place = placeSchema.nullable().safeParse(value)
+    return place.success ? { followed: { kind: 'place', place: place.data } } : {}
   }
   const seq = Number(id)
   if (!Number.isSafeInteger(seq)) return {}

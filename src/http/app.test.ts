@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { sessionPageSchema } from '../protocol/api.ts'
 import { startTestDatabase, type TestDatabase } from '../store/test-database.ts'
 import { createHttpApp } from './app.ts'
 import { listenHttp } from './listen.ts'
@@ -286,6 +287,33 @@ describe('the event stream', () => {
     expect((await frames).at(-1)).toBe(
       `event: delta\ndata: ${JSON.stringify({ turnId, text: 'typing' })}`,
     )
+  })
+
+  it('shows places in the queue where sessions are shown, and live when they change', async () => {
+    const [first, second] = [await newSession(), await newSession()]
+    for (const { id } of [first, second]) {
+      const state = test.sessions.states.get(id)
+      if (state) test.sessions.states.set(id, { ...state, status: 'queued' })
+      test.sessions.line.push(id)
+    }
+    const path = `/api/v1/sessions/${second.id}`
+    const shown = await (await call(test, path, { as: owner })).json()
+    expect(shown).toMatchObject({ status: 'queued', place: { number: 2, of: 2 } })
+    const answer = await call(test, '/api/v1/sessions', { as: owner })
+    const list = sessionPageSchema.parse(await answer.json())
+    expect(list.sessions.map(({ place }) => place)).toEqual(
+      expect.arrayContaining([null, { number: 1, of: 2 }, { number: 2, of: 2 }]),
+    )
+    const one = { number: 1, of: 1 }
+    const has = (all: string[]) => all.some((frame) => frame.includes(JSON.stringify(one)))
+    const live = readFrames(await call(test, `${path}/events/stream`, { as: owner }), has)
+    const listed = readFrames(await call(test, '/api/v1/sessions/stream', { as: owner }), has)
+    await new Promise(setImmediate)
+    test.sessions.line.splice(test.sessions.line.indexOf(first.id), 1)
+    test.notifyLoad()
+    expect((await live).at(-1)).toBe(`event: place\ndata: ${JSON.stringify(one)}`)
+    expect((await listed).at(-1)).toContain(second.id)
+    test.sessions.line.length = 0
   })
 
   it('ends when the session is removed', async () => {

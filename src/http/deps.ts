@@ -10,6 +10,7 @@ import type {
   Installation,
   newSessionSchema,
   newUploadSchema,
+  Place,
   SessionSummary,
   User,
 } from '../protocol/api.ts'
@@ -32,6 +33,8 @@ export interface SessionsApi {
     ownerId: string,
     page: { limit: number; before?: string; includeArchived: boolean },
   ): Promise<{ sessions: SessionState[]; next: string | null }>
+  /** Of all sessions that wait for a free slot, whoever they belong to. */
+  places(): Promise<ReadonlyMap<string, Place>>
   readEvents(sessionId: string, range: { afterSeq: number; limit: number }): Promise<EventPage>
   diff(sessionId: string): Promise<Diff>
   /** Removes sandbox, repository, events: everything. */
@@ -55,6 +58,8 @@ export interface UploadsApi {
 export interface SessionListener {
   changed(): void
   delta(delta: Delta): void
+  /** Null: it does not wait any more. */
+  placed(place: Place | null): void
   removed(): void
 }
 export interface OwnerListener {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Delta, EventPage } from '../protocol/api.ts'
+import type { Delta, EventPage, Place } from '../protocol/api.ts'
 import type { SessionEvent } from '../protocol/event.ts'
 import type { SessionListener } from './deps.ts'
 import { streamSession } from './event-stream.ts'
@@ -19,6 +19,7 @@ function createLog(length: number) {
   const reads: number[] = []
   let listener: SessionListener | undefined
   const ended = new AbortController()
+  const place: { now: Place | null } = { now: null }
   const frames = streamSession({
     ...{ sessionId, afterSeq: 0, signal: ended.signal, times: { heartbeatMs: 20, lifeMs: 60_000 } },
     live: {
@@ -29,13 +30,14 @@ function createLog(length: number) {
         }
       },
     },
+    place: async () => place.now,
     read: async ({ afterSeq, limit }): Promise<EventPage> => {
       reads.push(afterSeq)
       const events = log.slice(afterSeq, afterSeq + limit)
       return { events, through: afterSeq + events.length, more: log.length > afterSeq + limit }
     },
   })
-  return { append, reads, frames, ended, listener: () => listener }
+  return { append, reads, frames, ended, place, listener: () => listener }
 }
 const next = async (frames: AsyncGenerator<string>) => (await frames.next()).value as string
 
@@ -55,6 +57,18 @@ describe('streamSession', () => {
     append(1)
     listener()?.changed()
     expect(await next(frames)).toMatch(/^id: 2\n/)
+  })
+
+  it('says the place in the queue first and whenever it is another, without an id', async () => {
+    const { frames, place, listener } = createLog(1)
+    place.now = { number: 2, of: 3 }
+    await next(frames)
+    expect(await next(frames)).toMatch(/^id: 1\n/)
+    expect(await next(frames)).toBe('event: place\ndata: {"number":2,"of":3}\n\n')
+    listener()?.placed({ number: 1, of: 3 })
+    expect(await next(frames)).toBe('event: place\ndata: {"number":1,"of":3}\n\n')
+    listener()?.placed(null)
+    expect(await next(frames)).toBe('event: place\ndata: null\n\n')
   })
 
   it('drops live text that a slow client does not take', async () => {

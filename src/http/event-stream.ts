@@ -1,7 +1,7 @@
 // Server-sent events of one session and of one owner's list. Replay and live are one loop: each hint makes it read on after
 // the last number sent, so nothing is lost or doubled where one passes into the other. Memory per stream is bounded: events
 // are read when the client has taken the last ones, and text that is being written is dropped when it takes too long.
-import type { Delta, EventPage, SessionSummary } from '../protocol/api.ts'
+import type { Delta, EventPage, Place, SessionSummary } from '../protocol/api.ts'
 import type { LiveFeed } from './deps.ts'
 import { createWakeUp } from './wake-up.ts'
 
@@ -21,6 +21,8 @@ export interface SessionStream {
   afterSeq: number
   live: Pick<LiveFeed, 'watchSession'>
   read(range: { afterSeq: number; limit: number }): Promise<EventPage>
+  /** As it is now; null when the session does not wait for a slot. */
+  place(): Promise<Place | null>
   times: StreamTimes
   signal: AbortSignal
 }
@@ -32,6 +34,7 @@ export async function* streamSession(stream: SessionStream): AsyncGenerator<stri
   let isRemoved = false
   let hasChanged = true
   let afterSeq = stream.afterSeq
+  let place: Place | null | undefined
   const unwatch = live.watchSession(stream.sessionId, {
     changed: () => {
       hasChanged = true
@@ -41,6 +44,10 @@ export async function* streamSession(stream: SessionStream): AsyncGenerator<stri
       held.add(delta)
       wakeUp.call()
     },
+    placed: (changed) => {
+      place = changed
+      wakeUp.call()
+    },
     removed: () => {
       isRemoved = true
       wakeUp.call()
@@ -48,6 +55,7 @@ export async function* streamSession(stream: SessionStream): AsyncGenerator<stri
   })
   try {
     yield 'retry: 1000\n\n'
+    place ??= (await stream.place()) ?? undefined
     while (!wakeUp.isOver() && !isRemoved) {
       while (hasChanged) {
         hasChanged = false
@@ -55,6 +63,11 @@ export async function* streamSession(stream: SessionStream): AsyncGenerator<stri
         for (const event of page.events) yield formatFrame({ id: event.seq, value: event })
         afterSeq = page.through
         hasChanged ||= page.more
+      }
+      if (place !== undefined) {
+        const value = place
+        place = undefined
+        yield formatFrame({ event: 'place', value })
       }
       for (const delta of held.take()) yield formatFrame({ event: 'delta', value: delta })
       if ((await wakeUp.wait(times.heartbeatMs)) === 'time') yield HEARTBEAT

@@ -1,15 +1,11 @@
 // The event log of a session over HTTP: pages of JSON, and the live streams.
 import { z } from 'zod'
-import {
-  deltaSchema,
-  eventPageSchema,
-  eventQuerySchema,
-  summarizeSession,
-} from '../protocol/api.ts'
+import { deltaSchema, eventPageSchema, eventQuerySchema } from '../protocol/api.ts'
 import { AppError } from '../protocol/errors.ts'
 import type { SessionState } from '../protocol/session.ts'
 import type { HttpDeps } from './deps.ts'
 import { type StreamTimes, streamList, streamSession } from './event-stream.ts'
+import { summarizeWithPlaces } from './places.ts'
 import {
   type Api,
   type ApiContext,
@@ -43,6 +39,7 @@ export function addEventRoutes(api: Api, deps: HttpDeps): void {
         afterSeq: Math.min(after, session.lastSeq),
         live: deps.live,
         read: (range) => deps.sessions.readEvents(session.id, range),
+        place: async () => (await deps.sessions.places()).get(session.id) ?? null,
         times: TIMES,
         signal,
       }),
@@ -68,7 +65,7 @@ export function addEventRoutes(api: Api, deps: HttpDeps): void {
     describeRoute({
       ...{ method: 'get', path: '/sessions/{id}/events/stream', tag, answer: deltaSchema },
       summary:
-        'Its events from `Last-Event-ID` or `after` on, then live; beside them `delta` without an id',
+        'Its events from `Last-Event-ID` or `after` on, then live; beside them `delta` and `place` without an id',
       ...{ params: sessionParams, query: eventQuerySchema, answerType: 'text/event-stream' },
     }),
     (async (c: ApiContext) => {
@@ -96,7 +93,7 @@ function addListStream(api: Api, { sessions, live }: HttpDeps, respond: Respond)
       const { id: ownerId } = allowedUser(c, 'user')
       const list = async () => {
         const page = await sessions.list(ownerId, { limit: LISTED, includeArchived: false })
-        return page.sessions.map(summarizeSession)
+        return summarizeWithPlaces(sessions, page.sessions)
       }
       return respond(c, ownerId, (signal) =>
         streamList({ ownerId, live, list, times: TIMES, signal }),

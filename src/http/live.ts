@@ -1,20 +1,25 @@
 // Tells open streams that there is something new: the database's notifications and the gateway's live text, by session and
 // by owner. Only hints: whoever is told reads the log again, so a hint that is lost or doubled changes nothing.
 import type { Logger } from '../lib/logger.ts'
-import { type Delta, summarizeSession } from '../protocol/api.ts'
+import { type Delta, type Place, summarizeSession } from '../protocol/api.ts'
 import type { SessionState } from '../protocol/session.ts'
 import type { LiveFeed, OwnerListener, SessionListener } from './deps.ts'
 
 /** A session that writes fast shows up in lists at most this often. */
 const LIST_STEP_MS = 250
+/** The queue of sessions is read at most this often. */
+const PLACE_STEP_MS = 100
 
 export interface LiveFeedOptions {
   notifications: {
     /** `seq` is 0 when the session was removed. */
     onSession(listener: (sessionId: string, seq: number) => void): () => void
+    /** Sessions began or ended work, or wait for a slot. */
+    onLoad(listener: () => void): () => void
     onReconnect(listener: () => void): () => void
   }
   readSession(id: string): Promise<SessionState | undefined>
+  readPlaces(): Promise<ReadonlyMap<string, Place>>
   logger: Logger
 }
 
@@ -26,6 +31,7 @@ export interface LiveFeedSource extends LiveFeed {
 export function createLiveFeed({
   notifications,
   readSession,
+  readPlaces,
   logger,
 }: LiveFeedOptions): LiveFeedSource {
   const sessions = createGroups<SessionListener>()
@@ -34,7 +40,8 @@ export function createLiveFeed({
   const tellOwner = async (sessionId: string) => {
     const state = await readSession(sessionId)
     if (!state) return
-    const summary = summarizeSession(state)
+    const place = state.status === 'queued' ? (places.known().get(sessionId) ?? null) : null
+    const summary = { ...summarizeSession(state), place }
     for (const listener of owners.of(state.ownerId)) listener.session(summary)
   }
   const tellOwnerSoon = (sessionId: string) => {
@@ -47,7 +54,17 @@ export function createLiveFeed({
     }
     due.set(sessionId, setTimeout(run, LIST_STEP_MS))
   }
+  const places = createPlaceWatch({
+    read: readPlaces,
+    moved: (sessionId, place) => {
+      for (const listener of sessions.of(sessionId)) listener.placed(place)
+      tellOwnerSoon(sessionId)
+    },
+    logger,
+  })
   const stops = [
+    places.stop,
+    notifications.onLoad(places.look),
     notifications.onSession((sessionId, seq) => {
       if (seq > 0) {
         for (const listener of sessions.of(sessionId)) listener.changed()
@@ -58,6 +75,7 @@ export function createLiveFeed({
       for (const listener of owners.all()) listener.removed(sessionId)
     }),
     notifications.onReconnect(() => {
+      places.look()
       for (const listener of sessions.all()) listener.changed()
       for (const listener of owners.all()) listener.reset()
     }),
@@ -72,6 +90,36 @@ export function createLiveFeed({
       for (const stop of stops) stop()
       for (const timer of due.values()) clearTimeout(timer)
     },
+  }
+}
+
+/** Tells of each session whose place is another than at the last look. */
+function createPlaceWatch(deps: {
+  read(): Promise<ReadonlyMap<string, Place>>
+  moved(sessionId: string, place: Place | null): void
+  logger: Logger
+}) {
+  let known: ReadonlyMap<string, Place> = new Map()
+  let due: NodeJS.Timeout | undefined
+  const look = async () => {
+    due = undefined
+    const before = known
+    known = await deps.read()
+    for (const id of new Set([...before.keys(), ...known.keys()])) {
+      const [old, place] = [before.get(id), known.get(id)]
+      if (old?.number !== place?.number || old?.of !== place?.of) deps.moved(id, place ?? null)
+    }
+  }
+  const lookSoon = () => {
+    due ??= setTimeout(() => {
+      look().catch((error: unknown) => deps.logger.warn({ err: error }, 'places were not shown'))
+    }, PLACE_STEP_MS)
+  }
+  lookSoon()
+  return {
+    known: () => known,
+    look: lookSoon,
+    stop: () => clearTimeout(due),
   }
 }
 

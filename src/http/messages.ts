@@ -1,10 +1,15 @@
 // What people say to a session: follow-up turns and answers.
 import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
-import { answerBodySchema, messageAcceptedSchema, newMessageSchema } from '../protocol/api.ts'
+import {
+  answerBodySchema,
+  messageAcceptedSchema,
+  newMessageSchema,
+  sessionAnswerSchema,
+} from '../protocol/api.ts'
 import { createId, turnIdSchema } from '../protocol/ids.ts'
-import { sessionStateSchema } from '../protocol/session.ts'
 import type { HttpDeps } from './deps.ts'
+import { withPlace } from './places.ts'
 import { type Api, addRoute, ownedSession, sessionParams } from './route.ts'
 
 const tag = 'Messages'
@@ -30,11 +35,13 @@ export function addMessageRoutes(api: Api, deps: HttpDeps): void {
     {
       ...{ method: 'delete', path: '/sessions/{id}/messages/{turnId}', tag },
       summary: 'Take back a queued turn',
-      ...{ params: sessionParams.extend({ turnId: turnIdSchema }), answer: sessionStateSchema },
+      ...{ params: sessionParams.extend({ turnId: turnIdSchema }), answer: sessionAnswerSchema },
     },
     async ({ user, params }) => {
       const session = await ownedSession(deps, user, params.id)
-      return sessions.command(session.id, { type: 'message.withdraw', turnId: params.turnId })
+      const { turnId } = params
+      const state = await sessions.command(session.id, { type: 'message.withdraw', turnId })
+      return withPlace(sessions, state)
     },
   )
   addRoute(
@@ -43,7 +50,7 @@ export function addMessageRoutes(api: Api, deps: HttpDeps): void {
       ...{ method: 'post', path: '/sessions/{id}/questions/{questionId}', tag },
       summary: 'Answer what the agent asks',
       params: sessionParams.extend({ questionId: z.string().min(1).max(100) }),
-      ...{ body: answerBodySchema, answer: sessionStateSchema },
+      ...{ body: answerBodySchema, answer: sessionAnswerSchema },
     },
     async ({ user, params, body: answer }) => {
       const session = await ownedSession(deps, user, params.id)

@@ -3,14 +3,15 @@ import type { z } from 'zod'
 import {
   diffSchema,
   newSessionSchema,
+  sessionAnswerSchema,
   sessionListQuerySchema,
   sessionPageSchema,
   sessionPatchSchema,
-  summarizeSession,
 } from '../protocol/api.ts'
 import { AppError } from '../protocol/errors.ts'
-import { type SessionState, sessionStateSchema } from '../protocol/session.ts'
+import type { SessionState } from '../protocol/session.ts'
 import type { HttpDeps, SessionCommand } from './deps.ts'
+import { summarizeWithPlaces, withPlace } from './places.ts'
 import { type Api, addRoute, ownedSession, sessionParams } from './route.ts'
 
 const tag = 'Sessions'
@@ -21,11 +22,11 @@ export function addSessionRoutes(api: Api, deps: HttpDeps): void {
     api,
     {
       ...{ method: 'post', path: '/sessions', summary: 'Start a session with its first turn', tag },
-      ...{ body: newSessionSchema, answer: sessionStateSchema, status: 201 },
+      ...{ body: newSessionSchema, answer: sessionAnswerSchema, status: 201 },
     },
     async ({ user, body }) => {
       await checkSource(deps, user.id, body.source)
-      return sessions.create(user.id, body)
+      return withPlace(sessions, await sessions.create(user.id, body))
     },
   )
   addRoute(
@@ -37,16 +38,17 @@ export function addSessionRoutes(api: Api, deps: HttpDeps): void {
     async ({ user, query }) => {
       const { limit, before, archived: includeArchived } = query
       const page = await sessions.list(user.id, { limit, before, includeArchived })
-      return { sessions: page.sessions.map(summarizeSession), next: page.next }
+      const summaries = await summarizeWithPlaces(sessions, page.sessions)
+      return { sessions: summaries, next: page.next }
     },
   )
   addRoute(
     api,
     {
       ...{ method: 'get', path: '/sessions/{id}', summary: 'The state of a session', tag },
-      ...{ params: sessionParams, answer: sessionStateSchema },
+      ...{ params: sessionParams, answer: sessionAnswerSchema },
     },
-    async ({ user, params }) => ownedSession(deps, user, params.id),
+    async ({ user, params }) => withPlace(sessions, await ownedSession(deps, user, params.id)),
   )
   addRoute(
     api,
@@ -74,14 +76,14 @@ function addPatch(api: Api, deps: HttpDeps): void {
     {
       ...{ method: 'patch', path: '/sessions/{id}', tag },
       summary: 'Rename it, or set mode or model for what follows',
-      ...{ params: sessionParams, body: sessionPatchSchema, answer: sessionStateSchema },
+      ...{ params: sessionParams, body: sessionPatchSchema, answer: sessionAnswerSchema },
     },
     async ({ user, params, body }) => {
       let state = await ownedSession(deps, user, params.id)
       for (const command of patchCommands(body)) {
         state = await deps.sessions.command(state.id, command)
       }
-      return state
+      return withPlace(deps.sessions, state)
     },
   )
 }
@@ -112,11 +114,11 @@ function addActions(api: Api, deps: HttpDeps): void {
       api,
       {
         ...{ method: 'post', path: `/sessions/{id}/${name}`, summary, tag },
-        ...{ params: sessionParams, answer: sessionStateSchema },
+        ...{ params: sessionParams, answer: sessionAnswerSchema },
       },
       async ({ user, params }) => {
         const session = await ownedSession(deps, user, params.id)
-        return deps.sessions.command(session.id, { type })
+        return withPlace(deps.sessions, await deps.sessions.command(session.id, { type }))
       },
     )
   }

@@ -25,6 +25,8 @@ export interface TestApp {
   gitRequests: Omit<GitRequest, 'incoming' | 'outgoing'>[]
   /** Says that a session has changed; 0: it was removed. */
   notify(sessionId: string, seq: number): void
+  /** Says that a session began or ended work, or waits for a slot. */
+  notifyLoad(): void
   publishDelta: ReturnType<typeof createLiveFeed>['publishDelta']
 }
 
@@ -37,6 +39,7 @@ export async function createTestApp(
   const accounts = await createAccounts({ pool: store.pool, publicUrl: ORIGIN, secret })
   const sessions = createFakeSessions()
   const listeners = new Set<(sessionId: string, seq: number) => void>()
+  const loadListeners = new Set<() => void>()
   const logger = createSilentLogger()
   const live = createLiveFeed({
     notifications: {
@@ -44,9 +47,14 @@ export async function createTestApp(
         listeners.add(listener)
         return () => listeners.delete(listener)
       },
+      onLoad: (listener) => {
+        loadListeners.add(listener)
+        return () => loadListeners.delete(listener)
+      },
       onReconnect: () => () => undefined,
     },
     readSession: async (id) => sessions.states.get(id),
+    readPlaces: sessions.places,
     logger,
   })
   const uploads = new Map<string, string>()
@@ -87,12 +95,17 @@ export async function createTestApp(
   const notify = (sessionId: string, seq: number) => {
     for (const listener of listeners) listener(sessionId, seq)
   }
+  const notifyLoad = () => {
+    for (const listener of loadListeners) listener()
+  }
   const { publishDelta } = live
-  return { app: createHttpApp(deps), deps, sessions, gitRequests, notify, publishDelta }
+  return { app: createHttpApp(deps), deps, sessions, gitRequests, notify, notifyLoad, publishDelta }
 }
 
 interface FakeSessions extends SessionsApi {
   states: Map<string, SessionState>
+  /** Ids in their order. */
+  line: string[]
   logs: Map<string, SessionEvent[]>
   commands: { sessionId: string; command: SessionCommand }[]
   append(sessionId: string, text: string): SessionEvent
@@ -102,10 +115,14 @@ function createFakeSessions(): FakeSessions {
   const states = new Map<string, SessionState>()
   const logs = new Map<string, SessionEvent[]>()
   const commands: FakeSessions['commands'] = []
+  const line: string[] = []
   return {
     states,
     logs,
+    line,
     commands,
+    places: async () =>
+      new Map(line.map((id, index) => [id, { number: index + 1, of: line.length }])),
     append: (sessionId, text) => {
       const log = logs.get(sessionId) ?? []
       const event: SessionEvent = {

@@ -1,5 +1,6 @@
 // The foot of a session: what went wrong with a request, what the agent needs, and the composer.
 import { useState } from 'react'
+import type { Place } from '../../../src/protocol/api.ts'
 import type { SessionState } from '../../../src/protocol/session.ts'
 import { describeError } from '../app/api.ts'
 import { useShortcuts } from '../app/keyboard.ts'
@@ -40,6 +41,7 @@ export function SessionFoot({
       <div className="mx-auto max-w-[760px]">
         <Connection followed={followed} />
         <RequestFailures requests={requests} />
+        {session.status === 'queued' ? <WaitingForSlot place={followed.place} /> : null}
         {asking && interruptible ? (
           <InterruptBar
             onInterrupt={() => {
@@ -93,6 +95,15 @@ function Connection({ followed }: { followed: FollowedSession & { reconnect: () 
         <Button onClick={followed.reconnect}>Connect again</Button>
       </Failure>
     </div>
+  )
+}
+
+function WaitingForSlot({ place }: { place: Place | null }) {
+  return (
+    <p role="status" className="mb-2 flex items-center gap-2 px-1 text-sm text-muted">
+      <Glyph name="ring" />
+      Waiting for a free slot{place ? `, place ${place.number} of ${place.of}` : ''}
+    </p>
   )
 }
 

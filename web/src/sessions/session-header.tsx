@@ -1,6 +1,7 @@
 // The head of a session: its title and state, and in one quiet line where it works, how it is isolated, what it cost.
 import { useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
+import type { Place } from '../../../src/protocol/api.ts'
 import type { SessionState, Usage } from '../../../src/protocol/session.ts'
 import { LEVELS } from '../composer/task-settings.tsx'
 import { Button } from '../ui/button.tsx'
@@ -14,15 +15,17 @@ import type { SessionRequests } from './use-session-requests.ts'
 
 export function SessionHeader({
   session,
+  place,
   requests,
   panelOpen,
 }: {
   session: SessionState
+  place: Place | null
   requests: SessionRequests
   panelOpen: boolean
 }) {
   const navigate = useNavigate()
-  const look = lookOf(describeState(session))
+  const look = lookOf(describeState(session, place))
   const toggle = () =>
     void navigate({
       to: '/sessions/$sessionId',

@@ -1,5 +1,5 @@
 // How the state of a session looks: a shape, a word and a colour, and the group of the list that it belongs to.
-import type { SessionSummary } from '../../../src/protocol/api.ts'
+import type { Place, SessionSummary } from '../../../src/protocol/api.ts'
 import type { SessionState } from '../../../src/protocol/session.ts'
 import type { GlyphName } from '../ui/glyph.tsx'
 
@@ -9,14 +9,14 @@ export interface Look {
   color: string
 }
 
-export type Described = Pick<SessionSummary, 'status' | 'changes'> & {
+export type Described = Pick<SessionSummary, 'status' | 'changes' | 'place'> & {
   sandboxState: string
   openQuestions: number
 }
 
-export function describeState(session: SessionState): Described {
+export function describeState(session: SessionState, place: Place | null): Described {
   const { status, changes, sandbox, questions } = session
-  return { status, changes, sandboxState: sandbox.state, openQuestions: questions.length }
+  return { status, changes, place, sandboxState: sandbox.state, openQuestions: questions.length }
 }
 
 export function lookOf(session: Described): Look {
@@ -24,11 +24,12 @@ export function lookOf(session: Described): Look {
   if (isPreparing(session)) return { glyph: 'half', word: 'preparing', color: 'text-text' }
   switch (session.status) {
     case 'queued':
+      return { glyph: 'ring', word: describeQueued(session.place), color: 'text-muted' }
     case 'working':
     case 'waiting':
       return session.sandboxState === 'ready'
         ? { glyph: 'dot', word: 'running', color: 'text-text' }
-        : { glyph: 'ring', word: 'queued', color: 'text-muted' }
+        : { glyph: 'half', word: 'preparing', color: 'text-text' }
     case 'failed':
       return { glyph: 'cross', word: 'failed', color: 'text-bad' }
     case 'archived':
@@ -40,9 +41,13 @@ export function lookOf(session: Described): Look {
   }
 }
 
+function describeQueued(place: Place | null): string {
+  return place ? `queued, ${place.number} of ${place.of}` : 'queued'
+}
+
 /** Also after a failure, when it is tried again. */
 function isPreparing({ status, sandboxState }: Described): boolean {
-  return sandboxState === 'preparing' && status !== 'idle' && status !== 'archived'
+  return sandboxState === 'preparing' && !['idle', 'queued', 'archived'].includes(status)
 }
 
 export function needsYou(session: Described): boolean {

@@ -21,6 +21,9 @@ export function SessionMenu({ session, requests }: Props) {
   const hasSandbox = session.sandbox.state === 'ready' || session.sandbox.state === 'preparing'
   const actions: MenuAction[] = [
     { label: 'Rename', onSelect: () => setAsking('rename') },
+    ...(session.status === 'queued' && !hasSandbox
+      ? [{ label: 'Leave the queue', onSelect: () => requests.stop.mutate() }]
+      : []),
     ...(hasSandbox ? [{ label: 'Stop the sandbox', onSelect: () => requests.stop.mutate() }] : []),
     archived
       ? { label: 'Bring back from archive', onSelect: () => requests.unarchive.mutate() }

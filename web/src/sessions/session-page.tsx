@@ -68,7 +68,12 @@ function LoadedSession({
         aria-label="Task"
         className={`flex min-w-0 flex-1 flex-col ${panelOpen ? 'max-xl:hidden' : ''}`}
       >
-        <SessionHeader session={session} requests={requests} panelOpen={panelOpen} />
+        <SessionHeader
+          session={session}
+          place={followed.place}
+          requests={requests}
+          panelOpen={panelOpen}
+        />
         <Timeline
           rows={rows}
           liveText={followed.live?.text ?? null}

@@ -4,6 +4,7 @@ import { useQueryClient } from '@tanstack/react-query'
 import { useEffect, useState } from 'react'
 import type { Client } from '../../../src/client/client.ts'
 import type { Followed } from '../../../src/client/follow.ts'
+import type { Place } from '../../../src/protocol/api.ts'
 import { applyEvent, emptyView, type SessionView } from '../../../src/protocol/apply-event.ts'
 import type { AppError } from '../../../src/protocol/errors.ts'
 import { describeError, useApi } from '../app/api.ts'
@@ -19,6 +20,8 @@ export interface FollowedSession {
   view: SessionView
   /** What is being written right now; replaced by the stored message. */
   live: LiveText | null
+  /** In the queue of sessions, while it waits for a free slot. */
+  place: Place | null
   /** False until the first batch of events is there. */
   loaded: boolean
   connection: { state: 'live' | 'reconnecting' | 'failed'; error: AppError | null }
@@ -57,7 +60,7 @@ export function useSession(id: string): FollowedSession & { reconnect: () => voi
 }
 
 function start(id: string): FollowedSession & { id: string } {
-  return { id, view: emptyView, live: null, loaded: false, connection: LIVE }
+  return { id, view: emptyView, live: null, place: null, loaded: false, connection: LIVE }
 }
 
 type Received = Followed | { kind: 'failed'; error: AppError }
@@ -107,6 +110,8 @@ function applyItem(followed: FollowedSession, item: Received): FollowedSession {
       const before = followed.live?.turnId === turnId ? followed.live.text : ''
       return { ...followed, live: { turnId, text: before + text } }
     }
+    case 'place':
+      return { ...followed, place: item.place }
     case 'connection':
       return { ...followed, connection: item.state === 'open' ? LIVE : CUT, live: null }
     case 'failed':
