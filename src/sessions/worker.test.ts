@@ -1,6 +1,7 @@
 // The worker on a real database, with ports that do what the test says.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createSilentLogger } from '../lib/logger.ts'
+import type { Command } from '../protocol/command.ts'
 import { environmentSchema } from '../protocol/environment.ts'
 import { AppError } from '../protocol/errors.ts'
 import { createId } from '../protocol/ids.ts'
@@ -12,7 +13,7 @@ import { createClock, reconcile } from './clock.ts'
 import { defaultRules } from './decide.ts'
 import { createDispatch, type Dispatch } from './dispatch.ts'
 import type { EffectPorts } from './effects.ts'
-import { createWorker } from './worker.ts'
+import { createWorker, type WorkerOptions } from './worker.ts'
 
 let database: TestDatabase
 let store: Store
@@ -85,6 +86,10 @@ function ports(
   }
 }
 
+const OPTIONS: WorkerOptions = {
+  ...{ workerId: 'w', bounds: { 'changes.measure': 1 }, leaseMs: 30_000, pollMs: 100 },
+}
+
 function startWorker(given: EffectPorts) {
   const deps = {
     effects: store.effects,
@@ -93,12 +98,7 @@ function startWorker(given: EffectPorts) {
     getSession: store.sessions.get,
     logger,
   }
-  const worker = createWorker(deps, {
-    workerId: 'w',
-    concurrency: 4,
-    leaseMs: 30_000,
-    pollMs: 100,
-  })
+  const worker = createWorker(deps, OPTIONS)
   const stopWaking = notifications.onEffects(() => worker.wake())
   return async () => {
     stopWaking()
@@ -201,6 +201,83 @@ describe('the worker', () => {
     await close()
   })
 })
+
+const PUSHED: Command = {
+  ...{ type: 'push.accepted', commit: 'a', ref: 'refs/heads/x' },
+  ...{ outward: 'forwarded', message: '' },
+}
+
+describe('long work', () => {
+  it('holds up no stop and no other work of other sessions, however much there is of it', async () => {
+    const sessions = await Promise.all(Array.from({ length: 8 }, createSession))
+    const begun = new Map(sessions.map(({ id }) => [id, Promise.withResolvers<void>()]))
+    const close = startWorker(
+      ports({
+        prepare: ({ sessionId }, signal) => {
+          begun.get(sessionId)?.resolve()
+          return untilAborted(signal)
+        },
+      }),
+    )
+    await Promise.all([...begun.values()].map(({ promise }) => promise))
+    const other = await createSession()
+    await dispatch.command(other.id, { type: 'session.stop' })
+    await until(other.id, ({ sandbox }) => sandbox.state === 'stopped')
+    await dispatch.command(other.id, PUSHED)
+    await untilSettled(other.id)
+    for (const { id } of sessions) await dispatch.command(id, { type: 'session.stop' })
+    for (const { id } of sessions) await until(id, ({ sandbox }) => sandbox.state === 'stopped')
+    await close()
+  })
+
+  it('of a kind with a bound runs as often as that at once, and then the next', async () => {
+    const [one, two] = [await createSession(), await createSession()]
+    const measured: string[] = []
+    const [begun, go] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    for (const { id } of [one, two]) {
+      await dispatch.command(id, { type: 'session.stop' })
+      await dispatch.command(id, PUSHED)
+    }
+    const close = startWorker(
+      ports({
+        measure: async (id) => {
+          measured.push(id)
+          begun.resolve()
+          await go.promise
+          return { commit: 'c0ffee', filesChanged: 0, insertions: 0, deletions: 0 }
+        },
+      }),
+    )
+    await begun.promise
+    for (const { id } of [one, two]) await until(id, ({ sandbox }) => sandbox.state === 'stopped')
+    expect(measured).toHaveLength(1)
+    go.resolve()
+    await Promise.all([untilSettled(one.id), untilSettled(two.id)])
+    expect(measured.toSorted()).toEqual([one.id, two.id].toSorted())
+    await close()
+  })
+})
+
+function untilAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    if (signal.aborted) reject(signal.reason)
+    signal.addEventListener('abort', () => reject(signal.reason))
+  })
+}
+
+/** Resolves when nothing is left to do for the session. */
+function untilSettled(id: string): Promise<void> {
+  const isOver = (state: string) => !['queued', 'running', 'cancelling'].includes(state)
+  return new Promise((resolve, reject) => {
+    const look = async () => {
+      if (!(await store.effects.list(id)).every(({ state }) => isOver(state))) return
+      stop()
+      resolve()
+    }
+    const stop = notifications.onEffects(() => void look().catch(reject))
+    look().catch(reject)
+  })
+}
 
 describe('work that does not heed its cancelling', () => {
   it('holds a stop up only until it ends', async () => {

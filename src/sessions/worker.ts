@@ -11,7 +11,11 @@ import { type EffectPorts, failureOf, type Hold, parseEffect, runEffect } from '
 
 export interface WorkerOptions {
   workerId: string
-  concurrency: number
+  /**
+   * How many effects of a kind may run at once; as many as there are of a kind that is not named. Each kind has its own
+   * bound, so that long ones hold up none of another kind.
+   */
+  bounds: Partial<Record<EffectRequest['kind'], number>>
   leaseMs: number
   /** How often to look without being woken. */
   pollMs: number
@@ -19,11 +23,14 @@ export interface WorkerOptions {
   now?: () => number
 }
 
+/** Preparing is bounded by the slots of the sessions; a stop never waits for anything. */
+const BOUNDS = { 'changes.measure': 4, 'push.forward': 8 }
+
 /**
  * What a holder that is frozen right after a renewal had begun is taken over after leaseMs + pollMs at the latest: it has to
  * stay below 45 s, and a transaction that such a holder left open has to end before (see store/database.ts).
  */
-export const WORKER_PACE = { concurrency: 4, leaseMs: 30_000, pollMs: 2_000 } as const
+export const WORKER_PACE = { bounds: BOUNDS, leaseMs: 30_000, pollMs: 2_000 } as const
 
 export interface WorkerDeps {
   effects: EffectQueue
@@ -46,7 +53,7 @@ const MOST_ATTEMPTS = 4
 const PASSING: ReadonlySet<AppError['code']> = new Set(['unavailable', 'timeout', 'internal'])
 
 export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
-  const running = new Map<string, { done: Promise<void>; check: () => void }>()
+  const running = new Map<string, { kind: string; done: Promise<void>; check: () => void }>()
   const closing = new AbortController()
   let looking = false
   let lookAgain = false
@@ -69,10 +76,18 @@ export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
     }
   }
 
+  const kindsAtBound = () => {
+    const bounded = Object.entries(options.bounds).filter(([kind, bound]) => {
+      const ofKind = [...running.values()].filter((effect) => effect.kind === kind)
+      return ofKind.length >= bound
+    })
+    return bounded.map(([kind]) => kind)
+  }
+
   const claimAll = async () => {
-    while (running.size < options.concurrency && !closing.signal.aborted) {
+    while (!closing.signal.aborted) {
       const { workerId, leaseMs } = options
-      const effect = await deps.effects.claim({ workerId, leaseMs })
+      const effect = await deps.effects.claim({ workerId, leaseMs, except: kindsAtBound() })
       if (!effect) return
       start(effect)
     }
@@ -89,7 +104,7 @@ export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
         running.delete(effect.id)
         void look()
       })
-    running.set(effect.id, { done, check: lease.check })
+    running.set(effect.id, { kind: effect.kind, done, check: lease.check })
   }
 
   const timer = setInterval(() => void look(), options.pollMs)

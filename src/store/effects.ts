@@ -38,7 +38,8 @@ export interface Effect {
 export interface EffectClaim {
   workerId: string
   leaseMs: number
-  kinds?: readonly string[]
+  /** Kinds that are left to others. */
+  except?: readonly string[]
   now?: Date
 }
 
@@ -196,15 +197,14 @@ async function claimEffect(
 
 async function tryClaim(
   db: Kysely<Database>,
-  { workerId, kinds, now, leaseMs }: EffectClaim & { now: Date },
+  { workerId, except = [], now, leaseMs }: EffectClaim & { now: Date },
 ): Promise<Effect | undefined> {
-  const wanted = kinds ? sql`e.kind = any(${[...kinds]}::text[])` : sql`true`
   const { rows } = await sql<Selectable<EffectsTable>>`
     update effects set state = 'running', generation = generation + 1, attempt = attempt + 1,
       owner = ${workerId}, deadline_at = ${new Date(now.getTime() + leaseMs)}, updated_at = ${now}
     where id = (
       select e.id from effects e
-      where ${wanted} and (
+      where e.kind <> all(${[...except]}::text[]) and (
         (e.state = 'running' and e.deadline_at < ${now})
         or (e.state = 'queued' and e.run_after <= ${now} and not exists (
           select 1 from effects held
