@@ -13,7 +13,7 @@ import { createClock, reconcile } from './clock.ts'
 import { defaultRules } from './decide.ts'
 import { createDispatch, type Dispatch } from './dispatch.ts'
 import type { EffectPorts } from './effects.ts'
-import { createWorker, type WorkerOptions } from './worker.ts'
+import { createWorker, type Worker, type WorkerOptions } from './worker.ts'
 
 let database: TestDatabase
 let store: Store
@@ -206,6 +206,28 @@ const PUSHED: Command = {
   ...{ type: 'push.accepted', commit: 'a', ref: 'refs/heads/x' },
   ...{ outward: 'forwarded', message: '' },
 }
+
+describe('work that is cancelled while it is being claimed', () => {
+  it('is let go at once, though nobody could be told yet', async () => {
+    const { id } = await createSession()
+    const { effects } = store
+    const given = ports({ prepare: (_, signal) => untilAborted(signal) })
+    let worker: Worker | undefined
+    const claim: typeof effects.claim = async (wanted) => {
+      const effect = await effects.claim(wanted)
+      if (effect?.sessionId === id && effect.kind === 'repository.prepare') {
+        await dispatch.command(id, { type: 'session.stop' })
+        worker?.wake()
+      }
+      return effect
+    }
+    const deps = { dispatch, ports: given, getSession: store.sessions.get, logger }
+    const options = { ...OPTIONS, leaseMs: 600_000 }
+    worker = createWorker({ ...deps, effects: { ...effects, claim } }, options)
+    await until(id, ({ sandbox }) => sandbox.state === 'stopped')
+    await worker.close()
+  })
+})
 
 describe('long work', () => {
   it('holds up no stop and no other work of other sessions, however much there is of it', async () => {

@@ -57,6 +57,7 @@ export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
   const closing = new AbortController()
   let looking = false
   let lookAgain = false
+  let wakes = 0
 
   const look = async () => {
     if (looking || closing.signal.aborted) {
@@ -87,9 +88,12 @@ export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
   const claimAll = async () => {
     while (!closing.signal.aborted) {
       const { workerId, leaseMs } = options
+      const wakesBefore = wakes
       const effect = await deps.effects.claim({ workerId, leaseMs, except: kindsAtBound() })
       if (!effect) return
       start(effect)
+      // Woken while it was nobody's yet: it may have been cancelled.
+      if (wakes !== wakesBefore) running.get(effect.id)?.check()
     }
   }
 
@@ -111,6 +115,7 @@ export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
   void look()
   return {
     wake: () => {
+      wakes += 1
       for (const { check } of running.values()) check()
       void look()
     },
