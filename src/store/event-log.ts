@@ -131,11 +131,15 @@ function changeOnce(db: Kysely<Database>, request: ChangeRequest): Promise<Chang
   const { sessionId, decide, options, clock } = request
   return db.transaction().execute(async (tx) => {
     const held = await lockSession(tx, sessionId)
-    const context: ChangeContext = { ...held, now: clock() }
+    let context: ChangeContext = { ...held, now: clock() }
     await completeEffect(tx, options, context.now)
     let decision = decide(context)
-    if ('needsLoad' in decision && decision.needsLoad)
-      decision = decide({ ...context, load: await lockLoad(tx) })
+    if ('needsLoad' in decision && decision.needsLoad) {
+      const load = await lockLoad(tx)
+      // Later than whatever freed the slot that it takes.
+      context = { ...context, now: clock(), load }
+      decision = decide(context)
+    }
     if ('refusal' in decision) throw new RefusedError(decision.refusal)
     const events = numberEvents(sessionId, decision.events, context)
     await writeSession(tx, { sessionId, change: decision, context })

@@ -27,7 +27,7 @@ export interface Installation {
   model: ScriptedModel
   /** Pushes the repository's HEAD as the CLI does and starts a session on it. */
   start(repository: string, prompt: string, fields?: Partial<NewSession>): Promise<SessionState>
-  /** Every event from the first one, until `enough` says so of the last; fails after a minute. */
+  /** Every event from the first one, until `enough` says so of the last; fails after the limit. */
   follow(
     sessionId: string,
     enough: (event: SessionEvent) => boolean,
@@ -46,6 +46,8 @@ export interface InstallationOptions {
   island?: Island
   /** Who runs it; root unless told. */
   user?: OrdinaryUser & { home: string }
+  /** How long `follow` waits; a minute unless told. */
+  followLimitMs?: number
   /** More arguments of `errand up`. */
   args?: string[]
 }
@@ -68,7 +70,7 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
   const client = createClient({ baseUrl: url, token })
   const follow: Installation['follow'] = async (sessionId, enough, afterSeq = 0) => {
     const events: SessionEvent[] = []
-    const signal = AbortSignal.timeout(FOLLOW_LIMIT_MS)
+    const signal = AbortSignal.timeout(options.followLimitMs ?? FOLLOW_LIMIT_MS)
     for await (const item of client.followEvents(sessionId, { afterSeq, signal })) {
       if (item.kind !== 'event') continue
       events.push(item.event)
