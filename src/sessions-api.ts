@@ -8,7 +8,7 @@ import { createId } from './protocol/ids.ts'
 import type { Dispatch } from './sessions/dispatch.ts'
 import type { EffectPorts } from './sessions/effects.ts'
 import { planSession } from './sessions/new-session.ts'
-import { placesIn } from './sessions/slots.ts'
+import { hasSlot, placesIn } from './sessions/slots.ts'
 import type { Standbys } from './sessions/standbys.ts'
 import type { Store } from './store/store.ts'
 
@@ -19,6 +19,7 @@ export interface SessionsApiDeps {
   ports: EffectPorts
   drivers: readonly string[]
   standbys: Standbys
+  settings: { concurrency: number }
   logger: Logger
 }
 
@@ -29,6 +30,7 @@ export function createSessionsApi({
   ports,
   drivers,
   standbys,
+  settings,
   logger,
 }: SessionsApiDeps): SessionsApi {
   const { environments, credentials, uploads, sessions: directory } = store
@@ -37,7 +39,9 @@ export function createSessionsApi({
     create: async (ownerId, asked) => {
       const deps = { environments, credentials, uploads, directory, drivers }
       const command = await planSession(deps, ownerId, { asked, random })
-      const waiting = await standbys.take(command)
+      // A session that would have to queue leaves it to one that can use it now.
+      const isFree = hasSlot(await directory.readLoad(), '', settings.concurrency)
+      const waiting = isFree ? await standbys.take(command) : undefined
       if (!waiting) return dispatch.create(createId('session', random()), command)
       const state = await dispatch.create(waiting, command)
       await standbys.settle(waiting)

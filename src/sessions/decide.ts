@@ -37,7 +37,15 @@ export function decide(
 ): Decision | Refusal {
   const draft = createDraft(state, moment)
   const refusal = apply(draft, command, moment.now, rules)
+  if (state.status === 'queued') stopAhead(draft)
   return refusal ?? draft.finish()
+}
+
+/** A sandbox that was started ahead of its session may wait in the queue with it, and does not stay when that leaves. */
+function stopAhead(draft: Draft): void {
+  const { status, sandbox } = draft.state
+  if (sandbox.state !== 'none' || (status !== 'idle' && status !== 'archived')) return
+  draft.request({ kind: 'sandbox.stop', generation: sandbox.generation, why: 'user' })
 }
 
 /** The decision that makes a session. */

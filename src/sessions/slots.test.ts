@@ -131,6 +131,9 @@ const turnCompleted: Command = {
   report: { type: 'turn.completed', turnId: T1, exitCode: null, durationMs: 1 },
 }
 
+/** Takes away what was started ahead of the session, if there is such a sandbox. */
+const AHEAD = { kind: 'sandbox.stop', generation: 0, why: 'user' }
+
 describe('a session without a slot', () => {
   it('is queued by an event, asks for nothing, and begins when it is admitted', () => {
     const game = queued()
@@ -167,8 +170,9 @@ describe('a session without a slot', () => {
         ...{ status: 'idle', turn: null, queue: [], sandbox: { state: 'none' } },
         lastTurn: { id: T1, outcome: 'interrupted' },
       })
-      expect(game.effects()).toEqual([])
+      expect(game.effects()).toEqual([AHEAD])
       expect(game.does({ type: 'session.admit' }, FREE)).toEqual([])
+      expect(game.does({ type: 'sandbox.stopped', generation: 0, why: 'user' })).toEqual([])
     }
   })
 
@@ -187,9 +191,11 @@ describe('a session without a slot', () => {
     expect(game.state().status).toBe('queued')
     game.does({ type: 'message.withdraw', turnId: T2 })
     expect(game.state()).toMatchObject({ status: 'idle', queue: [] })
+    expect(game.effects()).toEqual([AHEAD])
     const archived = queued()
     archived.does({ type: 'session.archive' })
     expect(archived.state()).toMatchObject({ status: 'archived', queue: [] })
+    expect(archived.effects()).toEqual([AHEAD])
     expect(archived.does({ type: 'session.admit' }, FREE)).toEqual([])
   })
 

@@ -215,7 +215,7 @@ describe('work that is cancelled while it is being claimed', () => {
     let worker: Worker | undefined
     const claim: typeof effects.claim = async (wanted) => {
       const effect = await effects.claim(wanted)
-      if (effect?.sessionId === id && effect.kind === 'repository.prepare') {
+      if (effect?.sessionId === id && effect.kind === 'sandbox.start') {
         await dispatch.command(id, { type: 'session.stop' })
         worker?.wake()
       }
