@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { extname, join } from 'node:path'
-import { summarizeSession } from '../../src/protocol/api.ts'
+import { type Place, type SessionSummary, summarizeSession } from '../../src/protocol/api.ts'
 import { applyEvent, emptyView } from '../../src/protocol/apply-event.ts'
 import type { EventBody, SessionEvent } from '../../src/protocol/event.ts'
 import type { SessionState } from '../../src/protocol/session.ts'
@@ -32,6 +32,8 @@ export interface Fixture {
   clear(): void
   emit(session: FixtureSession, ...facts: EventBody[]): void
   delta(session: FixtureSession, letter: string, text: string): void
+  /** The place in the queue of sessions. */
+  place(session: FixtureSession, place: Place | null): void
   cutStreams(): void
   close(): Promise<void>
 }
@@ -65,6 +67,14 @@ export async function startFixture(): Promise<Fixture> {
       const value = JSON.stringify({ turnId: turnId(letter), text })
       for (const [stream, id] of streams)
         if (id === session.id) stream.write(`event: delta\ndata: ${value}\n\n`)
+    },
+    place: (session, place) => {
+      for (const [stream, id] of streams)
+        if (id === session.id) stream.write(`event: place\ndata: ${JSON.stringify(place)}\n\n`)
+      session.place = place
+      const [value] = summariesOf([session]).map((summary) => JSON.stringify(summary))
+      for (const [stream, id] of streams)
+        if (id === 'list') stream.write(`event: session\ndata: ${value}\n\n`)
     },
     cutStreams: () => {
       for (const stream of streams.keys()) stream.destroy()
@@ -143,11 +153,11 @@ function answerApi(parts: Parts, asked: Asked, response: ServerResponse): void {
       sendJson(response, { environments: [DEFAULT_ENVIRONMENT] })
       break
     case 'GET /sessions':
-      sendJson(response, { sessions: states().map(summarizeSession), next: null })
+      sendJson(response, { sessions: summariesOf(parts.sessions.values()), next: null })
       break
     case 'GET /sessions/stream': {
       openStream(parts.streams, response, 'list')
-      const value = JSON.stringify({ sessions: states().map(summarizeSession) })
+      const value = JSON.stringify({ sessions: summariesOf(parts.sessions.values()) })
       response.write(`event: sessions\ndata: ${value}\n\n`)
       break
     }
@@ -161,6 +171,7 @@ function answerApi(parts: Parts, asked: Asked, response: ServerResponse): void {
 
 const INSTALLATION = {
   ...{ version: '0.1.0', model: 'live', isolation: 'oci', drivers: ['oci'] },
+  standbys: { ready: 0, wanted: 0 },
   user: { id: 'owner', name: 'Owner', email: 'owner@example.com', role: 'owner' },
 }
 
@@ -243,6 +254,13 @@ function factsFor(
 }
 
 const formatEvent = (event: SessionEvent) => `id: ${event.seq}\ndata: ${JSON.stringify(event)}\n\n`
+
+function summariesOf(sessions: Iterable<FixtureSession>): SessionSummary[] {
+  return [...sessions].flatMap((session) => {
+    const state = stateOf(session)
+    return state ? [{ ...summarizeSession(state), place: session.place ?? null }] : []
+  })
+}
 
 function stateOf(session: FixtureSession): SessionState | null {
   return session.events.reduce(applyEvent, emptyView).session

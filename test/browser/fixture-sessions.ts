@@ -1,9 +1,12 @@
 // Sessions for the tests of the page, written as the events that the server would send.
+import type { Place } from '../../src/protocol/api.ts'
 import type { EventBody, EventSource, SessionEvent } from '../../src/protocol/event.ts'
 
 export interface FixtureSession {
   id: string
   events: SessionEvent[]
+  /** In the queue of sessions. */
+  place?: Place | null
 }
 type Fact = EventBody | [EventSource, EventBody]
 

@@ -394,6 +394,36 @@ describe('answers', () => {
   })
 })
 
+describe('a session that waits for a free slot', () => {
+  it('says its place in the head, in the list and above the composer, and leaves the queue', async () => {
+    const session = createSession({
+      ...{ letter: 'a', title: 'Wait for it' },
+      facts: [
+        ...prepared,
+        { type: 'turn.completed', turnId: turnId('a'), exitCode: null, durationMs: 900 },
+        { type: 'sandbox.stopped', generation: 1, why: 'idle' },
+        queued('q', 'And then this'),
+        { type: 'session.queued' },
+      ],
+    })
+    fixture.add(session)
+    await visit(session)
+    const note = page.getByText('Waiting for a free slot')
+    await note.waitFor()
+    fixture.place(session, { number: 3, of: 5 })
+    await page.getByText('Waiting for a free slot, place 3 of 5').waitFor()
+    await page.locator('header').getByText('queued, 3 of 5').waitFor()
+    await page.getByRole('navigation').getByText('queued, 3 of 5').waitFor()
+    fixture.place(session, { number: 1, of: 4 })
+    await page.locator('header').getByText('queued, 1 of 4').waitFor()
+    await page.getByRole('button', { name: 'More for this session' }).click()
+    await page.getByRole('menuitem', { name: 'Leave the queue' }).click()
+    await expect.poll(() => sent()?.path).toBe(`/sessions/${session.id}/stop`)
+    fixture.emit(session, { type: 'turn.started', turnId: turnId('q') })
+    await note.waitFor({ state: 'detached' })
+  })
+})
+
 describe('composer', () => {
   it('queues a message and takes it back into the composer', async () => {
     const session = running()
