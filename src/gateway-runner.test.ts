@@ -9,7 +9,7 @@ import type { Dispatch } from './sessions/dispatch.ts'
 import { isRefusal } from './sessions/draft.ts'
 import { exampleId, exampleSession } from './sessions/new-session.fixture.ts'
 
-const NOW = new Date('2026-01-01T00:00:00Z')
+const NOW = { now: new Date('2026-01-01T00:00:00Z'), hasSlot: true }
 const ID = exampleId('session', 1)
 
 function play() {

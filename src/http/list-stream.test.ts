@@ -13,12 +13,14 @@ it('sends the whole list again when changes may have been missed', async () => {
   const live = createLiveFeed({
     notifications: {
       onSession: () => () => undefined,
+      onLoad: () => () => undefined,
       onReconnect: (listener) => {
         reconnect = listener
         return () => undefined
       },
     },
     readSession: async () => undefined,
+    readPlaces: async () => new Map(),
     logger: createSilentLogger(),
   })
   let titles = ['before']

@@ -9,9 +9,10 @@ import { exampleId, exampleSession } from './new-session.fixture.ts'
 
 function play() {
   let now = Date.parse('2026-01-01T00:00:00Z')
-  let last = decideCreate(exampleId('session', 1), exampleSession(1), new Date(now))
+  const moment = () => ({ now: new Date(now), hasSlot: true })
+  let last = decideCreate(exampleId('session', 1), exampleSession(1), moment())
   const run = (command: Command) => {
-    const outcome = decide(last.state, command, new Date(now), defaultRules)
+    const outcome = decide(last.state, command, moment(), defaultRules)
     if (isRefusal(outcome)) throw new Error(outcome.refused.reason)
     last = outcome
     return outcome

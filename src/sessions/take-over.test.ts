@@ -94,7 +94,7 @@ function startZombie(given: Outside, getSession = store.sessions.get) {
     return effect
   }
   const deps = { effects: { ...store.effects, claim }, dispatch, ports: given.ports, logger }
-  const pace = { ...WORKER_PACE, concurrency: 1, pollMs: 50, now: () => Date.now() + jumpMs }
+  const pace = { ...WORKER_PACE, pollMs: 50, now: () => Date.now() + jumpMs }
   const worker = createWorker({ ...deps, getSession }, { workerId: 'zombie', ...pace })
   return {
     thaw: () => {

@@ -18,6 +18,7 @@ export const DUMPED_TABLES = [
   { name: 'environments', order: ['id'] },
   { name: 'credentials', order: ['id'] },
   { name: 'uploads', order: ['id'] },
+  { name: 'standbys', order: ['session_id'] },
   { name: 'sessions', order: ['id'] },
   { name: 'events', order: ['session_id', 'seq'] },
   { name: 'effects', order: ['position'] },
