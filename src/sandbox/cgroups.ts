@@ -1,5 +1,5 @@
-// Control groups of a sandbox, in version 1, 2 or both side by side. The runtime makes them; this reads what happened in
-// them and removes what the runtime left.
+// Control groups of a sandbox, in version 1, 2 or both side by side. The runtime makes them; this knows where they are and
+// removes what the runtime left.
 import { readdir, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { delay } from '../lib/deadline.ts'
@@ -31,15 +31,19 @@ export function cgroupsPath(sessionId: string, { control }: CgroupFeatures): str
     : `/${PARENT}/${sessionId}`
 }
 
-/** How many processes the kernel has ended because the sandbox's memory was used up. */
-export async function countMemoryKills(sessionId: string): Promise<number> {
-  let kills = 0
-  for (const folder of await cgroupFolders(sessionId))
-    for (const name of ['memory.events', 'memory.oom_control']) {
-      const text = await orWhenMissing('', readFile(join(folder, name), 'utf8'))
-      kills += Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0)
-    }
-  return kills
+/** Lines of a plan of launch.pl: where to count the processes that the kernel ends because memory is used up. */
+export function countingPlan(sessionId: string, { version, control }: CgroupFeatures): string[][] {
+  if (control === 'none') return []
+  if (control === 'systemd')
+    return [
+      ['memory', join(scopeFolder(sessionId), 'memory.events')],
+      ['scope', scopeName(sessionId)],
+    ]
+  const file =
+    version === 2
+      ? join(ROOT, PARENT, sessionId, 'memory.events')
+      : join(ROOT, 'memory', PARENT, sessionId, 'memory.oom_control')
+  return [['memory', file]]
 }
 
 /** A frozen process does not die of SIGKILL before it is thawed. */
@@ -57,16 +61,24 @@ export async function removeCgroups(sessionId: string): Promise<void> {
 
 export async function cgroupFolders(sessionId: string): Promise<string[]> {
   const hierarchies = await orWhenMissing([], readdir(ROOT, { withFileTypes: true }))
-  const users = userControlGroup(process.getuid?.() ?? 0)
   const candidates = [
     join(ROOT, PARENT, sessionId),
-    join(users, `${PARENT}.slice`, `${PARENT}-${sessionId}.scope`),
+    scopeFolder(sessionId),
     ...hierarchies
       .filter((entry) => entry.isDirectory())
       .map((entry) => join(ROOT, entry.name, PARENT, sessionId)),
   ]
   const there = await Promise.all(candidates.map((path) => exists(path)))
   return candidates.filter((_, index) => there[index])
+}
+
+function scopeName(sessionId: string): string {
+  return `${PARENT}-${sessionId}.scope`
+}
+
+function scopeFolder(sessionId: string): string {
+  const user = userControlGroup(process.getuid?.() ?? 0)
+  return join(user, `${PARENT}.slice`, scopeName(sessionId))
 }
 
 async function removeTree(folder: string): Promise<void> {

@@ -27,8 +27,8 @@ export interface Cases {
   harness(): ConformanceHarness
   /** A started sandbox that is removed after the test. */
   start(change?: Partial<SandboxSpec>): Promise<Sandbox>
-  /** Why the kernel keeps no limits here, where it does not. */
-  withoutLimits?: string
+  /** Why the kernel keeps no limits of this kind here, where it does not. */
+  without: { controlGroups?: string; disk?: string }
   /** A started sandbox that several tests share. */
   shared(): Sandbox
 }

@@ -8,18 +8,17 @@ const LIMITS = { memoryBytes: 256 * MIB, cpus: 1, processes: 64, diskBytes: 128 
 /** Fills memory until it is ended. */
 const HOG = `const held = []; for (;;) held.push(Buffer.alloc(${8 * MIB}, 1))`
 
-export function limitCases({ harness, start, withoutLimits }: Cases): void {
-  const limited = it.skipIf(withoutLimits !== undefined)
-  const why = withoutLimits ? ` (not here: ${withoutLimits})` : ''
+export function limitCases({ harness, start, without }: Cases): void {
+  const limited = limitedUnless(without.controlGroups)
 
-  limited(`ends what takes more memory, and the rest goes on${why}`, async () => {
+  limited('ends what takes more memory, and the rest goes on', async () => {
     const { guest } = await start({ limits: LIMITS })
     const { stdout } = await guest.sh(`node -e '${HOG}'; echo $?`)
     expect(stdout.trim()).toBe('137')
     expect((await guest.sh('echo alive')).stdout).toBe('alive\n')
   })
 
-  limited(`tells that the runner ran out of memory${why}`, async () => {
+  limited('tells that the runner ran out of memory', async () => {
     const { guest, sessionId } = await start({ limits: LIMITS })
     await guest.post(HOG)
     await guest.disconnected()
@@ -33,7 +32,7 @@ export function limitCases({ harness, start, withoutLimits }: Cases): void {
     })
   })
 
-  limited(`refuses more processes${why}`, async () => {
+  limited('refuses more processes', async () => {
     const { guest } = await start({ limits: LIMITS })
     const { stdout } = await guest.sh(
       `perl -e 'while (defined(my $pid = fork)) { if (!$pid) { sleep 60; exit } push @all, $pid } print scalar(@all), " $!"; kill 9, @all'`,
@@ -43,7 +42,7 @@ export function limitCases({ harness, start, withoutLimits }: Cases): void {
     expect(Number(count)).toBeLessThan(64)
   })
 
-  limited(`refuses more disk${why}`, async () => {
+  limitedUnless(without.disk)('refuses more disk', async () => {
     const { guest } = await start({ limits: LIMITS })
     const { stderr } = await guest.sh('dd if=/dev/zero of=/workspace/big bs=1M count=500')
     expect(stderr).toContain('No space left on device')
@@ -51,7 +50,7 @@ export function limitCases({ harness, start, withoutLimits }: Cases): void {
     expect(Number((await guest.sh('stat -c %s /workspace/big')).stdout)).toBeLessThan(128 * MIB)
   })
 
-  limited(`gives no more processor time${why}`, async () => {
+  limited('gives no more processor time', async () => {
     const { guest } = await start({ limits: { ...LIMITS, cpus: 0.5 } })
     const used = (await guest.evaluate(`
       const before = process.cpuUsage()
@@ -68,4 +67,9 @@ export function limitCases({ harness, start, withoutLimits }: Cases): void {
     expect(exitCode).toBe(0)
     expect((await guest.sh('echo alive')).stdout).toBe('alive\n')
   })
+}
+
+function limitedUnless(why?: string) {
+  return (name: string, run: () => Promise<void>) =>
+    why === undefined ? it(name, run) : it.skip(`${name} (not here: ${why})`, run)
 }

@@ -1,8 +1,11 @@
 // An ordinary user of the machine for tests that are run as root, with as many ranges of subordinate ids as it is to have.
 import { randomBytes, randomInt } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { delay } from '../lib/deadline.ts'
 import { runChecked } from '../lib/process.ts'
+import { exists } from './files.ts'
 import { RANGE_SIZE } from './id-ranges.ts'
+import { userBus } from './rootless-limits.ts'
 
 export interface OrdinaryUser {
   name: string
@@ -21,6 +24,7 @@ const PLACE_RANGES = 16
 export async function createUser({
   home = '/nonexistent',
   ranges = 1,
+  hasLoggedIn = true,
 } = {}): Promise<OrdinaryUser> {
   const name = `errand-t${randomBytes(3).toString('hex')}`
   await runChecked('useradd', ['--user-group', '--no-create-home', '--home-dir', home, name])
@@ -36,7 +40,32 @@ export async function createUser({
   }
   const [, , uid, gid] = (await runChecked('getent', ['passwd', name])).split(':').map(Number)
   if (!uid || !gid) throw new Error(`no ids for ${name}`)
-  return { name, uid, gid, firstId, remove: async () => void (await runChecked('userdel', [name])) }
+  const hasSystemd = hasLoggedIn && (await hasDelegation())
+  if (hasSystemd) await startSystemd(name, uid)
+  return {
+    ...{ name, uid, gid, firstId },
+    remove: async () => {
+      if (hasSystemd) await stopSystemd(name, uid)
+      await runChecked('userdel', [name])
+    },
+  }
+}
+
+/** Whether a user of this machine has control groups of its own, by its own systemd. */
+export async function hasDelegation(): Promise<boolean> {
+  const needed = ['/sys/fs/cgroup/cgroup.controllers', '/run/systemd/system']
+  return (await Promise.all(needed.map(exists))).every(Boolean)
+}
+
+/** As a login does. */
+async function startSystemd(name: string, uid: number): Promise<void> {
+  await runChecked('loginctl', ['enable-linger', name])
+  while (!(await exists(userBus(uid)))) await delay(20)
+}
+
+async function stopSystemd(name: string, uid: number): Promise<void> {
+  await runChecked('loginctl', ['disable-linger', name])
+  await runChecked('systemctl', ['stop', `user@${uid}.service`])
 }
 
 /** What goes before a command that this user runs. */

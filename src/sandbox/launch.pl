@@ -13,9 +13,13 @@
 #   idmap <source> <target> <base>    bind read-only, with ids 0-65535 shown as base-(base+65535)
 #   bind <source> <target>            bind read-only
 #   overlay <target> <options>
+#   memory <file>                     where the kernel counts what it has ended because memory was used up
+#   scope <unit>                      the container is made in this scope of the user's systemd, which removes a scope and
+#                                     its counts with the last process: the holder is in there too
 #   probe                             only say that all of the above worked, and what the last `run` has said
 #   container <uid> <pid file> <exit file> <log file> <log bytes> <command…>
-#                                     the command makes it; the uid may open its standard output anew
+#                                     the command makes it; the uid may open its standard output anew; the exit file gets the
+#                                     status of wait(2), the time and the number of those ended for memory
 # Answers `ok <pid of the container>` or `failed <operation>: <why>` on stdout.
 use strict;
 use warnings;
@@ -53,6 +57,7 @@ if ($holder) {
 }
 close $answer;
 syscall( $number->{setsid} );
+my ( $memory_events, $scope );
 my $step = 'start';
 my $said = '';
 eval { hold(); 1 } or do {
@@ -79,6 +84,8 @@ sub hold {
         overlay => sub { mount_call( 'overlay', $_[0], 'overlay', 0, $_[1] ) },
         scratch => sub { mount_call( 'tmpfs', $_[0], 'tmpfs', $MS_NOSUID | $MS_NODEV, 'mode=711,size=1m' ) },
         run     => \&run,
+        memory  => sub { ($memory_events) = @_ },
+        scope   => sub { ($scope) = @_ },
         probe   => sub { syswrite $answer_in, "ok 0 $said\n" },
         container => \&container,
     );
@@ -222,6 +229,7 @@ sub container {
     open( my $file, '<', $pid_file ) or die "$pid_file: $!\n";
     my $pid = <$file>;
     close $file;
+    join_scope() if $scope;
     chdir '/';
     open STDIN,  '<', '/dev/null';
     open STDOUT, '>', '/dev/null';
@@ -233,9 +241,30 @@ sub container {
     waitpid $pid, 0;
     my $status = $?;
     open( my $exit, '>', "$exit_file.new" ) or return;
-    printf $exit "%d %d\n", $status, time;
+    printf $exit "%d %d %d\n", $status, time, memory_kills();
     close $exit;
     rename "$exit_file.new", $exit_file;
+}
+
+# Into a group of its own there: one that processes are in directly may have no limits handed down. Only systemd may move
+# a process that was started elsewhere.
+sub join_scope {
+    $step = 'scope';
+    ( my $folder = $memory_events ) =~ s{/[^/]*$}{/holder};
+    my @attach = (
+        'busctl', '--user', 'call', 'org.freedesktop.systemd1', '/org/freedesktop/systemd1',
+        'org.freedesktop.systemd1.Manager', 'AttachProcessesToUnit', 'ssau', $scope, '/holder', 1, $$
+    );
+    # A container that has ended by now took its scope along.
+    eval { mkdir $folder or die "$folder: $!\n"; run(@attach); 1 } or !-e $memory_events or die $@;
+    # Stopping the scope ends the container; how, is still to be written down.
+    $SIG{TERM} = 'IGNORE';
+}
+
+sub memory_kills {
+    open( my $events, '<', $memory_events // return 0 ) or return 0;
+    my ($kills) = map { /^oom_kill (\d+)$/ } <$events>;
+    return $kills // 0;
 }
 
 # Reads to the end, also what is over the cap, so that a talkative program neither blocks nor fills the disk. The end

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { runProcess } from '../lib/process.ts'
 import { AppError } from '../protocol/errors.ts'
 import { SANDBOX_PATHS } from '../protocol/network.ts'
-import type { CgroupFeatures } from './cgroups.ts'
+import { type CgroupFeatures, countingPlan } from './cgroups.ts'
 import { orWhenMissing, writeWhole } from './files.ts'
 import { hostMounts } from './host-image.ts'
 import { encodePlan, LAUNCHER } from './launch-plan.ts'
@@ -81,7 +81,7 @@ async function runContainer(context: LaunchContext): Promise<number> {
 
 /** What launch.pl does, in order; see there for the operations. */
 export function launchPlan(context: LaunchContext): string[][] {
-  const { paths, record, rights, config } = context
+  const { paths, record, rights, config, machine } = context
   const { writable, root, begin, overlayOptions } = rights.ground(paths)
   const base = String(record.uidBase)
   const upper = join(writable, 'upper')
@@ -94,6 +94,7 @@ export function launchPlan(context: LaunchContext): string[][] {
     ['folder', work, base],
     ...(record.shifted ? [] : layers.map(({ source, target }) => ['idmap', source, target, base])),
     ['overlay', root, `lowerdir=${lower},upperdir=${upper},workdir=${work}${overlayOptions}`],
+    ...countingPlan(paths.sessionId, machine.cgroups),
     [
       ...['container', base, paths.pidFile, paths.exitFile, paths.log, String(LOG_BYTES)],
       ...[config.runtime, ...stateOption(context), '--log', paths.runtimeLog],

@@ -4,7 +4,7 @@ import { readdir, readFile, rm } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { delay } from '../lib/deadline.ts'
 import { runProcess } from '../lib/process.ts'
-import { countMemoryKills, removeCgroups, thaw } from './cgroups.ts'
+import { removeCgroups, thaw } from './cgroups.ts'
 import type { SandboxExit } from './driver.ts'
 import { exists, orWhenMissing, readIfThere, writeWhole } from './files.ts'
 import { runtimeStateFolder, type SandboxPaths } from './oci-paths.ts'
@@ -60,18 +60,19 @@ async function mayHoldAnything(paths: SandboxPaths): Promise<boolean> {
 }
 
 /**
- * How the runner ended, from what launch.pl wrote and the kernel counted; undefined while it runs or when nobody saw it.
+ * How the runner ended, from what launch.pl wrote; undefined while it runs or when nobody saw it.
  * Process 1 is a shell that ends as the runner did: above 128 its code names the signal.
  */
 export async function observeExit(paths: SandboxPaths): Promise<SandboxExit | undefined> {
-  const status = /^(\d+) \d+$/m.exec((await readIfThere(paths.exitFile)) ?? '')?.[1]
+  const text = (await readIfThere(paths.exitFile)) ?? ''
+  const [, status, memoryKills] = /^(\d+) \d+ (\d+)$/m.exec(text) ?? []
   if (status === undefined) return undefined
   const code = Number(status) >> 8
   const number = Number(status) & 127 || Math.max(0, code - 128)
   if (number === 0) return { code, outOfMemory: false }
   const signal = Object.entries(constants.signals).find(([, value]) => value === number)?.[0]
   const killed = number === constants.signals.SIGKILL
-  const outOfMemory = killed && (await countMemoryKills(paths.sessionId)) > 0
+  const outOfMemory = killed && Number(memoryKills) > 0
   const overDisk = killed && (await exists(paths.overDisk)) ? { outOfDisk: true } : {}
   return { signal: signal ?? String(number), outOfMemory, ...overDisk }
 }

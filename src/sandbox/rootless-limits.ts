@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { AppError } from '../protocol/errors.ts'
 import { exists, orWhenMissing } from './files.ts'
 
-interface DelegationFacts {
+export interface DelegationFacts {
   /** Version 2 alone, not beside version 1. */
   isUnified: boolean
   /** Of the user's systemd; undefined where it has no control group. */
@@ -39,17 +39,24 @@ export async function readDelegation(uid: number): Promise<DelegationFacts> {
 }
 
 /** Undefined when every limit can be had. */
-export function limitsRefusal(facts: DelegationFacts): AppError | undefined {
-  const { isUnified, controllers = [], hasBus } = facts
-  const missing = Object.entries(NEEDED).filter(([name]) => !controllers.includes(name))
-  if (isUnified && hasBus && missing.length === 0) return undefined
-  const all = Object.values(NEEDED)
-  const names = isUnified && hasBus ? missing.map(([, name]) => name) : all
-  const mend = !isUnified ? UNIFIED : facts.controllers && hasBus ? DELEGATE : BUS
+export function missingLimits({ isUnified, controllers, hasBus }: DelegationFacts) {
+  const names = Object.entries(NEEDED)
+    .filter(([name]) => !isUnified || !hasBus || !controllers?.includes(name))
+    .map(([, name]) => name)
+  if (names.length === 0) return undefined
+  const mend = !isUnified ? UNIFIED : controllers && hasBus ? DELEGATE : BUS
   const why = isUnified
     ? 'systemd has not delegated control groups to this user'
     : 'this machine does not use control groups of version 2 alone'
-  const message = `No limit of ${listOf(names)} can be set as an ordinary user, because ${why}: ${mend}. Or start Errand as root, or run sandboxes without limits: errand up --allow-unlimited (ERRAND_ALLOW_UNLIMITED=1).`
+  return { names: listOf(names), why, mend }
+}
+
+/** Undefined when every limit can be had. */
+export function limitsRefusal(facts: DelegationFacts): AppError | undefined {
+  const missing = missingLimits(facts)
+  if (!missing) return undefined
+  const { names, why, mend } = missing
+  const message = `No limit of ${names} can be set as an ordinary user, because ${why}: ${mend}. Or start Errand as root, or run sandboxes without limits: errand up --allow-unlimited (ERRAND_ALLOW_UNLIMITED=1).`
   return new AppError('unsupported', 'limits_unavailable', message)
 }
 

@@ -1,7 +1,7 @@
 // The conformance suite against the real sandboxd as an ordinary user, who is made for it and has three ranges of
 // subordinate ids; and what only such a user meets. Run as root, which can make users.
 import { existsSync } from 'node:fs'
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { runChecked } from '../lib/process.ts'
@@ -13,7 +13,7 @@ import {
   statusOf,
 } from './conformance-cases.ts'
 import { CACHE, openHarness } from './conformance-sandboxd.ts'
-import { createUser, type OrdinaryUser } from './conformance-user.ts'
+import { createUser, hasDelegation, type OrdinaryUser } from './conformance-user.ts'
 import { RANGE_SIZE } from './id-ranges.ts'
 import { limitsRefusal, readDelegation } from './rootless-limits.ts'
 import { runSandboxConformance } from './sandbox-conformance.ts'
@@ -29,23 +29,29 @@ beforeAll(async () => {
 })
 afterAll(() => user.remove())
 
-runSandboxConformance('rootless', () => openHarness({ allowUnlimited: true }, user), {
-  withoutLimits: 'no control groups are delegated to a user who was just made',
+const isLimited = await hasDelegation()
+const allowUnlimited = !isLimited
+
+runSandboxConformance('rootless', () => openHarness({ allowUnlimited }, user), {
+  ...(isLimited ? {} : { controlGroups: 'they are not delegated to users' }),
+  disk: 'it is looked at every few seconds',
 })
 
 describe('rootless', () => {
   let harness: ConformanceHarness
   beforeAll(async () => {
-    harness = await openHarness({ allowUnlimited: true }, user)
+    harness = await openHarness({ allowUnlimited }, user)
   })
   afterAll(() => harness.close())
 
   it('says what it does not hold', async () => {
-    const { line, isLimited, doesNotHold } = await harness.driver().isolation()
-    expect(line).toBe('container: runc, rootless, own user namespace, seccomp')
-    expect(isLimited).toBe(false)
-    expect(doesNotHold.join('\n')).toMatch(/only 3 sandboxes have user ids of its own/)
-    expect(doesNotHold.join('\n')).toMatch(/memory, processor time and processes are not limited/)
+    const report = await harness.driver().isolation()
+    expect(report.line).toBe('container: runc, rootless, own user namespace, seccomp')
+    expect(report.isLimited).toBe(isLimited)
+    const doesNotHold = report.doesNotHold.join('\n')
+    expect(doesNotHold).toMatch(/only 3 sandboxes have user ids of its own/)
+    const unlimited = 'memory, processor time and processes are not limited'
+    expect(doesNotHold.includes(unlimited)).toBe(!isLimited)
   })
 
   it('maps root inside to a subordinate id, and knows nobody else', async () => {
@@ -115,11 +121,33 @@ describe('rootless refusals', () => {
   const refused = (reason: string) => expect.objectContaining({ code: 'unsupported', reason })
 
   it('starts nothing without limits unless told to', async () => {
-    const expected = limitsRefusal(await readDelegation(user.uid))
-    const harness = await openHarness({}, user)
+    const stranger = await createUser({ hasLoggedIn: false })
+    onTestFinished(stranger.remove)
+    const expected = limitsRefusal(await readDelegation(stranger.uid))
+    const harness = await openHarness({}, stranger)
     onTestFinished(() => harness.close())
     await expect(harness.driver().create(newSpec())).rejects.toEqual(refused('limits_unavailable'))
     expect((await harness.driver().isolation()).doesNotHold).toEqual([expected?.message])
+  })
+
+  it.skipIf(!isLimited)('names the limit that was not delegated, and what mends it', async () => {
+    const folder = `/run/systemd/system/user@${user.uid}.service.d`
+    const logInAgain = async () => {
+      await runChecked('systemctl', ['daemon-reload'])
+      await runChecked('systemctl', ['restart', `user@${user.uid}.service`])
+    }
+    onTestFinished(async () => {
+      await rm(folder, { recursive: true })
+      await logInAgain()
+    })
+    await mkdir(folder)
+    await writeFile(join(folder, 'less.conf'), '[Service]\nDelegate=\nDelegate=memory pids\n')
+    await logInAgain()
+    const message = limitsRefusal(await readDelegation(user.uid))?.message
+    expect(message).toMatch(/^No limit of processor time can be set/)
+    const harness = await openHarness({}, user)
+    onTestFinished(() => harness.close())
+    expect((await harness.driver().isolation()).doesNotHold).toEqual([message])
   })
 
   it('says what a user without subordinate ids lacks', async () => {

@@ -16,7 +16,7 @@ import { networkCases } from './conformance-network.ts'
 export function runSandboxConformance(
   name: string,
   open: () => Promise<ConformanceHarness>,
-  { withoutLimits }: Pick<Cases, 'withoutLimits'> = {},
+  without: Cases['without'] = {},
 ): void {
   describe(`sandbox ${name}`, () => {
     let harness: ConformanceHarness
@@ -30,7 +30,7 @@ export function runSandboxConformance(
       await harness.close()
     })
     const cases: Cases = {
-      withoutLimits,
+      without,
       harness: () => harness,
       shared: () => shared,
       start: async (change) => {

@@ -4,29 +4,32 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createSampleRepository } from '../../demo/repository.ts'
-import { createUser, type OrdinaryUser } from '../../src/sandbox/conformance-user.ts'
+import { createUser, hasDelegation, type OrdinaryUser } from '../../src/sandbox/conformance-user.ts'
 import { eventsOf, type Installation, startInstallation } from './installation.ts'
+
+const isLimited = await hasDelegation()
+
+/** What a user has running who has logged in. */
+const OF_SYSTEMD = /^(\S+\/systemd --user|\(sd-pam\)|\S+\/dbus-daemon --session)/
 
 let folder: string
 let repository: string
-let user: OrdinaryUser & { home: string }
 
 beforeAll(async () => {
   folder = await realpath(await mkdtemp(join(tmpdir(), 'errand-rootless-')))
   await chmod(folder, 0o711)
   repository = join(folder, 'cart')
   await createSampleRepository(repository)
-  const home = join(folder, 'home')
-  user = { ...(await createUser({ home })), home }
-  for (const path of [home, join(home, 'run')]) {
-    await mkdir(path, { mode: 0o700 })
-    await chown(path, user.uid, user.gid)
-  }
 })
-afterAll(async () => {
-  await user.remove()
-  await rm(folder, { recursive: true, force: true })
-})
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+async function createUserWithHome(options: { hasLoggedIn: boolean }) {
+  const home = await mkdtemp(join(folder, 'home-'))
+  const user = { ...(await createUser({ ...options, home })), home }
+  await mkdir(join(home, 'run'), { mode: 0o700 })
+  for (const path of [home, join(home, 'run')]) await chown(path, user.uid, user.gid)
+  return user
+}
 
 /** Commands whose real user is one of these; of an ended process that nobody has waited for yet an empty one. */
 async function commandsOf(isWanted: (uid: number) => boolean): Promise<string[]> {
@@ -41,15 +44,23 @@ async function commandsOf(isWanted: (uid: number) => boolean): Promise<string[]>
   )
   return found.flat()
 }
-const isSubordinate = (uid: number) => uid >= user.firstId && uid < user.firstId + 65_536
 
 describe('an ordinary user', () => {
+  let user: OrdinaryUser & { home: string }
   let errand: Installation
+  const isSubordinate = (uid: number) => uid >= user.firstId && uid < user.firstId + 65_536
+  const ofErrand = async () => {
+    const all = await commandsOf((uid) => uid === user.uid || isSubordinate(uid))
+    return all.filter((command) => !OF_SYSTEMD.test(command))
+  }
 
   beforeAll(async () => {
-    errand = await startInstallation({ user, args: ['--allow-unlimited'] })
+    user = await createUserWithHome({ hasLoggedIn: true })
+    errand = await startInstallation({ user, args: isLimited ? [] : ['--allow-unlimited'] })
   })
-  it('has a task done, without limits and told so', async () => {
+  afterAll(() => user.remove())
+
+  it('has a task done, with limits or told that there are none', async () => {
     const { id } = await errand.start(repository, 'make the failing test pass')
     const events = await errand.finish(id)
     expect(eventsOf(events, 'turn.completed')).toHaveLength(1)
@@ -60,7 +71,7 @@ describe('an ordinary user', () => {
       changes: { filesChanged: 1, insertions: 1, deletions: 1 },
     })
     expect(JSON.stringify(events)).toContain(
-      'container: runc, rootless, own user namespace, seccomp, no limits',
+      `container: runc, rootless, own user namespace, seccomp, ${isLimited ? '4 GiB, 2 CPUs' : 'no limits'}`,
     )
     expect((await errand.client.getDiff(id)).patch).toContain('+  if (quantity >= DISCOUNT_FROM) {')
     expect((await commandsOf(isSubordinate)).length).toBeGreaterThan(0)
@@ -84,12 +95,13 @@ describe('an ordinary user', () => {
   it('leaves nothing behind when it is stopped', async () => {
     await errand.stop()
     // What the kernel has been told to end may take a moment.
-    await expect.poll(() => commandsOf((uid) => uid === user.uid || isSubordinate(uid))).toEqual([])
+    await expect.poll(ofErrand).toEqual([])
     expect(await readdir(join(user.home, 'run/errand'))).toEqual([])
   })
 })
 
 it('starts no session without limits unless it was told to', async () => {
+  const user = await createUserWithHome({ hasLoggedIn: false })
   const errand = await startInstallation({ user })
   try {
     const { id } = await errand.start(repository, 'make the failing test pass')
@@ -100,5 +112,6 @@ it('starts no session without limits unless it was told to', async () => {
     expect(failed).toContain('errand up --allow-unlimited')
   } finally {
     await errand.stop()
+    await user.remove()
   }
 })
