@@ -1,5 +1,6 @@
 // What `errand doctor` is made of: facts about a machine, which the probes gather, and checks, which pure functions judge
 // from them. Nothing here asks the machine anything.
+import type { DelegationFacts } from '../sandbox/rootless-limits.ts'
 
 export interface Check {
   group: 'machine' | 'programs' | 'isolation' | 'errand' | 'outside'
@@ -46,8 +47,8 @@ export interface IsolationFacts {
   cgroups: {
     layout: 'v2' | 'hybrid' | 'v1' | 'none'
     controllers: string[]
-    /** Those that this user may use; only asked of an ordinary user. */
-    delegated: string[] | null
+    /** Only asked for an ordinary user. */
+    delegation: DelegationFacts | null
   }
   hasSeccomp: boolean
   hasOverlay: boolean

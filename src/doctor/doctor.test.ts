@@ -31,7 +31,7 @@ const isolation: IsolationFacts = {
   apparmorRestrictsUserns: null,
   userNamespace: { error: null },
   subordinateIds: { uids: 65_536, gids: 65_536 },
-  cgroups: { layout: 'v2', controllers: ['cpu', 'io', 'memory', 'pids'], delegated: null },
+  cgroups: { layout: 'v2', controllers: ['cpu', 'io', 'memory', 'pids'], delegation: null },
   hasSeccomp: true,
   hasOverlay: true,
   loop: 'there',
@@ -94,9 +94,13 @@ const without = (name: string) => ({
     programs: Object.fromEntries(Object.entries(machine.programs).filter(([key]) => key !== name)),
   },
 })
+const DELEGATED = { isUnified: true, controllers: ['cpu', 'memory', 'pids'], hasBus: true }
+const withDelegation = (change: Partial<typeof DELEGATED>): Partial<IsolationFacts> => ({
+  cgroups: { ...isolation.cgroups, delegation: { ...DELEGATED, ...change } },
+})
 const user: Partial<IsolationFacts> = {
   ...{ isRoot: false, idmappedMounts: null, network: null },
-  cgroups: { ...isolation.cgroups, delegated: ['cpu', 'memory', 'pids'] },
+  ...withDelegation({}),
 }
 
 describe('doctor', () => {
@@ -136,7 +140,7 @@ describe('doctor', () => {
     ['user namespaces', { isolation: { userNamespace: { error: 'Operation not permitted' } } }],
     [
       'control groups',
-      { isolation: { cgroups: { layout: 'none', controllers: [], delegated: null } } },
+      { isolation: { cgroups: { layout: 'none', controllers: [], delegation: null } } },
     ],
     ['seccomp', { isolation: { hasSeccomp: false } }],
     ['overlay', { isolation: { hasOverlay: false } }],
@@ -186,11 +190,11 @@ describe('doctor', () => {
   it('takes control groups of both versions, and of version 1', () => {
     for (const layout of ['hybrid', 'v1'] as const) {
       const controllers = ['blkio', 'cpu', 'cpuacct', 'memory', 'pids', 'unified']
-      expect(look({ isolation: { cgroups: { layout, controllers, delegated: null } } }).ok).toBe(
+      expect(look({ isolation: { cgroups: { layout, controllers, delegation: null } } }).ok).toBe(
         true,
       )
     }
-    const cgroups = { layout: 'v1' as const, controllers: ['cpu', 'memory'], delegated: null }
+    const cgroups = { layout: 'v1' as const, controllers: ['cpu', 'memory'], delegation: null }
     expect(look({ isolation: { cgroups } }).get('control groups')?.found).toBe(
       'version 1 without pids',
     )
@@ -218,7 +222,13 @@ describe('doctor', () => {
     [
       'delegated control groups',
       'Delegate=cpu memory pids',
-      { cgroups: { ...isolation.cgroups, delegated: ['memory', 'pids'] } },
+      withDelegation({ controllers: ['memory', 'pids'] }),
+    ],
+    ['delegated control groups', 'dbus-user-session', withDelegation({ hasBus: false })],
+    [
+      'delegated control groups',
+      'systemd.unified_cgroup_hierarchy=1',
+      withDelegation({ isUnified: false }),
     ],
   ] satisfies [string, string, Partial<IsolationFacts>][])(
     'tells an ordinary user about %s: %s',

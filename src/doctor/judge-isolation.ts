@@ -1,4 +1,5 @@
 // Judges what a machine offers to keep sandboxes apart from it and from each other, and which isolation follows. Pure.
+import { missingLimits } from '../sandbox/rootless-limits.ts'
 import { type Check, checksOf, type IsolationFacts } from './checks.ts'
 
 /** What limits of a sandbox are made of. */
@@ -105,16 +106,16 @@ function judgeCgroups({ cgroups: { layout, controllers } }: IsolationFacts): Che
 }
 
 function judgeDelegation(facts: IsolationFacts): Check {
-  const { delegated } = facts.cgroups
   const { fine } = checksOf('isolation')
+  const { delegation } = facts.cgroups
+  const missing = delegation ? missingLimits(delegation) : undefined
   const name = 'delegated control groups'
-  const missing = CONTROLLERS.filter((controller) => !delegated?.includes(controller))
   const why = 'limits for sandboxes of an ordinary user'
-  if (missing.length === 0) return fine(name, CONTROLLERS.join(', '), why)
-  const found = delegated?.length ? `${delegated.join(', ')} only` : 'none'
-  const fix =
-    'As root, put "[Service]" and "Delegate=cpu memory pids" into /etc/systemd/system/user@.service.d/delegate.conf and log in again; errand up --allow-unlimited goes without limits.'
-  return closedBy(facts)(name, found, { why, fix })
+  if (!missing) return fine(name, CONTROLLERS.join(', '), why)
+  return closedBy(facts)(name, `no limit of ${missing.names}: ${missing.why}`, {
+    why,
+    fix: `${missing.mend}; errand up --allow-unlimited goes without limits`,
+  })
 }
 
 function judgeSeccomp({ hasSeccomp }: IsolationFacts): Check {

@@ -7,6 +7,7 @@ import { delimiter, dirname, join } from 'node:path'
 import type { Config } from '../config.ts'
 import { lastLines, runProcess } from '../lib/process.ts'
 import { canShiftByMount } from '../sandbox/owner-shift.ts'
+import { readDelegation } from '../sandbox/rootless-limits.ts'
 import { linkCommands, redirectRules } from '../sandbox/sandbox-network.ts'
 import type { IsolationFacts, MachineFacts, Tried } from './checks.ts'
 
@@ -119,24 +120,13 @@ export async function nearestFolder(path: string): Promise<string> {
 }
 
 async function probeCgroups(isRoot: boolean): Promise<IsolationFacts['cgroups']> {
+  const delegation = isRoot ? null : await readDelegation(userInfo().uid)
   const unified = await readText(join(CGROUPS, 'cgroup.controllers'))
-  if (unified !== '') {
-    const delegated = isRoot ? null : await probeDelegated()
-    return { layout: 'v2', controllers: unified.trim().split(' '), delegated }
-  }
+  if (unified !== '') return { layout: 'v2', controllers: unified.trim().split(' '), delegation }
   const names: string[] = await readdir(CGROUPS).catch(() => [])
   const controllers = names.flatMap((name) => name.split(','))
   const layout = !names.includes('memory') ? 'none' : names.includes('unified') ? 'hybrid' : 'v1'
-  return { layout, controllers, delegated: isRoot ? null : [] }
-}
-
-/** What the session manager gave to this user: the controllers of the group that this process is in, if it may change it. */
-async function probeDelegated(): Promise<string[]> {
-  const own = /^0::(.*)$/m.exec(await readText('/proc/self/cgroup'))?.[1]
-  if (own === undefined) return []
-  const folder = dirname(join(CGROUPS, own))
-  if (!(await isAccessible(join(folder, 'cgroup.procs'), constants.W_OK))) return []
-  return (await readText(join(folder, 'cgroup.controllers'))).trim().split(' ')
+  return { layout, controllers, delegation }
 }
 
 async function probeSubordinateIds(): Promise<IsolationFacts['subordinateIds']> {
