@@ -1,7 +1,7 @@
 // `errand demo`: the main job on embedded defaults, in a data folder of its own that is taken away again. The model is the
 // scripted one unless a key is set; everything else is what `errand run` does.
 import { once } from 'node:events'
-import { mkdir, mkdtemp, rm, rmdir } from 'node:fs/promises'
+import { mkdir, mkdtemp, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { createSampleRepository } from '../demo/repository.ts'
 import { loadScenarios } from '../demo/scenario.ts'
@@ -16,6 +16,7 @@ import { type Config, readConfig, scriptedModel } from './config.ts'
 import { connectTo, startInBackground } from './connect.ts'
 import { findInstance, stopInstance } from './instance.ts'
 import { AppError } from './protocol/errors.ts'
+import { removeUserTree } from './sandbox/rootless-rights.ts'
 
 export interface DemoOptions {
   json?: boolean
@@ -44,7 +45,7 @@ export async function runDemo(cli: Cli, options: DemoOptions): Promise<void> {
   try {
     await playDemo(cli, folder, options, ended.signal)
   } finally {
-    await rm(folder, { recursive: true, force: true })
+    await removeUserTree(folder)
     // Another demo may run in it.
     await rmdir(parent).catch(() => undefined)
     for (const signal of ENDINGS) process.off(signal, end)

@@ -65,6 +65,18 @@ export async function openRootlessRights(config: RootlessConfig): Promise<Rights
   }
 }
 
+/** Deletes a folder of the user with everything in it, also what belongs to the ids of its sandboxes. */
+export async function removeUserTree(path: string): Promise<void> {
+  try {
+    await rm(path, { recursive: true, force: true })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error
+    const { uid, gid, username } = userInfo()
+    const namespace = createNamespace(idMaps({ uid, gid }, await readSlices(username, uid)))
+    await fileRights(namespace).removeTree(path)
+  }
+}
+
 interface Namespace {
   /** The line of a plan that enters it. */
   enter: string[]

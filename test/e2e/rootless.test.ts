@@ -2,9 +2,16 @@
 import { chmod, chown, mkdir, mkdtemp, readdir, readFile, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { createSampleRepository } from '../../demo/repository.ts'
-import { createUser, hasDelegation, type OrdinaryUser } from '../../src/sandbox/conformance-user.ts'
+import { runProcess } from '../../src/lib/process.ts'
+import {
+  asUser,
+  createUser,
+  hasDelegation,
+  type OrdinaryUser,
+} from '../../src/sandbox/conformance-user.ts'
+import { jsonOf, MAIN } from './command.ts'
 import { eventsOf, type Installation, startInstallation } from './installation.ts'
 
 const isLimited = await hasDelegation()
@@ -94,10 +101,25 @@ describe('an ordinary user', () => {
 
   it('leaves nothing behind when it is stopped', async () => {
     await errand.stop()
-    // What the kernel has been told to end may take a moment.
-    await expect.poll(ofErrand).toEqual([])
+    // Until process 1 of the machine has waited for it, an ended process is still listed.
+    await expect.poll(ofErrand, { timeout: 20_000 }).toEqual([])
     expect(await readdir(join(user.home, 'run/errand'))).toEqual([])
   })
+})
+
+it('plays the demo, and nothing of it is left', async () => {
+  const user = await createUserWithHome({ hasLoggedIn: true })
+  onTestFinished(user.remove)
+  const [command = '', ...args] = [...asUser(user), process.execPath, MAIN, 'demo', '--json']
+  const env = { HOME: user.home, XDG_RUNTIME_DIR: join(user.home, 'run') }
+  const allowed: Record<string, string> = isLimited ? {} : { ERRAND_ALLOW_UNLIMITED: '1' }
+  const result = await runProcess(command, args, {
+    cwd: '/',
+    env: { PATH: process.env.PATH ?? '', ...env, ...allowed },
+  })
+  expect(result).toMatchObject({ exitCode: 0, stderr: '' })
+  expect(jsonOf(result)).toMatchObject({ status: 'idle', filesChanged: 1, model: 'scripted' })
+  expect(await readdir(join(user.home, '.local/share'))).toEqual([])
 })
 
 it('starts no session without limits unless it was told to', async () => {
