@@ -71,6 +71,7 @@ export function insideCases({ shared }: Cases): void {
 
   it('has a node even where the host has none, and may become other users', async () => {
     expect((await sh('/opt/errand/bin/node -p 6*7; node -p 6*7')).stdout).toBe('42\n42\n')
+    expect((await sh("bash -lc 'echo $PATH'")).stdout).toMatch(/:\/opt\/errand\/bin$/m)
     expect((await sh('su nobody -s /bin/sh -c "id -un"')).stdout).toBe('nobody\n')
   })
 }

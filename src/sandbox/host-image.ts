@@ -8,7 +8,7 @@ import { bundleOf, CA_BUNDLE, parseCertificates } from './certificates.ts'
 import { exists, readIfThere } from './files.ts'
 import { readEntry, readHostEtc, readLinkedFromUsr, readTopLinks } from './host-files.ts'
 import { file, folder, type LayerEntry, link, mergeEntries } from './layer.ts'
-import { GROUP, NSSWITCH, PASSWD, RESOLV_CONF } from './made-etc.ts'
+import { GROUP, NSSWITCH, PASSWD, PROFILE, RESOLV_CONF } from './made-etc.ts'
 import { emptyFolder, type Mount, readOnlyBind } from './oci-config.ts'
 import { cleanAptConf, cleanAptSources, cleanNpmrc, cleanPipConf } from './package-config.ts'
 
@@ -77,6 +77,7 @@ function madeEtc(): LayerEntry[] {
     file('etc/machine-id', ''),
     link('etc/mtab', '/proc/self/mounts'),
     folder('etc/profile.d'),
+    PROFILE,
     folder('etc/opt'),
   ]
 }

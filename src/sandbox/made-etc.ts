@@ -45,6 +45,9 @@ netgroup: files
 
 export const RESOLV_CONF = `nameserver ${DOOR_ADDRESS}\noptions timeout:2 attempts:3\n`
 
+/** A login shell forgets the PATH that it was given. */
+export const PROFILE = file('etc/profile.d/errand.sh', 'PATH="$PATH:/opt/errand/bin"\n')
+
 /** What differs between sandboxes on the same image. */
 export function sessionEntries(hostname: string): LayerEntry[] {
   return [

@@ -6,7 +6,7 @@ import { AppError } from '../protocol/errors.ts'
 import { bundleOf, CA_BUNDLE, LOCAL_CA_FOLDER, parseCertificates } from './certificates.ts'
 import { orWhenMissing, readIfThere } from './files.ts'
 import { file, folder, type LayerEntry } from './layer.ts'
-import { RESOLV_CONF } from './made-etc.ts'
+import { PROFILE, RESOLV_CONF } from './made-etc.ts'
 import { pathInRoot } from './path-in-root.ts'
 
 /** The image's true path; refused when it is not below one of the folders that the configuration names for images. */
@@ -32,6 +32,7 @@ export async function rootfsLayer(root: string, extra: string[]): Promise<LayerE
     folder('tmp', 0o1777),
     folder('var/lib/errand-runner', 0o700),
     file('etc/resolv.conf', RESOLV_CONF),
+    PROFILE,
     file(CA_BUNDLE, bundleOf([...own, ...added])),
     // So that an update of the image's own list keeps them.
     ...added.map((text, at) => file(`${LOCAL_CA_FOLDER}/errand-${at}.crt`, `${text}\n`)),
