@@ -97,7 +97,7 @@ export function survivalCases({ harness, start }: Cases): void {
     await guest.post('setTimeout(() => process.exit(3), 200)')
     await Promise.all([harness().crash(), dying])
     await expect
-      .poll(() => statusOf(harness(), sessionId))
+      .poll(() => statusOf(harness(), sessionId), { timeout: 20_000 })
       .toMatchObject({ state: 'stopped', exit: { code: 3, outOfMemory: false } })
   })
 

@@ -23,7 +23,7 @@ export function limitCases({ harness, start, without }: Cases): void {
     await guest.post(HOG)
     await guest.disconnected()
     await expect
-      .poll(() => statusOf(harness(), sessionId))
+      .poll(() => statusOf(harness(), sessionId), { timeout: 20_000 })
       .toMatchObject({ state: 'stopped', exit: { signal: 'SIGKILL', outOfMemory: true } })
     await harness().driver().stop(sessionId, { graceMs: 0 })
     expect((await statusOf(harness(), sessionId))?.exit).toEqual({

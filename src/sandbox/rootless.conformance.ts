@@ -92,7 +92,7 @@ describe('rootless', () => {
     )
     await gone
     await expect
-      .poll(() => statusOf(harness, sandbox.sessionId), { timeout: 5000 })
+      .poll(() => statusOf(harness, sandbox.sessionId), { timeout: 20_000 })
       .toMatchObject({ state: 'stopped', exit: { signal: 'SIGKILL', outOfDisk: true } })
   })
 
