@@ -11,6 +11,7 @@ export default defineConfig({
       suite('unit', ['src/**/*.test.ts', 'demo/**/*.test.ts', 'bench/**/*.test.ts'], 15_000),
       { ...suite('conformance', ['src/**/*.conformance.ts', 'demo/**/*.conformance.ts'], 60_000) },
       { ...suite('e2e', ['test/e2e/**/*.test.ts'], 120_000) },
+      { ...suite('machine', ['test/machine/**/*.test.ts'], 120_000) },
       { ...suite('faults', ['test/faults/**/*.test.ts'], 120_000) },
       { ...suite('browser', ['test/browser/**/*.test.ts'], 120_000) },
     ],

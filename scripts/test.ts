@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '..')
-const SUITES = ['unit', 'conformance', 'e2e', 'faults', 'browser'] as const
+const SUITES = ['unit', 'conformance', 'e2e', 'machine', 'faults', 'browser'] as const
 const CHECKS: [string, ...string[]][] = [
   ['biome', 'ci'],
   ['tsc', '-p', 'tsconfig.json'],

@@ -1,0 +1,41 @@
+// Sandboxes of an ordinary user where systemd hands control groups of version 2 to users: the limits of the conformance
+// suite, which are skipped where it does not.
+import { describe, expect, it } from 'vitest'
+import { withMachine } from './machine.ts'
+
+const LIMIT_MS = 240_000
+const MUST_PASS = [
+  'ends what takes more memory, and the rest goes on',
+  'tells that the runner ran out of memory',
+  'refuses more processes',
+  'gives no more processor time',
+  'leaves nothing behind after a removal',
+  'names the limit that was not delegated, and what mends it',
+]
+
+interface Report {
+  testResults: {
+    assertionResults: { title: string; status: string; failureMessages: string[] }[]
+  }[]
+}
+
+describe.skipIf(process.arch !== 'x64')('an ordinary user with delegated control groups', () => {
+  it(
+    'has every limit kept by the kernel, and leaves no control group behind',
+    async () => {
+      const cases = 'limits|removal|while no driver|what it does not hold|refusals.*limit'
+      const script = `exec vitest run --configLoader native --project conformance \
+src/sandbox/rootless.conformance.ts -t '${cases}' --reporter=json --outputFile=/errand/share/report.json`
+      await withMachine(script, LIMIT_MS, async (run) => {
+        const report = JSON.parse(await run.readShared('report.json')) as Report
+        const results = report.testResults.flatMap(({ assertionResults }) => assertionResults)
+        const failed = results.filter(({ status }) => status === 'failed')
+        expect(failed.map(({ title, failureMessages }) => [title, ...failureMessages])).toEqual([])
+        const passed = results.filter(({ status }) => status === 'passed').map(({ title }) => title)
+        expect(passed).toEqual(expect.arrayContaining(MUST_PASS))
+        expect(run.exitCode).toBe(0)
+      })
+    },
+    LIMIT_MS,
+  )
+})
