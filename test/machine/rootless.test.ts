@@ -1,6 +1,7 @@
 // Sandboxes of an ordinary user where systemd hands control groups of version 2 to users: the limits of the conformance
 // suite, which are skipped where it does not.
 import { describe, expect, it } from 'vitest'
+import type { Diagnosis } from '../../src/doctor/doctor.ts'
 import { withMachine } from './machine.ts'
 
 const LIMIT_MS = 240_000
@@ -34,6 +35,33 @@ src/sandbox/rootless.conformance.ts -t '${cases}' --reporter=json --outputFile=/
         const passed = results.filter(({ status }) => status === 'passed').map(({ title }) => title)
         expect(passed).toEqual(expect.arrayContaining(MUST_PASS))
         expect(run.exitCode).toBe(0)
+      })
+    },
+    LIMIT_MS,
+  )
+
+  it(
+    'is told what keeps it from making namespaces, and what mends it',
+    async () => {
+      const switches = {
+        'kernel.unprivileged_userns_clone': 'for root alone',
+        'user.max_user_namespaces': 'user.max_user_namespaces is 0',
+      }
+      const assignments = Object.keys(switches).map((name) => `${name}=0`)
+      const script = `exec sh test/machine/restricted.sh ${assignments.join(' ')}`
+      await withMachine(script, LIMIT_MS, async (run) => {
+        expect(run.exitCode, run.console).toBe(0)
+        const check = async (file: string) => {
+          const { checks }: Diagnosis = JSON.parse(await run.readShared(file))
+          return checks.find(({ name }) => name === 'user namespaces')
+        }
+        for (const [name, found] of Object.entries(switches)) {
+          expect(await check(`${name}.doctor`)).toMatchObject({ ok: 'bad', found })
+          const up = await run.readShared(`${name}.up`)
+          expect(up).toContain('No session can start. This machine restricts the user namespaces')
+          expect(up).toContain(`echo ${name}=1`)
+          expect(await check(`${name}.mended`)).toMatchObject({ ok: 'ok', found: 'allowed' })
+        }
       })
     },
     LIMIT_MS,
