@@ -21,10 +21,15 @@ export async function withDeadline<T>(
   const error = new DeadlineError(what, limitMs)
   const timer = setTimeout(() => controller.abort(error), limitMs)
   try {
-    return await Promise.race([work(signal), rejectOnAbort(signal)])
+    return await orAborted(work(signal), signal)
   } finally {
     clearTimeout(timer)
   }
+}
+
+/** The result of the work, or the signal's reason when it aborts first; the work itself goes on. */
+export function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return Promise.race([work, rejectOnAbort(signal)])
 }
 
 /** Resolves after `ms`; rejects with the signal's reason when it aborts first. */

@@ -46,6 +46,9 @@ export function runProcess(
     })
     const onAbort = () => {
       if (child.pid) killGroup(child.pid)
+      // A descendant that left the group may keep the pipes open; nobody waits for what it would still write.
+      child.stdout.destroy()
+      child.stderr.destroy()
     }
     signal?.addEventListener('abort', onAbort, { once: true })
     const stdout = createTail(maxOutputBytes)

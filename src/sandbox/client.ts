@@ -35,12 +35,12 @@ export function createSandboxClient({ socketPath, kind }: SandboxClientConfig): 
     start: async (sessionId, signal) => {
       await send('POST', `${at(sessionId)}/start`, undefined, signal)
     },
-    stop: async (sessionId, options) => {
-      await send('POST', `${at(sessionId)}/stop`, options)
+    stop: async (sessionId, options, signal) => {
+      await send('POST', `${at(sessionId)}/stop`, options, signal)
     },
     list: async () => z.array(sandboxStatusSchema).parse(await send('GET', '/sandboxes')),
-    remove: async (sessionId) => {
-      await send('DELETE', at(sessionId))
+    remove: async (sessionId, signal) => {
+      await send('DELETE', at(sessionId), undefined, signal)
     },
   }
 }

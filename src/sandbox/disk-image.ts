@@ -52,11 +52,11 @@ async function formatDisk(path: string, bytes: number, signal?: AbortSignal): Pr
 }
 
 /** After a crash of the machine the file system is repaired; nothing is done when it was unmounted in order. */
-export async function repairDisk(path: string): Promise<void> {
+export async function repairDisk(path: string, signal: AbortSignal): Promise<void> {
   if (!(await exists(path)))
     throw new AppError('not_found', 'disk_missing', 'The disk of this sandbox is gone')
   if (await isClean(path)) return
-  const result = await runProcess('e2fsck', ['-p', path])
+  const result = await runProcess('e2fsck', ['-p', path], { signal })
   // 1 and 2: errors were corrected.
   if (result.exitCode > 2)
     throw new AppError('internal', 'disk_damaged', 'The disk of this sandbox is damaged')

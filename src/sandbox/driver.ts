@@ -50,10 +50,13 @@ export interface SandboxDriver {
   /** Resolves when process 1 runs. Files of an earlier run are still there. */
   start(sessionId: string, signal?: AbortSignal): Promise<void>
   /** Resolves when nothing of it runs and nothing is mounted any more; its files stay. */
-  stop(sessionId: string, options: StopOptions): Promise<void>
+  stop(sessionId: string, options: StopOptions, signal?: AbortSignal): Promise<void>
   list(): Promise<SandboxStatus[]>
-  /** Stops without grace and deletes everything; works on half-made and unknown ones too. */
-  remove(sessionId: string): Promise<void>
+  /**
+   * Stops without grace and deletes everything; works on half-made and unknown ones too. Like `stop` it ends a `create` or
+   * `start` of the same session that is under way. The signal of the two ends the waiting, not the work.
+   */
+  remove(sessionId: string, signal?: AbortSignal): Promise<void>
 }
 
 /** "container: runc, own user namespace, seccomp, 4 GiB, 2 CPUs" */

@@ -3,6 +3,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
+import { orAborted } from '../lib/deadline.ts'
 import { AppError } from '../protocol/errors.ts'
 import { readIfThere, writeWhole } from './files.ts'
 import { writeLayer } from './layer.ts'
@@ -18,7 +19,7 @@ export async function createSandbox(
   oci: Oci,
   paths: SandboxPaths,
   spec: SandboxSpec,
-  signal?: AbortSignal,
+  signal: AbortSignal,
 ): Promise<void> {
   const known = await readRecord(paths)
   if (known) {
@@ -30,8 +31,11 @@ export async function createSandbox(
     }
     throw new AppError('conflict', 'sandbox_differs', 'This sandbox exists with other properties')
   }
-  const layers = await oci.serialize('images', () => oci.images.prepare(spec.image))
-  signal?.throwIfAborted()
+  // Images belong to all sandboxes: the work on one goes on when this sandbox is not wanted any more.
+  const layers = await orAborted(
+    oci.serialize('images', () => oci.images.prepare(spec.image)),
+    signal,
+  )
   await oci.rights.removeTree(paths.kept)
   await mkdir(paths.kept, { mode: 0o700 })
   await Promise.all([
@@ -39,26 +43,32 @@ export async function createSandbox(
     writeLayer(paths.layer, sessionEntries(spec.hostname)),
     writeWhole(paths.sessionFile, spec.sessionFile, 0o644),
   ])
-  await oci.serialize('id ranges', async () => {
+  const recorded = oci.serialize('id ranges', async () => {
+    signal.throwIfAborted()
     const ownership = (await isMountable(oci, layers))
       ? { uidBase: await allocate(oci), layers, shifted: false }
-      : await ownByCopy(oci, paths, layers)
-    signal?.throwIfAborted()
+      : await ownByCopy(oci, paths, { layers, signal })
+    signal.throwIfAborted()
     await writeRecord(paths, { spec: { ...spec, sessionFile: '' }, ...ownership })
   })
+  await orAborted(recorded, signal)
 }
 
 /**
  * The layer that Errand made is small and copied for each sandbox, unless its ids come again soon; a root file system is
  * copied once for all of them.
  */
-async function ownByCopy(oci: Oci, paths: SandboxPaths, layers: string[]): Promise<Ownership> {
+async function ownByCopy(
+  oci: Oci,
+  paths: SandboxPaths,
+  { layers, signal }: { layers: string[]; signal: AbortSignal },
+): Promise<Ownership> {
   const { images, rights } = oci
   const [made = '', root] = layers
   const owned = root ? await images.findOwned(root) : undefined
   const uidBase = owned?.start ?? (await allocate(oci))
   const copy = join(paths.kept, 'made-layer')
-  if (!rights.hasFewRanges) await rights.copyOwned(made, copy, uidBase)
+  if (!rights.hasFewRanges) await rights.copyOwned(made, copy, uidBase, signal)
   const top = rights.hasFewRanges ? await images.own(made, uidBase) : copy
   await rights.own(paths.layer, uidBase)
   const below = root ? [await images.own(root, uidBase)] : []

@@ -29,10 +29,13 @@ export interface LaunchContext {
 
 const LOG_BYTES = 1 << 20
 
-/** Resolves with process 1, which runs by then. */
-export async function launch(context: LaunchContext): Promise<ProcessIdentity> {
+/** Resolves with process 1, which runs by then. What a signal leaves half-made is for reap to take away. */
+export async function launch(
+  context: LaunchContext,
+  signal: AbortSignal,
+): Promise<ProcessIdentity> {
   await writeBundle(context)
-  return await describeProcess(await runContainer(context))
+  return await describeProcess(await runContainer(context, signal))
 }
 
 async function writeBundle(context: LaunchContext): Promise<void> {
@@ -63,11 +66,12 @@ function programMounts(paths: SandboxPaths, config: LaunchContext['config']): Mo
   ]
 }
 
-async function runContainer(context: LaunchContext): Promise<number> {
+async function runContainer(context: LaunchContext, signal: AbortSignal): Promise<number> {
   const { paths, rights } = context
   const { exitCode, stdout, stderr } = await runProcess('perl', [LAUNCHER, paths.sessionId], {
     env: rights.env,
     input: encodePlan(launchPlan(context)),
+    signal,
   })
   const pid = /^ok (\d+)$/m.exec(stdout)?.[1]
   if (exitCode === 0 && pid) return Number(pid)

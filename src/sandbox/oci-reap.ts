@@ -3,7 +3,7 @@
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { delay } from '../lib/deadline.ts'
-import { runProcess } from '../lib/process.ts'
+import { killGroup, runProcess } from '../lib/process.ts'
 import { removeCgroups, thaw } from './cgroups.ts'
 import type { SandboxExit } from './driver.ts'
 import { exists, orWhenMissing, readIfThere, writeWhole } from './files.ts'
@@ -105,7 +105,11 @@ async function isContainerProcess(pid: number, sessionId: string): Promise<boole
 async function endHolders(paths: SandboxPaths, runtime: string): Promise<void> {
   const waitMs = (await exists(paths.pidFile)) ? EXIT_FILE_LIMIT_MS : 0
   await waitFor(waitMs, () => exists(paths.exitFile))
-  for (const pid of await findHolders(paths.sessionId, runtime)) signalProcess(pid, 'SIGKILL')
+  for (const pid of await findHolders(paths.sessionId, runtime)) {
+    // The holder leads a group of its own, with whatever it has called and waits for: mount, the runtime, a script around it.
+    killGroup(pid)
+    signalProcess(pid, 'SIGKILL')
+  }
 }
 
 /** launch.pl and the runtime that it may have called. */

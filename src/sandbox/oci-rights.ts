@@ -31,13 +31,13 @@ export interface Rights {
   runtimeOptions: string[]
   /** The start of a range of ids, given those of all sandboxes and of all copies of images. */
   allocate(sandboxes: number[], copies: IdRange[]): Promise<number>
-  copyOwned(source: string, target: string, base: number): Promise<void>
+  copyOwned(source: string, target: string, base: number, signal?: AbortSignal): Promise<void>
   /** In place. */
   own(path: string, base: number): Promise<void>
   /** Deletes also what belongs to the ids of sandboxes. */
   removeTree(path: string): Promise<void>
   makeDisk(paths: SandboxPaths, bytes: number, signal?: AbortSignal): Promise<void>
-  repairDisk(paths: SandboxPaths): Promise<void>
+  repairDisk(paths: SandboxPaths, signal: AbortSignal): Promise<void>
   /** Bytes; where the disk is a folder that no file system limits. */
   measureDisk?(paths: SandboxPaths): Promise<number>
   ground(paths: SandboxPaths): Ground
@@ -64,7 +64,7 @@ export async function openRootRights(): Promise<Rights> {
     own: shiftOwners,
     removeTree: (path) => rm(path, { recursive: true, force: true }),
     makeDisk: ({ disk }, bytes, signal) => makeDisk(disk, bytes, signal),
-    repairDisk: ({ disk }) => repairDisk(disk),
+    repairDisk: ({ disk }, signal) => repairDisk(disk, signal),
     ground: ({ disk, diskMount, root }) => ({
       writable: diskMount,
       root,

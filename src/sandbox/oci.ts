@@ -26,7 +26,7 @@ export async function createOciDriver(
   report: Report,
 ): Promise<SandboxDriver> {
   const oci = await openOci(given)
-  const { serialize } = oci
+  const verbs = createVerbs(oci.serialize)
   const at = (sessionId: string) => sandboxPaths(oci.config, sessionId)
   await cleanUp(oci, report)
   warmUp(oci, report)
@@ -35,15 +35,49 @@ export async function createOciDriver(
     kind: 'oci',
     isolation: async () => isolationOf(oci),
     create: (spec, signal) =>
-      serialize(spec.sessionId, () => createSandbox(oci, at(spec.sessionId), spec, signal)),
-    start: (sessionId, signal) => serialize(sessionId, () => start(oci, at(sessionId), signal)),
-    stop: (sessionId, { graceMs }) => serialize(sessionId, () => stop(oci, at(sessionId), graceMs)),
+      verbs.begin(spec.sessionId, signal, (either) =>
+        createSandbox(oci, at(spec.sessionId), spec, either),
+      ),
+    start: (sessionId, signal) =>
+      verbs.begin(sessionId, signal, (either) => start(oci, at(sessionId), either)),
+    stop: (sessionId, { graceMs }) => verbs.end(sessionId, () => stop(oci, at(sessionId), graceMs)),
     list: async () => {
       const ids = await listSessionIds(sandboxesFolder(oci.config.dataDir))
       const found = await Promise.all(ids.map((id) => describe(at(id))))
       return found.filter((status) => status !== undefined)
     },
-    remove: (sessionId) => serialize(sessionId, () => remove(oci, at(sessionId))),
+    remove: (sessionId) => verbs.end(sessionId, () => remove(oci, at(sessionId))),
+  }
+}
+
+/** What ends a sandbox waits for nothing that begins it: that is aborted, whoever asked for it. */
+function createVerbs(serialize: Oci['serialize']) {
+  const beginnings = new Map<string, Set<AbortController>>()
+  return {
+    begin: async (
+      sessionId: string,
+      signal: AbortSignal | undefined,
+      work: (signal: AbortSignal) => Promise<void>,
+    ) => {
+      const ending = new AbortController()
+      const own = beginnings.get(sessionId) ?? new Set()
+      beginnings.set(sessionId, own.add(ending))
+      const either = signal ? AbortSignal.any([signal, ending.signal]) : ending.signal
+      try {
+        await serialize(sessionId, async () => {
+          either.throwIfAborted()
+          await work(either)
+        })
+      } finally {
+        own.delete(ending)
+        if (own.size === 0) beginnings.delete(sessionId)
+      }
+    },
+    end: (sessionId: string, work: () => Promise<void>) => {
+      const why = new AppError('conflict', 'sandbox_ending', 'The sandbox is being ended')
+      for (const beginning of beginnings.get(sessionId) ?? []) beginning.abort(why)
+      return serialize(sessionId, work)
+    },
   }
 }
 
@@ -77,17 +111,17 @@ function warmUp(oci: Oci, report: Report): void {
     .catch((error) => report('prepare the image host', error))
 }
 
-async function start(oci: Oci, paths: SandboxPaths, signal?: AbortSignal): Promise<void> {
+async function start(oci: Oci, paths: SandboxPaths, signal: AbortSignal): Promise<void> {
   const record = await readRecord(paths)
   if (!record) throw new AppError('not_found', 'sandbox_missing', 'There is no such sandbox')
   const run = await readRun(paths)
   if (run && (await isAlive(run))) return
   await requireFiles(oci, paths)
   await reapSandbox(oci, paths)
-  await oci.rights.repairDisk(paths)
-  signal?.throwIfAborted()
+  await oci.rights.repairDisk(paths, signal)
+  signal.throwIfAborted()
   try {
-    const identity = await launch({ paths, record, ...launchSettings(oci) })
+    const identity = await launch({ paths, record, ...launchSettings(oci) }, signal)
     const startedAt = new Date().toISOString()
     await rm(paths.lastExit, { force: true })
     await writeWhole(paths.lastRun, JSON.stringify({ ...identity, startedAt }))

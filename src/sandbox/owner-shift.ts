@@ -31,11 +31,16 @@ export async function canShiftByMount(path: string, scratch: string): Promise<bo
 }
 
 /** Copies a folder with everything in it, its owners moved up by `base`. */
-export async function copyShifted(source: string, target: string, base: number): Promise<void> {
+export async function copyShifted(
+  source: string,
+  target: string,
+  base: number,
+  signal?: AbortSignal,
+): Promise<void> {
   if (await exists(target)) return
   const unfinished = `${target}.new`
   await rm(unfinished, { recursive: true, force: true })
-  await runChecked('cp', ['-a', '--reflink=auto', '--', source, unfinished])
+  await runChecked('cp', ['-a', '--reflink=auto', '--', source, unfinished], { signal })
   await shiftOwners(unfinished, base)
   await rename(unfinished, target)
 }
