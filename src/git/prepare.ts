@@ -44,27 +44,58 @@ interface Base {
   fetchCommit?: (commit: string) => Promise<void>
 }
 
-export type Prepare = (request: PrepareRequest, run: MirrorRun) => Promise<PreparedSession>
+export interface SessionRepositories {
+  prepare(request: PrepareRequest, run: MirrorRun): Promise<PreparedSession>
+  /** Ends a preparation that is under way; afterwards there is no repository, and none comes from what was asked before. */
+  remove(sessionId: string): Promise<void>
+}
 
-export function createPrepare(deps: Deps): Prepare {
+export function createSessionRepositories(
+  deps: Deps,
+  removeDirectory: (directory: string) => Promise<void>,
+): SessionRepositories {
   const lock = createKeyedLock()
-  return (request, run) => {
+  const preparing = new Map<string, Set<AbortController>>()
+  const prepare = async (request: PrepareRequest, run: MirrorRun) => {
     const directory = deps.paths.session(request.sessionId)
-    requireNames(request)
-    return lock(directory, async () => {
-      const present = await findRecord(directory, sessionRecordSchema)
-      if (present) return answerAgain(present, request)
-      const temporary = join(deps.paths.temporary, deps.randomName())
+    const present = await findRecord(directory, sessionRecordSchema)
+    if (present) return answerAgain(present, request)
+    const temporary = join(deps.paths.temporary, deps.randomName())
+    try {
+      const base = await findBase(deps, request, { run, temporary: `${temporary}-base` })
+      const record = await build(deps, request, { base, temporary })
+      run.signal.throwIfAborted()
+      await rename(temporary, directory)
+      return toAnswer(record)
+    } finally {
+      await rm(temporary, { recursive: true, force: true })
+      await rm(`${temporary}-base`, { recursive: true, force: true })
+    }
+  }
+  return {
+    prepare: async (request, run) => {
+      const { sessionId } = request
+      requireNames(request)
+      const removing = new AbortController()
+      const own = preparing.get(sessionId) ?? new Set()
+      preparing.set(sessionId, own.add(removing))
+      const signal = AbortSignal.any([run.signal, removing.signal])
       try {
-        const base = await findBase(deps, request, { run, temporary: `${temporary}-base` })
-        const record = await build(deps, request, { base, temporary })
-        await rename(temporary, directory)
-        return toAnswer(record)
+        return await lock(sessionId, async () => {
+          signal.throwIfAborted()
+          return prepare(request, { ...run, signal })
+        })
       } finally {
-        await rm(temporary, { recursive: true, force: true })
-        await rm(`${temporary}-base`, { recursive: true, force: true })
+        own.delete(removing)
+        if (own.size === 0) preparing.delete(sessionId)
       }
-    })
+    },
+    remove: async (sessionId) => {
+      const directory = deps.paths.session(sessionId)
+      const why = new AppError('conflict', 'session_removed', 'The session is being removed.')
+      for (const removing of preparing.get(sessionId) ?? []) removing.abort(why)
+      await lock(sessionId, () => removeDirectory(directory))
+    },
   }
 }
 

@@ -20,7 +20,7 @@ import { createMirrors } from './mirrors.ts'
 import { createObservations, type Observations } from './observations.ts'
 import { createOutward } from './outward.ts'
 import { createPaths, makeFolders } from './paths.ts'
-import { createPrepare, type Prepare } from './prepare.ts'
+import { createSessionRepositories, type SessionRepositories } from './prepare.ts'
 import { readRecord, sessionRecordSchema } from './records.ts'
 import { readSessionRefs } from './session-refs.ts'
 import { clearLeftovers, sweep } from './sweep.ts'
@@ -29,7 +29,7 @@ import { createUpstream } from './upstream.ts'
 import type { UpstreamNetwork } from './upstream-access.ts'
 
 export interface Repositories {
-  prepare: Prepare
+  prepare: SessionRepositories['prepare']
   diff(request: DiffRequest, signal: AbortSignal): Promise<Diff>
   refs(sessionId: string): Promise<SessionRefs>
   /** Tries again to push outward what is only here. */
@@ -83,15 +83,16 @@ export async function createRepositories(
   const doors = createDoors({ git, paths, log, mirrors, push: { outward, observations, maxBytes } })
   for (const name of await readdir(paths.sessions))
     await settlePush({ git, observations }, join(paths.sessions, name))
+  const sessions = createSessionRepositories({ git, paths, mirrors, randomName }, remove)
   return {
-    prepare: createPrepare({ git, paths, mirrors, randomName }),
+    prepare: sessions.prepare,
     diff: async ({ sessionId, maxBytes }, signal) =>
       readDiff(git, paths.session(sessionId), await recordOf(sessionId), { maxBytes, signal }),
     refs: async (sessionId) =>
       readSessionRefs(git, paths.session(sessionId), await recordOf(sessionId)),
     forward: ({ sessionId, credential }, signal) =>
       outward.forward(sessionId, credential ?? undefined, signal),
-    removeSession: (sessionId) => remove(paths.session(sessionId)),
+    removeSession: sessions.remove,
     createUpload: (ownerId) => createUpload({ git, paths, ...around }, ownerId),
     removeUpload: (uploadId) => remove(paths.upload(uploadId)),
     sweep: () => sweep({ paths, nowMs, log, remove }),
