@@ -86,7 +86,7 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
   })
 }
 
-/** Sandboxes that run already find their door again. */
+/** Sandboxes that run already find their door again; a door that an earlier gateway could not close goes. */
 async function reopenDoors({
   store,
   watch,
@@ -98,8 +98,13 @@ async function reopenDoors({
 }): Promise<void> {
   const sessions = await store.sessions.listBySandboxState(['preparing', 'ready'])
   const standbys = await store.standbys.list()
-  const ids = [...sessions.map(({ id }) => id), ...standbys.map(({ sessionId }) => sessionId)]
-  for (const id of new Set(ids)) {
+  const ids = new Set([
+    ...sessions.map(({ id }) => id),
+    ...standbys.map(({ sessionId }) => sessionId),
+  ])
+  for (const id of await doors.found())
+    if (!ids.has(id) && !doors.list().includes(id)) await doors.remove(id)
+  for (const id of ids) {
     await watch.follow(id)
     await doors.open(id)
   }

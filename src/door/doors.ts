@@ -34,9 +34,12 @@ const SESSION_ID = idPattern('session')
 
 export function createDoors(deps: DoorsDeps): Doors {
   const open = new Map<string, Promise<Door>>()
+  const removals = new Map<string, Promise<void>>()
   const settled = new Map<string, Door>()
   const openDoor = async (sessionId: string) => {
     const { doorsDir, routes, runnerEvents, limits, logger } = deps
+    // A folder that is being taken away would take the new socket along.
+    await removals.get(sessionId)?.catch(() => undefined)
     const runner = createRunnerChannel(runnerEvents(sessionId))
     const door = await createDoor({
       sessionId,
@@ -55,6 +58,10 @@ export function createDoors(deps: DoorsDeps): Doors {
     settled.delete(sessionId)
     await (await opening).close()
   }
+  const removeDoor = async (sessionId: string) => {
+    await close(sessionId)
+    await rm(join(deps.doorsDir, checkedId(sessionId)), { recursive: true, force: true })
+  }
   return {
     open(sessionId) {
       const existing = open.get(sessionId)
@@ -69,8 +76,13 @@ export function createDoors(deps: DoorsDeps): Doors {
     get: (sessionId) => settled.get(sessionId),
     close,
     async remove(sessionId) {
-      await close(sessionId)
-      await rm(join(deps.doorsDir, checkedId(sessionId)), { recursive: true, force: true })
+      const removal = removeDoor(sessionId)
+      removals.set(sessionId, removal)
+      try {
+        await removal
+      } finally {
+        if (removals.get(sessionId) === removal) removals.delete(sessionId)
+      }
     },
     list: () => [...open.keys()],
     found: async () => (await readdir(deps.doorsDir)).filter((name) => SESSION_ID.test(name)),
