@@ -75,7 +75,7 @@ export function createMirrors(deps: Deps): Mirrors {
       const flight = `${directory} ${fingerprint(target)}`
       const head = await openings(flight, run.signal, async (signal) => {
         const [found] = await together(signal, [
-          (either) => upstream.head(target, either),
+          (either) => upstream.head(target, { signal: either, onLine: run.onLine }),
           (either) => update(directory, target, { signal: either, onLine: run.onLine }),
         ])
         if (found.branch !== null) await pointHead(git, directory, found.branch)

@@ -10,7 +10,10 @@ import { explainFailure, isPassing, upstreamError } from './upstream-failure.ts'
 
 export interface Upstream {
   /** The commit and the branch that HEAD names; both null when the repository is empty. Rejects when access is refused. */
-  head(target: UpstreamTarget, signal: AbortSignal): Promise<UpstreamHead>
+  head(
+    target: UpstreamTarget,
+    run: { signal: AbortSignal; onLine?: (line: string) => void },
+  ): Promise<UpstreamHead>
   fetch(target: UpstreamTarget, fetch: UpstreamFetch): Promise<void>
   /** Never rejects: how it went is the result. */
   push(target: UpstreamTarget, push: UpstreamPush): Promise<PushOutcome>
@@ -69,9 +72,9 @@ export function createUpstream(deps: {
       return { ...result, stderr: redact(result.stderr, target.credential) }
     })
   return {
-    head: async (target, signal) => {
+    head: async (target, { signal, onLine }) => {
       const args = ['ls-remote', '--symref', '--', target.url, 'HEAD']
-      const result = await orTimeout(run(target, { args, signal, limitMs: HEAD_LIMIT_MS }))
+      const result = await orTimeout(run(target, { args, signal, onLine, limitMs: HEAD_LIMIT_MS }))
       if (result.exitCode !== 0) throw upstreamError(result.stderr)
       return parseHead(result.stdout.toString('utf8'))
     },
