@@ -16,8 +16,8 @@ export interface LiveDelta {
 }
 
 export interface Doorkeeper {
-  open(sessionId: string): Promise<void>
-  close(sessionId: string): Promise<void>
+  open(sessionId: string, signal?: AbortSignal): Promise<void>
+  close(sessionId: string, signal?: AbortSignal): Promise<void>
 }
 
 export interface ControlServer {
@@ -63,15 +63,16 @@ export async function startControl(
 
 /** The server's side: asks the gateway to open or close a door. */
 export function createDoorkeeperClient(socketPath: string): Doorkeeper {
-  const ask = async (method: 'PUT' | 'DELETE', sessionId: string) => {
-    const { status, body } = await requestUnix(socketPath, { method, path: `/doors/${sessionId}` })
+  const ask = async (method: 'PUT' | 'DELETE', sessionId: string, signal?: AbortSignal) => {
+    const path = `/doors/${sessionId}`
+    const { status, body } = await requestUnix(socketPath, { method, path, signal })
     if (status < 300) return
     const { code, reason, message } = (body as ErrorBody).error
     throw new AppError(isErrorCode(code) ? code : 'internal', reason, message)
   }
   return {
-    open: (sessionId) => ask('PUT', sessionId),
-    close: (sessionId) => ask('DELETE', sessionId),
+    open: (sessionId, signal) => ask('PUT', sessionId, signal),
+    close: (sessionId, signal) => ask('DELETE', sessionId, signal),
   }
 }
 

@@ -9,7 +9,7 @@ import { AppError, toAppError } from './protocol/errors.ts'
 import type { RunnerBoot } from './protocol/runner-frames.ts'
 import type { Repository, SessionState } from './protocol/session.ts'
 import { isolationLine, type SandboxDriver, type SandboxStatus } from './sandbox/driver.ts'
-import type { Hold, RepositoryPort, SandboxPort } from './sessions/effects.ts'
+import type { RepositoryPort, SandboxPort } from './sessions/effects.ts'
 
 export type FindCredential = (
   ownerId: string,
@@ -24,7 +24,7 @@ export function createRepositoryPort(
   findCredential: FindCredential,
 ): RepositoryPort {
   return {
-    prepare: async ({ sessionId, ownerId, repository }, signal) => {
+    prepare: async ({ sessionId, ownerId, repository }, signal, onProgress) => {
       const credential = await findCredential(ownerId, repository)
       const { branch, baseBranch } = repository
       const from =
@@ -32,7 +32,7 @@ export function createRepositoryPort(
       const source = sourceOf(repository, credential)
       const prepared = await git.prepareSession(
         { sessionId, ownerId, source, branch, ...from },
-        { signal },
+        { signal, onProgress },
       )
       return { commit: prepared.commit, baseBranch: prepared.baseBranch }
     },
@@ -57,7 +57,7 @@ export function createRepositoryPort(
         message || 'There is nothing to push outward.',
       )
     },
-    remove: (sessionId) => git.removeSession(sessionId),
+    remove: (sessionId, signal) => git.removeSession(sessionId, { signal }),
   }
 }
 
@@ -84,47 +84,75 @@ export async function readDiff(git: GitClient, sessionId: string): Promise<Diff>
   }
 }
 
+const WORTH_TELLING_MS = 1_000
+
 /** Without its disk a sandbox cannot be started; what it had saved lies in the session's repository. */
 const LOST_DISK = new Set(['disk_missing', 'disk_damaged'])
 
 export function createSandboxPort(driver: SandboxDriver): SandboxPort {
-  const start = async (state: SessionState, hold: Hold) => {
+  const start: SandboxPort['start'] = async (state, hold, onLine) => {
+    const { signal } = hold
     await hold.assertHeld()
-    await driver.create(specOf(state), hold.signal)
+    await slowly(onLine, 'Making the disk and the image of the sandbox …', () =>
+      driver.create(specOf(state), signal),
+    )
     // Whoever has taken over runs this sandbox already.
     await hold.assertHeld()
     // The runner of an earlier preparation would not prepare again; that of the first one may have been started ahead.
-    if (state.sandbox.generation > 1) await driver.stop(state.id, { graceMs: 0 })
+    if (state.sandbox.generation > 1)
+      await slowly(onLine, 'Ending what an earlier preparation left …', () =>
+        driver.stop(state.id, { graceMs: 0 }, signal),
+      )
     await hold.assertHeld()
-    await driver.start(state.id, hold.signal)
+    await slowly(onLine, 'Starting the sandbox …', () => driver.start(state.id, signal))
+    return isolationLine(await driver.isolation(), state.environment.limits)
   }
   return {
-    start: async (state, hold, onReplaced) => {
-      const { id, environment } = state
+    start: async (state, hold, onLine) => {
       try {
-        await start(state, hold)
+        return await start(state, hold, onLine)
       } catch (error) {
         const { reason, message } = toAppError(error)
         if (!LOST_DISK.has(reason)) throw error
-        await onReplaced(`${message} (${reason}): the sandbox is made anew.`)
+        onLine(`${message} (${reason}): the sandbox is made anew.`)
         await hold.assertHeld()
-        await driver.remove(id)
-        await start(state, hold)
+        await driver.remove(state.id, hold.signal)
+        return await start(state, hold, onLine)
       }
-      return isolationLine(await driver.isolation(), environment.limits)
     },
     startAhead: async (session, signal) => {
       await driver.create(specOf(session), signal)
       await driver.start(session.id, signal)
     },
-    stop: ({ id }, graceMs) => driver.stop(id, { graceMs }),
-    remove: (sessionId) => driver.remove(sessionId),
+    stop: ({ id }, graceMs, signal) => driver.stop(id, { graceMs }, signal),
+    remove: (sessionId, signal) => driver.remove(sessionId, signal),
     list: async () =>
       (await driver.list()).map((status) => ({
         sessionId: status.sessionId,
         running: status.state === 'running',
         message: endOf(status),
       })),
+  }
+}
+
+/** What is done at once needs no line in the log; what takes long says what it is, and then how long it took. */
+async function slowly<T>(
+  onLine: (line: string) => void,
+  what: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  const startedAt = performance.now()
+  let isTold = false
+  const timer = setTimeout(() => {
+    isTold = true
+    onLine(what)
+  }, WORTH_TELLING_MS)
+  try {
+    return await work()
+  } finally {
+    clearTimeout(timer)
+    const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1)
+    if (isTold) onLine(`${what} ended after ${seconds} s`)
   }
 }
 

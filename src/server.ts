@@ -20,6 +20,7 @@ import { createClock } from './sessions/clock.ts'
 import { defaultRules } from './sessions/decide.ts'
 import { createDispatch, type Dispatch } from './sessions/dispatch.ts'
 import type { EffectPorts } from './sessions/effects.ts'
+import { removalsDone } from './sessions/removal.ts'
 import { createStandbys, type Standbys } from './sessions/standbys.ts'
 import { createWorker, WORKER_PACE } from './sessions/worker.ts'
 import { createSessionsApi } from './sessions-api.ts'
@@ -87,6 +88,7 @@ function startWork(
   notifications.onEffects(() => worker.wake())
   notifications.onReconnect(() => worker.wake())
   shutdown.add('worker', () => worker.close())
+  shutdown.add('removals', () => removalsDone({ effects }))
   const { concurrency } = settings
   const admission = createAdmission({ directory, dispatch, logger }, { ...ADMISSION, concurrency })
   notifications.onLoad(() => admission.wake())
@@ -111,7 +113,7 @@ async function startSite(parts: Parts, ports: EffectPorts): Promise<ServerReady>
   })
   const owner = await accounts.ensureOwner()
   const standbys = startStandbys(parts, ports, owner.id)
-  const sessions = createSessionsApi({ ...parts, ports, drivers: DRIVERS, standbys })
+  const sessions = createSessionsApi({ ...parts, drivers: DRIVERS, standbys })
   const { places: readPlaces } = sessions
   const live = createLiveFeed({
     ...{ notifications, readSession: store.sessions.get, readPlaces, logger },

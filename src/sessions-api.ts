@@ -2,12 +2,11 @@
 import { randomBytes } from 'node:crypto'
 import type { GitClient } from './git/client.ts'
 import type { SessionsApi } from './http/deps.ts'
-import type { Logger } from './lib/logger.ts'
 import { readDiff } from './ports.ts'
 import { createId } from './protocol/ids.ts'
 import type { Dispatch } from './sessions/dispatch.ts'
-import type { EffectPorts } from './sessions/effects.ts'
 import { planSession } from './sessions/new-session.ts'
+import { removeSession } from './sessions/removal.ts'
 import { hasSlot, placesIn } from './sessions/slots.ts'
 import type { Standbys } from './sessions/standbys.ts'
 import type { Store } from './store/store.ts'
@@ -16,22 +15,18 @@ export interface SessionsApiDeps {
   store: Store
   dispatch: Dispatch
   git: GitClient
-  ports: EffectPorts
   drivers: readonly string[]
   standbys: Standbys
   settings: { concurrency: number }
-  logger: Logger
 }
 
 export function createSessionsApi({
   store,
   dispatch,
   git,
-  ports,
   drivers,
   standbys,
   settings,
-  logger,
 }: SessionsApiDeps): SessionsApi {
   const { environments, credentials, uploads, sessions: directory } = store
   const random = () => randomBytes(20)
@@ -54,19 +49,9 @@ export function createSessionsApi({
     readEvents: store.readEvents,
     diff: (sessionId) => readDiff(git, sessionId),
     remove: async (sessionId) => {
-      const { repositories, sandboxes, doors } = ports
-      const ended = await Promise.allSettled([
-        sandboxes.remove(sessionId).then(() => doors.close(sessionId)),
-        repositories.remove(sessionId),
-      ])
-      // Removing always works: what is left behind is found and removed by the clock and by gitd's sweep.
-      for (const end of ended) {
-        if (end.status === 'rejected')
-          logger.warn({ err: end.reason, sessionId }, 'removing left something behind')
-      }
       const state = await directory.get(sessionId)
       const source = state?.repository.source
-      await directory.remove(sessionId)
+      await removeSession({ directory, effects: store.effects }, sessionId)
       if (state && source?.kind === 'remote' && source.credentialId) {
         await credentials.removeUnshared(state.ownerId, source.credentialId)
       }

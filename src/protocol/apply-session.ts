@@ -29,7 +29,7 @@ export function createSessionState(
       costUsd: null,
     },
     changes: null,
-    outward: { state: 'none', message: '' },
+    outward: { state: 'none', message: '', nextAt: null },
     failure: null,
   }
 }
@@ -92,9 +92,15 @@ function changedFields(state: SessionState, body: EventBody): Partial<SessionSta
         repository: { ...state.repository, commit: body.commit, baseBranch: body.baseBranch },
       }
     case 'push.accepted':
-      return { outward: { state: body.outward, message: body.message } }
+      return { outward: { state: body.outward, message: body.message, nextAt: null } }
     case 'push.forwarded':
-      return { outward: { state: 'forwarded', message: '' } }
+      return { outward: { state: 'forwarded', message: '', nextAt: null } }
+    case 'push.forward-failed': {
+      const { outward, message, nextAt } = body
+      return { outward: { state: outward, message, nextAt } }
+    }
+    case 'push.retry-requested':
+      return { outward: { ...state.outward, state: 'kept', nextAt: null } }
     case 'changes.measured': {
       const { type: _, ...changes } = body
       return { changes }
@@ -223,6 +229,7 @@ function applyPhase(phases: Phase[], body: PhaseBody, at: string): Phase[] {
       state: 'running',
       startedAt: at,
       durationMs: null,
+      kept: false,
       log: [],
       reason: null,
       message: null,
@@ -237,7 +244,12 @@ function changePhase(phase: Phase, body: Exclude<PhaseBody, { type: 'phase.start
     case 'phase.logged':
       return { ...phase, log: [...phase.log, ...body.lines].slice(-LOG_LINES_KEPT) }
     case 'phase.completed':
-      return { ...phase, state: 'completed', durationMs: body.durationMs }
+      return {
+        ...phase,
+        state: 'completed',
+        durationMs: body.durationMs,
+        kept: body.kept === true,
+      }
     case 'phase.failed': {
       const { durationMs, reason, message } = body
       return { ...phase, state: 'failed', durationMs, reason, message }

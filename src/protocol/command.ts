@@ -37,6 +37,7 @@ export const userCommandSchema = z.discriminatedUnion('type', [
   command('session.retry', {}),
   command('session.archive', {}),
   command('session.unarchive', {}),
+  command('push.retry', {}),
   command('turn.submit', { turnId: turnIdSchema, kind: turnKindSchema, text: promptSchema }),
   command('message.withdraw', { turnId: turnIdSchema }),
   command('turn.interrupt', {}),
@@ -56,6 +57,13 @@ export const reportCommandSchema = z.discriminatedUnion('type', [
   command('sandbox.lost', { generation, reason: text, message: text }),
   ...seenFacts,
   command('session.admit', {}),
+  /** `attempt` counts from 0; `passes`: the same push may well succeed later. */
+  command('push.forward-fail', {
+    attempt: z.int(),
+    passes: z.boolean(),
+    reason: text,
+    message: text,
+  }),
   command('clock.tick', {}),
 ])
 

@@ -104,7 +104,13 @@ export const eventBodySchema = z.discriminatedUnion('type', [
   fact('sandbox.preparing', { generation, resume: z.boolean() }),
   fact('phase.started', { phase: phaseNameSchema, generation }),
   fact('phase.logged', { phase: phaseNameSchema, generation, lines: z.array(z.string()) }),
-  fact('phase.completed', { phase: phaseNameSchema, generation, durationMs: z.number() }),
+  fact('phase.completed', {
+    phase: phaseNameSchema,
+    generation,
+    durationMs: z.number(),
+    /** It was done by an earlier preparation, and nothing had to be done again. */
+    kept: z.boolean().optional(),
+  }),
   fact('phase.failed', {
     phase: phaseNameSchema,
     generation,
@@ -117,6 +123,15 @@ export const eventBodySchema = z.discriminatedUnion('type', [
   fact('sandbox.ready', { generation }),
   fact('sandbox.stopped', { generation, why: z.enum(['user', 'idle', 'archived', 'failed']) }),
   fact('sandbox.lost', { generation, reason: text, message: text }),
+
+  /** Kept commits did not get outside. `nextAt`: when it is tried again; null when not by itself. */
+  fact('push.forward-failed', {
+    outward: outwardSchema,
+    reason: text,
+    message: text,
+    nextAt: text.nullable(),
+  }),
+  fact('push.retry-requested', {}),
 
   ...seenFacts,
 ])

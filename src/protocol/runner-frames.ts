@@ -35,6 +35,8 @@ export const runnerReportSchema = z.discriminatedUnion('type', [
     phase: phaseNameSchema,
     generation: z.int(),
     durationMs: z.number().min(0),
+    /** Done by an earlier preparation already. */
+    kept: z.boolean().optional(),
   }),
   report('phase.failed', {
     phase: phaseNameSchema,

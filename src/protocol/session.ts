@@ -45,6 +45,8 @@ export const phaseSchema = z.object({
   state: z.enum(['running', 'completed', 'failed']),
   startedAt: z.string(),
   durationMs: z.number().nullable(),
+  /** Completed by an earlier preparation: nothing had to be done again. */
+  kept: z.boolean().default(false),
   /** The last lines of its log. */
   log: z.array(z.string()),
   reason: z.string().nullable(),
@@ -188,7 +190,12 @@ export const sessionStateSchema = z.object({
   changes: z
     .object({ commit: z.string(), filesChanged: z.int(), insertions: z.int(), deletions: z.int() })
     .nullable(),
-  outward: z.object({ state: outwardSchema, message: z.string() }),
+  outward: z.object({
+    state: outwardSchema,
+    message: z.string(),
+    /** When kept commits are tried again; null when nothing is planned. */
+    nextAt: z.string().nullable().default(null),
+  }),
   failure: z.object({ reason: z.string(), message: z.string() }).nullable(),
 })
 export type SessionState = z.infer<typeof sessionStateSchema>

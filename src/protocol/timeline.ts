@@ -12,6 +12,8 @@ export interface PhaseLine {
   state: 'running' | 'completed' | 'failed'
   startedAt: string
   durationMs: number | null
+  /** Done by an earlier preparation: nothing had to be done again. */
+  kept: boolean
   lines: string[]
   reason: string | null
   message: string | null
@@ -116,6 +118,8 @@ export function applyToTimeline(
     case 'push.accepted':
     case 'push.refused':
       return [...items, { ...at, ...pushed(body) }]
+    case 'push.forward-failed':
+      return applyForwardFailed(items, body)
     case 'assistant.text':
     case 'assistant.thinking':
     case 'command.output':
@@ -213,6 +217,16 @@ function pushed(body: EventOf<'push.accepted' | 'push.refused'>) {
     : { kind: 'push' as const, ref, commit: '', accepted: false, outward: 'none', text }
 }
 
+/** What became of the push that was kept is told where it stands; the time of the next try is in the session's state. */
+function applyForwardFailed(
+  items: readonly TimelineItem[],
+  { outward, message }: EventOf<'push.forward-failed'>,
+): readonly TimelineItem[] {
+  return update(items, (item) =>
+    item.kind === 'push' && item.accepted ? { ...item, outward, text: message } : undefined,
+  )
+}
+
 type Preparation = Extract<TimelineItem, { kind: 'preparation' }>
 type PreparationBody = EventOf<
   'phase.started' | 'phase.logged' | 'phase.completed' | 'phase.failed' | 'sandbox.ready'
@@ -226,6 +240,7 @@ function applyToPreparation(item: Preparation, body: PreparationBody, at: string
       state: 'running',
       startedAt: at,
       durationMs: null,
+      kept: false,
       lines: [],
       reason: null,
       message: null,
@@ -236,7 +251,12 @@ function applyToPreparation(item: Preparation, body: PreparationBody, at: string
     if (phase.name !== body.phase) return phase
     if (body.type === 'phase.logged') return { ...phase, lines: [...phase.lines, ...body.lines] }
     if (body.type === 'phase.completed')
-      return { ...phase, state: 'completed', durationMs: body.durationMs }
+      return {
+        ...phase,
+        state: 'completed',
+        durationMs: body.durationMs,
+        kept: body.kept === true,
+      }
     return {
       ...phase,
       state: 'failed',
@@ -321,6 +341,8 @@ function noticeOf(body: SessionEvent['body']): Notice | undefined {
       return plain(`Model: ${body.model ?? 'default'}`)
     case 'turn.interrupt-requested':
       return plain('Interrupt requested.')
+    case 'push.retry-requested':
+      return plain('Push again requested.')
     default:
       return undefined
   }

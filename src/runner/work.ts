@@ -138,8 +138,8 @@ function assembleParts(setup: RunnerSetup, deps: WorkDeps, wishes: Wishes) {
   const phases: WorkspaceDeps['phases'] = [
     { name: 'checkout', work: checkoutPhase(checkout, deps, wishes) },
     // The variables are ready already; setup scripts have their place here.
-    { name: 'environment', work: async () => undefined },
-    { name: 'agent', work: () => claude.start() },
+    { name: 'environment', work: async () => 'done' },
+    { name: 'agent', work: () => claude.start().then(() => 'done') },
   ]
   const command = createCommandTurn({ folder, variables, state, report, onStart: saver.save })
   return {
@@ -160,8 +160,8 @@ function checkoutPhase(
 ): PhaseWork {
   return async (logged, signal) => {
     const made = await makeCheckout({ ...checkout, isFirst: isFirst() }, logged, signal)
-    if (made === 'kept') return
-    if (made === 'made' && !isReplaced()) return
+    if (made === 'kept') return 'kept'
+    if (made === 'made' && !isReplaced()) return 'done'
     const text =
       made === 'made'
         ? 'The sandbox was lost and replaced. Nothing of it had been saved: this one starts from what was pushed, with a new conversation.'
@@ -169,6 +169,7 @@ function checkoutPhase(
     logged([text])
     deps.report({ type: 'agent.notice', turnId: null, kind: 'sandbox_replaced', text })
     deps.questions.closeLeftOver()
+    return 'done'
   }
 }
 

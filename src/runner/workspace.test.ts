@@ -8,7 +8,7 @@ const prepare = async (work: PhaseWork, limitMs = 1_000) => {
   const reports: RunnerReport[] = []
   const phases = [
     { name: 'checkout' as const, work },
-    { name: 'agent' as const, work: async () => undefined },
+    { name: 'agent' as const, work: async () => 'done' as const },
   ]
   const limitsMs = { checkout: limitMs }
   const report = (item: RunnerReport) => reports.push(item)
@@ -18,7 +18,10 @@ const prepare = async (work: PhaseWork, limitMs = 1_000) => {
 
 describe('prepareWorkspace', () => {
   it('tells every phase with its log, and that it is ready', async () => {
-    const { isReady, reports } = await prepare(async (logged) => logged(['a line']))
+    const { isReady, reports } = await prepare(async (logged) => {
+      logged(['a line'])
+      return 'kept'
+    })
     expect(isReady).toBe(true)
     expect(reports.map(({ type }) => type)).toEqual([
       'phase.started',
@@ -28,6 +31,8 @@ describe('prepareWorkspace', () => {
       'phase.completed',
       'runner.ready',
     ])
+    expect(reports[2]).toMatchObject({ phase: 'checkout', kept: true })
+    expect(reports[4]).not.toHaveProperty('kept')
     expect(reports.every((report) => 'generation' in report && report.generation === 3)).toBe(true)
   })
 

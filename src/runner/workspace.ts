@@ -6,7 +6,11 @@ import { toAppError } from '../protocol/errors.ts'
 import type { RunnerReport } from '../protocol/runner-frames.ts'
 import { PHASE_LIMITS_MS, type PhaseName } from '../protocol/session.ts'
 
-export type PhaseWork = (logged: (lines: string[]) => void, signal: AbortSignal) => Promise<unknown>
+/** `kept`: an earlier preparation has done it, and nothing was left to do. */
+export type PhaseWork = (
+  logged: (lines: string[]) => void,
+  signal: AbortSignal,
+) => Promise<'kept' | 'done'>
 
 export interface WorkspaceDeps {
   report: (report: RunnerReport) => void
@@ -40,8 +44,10 @@ async function runPhase(
   }
   try {
     const limitMs = limitsMs?.[phase] ?? PHASE_LIMITS_MS[phase]
-    await withDeadline(`the phase ${phase}`, limitMs, (limit) => work(logged, limit), signal)
-    report({ type: 'phase.completed', phase, generation, durationMs: durationMs() })
+    const what = `the phase ${phase}`
+    const how = await withDeadline(what, limitMs, (limit) => work(logged, limit), signal)
+    const kept = how === 'kept' ? { kept: true } : {}
+    report({ type: 'phase.completed', phase, generation, durationMs: durationMs(), ...kept })
     return true
   } catch (error) {
     if (signal.aborted) return false

@@ -24,7 +24,7 @@ describe('createDiskMaker', () => {
       expect((await stat(path)).size).toBe(bytes)
       expect((await stat(path)).mode & 0o777).toBe(0o600)
       await runChecked('e2fsck', ['-f', '-n', path])
-      await repairDisk(path)
+      await repairDisk(path, AbortSignal.timeout(60_000))
     }
     expect((await readFile(at('disk-3'))).equals(await readFile(at('disk-0')))).toBe(true)
   })

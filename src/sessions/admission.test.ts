@@ -8,7 +8,7 @@ import type { Store } from '../store/store.ts'
 import { startTestDatabase, type TestDatabase } from '../store/test-database.ts'
 import { type Admission, createAdmission } from './admission.ts'
 import { defaultRules } from './decide.ts'
-import { createDispatch, type Dispatch } from './dispatch.ts'
+import { createDispatch, type Dispatch, toNewEffect } from './dispatch.ts'
 
 const CONCURRENCY = 3
 /** So long that whatever happens was woken and did not find it by looking. */
@@ -99,7 +99,7 @@ test('what becomes free goes to the longest waiting, woken by the end of another
   await program().command(ids[1] ?? '', { type: 'session.stop' })
   await until(({ working }) => working.includes(ids[3] ?? ''))
   expect((await read()).queued).toEqual(ids.slice(4))
-  await store().sessions.remove(ids[0] ?? '')
+  await store().sessions.remove(ids[0] ?? '', toNewEffect({ kind: 'session.remove' }))
   await until(({ working }) => working.includes(ids[4] ?? ''))
   await program(1).command(ids[5] ?? '', { type: 'session.archive' })
   await until(({ queued }) => queued.length === 0)
@@ -110,7 +110,7 @@ test('what becomes free goes to the longest waiting, woken by the end of another
 test('a slot that was freed and not told of is found by looking', async () => {
   for (let n = 0; n < 4; n++) await create()
   const { working, queued } = await read()
-  await store().sessions.remove(working[0] ?? '')
+  await store().sessions.remove(working[0] ?? '', toNewEffect({ kind: 'session.remove' }))
   const deps = { directory: store().sessions, dispatch: program(), logger }
   running.push(createAdmission(deps, { concurrency: CONCURRENCY, pollMs: 20 }))
   await until((load) => load.working.includes(queued[0] ?? ''))

@@ -25,6 +25,8 @@ export interface Clock {
 }
 
 const MOST_AT_ONCE = 100
+/** A program that does not answer for this long is asked again at the next look. */
+const ANSWER_MS = 30_000
 /** When to look again after a sandbox was missed. */
 const MISSED_MS = 1_000
 
@@ -59,10 +61,8 @@ async function tick({ directory, dispatch }: ClockDeps): Promise<undefined> {
  * Compares what should run with what runs. `missing` holds the generation of each sandbox that was missed at the last
  * look: only one that is missed twice is lost, since a stop may be under way.
  */
-export async function reconcile(
-  { directory, dispatch, sandboxes, standbys }: ClockDeps,
-  missing: Map<string, number>,
-): Promise<void> {
+export async function reconcile(deps: ClockDeps, missing: Map<string, number>): Promise<void> {
+  const { directory, dispatch, sandboxes } = deps
   const sessions = await directory.listBySandboxState(['preparing', 'ready'])
   const found = new Map((await sandboxes.list()).map((sandbox) => [sandbox.sessionId, sandbox]))
   const looked = new Set(sessions.map(({ id }) => id))
@@ -86,10 +86,22 @@ export async function reconcile(
       missing.set(id, sandbox.generation)
     }
   }
-  for (const sessionId of found.keys()) {
+  await removeOrphans(deps, [...found.keys()])
+}
+
+async function removeOrphans(
+  { directory, sandboxes, standbys, logger }: ClockDeps,
+  found: string[],
+): Promise<void> {
+  for (const sessionId of found) {
     // In this order: one that waits becomes a session before it is none that waits.
-    if ((await standbys.has(sessionId)) || (await directory.get(sessionId))) continue
-    await sandboxes.remove(sessionId)
+    if ((await standbys.has(sessionId)) || (await directory.has(sessionId))) continue
+    try {
+      await sandboxes.remove(sessionId, AbortSignal.timeout(ANSWER_MS))
+    } catch (error) {
+      // One that cannot be removed now must not keep the others.
+      logger.warn({ err: error, sessionId }, 'a sandbox that no session has could not be removed')
+    }
   }
 }
 

@@ -3,6 +3,7 @@ import type { ReportCommand } from '../protocol/command.ts'
 import { PHASE_LIMITS_MS, type Phase, type SessionState } from '../protocol/session.ts'
 import type { Rules } from './decide.ts'
 import type { Draft } from './draft.ts'
+import { keepTrying, takePush } from './outward.ts'
 import { admit, advance, failPreparation } from './progress.ts'
 
 /** A started sandbox whose runner says nothing for this long has failed. */
@@ -25,9 +26,10 @@ export function decideReport(draft: Draft, command: ReportCommand, now: Date, ru
       decideLost(draft, command, now)
       return
     case 'push.accepted':
-      draft.emit('seen', command)
-      draft.request({ kind: 'changes.measure' })
-      if (command.outward === 'kept') draft.request({ kind: 'push.forward' })
+      takePush(draft, command)
+      return
+    case 'push.forward-fail':
+      keepTrying(draft, command, now)
       return
     case 'push.refused':
     case 'push.forwarded':

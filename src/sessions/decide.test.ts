@@ -68,7 +68,7 @@ function play() {
       return last.effects
     },
     get cancels() {
-      return last.cancelsEffects
+      return last.cancels
     },
     wait(ms: number) {
       clock += ms
@@ -111,6 +111,62 @@ function expectWhole(game: ReturnType<typeof play>) {
   if (status === 'queued') expect(turn ?? queue[0]).toBeDefined()
   if (status === 'working') expect(turn).not.toBeNull()
 }
+const push = (outward: 'kept' | 'forwarded') =>
+  ({
+    type: 'push.accepted',
+    ref: 'refs/heads/errand/fix-it-abcde',
+    commit: 'c0ffee',
+    outward,
+    message: 'no answer',
+  }) as const
+const failedForward = (attempt: number, passes: boolean, reason = 'r') =>
+  ({ type: 'push.forward-fail', attempt, passes, reason, message: 'm' }) as const
+const forward = (attempt: number, notBefore: string | null) => ({
+  ...{ kind: 'push.forward', attempt, notBefore },
+})
+
+describe('commits that are kept', () => {
+  it('are sent again with growing pauses, and everybody sees when', () => {
+    const game = ready()
+    expect(game.do(push('kept')).effects).toEqual([{ kind: 'changes.measure' }, forward(0, null)])
+    const pauses = [0, 1, 5, 60].map((attempt) => {
+      const { effects, state } = game.do(failedForward(attempt, true))
+      const { nextAt } = state.outward
+      expect(state.outward).toMatchObject({ state: 'kept', message: 'm' })
+      expect(effects).toEqual([forward(attempt + 1, nextAt)])
+      return Date.parse(nextAt ?? '') - Date.parse(game.log.at(-1)?.at ?? '')
+    })
+    expect(pauses).toEqual([1_000, 2_000, 32_000, 300_000])
+    game.do({ type: 'push.forwarded', commit: 'c0ffee' })
+    expect(game.state.outward).toEqual({ state: 'forwarded', message: '', nextAt: null })
+  })
+
+  it('wait for somebody when the host refuses them, or shows its door only to a credential', () => {
+    const game = ready()
+    game.do(push('kept'))
+    expect(game.do(failedForward(0, false)).effects).toEqual([])
+    expect(game.state.outward).toEqual({ state: 'refused', message: 'm', nextAt: null })
+    const again = game.do({ type: 'push.retry' })
+    expect(again).toMatchObject({ cancels: ['outward'], effects: [forward(0, null)] })
+    game.do(failedForward(0, false, 'credential_missing'))
+    expect(game.state.outward).toMatchObject({ state: 'kept', nextAt: null })
+  })
+
+  it('are sent once: a later push takes the place of what waits, a stop takes nothing of it', () => {
+    const game = ready()
+    game.do(push('kept'))
+    expect(game.do(push('kept'))).toMatchObject({ cancels: ['outward'] })
+    expect(game.effects.filter(({ kind }) => kind === 'push.forward')).toHaveLength(1)
+    expect(game.do({ type: 'session.stop' }).cancels).toEqual(['sandbox'])
+    expect(game.do({ type: 'session.archive' }).cancels).not.toContain('outward')
+    expect(game.do({ type: 'push.retry' }).effects).toEqual([forward(0, null)])
+    expect(game.do(push('forwarded'))).toMatchObject({
+      cancels: ['outward'],
+      effects: [{ kind: 'changes.measure' }],
+    })
+    expect(() => game.do({ type: 'push.retry' })).toThrow('nothing_kept')
+  })
+})
 
 describe('decide', () => {
   it('prepares a sandbox for the first message and gives the turn to it', () => {
@@ -216,12 +272,37 @@ describe('decide', () => {
   it('stops in every state: the turn ends, effects are cancelled, the files stay', () => {
     for (const game of [play(), ready()]) {
       const stopped = game.do({ type: 'session.stop' })
-      expect(stopped.cancelsEffects).toBe(true)
+      expect(stopped.cancels).toEqual(['sandbox'])
       expect(stopped.effects).toEqual([{ kind: 'sandbox.stop', generation: 1, why: 'user' }])
       expect(game.state.turn).toBeNull()
       game.do({ type: 'sandbox.stopped', generation: 1, why: 'user' })
       expect(game.state.sandbox.state).toBe('stopped')
     }
+  })
+
+  it('does not cancel the stop of what failed', () => {
+    const game = play()
+    const failed = { type: 'phase.fail', phase: 'fetch', generation: 1 } as const
+    game.do({ ...failed, reason: 'r', message: 'm' })
+    expect(game.effects).toEqual([{ kind: 'sandbox.stop', generation: 1, why: 'failed' }])
+    expect(game.do({ type: 'session.stop' })).toMatchObject({ cancels: [], effects: [] })
+  })
+
+  it('keeps what an earlier preparation has done, and shows it so', () => {
+    const game = play()
+    game.do({ type: 'repository.prepared', generation: 1, commit: 'c0ffee', baseBranch: 'main' })
+    const failed = { type: 'phase.fail', phase: 'sandbox', generation: 1 } as const
+    game.do({ ...failed, reason: 'r', message: 'm' })
+    expect(game.do({ type: 'session.retry' }).effects).toEqual([
+      { kind: 'sandbox.start', generation: 2 },
+    ])
+    expect(game.state.sandbox.phases).toMatchObject([
+      { name: 'fetch', state: 'completed', kept: true },
+    ])
+    const phase = 'checkout'
+    game.report({ type: 'phase.started', phase, generation: 2 })
+    game.report({ type: 'phase.completed', phase, generation: 2, durationMs: 1, kept: true })
+    expect(game.state.sandbox.phases[1]).toMatchObject({ name: 'checkout', kept: true })
   })
 
   it('starts a new sandbox for a message that came while the old one was being stopped', () => {
@@ -290,6 +371,9 @@ describe('decide', () => {
       (game) => game.do({ type: 'turn.interrupt' }),
       (game) => game.do({ type: 'session.stop' }),
       (game) => game.do({ type: 'session.retry' }),
+      (game) => game.do({ type: 'push.retry' }),
+      (game) => game.do(push('kept')),
+      (game) => game.do(failedForward(0, game.log.length % 2 === 0)),
       (game) => game.do({ type: 'session.archive' }),
       (game) => game.do({ type: 'session.unarchive' }),
       (game) => game.do({ type: 'session.admit' }),
@@ -361,7 +445,7 @@ describe('decide', () => {
             take(game)
           } catch (error) {
             expect((error as Error).message).toMatch(
-              /^(no_turn|nothing_failed|nothing_to_retry|session_archived|message_\w+)$/,
+              /^(no_turn|nothing_failed|nothing_kept|nothing_to_retry|session_archived|message_\w+)$/,
             )
           }
         }

@@ -12,6 +12,7 @@ import {
   type Refusal,
   refuse,
 } from './draft.ts'
+import { retryPush } from './outward.ts'
 import { advance, beginOrQueue, endTurnBySystem } from './progress.ts'
 
 export interface Rules {
@@ -75,6 +76,7 @@ function apply(draft: Draft, command: Command, now: Date, rules: Rules): Refusal
     case 'session.retry':
     case 'session.archive':
     case 'session.unarchive':
+    case 'push.retry':
     case 'turn.submit':
     case 'message.withdraw':
     case 'turn.interrupt':
@@ -88,10 +90,13 @@ function apply(draft: Draft, command: Command, now: Date, rules: Rules): Refusal
   }
 }
 
+/** Commits that were kept may still go outside. */
+const FOR_ARCHIVED: ReadonlySet<UserCommand['type']> = new Set(['session.unarchive', 'push.retry'])
+
 type Asked = Exclude<UserCommand, { type: 'session.create' }>
 
 function decideUserCommand(draft: Draft, command: Asked, rules: Rules): Refusal | undefined {
-  if (draft.state.status === 'archived' && command.type !== 'session.unarchive') {
+  if (draft.state.status === 'archived' && !FOR_ARCHIVED.has(command.type)) {
     if (command.type === 'session.archive') return undefined
     return refuse(
       'conflict',
@@ -115,6 +120,8 @@ function decideUserCommand(draft: Draft, command: Asked, rules: Rules): Refusal 
       return undefined
     case 'session.retry':
       return retry(draft)
+    case 'push.retry':
+      return retryPush(draft)
     case 'turn.submit':
       return submit(draft, command, rules)
     case 'message.withdraw':
@@ -134,14 +141,14 @@ function decideUserCommand(draft: Draft, command: Asked, rules: Rules): Refusal 
   }
 }
 
-/** Ends the turn, drops unfinished outside work and stops the sandbox. Queued messages stay. */
+/** Ends the turn, drops the work on its sandbox and stops that. Queued messages stay; kept commits go outside all the same. */
 function stop(draft: Draft, why: 'user' | 'archived'): void {
-  draft.cancelEffects()
   endTurnBySystem(draft)
   const { state: sandboxState, generation } = draft.state.sandbox
-  if (sandboxState === 'preparing' || sandboxState === 'ready') {
-    draft.request({ kind: 'sandbox.stop', generation, why })
-  }
+  // Otherwise all that may be under way is the stop of what failed.
+  if (sandboxState !== 'preparing' && sandboxState !== 'ready') return
+  draft.cancel('sandbox')
+  draft.request({ kind: 'sandbox.stop', generation, why })
 }
 
 function retry(draft: Draft): Refusal | undefined {

@@ -5,10 +5,12 @@ import type { Command, UserCommand } from '../protocol/command.ts'
 import { AppError } from '../protocol/errors.ts'
 import type { RunnerReport } from '../protocol/runner-frames.ts'
 import type { SessionState } from '../protocol/session.ts'
+import type { NewEffect } from '../store/effects.ts'
 import type { Change, ChangeContext, ChangeOptions, EventLog } from '../store/event-log.ts'
 import { decide, decideCreate, type Rules } from './decide.ts'
 import { nextDeadline } from './decide-report.ts'
-import { type Decision, isRefusal, type Moment } from './draft.ts'
+import { type Decision, type EffectRequest, isRefusal, type Moment } from './draft.ts'
+import { laneOf } from './lanes.ts'
 import { hasSlot } from './slots.ts'
 
 export interface Dispatch {
@@ -103,7 +105,7 @@ function takeReports(
   if (!context.state) return { refusal: sessionNotFound() }
   let { ackedN } = context
   const moment = momentOf(context, context.state.id, rules)
-  const whole: Change = { events: [], state: context.state, effects: [], cancelEffects: [] }
+  const whole: Change = { events: [], state: context.state, effects: [], cancelLanes: [] }
   for (const { n, report } of reports) {
     if (n <= ackedN) continue
     const decision = decide(whole.state, { type: 'runner.report', report }, moment, rules)
@@ -111,9 +113,10 @@ function takeReports(
     if (isRefusal(decision)) continue
     const part = toChange(decision, rules)
     whole.events.push(...part.events)
-    if (part.cancelEffects) whole.effects = []
-    whole.effects?.push(...(part.effects ?? []))
-    whole.cancelEffects = part.cancelEffects ?? whole.cancelEffects
+    const { effects = [], cancelLanes = [] } = part
+    const wanted = whole.effects?.filter(({ lane }) => !cancelLanes.includes(lane)) ?? []
+    whole.effects = [...wanted, ...effects]
+    whole.cancelLanes = [...new Set([...(whole.cancelLanes ?? []), ...cancelLanes])]
     whole.state = part.state
     whole.deadlineAt = part.deadlineAt
     whole.needsLoad ||= part.needsLoad
@@ -122,15 +125,21 @@ function takeReports(
 }
 
 function toChange(decision: Decision, rules: Rules): Change {
-  const { events, effects, cancelsEffects, takesSlot, state } = decision
+  const { events, effects, cancels, takesSlot, state } = decision
   return {
     events,
     state,
-    effects: effects.map(({ kind, ...payload }) => ({ kind, payload })),
-    ...(cancelsEffects ? { cancelEffects: 'all' as const } : {}),
+    effects: effects.map(toNewEffect),
+    cancelLanes: cancels,
     deadlineAt: nextDeadline(state, rules)?.at ?? null,
     needsLoad: takesSlot && Number.isFinite(rules.concurrency),
   }
+}
+
+export function toNewEffect({ kind, ...payload }: EffectRequest): NewEffect {
+  const notBefore = 'notBefore' in payload ? payload.notBefore : null
+  const runAfter = notBefore === null ? {} : { runAfter: new Date(notBefore) }
+  return { kind, lane: laneOf(kind), payload, ...runAfter }
 }
 
 function asError(refusal: { code: AppError['code']; reason: string; message: string }): AppError {

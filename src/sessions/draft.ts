@@ -4,25 +4,29 @@ import { applyToSession, createSessionState } from '../protocol/apply-session.ts
 import type { ErrorCode } from '../protocol/errors.ts'
 import type { EventBody, EventOf, EventSource } from '../protocol/event.ts'
 import type { SessionState } from '../protocol/session.ts'
+import { type Lane, laneOf } from './lanes.ts'
 
 export interface NewEvent {
   source: EventSource
   body: EventBody
 }
 
-/** Outside work that follows a commit. At most one runs per session; they run in the order of their creation. */
+/** Outside work that follows a commit. In each lane of a session they run one after the other, in the order of their creation. */
 export type EffectRequest =
   /** Fetches the repository as well when it is not known yet where the session starts from. */
   | { kind: 'sandbox.start'; generation: number }
   | { kind: 'sandbox.stop'; generation: number; why: 'user' | 'idle' | 'archived' | 'failed' }
   | { kind: 'changes.measure' }
-  | { kind: 'push.forward' }
+  /** `attempt` counts from 0. `notBefore` is a time in ISO 8601; null: at once. */
+  | { kind: 'push.forward'; attempt: number; notBefore: string | null }
+  /** The session is gone; this takes away what is left of it outside of the database. Requested by removing it. */
+  | { kind: 'session.remove' }
 
 export interface Decision {
   events: NewEvent[]
   effects: EffectRequest[]
-  /** Work that was asked for earlier and is not wanted any more. */
-  cancelsEffects: boolean
+  /** Lanes whose work was asked for earlier and is not wanted any more. */
+  cancels: Lane[]
   /** It begins work, which it may do only where a slot is free. */
   takesSlot: boolean
   state: SessionState
@@ -42,7 +46,7 @@ export interface Draft {
   readonly state: SessionState
   emit(source: EventSource, body: EventBody): void
   request(effect: EffectRequest): void
-  cancelEffects(): void
+  cancel(lane: Lane): void
   /** False: there is none, and the session has to wait for one. */
   takeSlot(): boolean
   finish(): Decision
@@ -52,7 +56,7 @@ export function createDraft(initial: SessionState, { now, hasSlot }: Moment): Dr
   let state = initial
   const events: NewEvent[] = []
   let effects: EffectRequest[] = []
-  let cancelsEffects = false
+  const cancels = new Set<Lane>()
   let takesSlot = false
   return {
     get state() {
@@ -72,15 +76,15 @@ export function createDraft(initial: SessionState, { now, hasSlot }: Moment): Dr
     request(effect) {
       effects.push(effect)
     },
-    cancelEffects() {
-      effects = []
-      cancelsEffects = true
+    cancel(lane) {
+      effects = effects.filter(({ kind }) => laneOf(kind) !== lane)
+      cancels.add(lane)
     },
     takeSlot() {
       takesSlot ||= hasSlot
       return hasSlot
     },
-    finish: () => ({ events, effects, cancelsEffects, takesSlot, state }),
+    finish: () => ({ events, effects, cancels: [...cancels], takesSlot, state }),
   }
 }
 

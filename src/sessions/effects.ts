@@ -1,10 +1,12 @@
 // What is done outside for each kind of effect. Every one is idempotent: a worker that died may have done part of it.
 // The result is a command, committed together with the completion of the effect.
 import { z } from 'zod'
+import { withDeadline } from '../lib/deadline.ts'
 import type { Command, ReportCommand } from '../protocol/command.ts'
 import { AppError, toAppError } from '../protocol/errors.ts'
 import type { PhaseName, Repository, SessionState } from '../protocol/session.ts'
 import type { EffectRequest } from './draft.ts'
+import { createPhaseLog } from './phase-log.ts'
 
 /** A worker's hold on an effect. The signal aborts when it was cancelled or taken over. */
 export interface Hold {
@@ -18,6 +20,8 @@ export interface RepositoryPort {
   prepare(
     request: { sessionId: string; ownerId: string; repository: Repository },
     signal: AbortSignal,
+    /** Is told what git says meanwhile, line by line. */
+    onLine: (line: string) => void,
   ): Promise<{ commit: string; baseBranch: string | null }>
   measure(
     sessionId: string,
@@ -25,7 +29,7 @@ export interface RepositoryPort {
   ): Promise<{ commit: string; filesChanged: number; insertions: number; deletions: number }>
   /** Pushes outward what was kept; resolves with the commit once it is outside. */
   forward(state: SessionState, signal: AbortSignal): Promise<{ commit: string }>
-  remove(sessionId: string): Promise<void>
+  remove(sessionId: string, signal: AbortSignal): Promise<void>
 }
 
 export interface SandboxPort {
@@ -33,20 +37,20 @@ export interface SandboxPort {
   start(
     state: SessionState,
     hold: Hold,
-    /** Is told, in a sentence, when the sandbox had to be made anew without its disk. */
-    onReplaced: (why: string) => Promise<unknown>,
+    /** Is told, in sentences, what takes long, and when the sandbox had to be made anew without its disk. */
+    onLine: (line: string) => void,
   ): Promise<string>
   /** Before there is a session: its work comes later. */
   startAhead(session: Pick<SessionState, 'id' | 'environment'>, signal: AbortSignal): Promise<void>
-  stop(state: SessionState, graceMs: number): Promise<void>
-  remove(sessionId: string): Promise<void>
+  stop(state: SessionState, graceMs: number, signal: AbortSignal): Promise<void>
+  remove(sessionId: string, signal: AbortSignal): Promise<void>
   list(): Promise<{ sessionId: string; running: boolean; message: string }[]>
 }
 
 /** The gateway's listeners, one per session. */
 export interface DoorsPort {
-  open(sessionId: string): Promise<void>
-  close(sessionId: string): Promise<void>
+  open(sessionId: string, signal: AbortSignal): Promise<void>
+  close(sessionId: string, signal: AbortSignal): Promise<void>
 }
 
 export interface EffectPorts {
@@ -65,7 +69,12 @@ const effectSchema = z.discriminatedUnion('kind', [
     why: z.enum(['user', 'idle', 'archived', 'failed']),
   }),
   z.object({ kind: z.literal('changes.measure') }),
-  z.object({ kind: z.literal('push.forward') }),
+  z.object({
+    kind: z.literal('push.forward'),
+    attempt: z.int().default(0),
+    notBefore: z.string().nullable().default(null),
+  }),
+  z.object({ kind: z.literal('session.remove') }),
 ])
 
 export function parseEffect(kind: string, payload: unknown): EffectRequest {
@@ -74,6 +83,16 @@ export function parseEffect(kind: string, payload: unknown): EffectRequest {
 
 /** The runner gets this long to end its agent in order; then everything in the sandbox is killed. */
 const STOP_GRACE_MS = 4_000
+/** A program that does not answer for this long is asked again. */
+const ANSWER_MS = 30_000
+/** A gateway that does not answer must not hold up the word that the sandbox has stopped. */
+const DOOR_ANSWER_MS = 1_000
+/** What may pass by itself. Everything else is the outside's own no. */
+const PASSING: ReadonlySet<AppError['code']> = new Set(['unavailable', 'timeout', 'internal'])
+
+export function mayPass({ code }: AppError): boolean {
+  return PASSING.has(code)
+}
 
 /** Does the work and returns the command that reports it; undefined when there is nothing to report. */
 export async function runEffect(
@@ -90,21 +109,62 @@ export async function runEffect(
       await prepare({ ports, state, hold })
       return undefined
     case 'sandbox.stop':
-      await ports.sandboxes.stop(state, STOP_GRACE_MS)
+      await withDeadline(
+        'the stop of a sandbox',
+        ANSWER_MS,
+        (limit) => ports.sandboxes.stop(state, STOP_GRACE_MS, limit),
+        signal,
+      )
       await hold.assertHeld()
-      await ports.doors.close(sessionId)
+      await closeDoor(ports, sessionId, signal)
       return { type: 'sandbox.stopped', generation: effect.generation, why: effect.why }
     case 'changes.measure':
       return { type: 'changes.measured', ...(await ports.repositories.measure(sessionId, signal)) }
     case 'push.forward':
       return { type: 'push.forwarded', ...(await ports.repositories.forward(state, signal)) }
+    case 'session.remove':
+      // The session is there, so nobody wants this.
+      return undefined
+  }
+}
+
+/** Takes away everything outside of the database; each part is tried, whatever becomes of the others. */
+export async function removeOutside(
+  { sandboxes, doors, repositories }: EffectPorts,
+  sessionId: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const ended = await Promise.allSettled(
+    [sandboxes.remove, doors.close, repositories.remove].map((remove) =>
+      withDeadline('a removal', ANSWER_MS, (limit) => remove(sessionId, limit), signal),
+    ),
+  )
+  const failed = ended.find((end) => end.status === 'rejected')
+  if (failed) throw failed.reason
+}
+
+/** One that stays open is closed by the gateway itself: when it takes note of this late, or when it starts again. */
+async function closeDoor({ doors }: EffectPorts, sessionId: string, signal: AbortSignal) {
+  try {
+    await withDeadline(
+      'the closing of a door',
+      DOOR_ANSWER_MS,
+      (limit) => doors.close(sessionId, limit),
+      signal,
+    )
+  } catch {
+    signal.throwIfAborted()
   }
 }
 
 /** The command that reports a final failure; undefined when only the queue needs to know. */
 export function failureOf(effect: EffectRequest, error: AppError): Command | undefined {
-  if (effect.kind !== 'sandbox.start') return undefined
   const { reason, message } = error
+  if (effect.kind === 'push.forward') {
+    const { attempt } = effect
+    return { type: 'push.forward-fail', attempt, passes: mayPass(error), reason, message }
+  }
+  if (effect.kind !== 'sandbox.start') return undefined
   const phase = error instanceof PreparationError ? error.phase : 'sandbox'
   return { type: 'phase.fail', phase, generation: effect.generation, reason, message }
 }
@@ -144,33 +204,36 @@ async function fetchRepository(preparing: Preparing): Promise<void> {
   const { id: sessionId, ownerId, repository } = preparing.state
   const { signal } = hold
   if (repository.commit !== null) return
-  await inPhase(preparing, 'fetch', async (generation) => {
-    const prepared = await ports.repositories.prepare({ sessionId, ownerId, repository }, signal)
+  await inPhase(preparing, 'fetch', async (generation, onLine) => {
+    const request = { sessionId, ownerId, repository }
+    const prepared = await ports.repositories.prepare(request, signal, onLine)
     return { type: 'repository.prepared', generation, ...prepared }
   })
 }
 
 async function startSandbox(preparing: Preparing): Promise<void> {
   const { ports, state, hold } = preparing
-  await inPhase(preparing, 'sandbox', async (generation) => {
-    const onReplaced = (why: string) =>
-      ports.report(state.id, { type: 'phase.log', phase: 'sandbox', generation, lines: [why] })
-    await ports.doors.open(state.id)
-    const isolation = await ports.sandboxes.start(state, hold, onReplaced)
+  await inPhase(preparing, 'sandbox', async (generation, onLine) => {
+    await ports.doors.open(state.id, hold.signal)
+    const isolation = await ports.sandboxes.start(state, hold, onLine)
     return { type: 'sandbox.started', generation, isolation }
   })
 }
 
-/** The work does not wait for its first event to be stored; its result does. */
+/** The work does not wait for its first event to be stored; its result does, and for its log. */
 async function inPhase(
   { ports, state, hold }: Preparing,
   phase: PhaseName,
-  work: (generation: number) => Promise<ReportCommand>,
+  work: (generation: number, onLine: (line: string) => void) => Promise<ReportCommand>,
 ): Promise<void> {
   const { generation } = state.sandbox
+  const begun = ports.report(state.id, { type: 'phase.start', phase, generation })
+  const log = createPhaseLog(async (lines) => {
+    await begun
+    await ports.report(state.id, { type: 'phase.log', phase, generation, lines })
+  })
   try {
-    const begun = ports.report(state.id, { type: 'phase.start', phase, generation })
-    const [result] = await Promise.all([work(generation), begun])
+    const [result] = await Promise.all([work(generation, log.add).finally(log.end), begun])
     hold.signal.throwIfAborted()
     await hold.assertHeld()
     await ports.report(state.id, result)

@@ -26,12 +26,20 @@ export function admit(draft: Draft): void {
 
 function begin(draft: Draft): void {
   startNextTurn(draft)
-  const { turn, sandbox } = draft.state
+  const { turn, sandbox, repository } = draft.state
   if (!turn || sandbox.state === 'preparing' || sandbox.state === 'ready') return
   const generation = sandbox.generation + 1
   const resume = sandbox.state !== 'none'
   draft.emit('system', { type: 'sandbox.preparing', generation, resume })
+  if (repository.commit !== null) keepFetch(draft, generation)
   draft.request({ kind: 'sandbox.start', generation })
+}
+
+/** The repository lies in gitd already. */
+function keepFetch(draft: Draft, generation: number): void {
+  const phase = 'fetch'
+  draft.emit('system', { type: 'phase.started', phase, generation })
+  draft.emit('system', { type: 'phase.completed', phase, generation, durationMs: 0, kept: true })
 }
 
 function startNextTurn(draft: Draft): void {
@@ -60,6 +68,6 @@ export function failPreparation(
   draft.emit(source, { type: 'phase.failed', generation, ...failure })
   draft.emit('system', { type: 'sandbox.stopped', generation, why: 'failed' })
   draft.emit('system', { type: 'session.failed', reason, message })
-  draft.cancelEffects()
+  draft.cancel('sandbox')
   draft.request({ kind: 'sandbox.stop', generation, why: 'failed' })
 }

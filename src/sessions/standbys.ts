@@ -46,6 +46,8 @@ export interface Wanted {
 
 /** Who took one has made its session by then, or died. */
 const TAKEN_MS = 60_000
+/** A program that does not answer for this long leaves one behind, which the clock takes away. */
+const ANSWER_MS = 30_000
 /** One that cannot be made is tried again after this long. */
 const FAILED_MS = 60_000
 
@@ -114,7 +116,7 @@ async function fill(
   const id = createId('session', randomBytes(20))
   await store.add({ sessionId: id, ownerId, recipe: recipeOf(wanted) })
   try {
-    await deps.doors.open(id)
+    await deps.doors.open(id, signal)
     await deps.sandboxes.startAhead({ id, environment }, signal)
   } catch (error) {
     await discard(deps, { sessionId: id })
@@ -160,8 +162,9 @@ async function discard(
   { sessionId }: Pick<Standby, 'sessionId'>,
 ): Promise<void> {
   if (!(await store.remove(sessionId)) || (await directory.get(sessionId))) return
-  await sandboxes.remove(sessionId)
-  await doors.close(sessionId)
+  const signal = AbortSignal.timeout(ANSWER_MS)
+  await sandboxes.remove(sessionId, signal)
+  await doors.close(sessionId, signal)
 }
 
 /** All that a sandbox is made from before its work is known. What only the gateway heeds, the network, is not in it. */

@@ -11,7 +11,7 @@ import type { Store } from '../store/store.ts'
 import { startTestDatabase, type TestDatabase } from '../store/test-database.ts'
 import { createClock, reconcile } from './clock.ts'
 import { defaultRules } from './decide.ts'
-import { createDispatch, type Dispatch } from './dispatch.ts'
+import { createDispatch, type Dispatch, toNewEffect } from './dispatch.ts'
 import type { EffectPorts } from './effects.ts'
 import { createWorker, type Worker, type WorkerOptions } from './worker.ts'
 
@@ -35,7 +35,10 @@ afterAll(async () => {
 
 const nextId = (kind: 'session' | 'turn' | 'environment') => {
   counter++
-  return createId(kind, new Uint8Array(20).fill(counter))
+  return createId(
+    kind,
+    Uint8Array.from({ length: 20 }, (_, index) => counter >> (5 * (index % 2))),
+  )
 }
 
 async function createSession(): Promise<SessionState> {
@@ -320,6 +323,94 @@ describe('work that does not heed its cancelling', () => {
     await until(id, ({ turn }) => turn === null)
     stopAsked.resolve()
     await until(id, ({ sandbox }) => sandbox.state === 'stopped')
+    await close()
+  })
+})
+
+/** Never ends by itself. */
+const hang = (begun: PromiseWithResolvers<void>) => (_: unknown, signal: AbortSignal) =>
+  new Promise<never>((_resolve, reject) => {
+    begun.resolve()
+    signal.addEventListener('abort', () => reject(signal.reason))
+  })
+
+describe('a host that does not answer', () => {
+  it('holds up neither the stop of its session nor that of another', async () => {
+    const [one, other] = [await createSession(), await createSession()]
+    const begun = Promise.withResolvers<void>()
+    const close = startWorker(ports({ prepare: hang(begun) }))
+    await begun.promise
+    for (const { id } of [other, one]) {
+      await dispatch.command(id, { type: 'session.stop' })
+      await until(id, ({ sandbox }) => sandbox.state === 'stopped')
+    }
+    await close()
+  })
+
+  it('holds up neither what is measured nor the stop when a push is on its way to it', async () => {
+    const { id } = await createSession()
+    const begun = Promise.withResolvers<void>()
+    const changes = { commit: 'c0ffee', filesChanged: 1, insertions: 1, deletions: 0 }
+    const close = startWorker(ports({ forward: hang(begun), measure: async () => changes }))
+    await until(id, ({ sandbox }) => sandbox.isolation !== null)
+    const push = { type: 'push.accepted', ref: 'r', commit: 'c0ffee', outward: 'kept' } as const
+    await dispatch.command(id, { ...push, message: '' })
+    await begun.promise
+    await until(id, (state) => state.changes?.filesChanged === 1)
+    await dispatch.command(id, { type: 'session.stop' })
+    await until(id, ({ sandbox }) => sandbox.state === 'stopped')
+    const left = (await store.effects.list(id)).filter(({ state }) => state === 'running')
+    expect(left.map(({ kind }) => kind)).toEqual(['push.forward'])
+    await close()
+  })
+
+  it('is asked again, and what it says is told each time', async () => {
+    const { id } = await createSession()
+    let tries = 0
+    const forward = async (session: SessionState) => {
+      // What an earlier test has left is asked again as well.
+      if (session.id !== id) return { commit: 'c0ffee' }
+      tries++
+      if (tries === 1) throw new AppError('unavailable', 'upstream_unreachable', 'No answer.')
+      if (tries === 2) throw new AppError('forbidden', 'upstream_refused', 'No.')
+      return { commit: 'c0ffee' }
+    }
+    const close = startWorker(ports({ forward }))
+    const push = { type: 'push.accepted', ref: 'r', commit: 'c0ffee', outward: 'kept' } as const
+    await dispatch.command(id, { ...push, message: '' })
+    const kept = await until(id, ({ outward }) => outward.nextAt !== null)
+    expect(kept.outward).toMatchObject({ state: 'kept', message: 'No answer.' })
+    await until(id, ({ outward }) => outward.state === 'refused')
+    await dispatch.command(id, { type: 'push.retry' })
+    await until(id, ({ outward }) => outward.state === 'forwarded')
+    await close()
+  })
+})
+
+describe('a session that is removed', () => {
+  it('is gone at once; what is left of it goes when everybody answers again', async () => {
+    const { id } = await createSession()
+    const begun = Promise.withResolvers<void>()
+    const removed: string[] = []
+    let isDown = true
+    const close = startWorker(
+      ports({
+        prepare: hang(begun),
+        remove: async (sessionId: string) => {
+          if (isDown) throw new AppError('unavailable', 'sandboxd_unreachable', 'No answer.')
+          removed.push(sessionId)
+        },
+      }),
+    )
+    await begun.promise
+    const last = toNewEffect({ kind: 'session.remove' })
+    expect(await store.sessions.remove(id, last)).toBe(true)
+    expect(await store.sessions.has(id)).toBe(false)
+    const tried = async () => (await store.effects.list(id)).some(({ attempt }) => attempt > 1)
+    await expect.poll(tried).toBe(true)
+    isDown = false
+    await expect.poll(() => store.effects.list(id), { timeout: 10_000 }).toEqual([])
+    expect(removed).toEqual([id, id])
     await close()
   })
 })

@@ -2,12 +2,21 @@
 // decide whose result counts. Notifications only wake it; what is overdue is found by looking.
 import { backoffMs } from '../lib/backoff.ts'
 import type { Logger } from '../lib/logger.ts'
+import type { Command } from '../protocol/command.ts'
 import { type AppError, toAppError } from '../protocol/errors.ts'
 import type { SessionState } from '../protocol/session.ts'
 import type { Effect, EffectQueue } from '../store/effects.ts'
 import type { Dispatch } from './dispatch.ts'
 import type { EffectRequest } from './draft.ts'
-import { type EffectPorts, failureOf, type Hold, parseEffect, runEffect } from './effects.ts'
+import {
+  type EffectPorts,
+  failureOf,
+  type Hold,
+  mayPass,
+  parseEffect,
+  removeOutside,
+  runEffect,
+} from './effects.ts'
 
 export interface WorkerOptions {
   workerId: string
@@ -48,9 +57,13 @@ export interface Worker {
 }
 
 const RETRY = { firstMs: 500, mostMs: 60_000 }
+/** What ends something is never given up, and never waits long. */
+const RETRY_ENDING = { firstMs: 500, mostMs: 5_000 }
+const ENDING: ReadonlySet<EffectRequest['kind']> = new Set(['sandbox.stop', 'session.remove'])
+/** Cancelled or removed meanwhile: the result does not count, and what comes next in the lane waits for this word. */
+const UNWANTED: ReadonlySet<string> = new Set(['effect_superseded', 'session_not_found'])
 /** A refusal of the outside is final; what may pass by itself is tried this often. */
 const MOST_ATTEMPTS = 4
-const PASSING: ReadonlySet<AppError['code']> = new Set(['unavailable', 'timeout', 'internal'])
 
 export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
   const running = new Map<string, { kind: string; done: Promise<void>; check: () => void }>()
@@ -164,18 +177,22 @@ function keepLease(
 }
 
 async function work(deps: WorkerDeps, effect: Effect, hold: Hold): Promise<void> {
-  const { effects, dispatch, ports } = deps
+  const { effects, ports } = deps
   const request = parseEffect(effect.kind, effect.payload)
-  const completes = { effectId: effect.id, generation: effect.generation }
-  const state = await deps.getSession(effect.sessionId)
-  if (!state || isPast(request, state)) {
-    await effects.complete(effect.id, effect.generation)
-    return
-  }
   try {
+    if (request.kind === 'session.remove') {
+      await hold.assertHeld()
+      await removeOutside(ports, effect.sessionId, hold.signal)
+      await effects.forget(effect.id, effect.generation)
+      return
+    }
+    const state = await deps.getSession(effect.sessionId)
+    if (!state || isPast(request, state)) {
+      await effects.complete(effect.id, effect.generation)
+      return
+    }
     const command = await runEffect(ports, request, state, hold)
-    if (command) await dispatch.command(effect.sessionId, command, { completes })
-    else await effects.complete(effect.id, effect.generation)
+    await settle(deps, effect, command)
   } catch (error) {
     await settleFailure(deps, effect, {
       request,
@@ -185,24 +202,37 @@ async function work(deps: WorkerDeps, effect: Effect, hold: Hold): Promise<void>
   }
 }
 
+/** What came of it and its end, in one step. */
+async function settle(
+  { effects, dispatch }: WorkerDeps,
+  effect: Effect,
+  command: Command | undefined,
+): Promise<void> {
+  const completes = { effectId: effect.id, generation: effect.generation }
+  if (command) await dispatch.command(effect.sessionId, command, { completes })
+  else await effects.complete(effect.id, effect.generation)
+}
+
 /** An effect of an earlier preparation has nothing to do any more. */
 function isPast(request: EffectRequest, state: SessionState): boolean {
   return 'generation' in request && request.generation !== state.sandbox.generation
 }
 
 async function settleFailure(
-  { effects, dispatch, logger }: WorkerDeps,
+  deps: WorkerDeps,
   effect: Effect,
   failure: { request: EffectRequest; error: AppError; aborted: boolean },
 ): Promise<void> {
+  const { effects, logger } = deps
   const { request, error, aborted } = failure
-  if (error.reason === 'effect_superseded') {
-    // Cancelled meanwhile: the result does not count, and the session waits for this word.
+  if (UNWANTED.has(error.reason)) {
     await effects.complete(effect.id, effect.generation)
     return
   }
   const { reason, message } = error
-  const runAfter = new Date(Date.now() + backoffMs(RETRY, effect.attempt, Math.random()))
+  const isEnding = ENDING.has(request.kind)
+  const backoff = isEnding ? RETRY_ENDING : RETRY
+  const runAfter = new Date(Date.now() + backoffMs(backoff, effect.attempt, Math.random()))
   if (aborted) {
     await effects.retry(effect.id, effect.generation, {
       runAfter: new Date(),
@@ -214,14 +244,22 @@ async function settleFailure(
     { err: error, effect: effect.kind, sessionId: effect.sessionId },
     'effect did not succeed',
   )
-  const isPatient = request.kind === 'push.forward' || effect.attempt < MOST_ATTEMPTS
-  const mayPass = PASSING.has(error.code) && isPatient
-  if (mayPass || request.kind === 'sandbox.stop') {
+  // The rules decide when a push is tried again, so that everybody can see it.
+  const isTriedAgain =
+    request.kind !== 'push.forward' && mayPass(error) && effect.attempt < MOST_ATTEMPTS
+  if (isTriedAgain || isEnding) {
     await effects.retry(effect.id, effect.generation, { runAfter, error: { reason, message } })
     return
   }
   const command = failureOf(request, error)
-  const completes = { effectId: effect.id, generation: effect.generation }
-  if (command) await dispatch.command(effect.sessionId, command, { completes })
-  else await effects.fail(effect.id, effect.generation, { reason, message })
+  if (!command) {
+    await effects.fail(effect.id, effect.generation, { reason, message })
+    return
+  }
+  try {
+    await settle(deps, effect, command)
+  } catch (late) {
+    if (!UNWANTED.has(toAppError(late).reason)) throw late
+    await effects.complete(effect.id, effect.generation)
+  }
 }

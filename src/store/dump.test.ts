@@ -58,7 +58,10 @@ describe('a dump', () => {
     const store = await database.openStore({ sealingKey })
     const id = nextTestId()
     const many = Array.from({ length: 700 }, (_, index) => renamed(`${index} ${STRANGE}`))
-    await store.change(id, appends(id, many, { effects: [{ kind: 'test', payload: { STRANGE } }] }))
+    await store.change(
+      id,
+      appends(id, many, { effects: [{ kind: 'test', lane: 'test', payload: { STRANGE } }] }),
+    )
     const credential = await store.credentials.create({
       ...{ ownerId: 'owner', host: 'git.example', kind: 'https', username: 'me', secret: 'hidden' },
     })
@@ -80,7 +83,7 @@ describe('a dump', () => {
     // Numbers that the database gives go on behind the old ones.
     await restored.change(
       id,
-      appends(id, [renamed('next')], { effects: [{ kind: 'test', payload: {} }] }),
+      appends(id, [renamed('next')], { effects: [{ kind: 'test', lane: 'test', payload: {} }] }),
     )
     await restored.close()
   })

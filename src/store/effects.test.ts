@@ -7,6 +7,7 @@ import { startTestDatabase, type TestDatabase } from './test-database.ts'
 import { appends, nextTestId, renamed } from './test-session.ts'
 
 const LEASE_MS = 30_000
+const LANE = 'sandbox'
 
 let database: TestDatabase
 let store: Store
@@ -16,18 +17,19 @@ beforeAll(async () => {
   database = await startTestDatabase()
   store = await database.openStore({ clock: () => new Date(nowMs) })
 })
-beforeEach(() => store.pool.query('delete from sessions'))
+beforeEach(() => store.pool.query('delete from sessions; delete from effects'))
 afterAll(() => database.stop())
 
 async function makeSession(...effects: (string | NewEffect)[]) {
   const id = nextTestId()
   const wanted = effects.map((effect) =>
-    typeof effect === 'string' ? { kind: effect, payload: { of: id } } : effect,
+    typeof effect === 'string' ? { kind: effect, lane: LANE, payload: { of: id } } : effect,
   )
   await store.change(id, appends(id, [renamed('a')], { effects: wanted }))
   return id
 }
 
+const stopEffect = { kind: 'stop', lane: LANE, payload: null }
 const claim = (workerId = 'one') => store.effects.claim({ workerId, leaseMs: LEASE_MS })
 
 async function mustClaim(workerId = 'one'): Promise<Effect> {
@@ -101,8 +103,8 @@ test('the result of an effect, its end and what follows are one transaction', as
   const refusal = { code: 'conflict', reason: 'no', message: 'no' } as const
   await store.change(id, () => ({ refusal }), options)
   expect(await states(id)).toEqual([['prepare', 'running']])
-  const next = [{ kind: 'start', payload: null }]
-  const follow = appends(id, [renamed('b')], { effects: next, cancelEffects: 'all' })
+  const next = [{ kind: 'start', lane: LANE, payload: null }]
+  const follow = appends(id, [renamed('b')], { effects: next, cancelLanes: [LANE] })
   await store.change(id, follow, options)
   expect(await states(id)).toEqual([
     ['prepare', 'done'],
@@ -124,10 +126,43 @@ test('a retry waits for its time and remembers why', async () => {
   expect(await states(id)).toEqual([['push', 'failed']])
 })
 
+test('lanes of a session do not wait for each other, and are cancelled one by one', async () => {
+  const push = { kind: 'push', lane: 'outward', payload: null }
+  const id = await makeSession('prepare', push, push)
+  expect(await mustClaim()).toMatchObject({ kind: 'prepare' })
+  expect(await mustClaim()).toMatchObject({ kind: 'push' })
+  expect(await claim()).toBeUndefined()
+  await store.change(id, appends(id, [renamed('b')], { cancelLanes: [LANE] }))
+  expect((await states(id)).map(([, state]) => state)).toEqual(['cancelling', 'running', 'queued'])
+})
+
+test('what removes a session outlives it, waits for the holder of its lane, and leaves nothing', async () => {
+  const push = { kind: 'push', lane: 'outward', payload: null }
+  const id = await makeSession('prepare', push, 'start')
+  const holder = await mustClaim()
+  await mustClaim()
+  expect(await store.sessions.remove(id, { kind: 'remove', lane: LANE, payload: null })).toBe(true)
+  expect(await states(id)).toEqual([
+    ['prepare', 'cancelling'],
+    ['push', 'cancelling'],
+    ['remove', 'queued'],
+  ])
+  expect(await claim()).toBeUndefined()
+  await store.effects.complete(holder.id, holder.generation)
+  const last = await mustClaim()
+  expect(await store.effects.countOpen('remove')).toBe(1)
+  expect(await store.effects.countOpen('remove', nextTestId())).toBe(0)
+  expect(last.kind).toBe('remove')
+  expect(await store.effects.forget(last.id, last.generation + 1)).toBe(false)
+  expect(await store.effects.forget(last.id, last.generation)).toBe(true)
+  expect(await states(id)).toEqual([])
+  expect(await store.effects.countOpen('remove', id)).toBe(0)
+})
+
 test('cancelling ends what waits and asks a holder to let go before anything else starts', async () => {
   const id = await makeSession('prepare', 'push')
   const effect = await mustClaim()
-  const stop = { effects: [{ kind: 'stop', payload: null }], cancelEffects: 'all' as const }
+  const stop = { effects: [stopEffect], cancelLanes: [LANE] }
   await store.change(id, appends(id, [renamed('b')], stop))
   expect(await states(id)).toEqual([
     ['prepare', 'cancelling'],
@@ -144,7 +179,7 @@ test('cancelling ends what waits and asks a holder to let go before anything els
 test('a cancelled effect whose holder died frees its session when the lease ends', async () => {
   const id = await makeSession('prepare')
   await mustClaim()
-  const stop = { effects: [{ kind: 'stop', payload: null }], cancelEffects: ['prepare'] }
+  const stop = { effects: [stopEffect], cancelLanes: [LANE] }
   await store.change(id, appends(id, [renamed('b')], stop))
   nowMs += LEASE_MS + 1
   expect(await mustClaim()).toMatchObject({ kind: 'stop', attempt: 1 })

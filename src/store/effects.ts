@@ -1,7 +1,8 @@
 // The queue of outside work and the only truth about it. A worker holds an effect by a lease (`deadlineAt`) and a
 // generation: every claim counts the generation up, so what an earlier holder still reports is refused.
-// A session has at most one effect under a lease. Cancelling one that runs asks its holder to let go; the lease stays
-// until the holder reports or the deadline passes, so that nothing of the same session starts beside it.
+// A session has at most one effect under a lease in each lane; lanes do not wait for each other. Cancelling one that runs
+// asks its holder to let go; the lease stays until the holder reports or the deadline passes, so that nothing of the same
+// lane starts beside it. An effect may outlive its session: what is left of that is taken away by one.
 import { randomBytes } from 'node:crypto'
 import { type Kysely, type Selectable, sql, type Transaction } from 'kysely'
 import { createId } from '../protocol/ids.ts'
@@ -13,6 +14,8 @@ export type EffectState = 'queued' | 'running' | 'cancelling' | 'done' | 'failed
 
 export interface NewEffect {
   kind: string
+  /** Effects of one session and lane run one after the other, in the order of their creation. */
+  lane: string
   payload: unknown
   /** Not before this time; at once unless told. */
   runAfter?: Date
@@ -22,6 +25,7 @@ export interface Effect {
   id: string
   sessionId: string
   kind: string
+  lane: string
   payload: unknown
   state: EffectState
   generation: number
@@ -54,7 +58,11 @@ export interface EffectQueue {
   complete(id: string, generation: number): Promise<boolean>
   retry(id: string, generation: number, next: { runAfter: Date; error: unknown }): Promise<boolean>
   fail(id: string, generation: number, error: unknown): Promise<boolean>
+  /** Completes the last effect of a session that is gone: nothing is left of its effects. */
+  forget(id: string, generation: number): Promise<boolean>
   list(sessionId: string): Promise<Effect[]>
+  /** How many of a kind have not ended; of one session or of all. */
+  countOpen(kind: string, sessionId?: string): Promise<number>
   /** When the next effect becomes due or overdue; undefined when nothing waits. */
   nextDueAt(): Promise<Date | undefined>
   statistics(now?: Date): Promise<QueueStatistics>
@@ -85,10 +93,12 @@ export function createEffectQueue(db: Kysely<Database>, clock: () => Date): Effe
     retry: (id, generation, { runAfter, error }) =>
       settle(id, generation, { state: 'queued', runAfter, error }),
     fail: (id, generation, error) => settle(id, generation, { state: 'failed', error }),
+    forget: (id, generation) => forgetEffects(db, id, generation),
     list: async (sessionId) => {
       const rows = db.selectFrom('effects').selectAll().where('session_id', '=', sessionId)
       return (await rows.orderBy('position').execute()).map(toEffect)
     },
+    countOpen: (kind, sessionId) => countOpen(db, kind, sessionId),
     nextDueAt: () => nextDueAt(db),
     statistics: (now = clock()) => readStatistics(db, now),
     prune: async (before) => {
@@ -108,10 +118,11 @@ export async function enqueueEffects(
   { effects, now }: { effects: NewEffect[]; now: Date },
 ): Promise<void> {
   if (effects.length === 0) return
-  const rows = effects.map(({ kind, payload, runAfter }) => ({
+  const rows = effects.map(({ kind, lane, payload, runAfter }) => ({
     id: createId('effect', randomBytes(20)),
     session_id: sessionId,
     kind,
+    lane,
     payload: JSON.stringify(payload ?? null),
     state: 'queued',
     run_after: runAfter ?? now,
@@ -125,10 +136,10 @@ export async function enqueueEffects(
 export async function cancelEffects(
   tx: Transaction<Database>,
   sessionId: string,
-  { kinds, now }: { kinds: readonly string[] | 'all'; now: Date },
+  { lanes, now }: { lanes: readonly string[]; now: Date },
 ): Promise<number> {
-  if (kinds !== 'all' && kinds.length === 0) return 0
-  let update = tx
+  if (lanes.length === 0) return 0
+  const update = tx
     .updateTable('effects')
     .set({
       state: sql<string>`case state when 'queued' then 'cancelled' else 'cancelling' end`,
@@ -136,8 +147,26 @@ export async function cancelEffects(
     })
     .where('session_id', '=', sessionId)
     .where('state', 'in', ['queued', 'running'])
-  if (kinds !== 'all') update = update.where('kind', 'in', [...kinds])
+    .where('lane', 'in', [...lanes])
   return Number((await update.executeTakeFirst()).numUpdatedRows)
+}
+
+/** Of a session that goes away: holders are asked to let go, everything else is forgotten. */
+export async function endEffects(
+  tx: Transaction<Database>,
+  sessionId: string,
+  now: Date,
+): Promise<void> {
+  await tx
+    .deleteFrom('effects')
+    .where('session_id', '=', sessionId)
+    .where('state', 'not in', ['running', 'cancelling'])
+    .execute()
+  await tx
+    .updateTable('effects')
+    .set({ state: 'cancelling', updated_at: now })
+    .where('session_id', '=', sessionId)
+    .execute()
 }
 
 export interface Settled {
@@ -208,7 +237,8 @@ async function tryClaim(
         (e.state = 'running' and e.deadline_at < ${now})
         or (e.state = 'queued' and e.run_after <= ${now} and not exists (
           select 1 from effects held
-          where held.session_id = e.session_id and held.state in ('running', 'cancelling')))
+          where held.session_id = e.session_id and held.lane = e.lane
+            and held.state in ('running', 'cancelling')))
       )
       order by e.position limit 1
       for update skip locked
@@ -236,6 +266,31 @@ async function renewEffect(
     .executeTakeFirst()
   if (!row) return 'lost'
   return row.state === 'running' ? 'renewed' : 'cancelled'
+}
+
+async function forgetEffects(
+  db: Kysely<Database>,
+  id: string,
+  generation: number,
+): Promise<boolean> {
+  const { rows } = await sql`
+    delete from effects where session_id = (
+      select session_id from effects
+      where id = ${id} and generation = ${generation} and state = 'running')
+    returning id`.execute(db)
+  return rows.length > 0
+}
+
+async function countOpen(
+  db: Kysely<Database>,
+  kind: string,
+  sessionId: string | undefined,
+): Promise<number> {
+  const { rows } = await sql<{ count: number }>`
+    select count(*)::int as count from effects
+    where kind = ${kind} and state in ('queued', 'running', 'cancelling')
+      and session_id = coalesce(${sessionId ?? null}::text, session_id)`.execute(db)
+  return rows[0]?.count ?? 0
 }
 
 async function nextDueAt(db: Kysely<Database>): Promise<Date | undefined> {
@@ -275,6 +330,7 @@ function toEffect(row: Selectable<EffectsTable>): Effect {
     id: row.id,
     sessionId: row.session_id,
     kind: row.kind,
+    lane: row.lane,
     payload: row.payload,
     state: row.state as EffectState,
     generation: row.generation,

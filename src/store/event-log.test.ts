@@ -154,10 +154,13 @@ test('a listener that lost its connection says so when it is back', async () => 
 
 test('removing a session leaves nothing of it in any table', async () => {
   const id = nextTestId()
-  const effects = [{ kind: 'prepare', payload: { id } }]
+  const effects = [{ kind: 'prepare', lane: 'test', payload: { id } }]
   await store.change(id, appends(id, [renamed('a')], { effects }), { reportId: 'r' })
-  expect(await store.sessions.remove(id)).toBe(true)
-  expect(await store.sessions.remove(id)).toBe(false)
+  const last = { kind: 'remove', lane: 'test', payload: null }
+  expect(await store.sessions.remove(id, last)).toBe(true)
+  expect(await store.sessions.remove(id, last)).toBe(false)
+  const removing = await store.effects.claim({ workerId: 'w', leaseMs: 30_000 })
+  expect(await store.effects.forget(removing?.id ?? '', 1)).toBe(true)
   const client = new pg.Client(clientConfig(database.connection))
   await client.connect()
   const { rows: tables } = await client.query(

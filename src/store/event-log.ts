@@ -46,7 +46,8 @@ export interface Change {
   /** The state after these events; its `lastSeq` must agree. */
   state: SessionState
   effects?: NewEffect[]
-  cancelEffects?: readonly string[] | 'all'
+  /** The lanes whose effects are not wanted any more. */
+  cancelLanes?: readonly string[]
   ackedN?: number
   /** When the clock has to look at this session again; unchanged when undefined. */
   deadlineAt?: Date | null
@@ -279,7 +280,7 @@ async function writeEffects(
   written: { sessionId: string; change: Change; options: ChangeOptions; now: Date },
 ) {
   const { sessionId, change, options, now } = written
-  const cancelled = await cancelEffects(tx, sessionId, { kinds: change.cancelEffects ?? [], now })
+  const cancelled = await cancelEffects(tx, sessionId, { lanes: change.cancelLanes ?? [], now })
   const effects = change.effects ?? []
   await enqueueEffects(tx, sessionId, { effects, now })
   if (cancelled > 0 || effects.length > 0 || options.completes) await notifyEffects(tx)

@@ -5,9 +5,15 @@ import { AppError, toAppError } from '../protocol/errors.ts'
 import { initial } from './migrations/0001-initial.ts'
 import { standbys } from './migrations/0002-standbys.ts'
 import { queue } from './migrations/0003-queue.ts'
+import { lanes } from './migrations/0004-lanes.ts'
 
 /** Names sort in the order of their numbers; a name that has been released never changes. */
-const MIGRATIONS = { '0001-initial': initial, '0002-standbys': standbys, '0003-queue': queue }
+const MIGRATIONS = {
+  '0001-initial': initial,
+  '0002-standbys': standbys,
+  '0003-queue': queue,
+  '0004-lanes': lanes,
+}
 const TABLE = 'errand_migrations'
 
 export function isKnownSchema(name: string): boolean {

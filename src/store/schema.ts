@@ -37,6 +37,7 @@ export interface EffectsTable {
   position: Generated<number>
   session_id: string
   kind: string
+  lane: string
   payload: Json
   state: string
   generation: Generated<number>

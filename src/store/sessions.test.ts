@@ -80,5 +80,7 @@ test('one state that cannot be read spoils no list and can be removed', async ()
   await store.pool.query(`update sessions set state = '{"v": 9}' where id = $1`, [bad])
   expect(ids((await store.sessions.list({ ownerId, limit: 5 })).sessions)).toEqual([good])
   await expect(store.sessions.get(bad)).rejects.toMatchObject({ reason: 'state_unreadable' })
-  expect(await store.sessions.remove(bad)).toBe(true)
+  expect(await store.sessions.remove(bad, { kind: 'remove', lane: 'test', payload: null })).toBe(
+    true,
+  )
 })

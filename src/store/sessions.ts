@@ -6,6 +6,7 @@ import { AppError } from '../protocol/errors.ts'
 import { sessionIdSchema } from '../protocol/ids.ts'
 import { type SessionState, sessionStateSchema } from '../protocol/session.ts'
 import { LOAD_CHANNEL, SESSION_CHANNEL, sessionPayload } from './channels.ts'
+import { endEffects, enqueueEffects, type NewEffect, notifyEffects } from './effects.ts'
 import { type Load, readLoad } from './load.ts'
 import type { Database } from './schema.ts'
 
@@ -24,6 +25,8 @@ export interface SessionListing {
 
 export interface SessionDirectory {
   get(id: string): Promise<SessionState | undefined>
+  /** Also of one whose state cannot be read. */
+  has(id: string): Promise<boolean>
   /** Latest change first. */
   list(listing: SessionListing): Promise<SessionList>
   /** Of one owner, by the start of an id, with or without its `s_`; at most ten. */
@@ -34,14 +37,21 @@ export interface SessionDirectory {
   nextDeadline(): Promise<Date | undefined>
   /** Which sessions work and which wait for a slot, at this moment. */
   readLoad(): Promise<Load>
-  /** Forgets the session, its events and its effects completely. False: there was none. */
-  remove(id: string): Promise<boolean>
+  /**
+   * Forgets the session and its events, lets go of its effects, and leaves one that takes away what is outside of the
+   * database. False: there was none.
+   */
+  remove(id: string, last: NewEffect): Promise<boolean>
 }
 
 const PREFIX_MATCHES = 10
 const PREFIX = /^(?:s_)?[a-z2-7]{1,20}$/
 
-export function createSessionDirectory(db: Kysely<Database>, logger: Logger): SessionDirectory {
+export function createSessionDirectory(
+  db: Kysely<Database>,
+  logger: Logger,
+  clock: () => Date,
+): SessionDirectory {
   const readable = (rows: { id: string; state: unknown }[]) =>
     rows.flatMap((row) => {
       const parsed = sessionStateSchema.safeParse(row.state)
@@ -56,6 +66,10 @@ export function createSessionDirectory(db: Kysely<Database>, logger: Logger): Se
         .where('id', '=', id)
         .executeTakeFirst()
       return row && parseState(row)
+    },
+    has: async (id) => {
+      const row = db.selectFrom('sessions').select('id').where('id', '=', id)
+      return (await row.executeTakeFirst()) !== undefined
     },
     list: async (listing) => {
       const rows = await selectPage(db, listing)
@@ -94,7 +108,7 @@ export function createSessionDirectory(db: Kysely<Database>, logger: Logger): Se
       return row?.at ?? undefined
     },
     readLoad: () => readLoad(db),
-    remove: (id) => removeSession(db, id),
+    remove: (id, last) => removeSession(db, id, { last, now: clock() }),
   }
 }
 
@@ -134,10 +148,17 @@ function parseCursor(cursor: string): { updatedAt: Date; id: string } {
   return { updatedAt: new Date(Number(time)), id }
 }
 
-function removeSession(db: Kysely<Database>, id: string): Promise<boolean> {
+function removeSession(
+  db: Kysely<Database>,
+  id: string,
+  { last, now }: { last: NewEffect; now: Date },
+): Promise<boolean> {
   return db.transaction().execute(async (tx) => {
     const result = await tx.deleteFrom('sessions').where('id', '=', id).executeTakeFirst()
     if (result.numDeletedRows === 0n) return false
+    await endEffects(tx, id, now)
+    await enqueueEffects(tx, id, { effects: [last], now })
+    await notifyEffects(tx)
     await sql`select pg_notify(${SESSION_CHANNEL}, ${sessionPayload(id, 0)})`.execute(tx)
     await sql`select pg_notify(${LOAD_CHANNEL}, '')`.execute(tx)
     return true

@@ -49,7 +49,7 @@ export async function openStore(options: OpenStoreOptions): Promise<Store> {
   return {
     change: log.change,
     readEvents: log.read,
-    sessions: createSessionDirectory(db, logger),
+    sessions: createSessionDirectory(db, logger, clock),
     effects: createEffectQueue(db, clock),
     environments: createEnvironmentStore(db, clock),
     credentials: createCredentialStore(db, clock, sealer),

@@ -56,7 +56,7 @@ export function testState(id: string, { lastSeq, now }: { lastSeq: number; now: 
       costUsd: null,
     },
     changes: null,
-    outward: { state: 'none', message: '' },
+    outward: { state: 'none', message: '', nextAt: null },
     failure: null,
   } satisfies SessionState
 }
