@@ -38,15 +38,17 @@ export function renderItem(item: TimelineItem, columns: number): string[] {
 }
 
 export function renderPhases(phases: readonly PhaseLine[]): string {
-  const parts = phases.map(({ name, state, durationMs }) => {
-    const took = durationMs === null ? '' : ` ${formatDuration(durationMs)}`
+  const parts = phases.map(({ name, state, durationMs, kept }) => {
+    const took = durationMs === null ? '' : ` ${kept ? 'kept' : formatDuration(durationMs)}`
     return `${MARKS[state]} ${name}${took}`
   })
   return parts.join(' · ')
 }
 
 function renderPrepared(phases: readonly PhaseLine[], columns: number): string[] {
-  const parts = phases.map(({ name, durationMs }) => `${name} ${formatDuration(durationMs ?? 0)}`)
+  const parts = phases.map(({ name, durationMs, kept }) =>
+    kept ? `${name} kept` : `${name} ${formatDuration(durationMs ?? 0)}`,
+  )
   const [first = '', ...rest] = fillLines(parts, ' · ', columns - '✓ prepared: '.length)
   return [`✓ prepared: ${first}`, ...rest.map((line) => `            ${line}`)]
 }
@@ -113,6 +115,11 @@ export function renderQuestion({ title, detail, items }: Question): string[] {
   return lines
 }
 
+const OUTWARD: Record<string, string> = {
+  kept: ' (kept here, not outside yet)',
+  refused: ' (kept here, the remote refused it)',
+}
+
 function renderPush({
   ref,
   commit,
@@ -123,7 +130,7 @@ function renderPush({
   const branch = plainLine(ref.replace(/^refs\/heads\//, ''))
   const about = text === '' ? '' : `: ${plainLine(text)}`
   if (!accepted) return `⛔ the push to ${branch} was refused${about}`
-  const where = outward === 'kept' ? ' (kept here, not outside yet)' : ''
+  const where = OUTWARD[outward] ?? ''
   return `↑ pushed ${commit.slice(0, 10)} to ${branch}${where}${about}`
 }
 

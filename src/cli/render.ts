@@ -122,6 +122,11 @@ function linesFor(item: TimelineItem, previous: TimelineItem | undefined, look: 
       return previous?.kind === 'question' && !previous.open ? [] : renderItem(item, look.columns)
     case 'denied':
       return previous ? [] : renderItem(item, look.columns)
+    case 'push':
+      // It is tried again and again: only another outcome is news.
+      return previous?.kind === 'push' && isSamePush(previous, item)
+        ? []
+        : renderItem(item, look.columns)
     case 'text': {
       const lines = renderItem(item, look.columns)
       return look.isTTY ? lines.flatMap((line) => wrapText(line, look.columns)) : lines
@@ -129,6 +134,12 @@ function linesFor(item: TimelineItem, previous: TimelineItem | undefined, look: 
     default:
       return renderItem(item, look.columns)
   }
+}
+
+type Push = Extract<TimelineItem, { kind: 'push' }>
+
+function isSamePush(before: Push, after: Push): boolean {
+  return before.outward === after.outward && before.text === after.text
 }
 
 type Preparation = Extract<TimelineItem, { kind: 'preparation' }>
@@ -164,7 +175,9 @@ function describeWork(timeline: readonly TimelineItem[], now: number): string {
     case 'preparation': {
       const running = last.phases.find(({ state }) => state === 'running')
       const elapsed = running ? ` ${since(running.startedAt)}` : ''
-      return last.ready ? '◐ starting' : `${renderPhases(last.phases)}${elapsed}`
+      const said = plainLine(running?.lines.at(-1) ?? '')
+      const told = [`${renderPhases(last.phases)}${elapsed}`, said].filter(Boolean).join(' · ')
+      return last.ready ? '◐ starting' : told
     }
     case 'tool':
       return last.output === null

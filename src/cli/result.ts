@@ -103,6 +103,7 @@ export function printResult(print: Printer, result: RunResult): void {
   } else print.line('changes  none')
   if (outward.state === 'kept' || outward.state === 'refused') {
     print.line(`outside  not there yet: ${plainLine(outward.message)}`)
+    print.hint(`retry    errand push ${shortId({ id: result.sessionId })}`)
   }
   if (usage.requests > 0) print.line(`model    ${formatUsage(usage)}`)
   print.line(`took     ${formatDuration(result.durationMs)}`)

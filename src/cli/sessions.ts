@@ -83,7 +83,9 @@ function showSession(print: Printer, session: SessionAnswer): void {
     [
       'phases',
       sandbox.phases
-        .map(({ name, durationMs }) => `${name} ${formatDuration(durationMs ?? 0)}`)
+        .map(({ name, durationMs, kept }) =>
+          kept ? `${name} kept` : `${name} ${formatDuration(durationMs ?? 0)}`,
+        )
         .join(', '),
     ],
     ['turn', turn?.text ?? 'none'],
@@ -94,10 +96,26 @@ function showSession(print: Printer, session: SessionAnswer): void {
         ? `${changes.filesChanged} files, +${changes.insertions} −${changes.deletions}`
         : 'none',
     ],
+    ...describeOutward(session),
     ['model', formatUsage(usage)],
   ]
   for (const [name, value] of rows) print.line(`${name.padEnd(12)} ${plainLine(value)}`)
   for (const question of session.questions) print.line(renderQuestion(question).join('\n'))
+}
+
+/** Only while something is here that is not yet outside. */
+function describeOutward({ id, outward }: SessionState): [string, string][] {
+  const { state, message, nextAt } = outward
+  if (state !== 'kept' && state !== 'refused') return []
+  const how = state === 'kept' ? 'kept here, not outside yet' : 'refused by the remote, kept here'
+  const next =
+    nextAt === null
+      ? `errand push ${shortId({ id })} tries again`
+      : `next try at ${nextAt.slice(11, 19)} UTC, errand push ${shortId({ id })} tries now`
+  return [
+    ['outside', [how, message].filter(Boolean).join(': ')],
+    ['', next],
+  ]
 }
 
 function addDiff(cli: Cli, program: Command): void {
@@ -134,6 +152,7 @@ const ACTIONS = {
   interrupt: { description: 'interrupt what it does now', past: 'is interrupted' },
   stop: { description: 'stop its sandbox; files stay', past: 'stops' },
   retry: { description: 'try again what failed', past: 'tries again' },
+  push: { description: 'push again what has not reached its remote', past: 'is pushed again' },
   archive: { description: 'archive it; its branch stays', past: 'is archived' },
   unarchive: { description: 'take it out of the archive', past: 'is back' },
 } as const

@@ -45,7 +45,7 @@ export function createClient(options: ClientOptions) {
   }
 }
 
-type SessionAction = 'interrupt' | 'stop' | 'retry' | 'archive' | 'unarchive'
+type SessionAction = 'interrupt' | 'stop' | 'retry' | 'push' | 'archive' | 'unarchive'
 
 /** Ids may be shortened to a start that is unique. */
 function sessionMethods(options: ClientOptions) {

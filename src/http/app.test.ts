@@ -92,7 +92,7 @@ describe('the API', () => {
       as: owner,
       body: { mode: 'plan', model: null },
     })
-    for (const name of ['interrupt', 'stop', 'archive', 'unarchive', 'retry']) {
+    for (const name of ['interrupt', 'stop', 'archive', 'unarchive', 'retry', 'push']) {
       expect((await post(`/api/v1/sessions/${id}/${name}`, undefined)).status).toBe(200)
     }
     expect(test.sessions.commands.map(({ command }) => command)).toEqual([
@@ -111,6 +111,7 @@ describe('the API', () => {
         'session.archive',
         'session.unarchive',
         'session.retry',
+        'push.retry',
       ].map((type) => ({ type })),
     ])
   })

@@ -104,6 +104,7 @@ const ACTIONS = {
   interrupt: { summary: 'Interrupt the working turn', type: 'turn.interrupt' },
   stop: { summary: 'Stop the sandbox; its files stay', type: 'session.stop' },
   retry: { summary: 'Try again what failed', type: 'session.retry' },
+  push: { summary: 'Push outward again, now, what is kept here', type: 'push.retry' },
   archive: { summary: 'Archive it; its sandbox goes, its branch stays', type: 'session.archive' },
   unarchive: { summary: 'Take it out of the archive', type: 'session.unarchive' },
 } as const

@@ -13,6 +13,7 @@ import { Button } from '../ui/button.tsx'
 import { Failure } from '../ui/failure.tsx'
 import { Glyph } from '../ui/glyph.tsx'
 import { useLasting } from '../ui/use-lasting.ts'
+import { OutwardBar } from './outward-bar.tsx'
 import type { FollowedSession } from './use-session.ts'
 import type { SessionRequests } from './use-session-requests.ts'
 
@@ -42,6 +43,7 @@ export function SessionFoot({
         <Connection followed={followed} />
         <RequestFailures requests={requests} />
         {session.status === 'queued' ? <WaitingForSlot place={followed.place} /> : null}
+        <OutwardBar outward={session.outward} push={requests.push} />
         {asking && interruptible ? (
           <InterruptBar
             onInterrupt={() => {
@@ -111,6 +113,7 @@ const NAMES = {
   interrupt: 'The turn was not interrupted',
   stop: 'The sandbox was not stopped',
   retry: 'It was not started again',
+  push: 'It was not pushed again',
   archive: 'The session was not archived',
   unarchive: 'The session was not brought back',
   remove: 'The session was not removed',

@@ -26,6 +26,7 @@ export function useSessionRequests(id: string, setDraft: SetDraft) {
     interrupt: useRequest(act('interrupt')),
     stop: useRequest(act('stop')),
     retry: useRequest(act('retry')),
+    push: useRequest(act('push')),
     archive: useRequest(act('archive')),
     unarchive: useRequest(act('unarchive')),
     remove: useRequest(() => api.removeSession(id)),

@@ -5,6 +5,7 @@ import { Button } from '../ui/button.tsx'
 import { Failure } from '../ui/failure.tsx'
 import { formatDuration } from '../ui/format.ts'
 import { Glyph, type GlyphName } from '../ui/glyph.tsx'
+import { plainText } from '../ui/plain-text.ts'
 import { Since } from '../ui/time.tsx'
 import { CodeBlock } from './code-block.tsx'
 import { Disclosure } from './disclosure.tsx'
@@ -106,6 +107,7 @@ function Phases({ item }: { item: Preparation }) {
 
 function PhaseRow({ phase, id }: { phase: PhaseLine; id: string }) {
   const { glyph, color, word } = SIGNS[phase.state]
+  const latest = phase.lines.at(-1)
   return (
     <li>
       <Disclosure
@@ -121,6 +123,8 @@ function PhaseRow({ phase, id }: { phase: PhaseLine; id: string }) {
             <span className="ml-auto text-xs text-muted">
               {phase.durationMs === null ? (
                 <Since at={phase.startedAt} />
+              ) : phase.kept ? (
+                'kept'
               ) : (
                 formatDuration(phase.durationMs)
               )}
@@ -134,6 +138,9 @@ function PhaseRow({ phase, id }: { phase: PhaseLine; id: string }) {
           <p className="text-xs text-muted">Nothing was written to its log.</p>
         )}
       </Disclosure>
+      {phase.state === 'running' && latest ? (
+        <p className="code-text truncate pl-6 text-xs text-muted">{plainText(latest)}</p>
+      ) : null}
     </li>
   )
 }

@@ -20,6 +20,16 @@ export function Ago({ at, className }: { at: string; className?: string }) {
   )
 }
 
+/** When something comes: "in 12 s", and "now" from its time on. */
+export function Until({ at, className }: { at: string; className?: string }) {
+  const leftMs = Date.parse(at) - useNow(1000)
+  return (
+    <time dateTime={at} title={formatExact(at)} className={className}>
+      {leftMs > 0 ? `in ${formatElapsed(leftMs)}` : 'now'}
+    </time>
+  )
+}
+
 export function Since({ at, className }: { at: string; className?: string }) {
   const now = useNow(1000)
   return (
