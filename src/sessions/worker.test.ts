@@ -348,15 +348,21 @@ describe('a host that does not answer', () => {
   })
 
   it('holds up neither what is measured nor the stop when a push is on its way to it', async () => {
-    const { id } = await createSession()
+    const { id, turn } = await createSession()
     const begun = Promise.withResolvers<void>()
-    const changes = { commit: 'c0ffee', filesChanged: 1, insertions: 1, deletions: 0 }
-    const close = startWorker(ports({ forward: hang(begun), measure: async () => changes }))
+    let filesChanged = 0
+    const measure = async () => {
+      filesChanged++
+      return { commit: 'c0ffee', filesChanged, insertions: 1, deletions: 0 }
+    }
+    const close = startWorker(ports({ forward: hang(begun), measure }))
     await until(id, ({ sandbox }) => sandbox.isolation !== null)
     const push = { type: 'push.accepted', ref: 'r', commit: 'c0ffee', outward: 'kept' } as const
     await dispatch.command(id, { ...push, message: '' })
     await begun.promise
-    await until(id, (state) => state.changes?.filesChanged === 1)
+    const ended = { type: 'turn.completed', turnId: turn?.id ?? '', exitCode: null } as const
+    await dispatch.reports(id, [{ n: 1, report: { ...ended, durationMs: 1 } }])
+    await until(id, (state) => state.changes?.filesChanged === 2)
     await dispatch.command(id, { type: 'session.stop' })
     await until(id, ({ sandbox }) => sandbox.state === 'stopped')
     const left = (await store.effects.list(id)).filter(({ state }) => state === 'running')
@@ -407,7 +413,7 @@ describe('a session that is removed', () => {
     expect(await store.sessions.remove(id, last)).toBe(true)
     expect(await store.sessions.has(id)).toBe(false)
     const tried = async () => (await store.effects.list(id)).some(({ attempt }) => attempt > 1)
-    await expect.poll(tried).toBe(true)
+    await expect.poll(tried, { timeout: 10_000 }).toBe(true)
     isDown = false
     await expect.poll(() => store.effects.list(id), { timeout: 10_000 }).toEqual([])
     expect(removed).toEqual([id, id])

@@ -1,5 +1,6 @@
 // A forge that is down, does not answer, or says no: the commits are kept here, everybody sees why and when they are sent
 // again, by hand at once; and nothing else of the session waits for it. Counted at the far end, a real git http-backend.
+import type { Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { SessionState } from '../../src/protocol/session.ts'
 import { runCommand } from './command.ts'
@@ -104,14 +105,17 @@ describe('an upstream that is down', () => {
 describe('an upstream that does not answer', () => {
   it('holds up neither what is measured, nor a stop, nor the removal', async () => {
     const id = await begin()
+    const waiting: Socket[] = []
     upstream.answer = (incoming) => {
       incoming.resume()
+      waiting.push(incoming.socket)
     }
-    const before = upstream.requests.length
+    const isOnItsWay = () => waiting.some((socket) => !socket.destroyed)
     const events = await commitAndPush(id, 'slow')
     expect(eventsOf(events, 'push.accepted')).toMatchObject([{ outward: 'kept' }])
-    // The second is the one that is sent beside everything else.
-    await expect.poll(() => upstream.requests.length - before).toBeGreaterThan(1)
+    // The first was the agent's own push; the next is sent beside everything else.
+    const isBeside = () => waiting.length > 1 && isOnItsWay()
+    await expect.poll(isBeside, { timeout: 30_000 }).toBe(true)
     await until(id, ({ changes }) => changes?.filesChanged === 1)
 
     const { lastSeq } = await errand.client.getSession(id)
@@ -123,6 +127,7 @@ describe('an upstream that does not answer', () => {
       Date.parse(stopping.findLast(({ body }) => body.type === type)?.at ?? '')
     expect(at('sandbox.stopped') - at('turn.interrupted')).toBeLessThanOrEqual(STOP_LIMIT_MS)
     expect((await errand.client.getSession(id)).outward.state).toBe('kept')
+    expect(isOnItsWay()).toBe(true)
 
     upstream.answer = upstream.serve
     await errand.client.actOnSession(id, 'push')
