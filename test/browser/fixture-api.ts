@@ -241,6 +241,8 @@ function factsFor(
         : []
     case 'retry':
       return [{ type: 'sandbox.preparing', generation: 2, resume: false }]
+    case 'push':
+      return [{ type: 'push.retry-requested' }]
     case 'archive':
       return [{ type: 'session.archived' }]
     case undefined:

@@ -8,7 +8,7 @@ export interface FixtureSession {
   /** In the queue of sessions. */
   place?: Place | null
 }
-type Fact = EventBody | [EventSource, EventBody]
+export type Fact = EventBody | [EventSource, EventBody]
 
 const sessionId = (letter: string) => `s_${letter.repeat(20)}`
 export const turnId = (letter: string) => `t_${letter.repeat(20)}`

@@ -8,6 +8,7 @@ import { DIFF } from './fixture-diff.ts'
 import {
   createSession,
   delivered,
+  type Fact,
   type FixtureSession,
   failedPhase,
   prepared,
@@ -242,6 +243,32 @@ describe('timeline', () => {
     await button('Retry').click()
     await page.getByText('preparing').first().waitFor()
     expect(sent()?.path).toBe(`/sessions/${session.id}/retry`)
+  })
+
+  it('tells of commits that are not yet at their remote, and pushes them again', async () => {
+    const nextAt = new Date(Date.now() + 60_000).toISOString()
+    const facts: Fact[] = [
+      ...prepared,
+      ['seen', { type: 'push.accepted', ref: 'r', commit: 'c0ffee', outward: 'kept', message: '' }],
+      [
+        'seen',
+        {
+          ...{ type: 'push.forward-failed', outward: 'kept', reason: 'upstream_unreachable' },
+          ...{ message: 'The host cannot be reached.', nextAt },
+        },
+      ],
+    ]
+    const session = createSession({ letter: 'k', title: 'Kept', facts })
+    fixture.add(session)
+    await visit(session)
+    const bar = page.getByRole('region', { name: 'Not yet at the remote' })
+    await bar.getByText('The host cannot be reached.').waitFor()
+    await bar.getByText(/Sent again in \d+ s/).waitFor()
+    await bar.getByRole('button', { name: 'Push again' }).click()
+    await bar.getByText('Sent again').waitFor({ state: 'detached' })
+    expect(sent()?.path).toBe(`/sessions/${session.id}/push`)
+    fixture.emit(session, { type: 'push.forwarded', commit: 'c0ffee' })
+    await bar.waitFor({ state: 'detached' })
   })
 
   it('makes nothing of markup, links, images and escapes that a sandbox writes', async () => {
