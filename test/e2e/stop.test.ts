@@ -24,20 +24,16 @@ let folder: string
 let island: Island
 let upstream: PrivateUpstream
 let errand: Installation
-/** While one of these files is there, the runtime does not come back from `create`, or refuses it. */
+/** While this file is there, the runtime does not come back from `run`. */
 let runtimeHangs: string
-let runtimeFails: string
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'errand-stop-'))
   runtimeHangs = join(folder, 'hangs')
   const runtime = join(folder, 'runtime')
-  runtimeFails = join(folder, 'fails')
   const script = `#!/bin/sh
 case " $* " in
-*' create '*)
-  [ -e ${runtimeFails} ] && echo the runtime refuses && exit 1
-  [ -e ${runtimeHangs} ] && { ${STUBBORN}; }
+*' run '*) [ -e ${runtimeHangs} ] && { ${STUBBORN}; } ;;
 esac
 exec runc "$@"
 `
@@ -53,12 +49,17 @@ exec runc "$@"
       ERRAND_LOG_LEVEL: 'fatal',
     },
   })
+  const failsOnce = '[ -e /root/tried ] || { touch /root/tried; echo not yet >&2; exit 1; }; cat'
   const variables = {
-    GIT_CONFIG_COUNT: '1',
+    GIT_CONFIG_COUNT: '3',
     GIT_CONFIG_KEY_0: 'filter.stubborn.smudge',
     GIT_CONFIG_VALUE_0: STUBBORN,
+    GIT_CONFIG_KEY_1: 'filter.once.smudge',
+    GIT_CONFIG_VALUE_1: failsOnce,
+    GIT_CONFIG_KEY_2: 'filter.once.required',
+    GIT_CONFIG_VALUE_2: 'true',
   }
-  await errand.client.createEnvironment({ name: 'stubborn', variables })
+  await errand.client.createEnvironment({ name: 'filters', variables })
 })
 afterAll(async () => {
   await errand?.stop()
@@ -78,7 +79,9 @@ async function addHangingBranches(): Promise<void> {
   const hook = { type: 'command', command: STUBBORN, timeout: 600 }
   const settings = { hooks: { SessionStart: [{ hooks: [hook] }] } }
   await commit(clone, { '.claude/settings.json': JSON.stringify(settings) })
-  await git(clone, ['push', '--quiet', 'origin', 'filtered', 'hooked'])
+  await git(clone, ['checkout', '--quiet', '-B', 'once', 'origin/main'])
+  await commit(clone, { '.gitattributes': 'held.txt filter=once\n', 'held.txt': 'x\n' })
+  await git(clone, ['push', '--quiet', 'origin', 'filtered', 'hooked', 'once'])
 }
 
 const start = (fields: Partial<NewSession> = {}) =>
@@ -108,6 +111,10 @@ async function childOf(parent: number, program: string): Promise<number> {
 async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await isTrue())) await delay(50)
 }
+
+/** Until a process of the session has this in its arguments. */
+const untilRuns = (id: string, text: string) =>
+  until(async () => (await findTraces(errand, id)).processes.some((line) => line.includes(text)))
 
 interface Hang {
   where: string
@@ -159,31 +166,22 @@ const CASES: Hang[] = [
   {
     where: 'sandbox, with a runtime that does not come back',
     before: () => writeFile(runtimeHangs, ''),
-    hung: (id) =>
-      until(async () =>
-        (await findTraces(errand, id)).processes.some((line) => /runtime .*create/.test(line)),
-      ),
+    hung: (id) => untilRuns(id, ' run --detach '),
     after: () => rm(runtimeHangs),
   },
   {
+    where: 'sandbox, at the moment that its first process runs',
+    hung: (id) => untilRuns(id, SANDBOX_PATHS.runner),
+  },
+  {
     where: 'checkout, in a filter that ignores signals',
-    fields: { baseBranch: 'filtered', environment: 'stubborn' },
-    hung: async (id) => {
-      const firstId = () => firstIdOf(errand, id)
-      await until(async () =>
-        (await findTraces(errand, id, firstId())).processes.some((line) => line.includes('trap')),
-      )
-    },
+    fields: { baseBranch: 'filtered', environment: 'filters' },
+    hung: (id) => untilRuns(id, STUBBORN),
   },
   {
     where: 'agent, in a start hook that ignores signals',
     fields: { baseBranch: 'hooked' },
-    hung: async (id) => {
-      const firstId = () => firstIdOf(errand, id)
-      await until(async () =>
-        (await findTraces(errand, id, firstId())).processes.some((line) => line.includes('trap')),
-      )
-    },
+    hung: (id) => untilRuns(id, STUBBORN),
   },
   { where: 'a turn, with a frozen runner', hung: (id) => freeze(id, 'runner') },
   { where: 'a turn, with a frozen agent', hung: (id) => freeze(id, 'agent') },
@@ -306,23 +304,22 @@ describe('a retry', () => {
       incoming.resume()
       outgoing.writeHead(404).end()
     }
-    const { id } = await start({ prompt: 'echo done', kind: 'command' })
+    const fields = { baseBranch: 'once', environment: 'filters' }
+    const { id } = await start({ prompt: 'echo done', kind: 'command', ...fields })
     const unfetched = await errand.finish(id)
     await upstreamServes()
     const logged = eventsOf(unfetched, 'phase.logged').flatMap(({ lines }) => lines)
     expect(logged.join('\n')).toContain('not found')
 
-    await writeFile(runtimeFails, '')
     await errand.client.actOnSession(id, 'retry')
-    const unstarted = await errand.finish(id, unfetched.at(-1)?.seq)
-    await rm(runtimeFails)
-    expect(phasesOf(unstarted)).toEqual(['fetch'])
-    expect(eventsOf(unstarted, 'phase.failed')).toMatchObject([
-      { phase: 'sandbox', message: expect.stringContaining('the runtime refuses') },
+    const unfinished = await errand.finish(id, unfetched.at(-1)?.seq)
+    expect(phasesOf(unfinished).toSorted()).toEqual(['fetch', 'sandbox'])
+    expect(eventsOf(unfinished, 'phase.failed')).toMatchObject([
+      { phase: 'checkout', message: expect.stringContaining('not yet') },
     ])
 
     await errand.client.actOnSession(id, 'retry')
-    const done = await errand.finish(id, unstarted.at(-1)?.seq)
+    const done = await errand.finish(id, unfinished.at(-1)?.seq)
     expect(phasesOf(done)).toEqual(['fetch kept', 'sandbox', 'checkout', 'environment', 'agent'])
     expect(eventsOf(done, 'turn.completed')).toHaveLength(1)
 

@@ -60,11 +60,20 @@ function findProcesses(id: string, firstId = Number.POSITIVE_INFINITY): string[]
     const uid = Number(/^Uid:\s+(\d+)/m.exec(status)?.[1])
     const group = readIfThere(`/proc/${pid}/cgroup`)
     const named = args.includes(id) || group.includes(id)
-    // Another installation may have given the same range to a session of its own, which the group then names.
-    const isInside = uid >= firstId && uid < firstId + RANGE_SIZE && !/\/s_[a-z2-7]{20}/.test(group)
+    const isInside =
+      uid >= firstId && uid < firstId + RANGE_SIZE && !namesSession(`${group}${mountsOf(pid)}`)
     const isGone = args === '' || /^State:\s+[ZX]/m.test(status)
     return (named || isInside) && !isGone ? [`${pid} ${uid} ${args.slice(0, 200)}`] : []
   })
+}
+
+/** Another installation may have given the same range to a session of its own, which its group or mounts then name. */
+function namesSession(text: string): boolean {
+  return /\bs_[a-z2-7]{20}\b/.test(text)
+}
+
+function mountsOf(pid: number): string {
+  return readIfThere(`/proc/${pid}/mountinfo`)
 }
 
 /** In every mount namespace of the machine that a process lives in; Errand has one of its own. */
@@ -74,7 +83,7 @@ function findMounts(id: string): string[] {
     const namespace = linkIfThere(`/proc/${pid}/ns/mnt`)
     if (namespace === '' || seen.has(namespace)) return []
     seen.add(namespace)
-    const lines = readIfThere(`/proc/${pid}/mountinfo`).split('\n')
+    const lines = mountsOf(pid).split('\n')
     return lines.filter((line) => line.includes(id)).map((line) => `${namespace} ${line}`)
   })
 }
