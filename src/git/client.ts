@@ -1,7 +1,9 @@
 // How gateway, server and worker talk to gitd: typed control over its unix socket, and git's own streams passed through.
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { z } from 'zod'
 import { createLineSplitter } from '../lib/ndjson.ts'
+import { connectPatiently } from '../lib/patient-connect.ts'
 import { openUnix, requestUnix } from '../lib/unix-http.ts'
 import { AppError, isErrorCode } from '../protocol/errors.ts'
 import { CREDENTIAL_HEADER, encodeCredential, type UpstreamCredential } from './credential.ts'
@@ -142,6 +144,9 @@ export interface GitTarget extends GitDoorRequest {
   credential?: UpstreamCredential
 }
 
+/** How long a git client waits for a gitd that is being started again. */
+const PATIENCE_MS = 30_000
+
 const DOOR_PATH = /\/(info\/refs|git-upload-pack|git-receive-pack)$/
 
 /** What a git client asks for, from the path and query it sent; undefined when it is no request of smart HTTP. */
@@ -167,10 +172,25 @@ const PASSED_HEADERS = [
 ]
 
 /** Passes a git client's request to gitd and the answer back. Resolves when the answer has ended; never rejects. */
-export function proxyGit(
+export async function proxyGit(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
   { socketPath, target }: { socketPath: string; target: GitTarget },
+): Promise<void> {
+  const gone = new AbortController()
+  outgoing.once('close', () => gone.abort(new Error('the client has gone')))
+  try {
+    const socket = await connectPatiently({ socketPath, patienceMs: PATIENCE_MS }, gone.signal)
+    await passThrough(incoming, outgoing, { socket, target })
+  } catch {
+    refuse(outgoing)
+  }
+}
+
+function passThrough(
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  { socket, target }: { socket: Socket; target: GitTarget },
 ): Promise<void> {
   const ended = Promise.withResolvers<void>()
   const headers: Record<string, string> = {}
@@ -182,7 +202,9 @@ export function proxyGit(
   if (target.credential) headers[CREDENTIAL_HEADER] = encodeCredential(target.credential)
   const { kind, id, service, advertise } = target
   const path = `/git/${kind}/${id}/${advertise ? `info/refs?service=${service}` : service}`
-  const upstream = httpRequest({ socketPath, method: incoming.method, path, headers })
+  // With a connection of its own no agent has a part in it: it is closed after the one request.
+  const createConnection = () => socket
+  const upstream = httpRequest({ createConnection, method: incoming.method, path, headers })
   upstream.on('response', (response) => {
     outgoing.writeHead(response.statusCode ?? 502, passedBack(response))
     response.pipe(outgoing)
@@ -211,7 +233,7 @@ function passedBack(response: IncomingMessage): Record<string, string> {
 }
 
 function refuse(outgoing: ServerResponse): void {
-  if (outgoing.headersSent) {
+  if (outgoing.headersSent || outgoing.destroyed) {
     outgoing.destroy()
     return
   }

@@ -5,6 +5,7 @@ import { backoffMs } from '../lib/backoff.ts'
 import { delay } from '../lib/deadline.ts'
 import type { Logger } from '../lib/logger.ts'
 import { createLineSplitter, encodeLine } from '../lib/ndjson.ts'
+import { connectPatiently } from '../lib/patient-connect.ts'
 import {
   type Assignment,
   type Directives,
@@ -15,7 +16,6 @@ import {
   RUNNER_UPGRADE,
   type RunnerFrame,
 } from '../protocol/runner-frames.ts'
-import { connectDoor } from './door-connection.ts'
 import type { Journal } from './journal.ts'
 
 const RECONNECT = { firstMs: 50, mostMs: 5_000 }
@@ -76,7 +76,7 @@ export function openChannel(deps: ChannelDeps): Channel {
   /** Resolves when a line that was welcomed ends; rejects when none came to be. */
   const runLine = async () => {
     const door = { socketPath: deps.socketPath, patienceMs: CONNECT_PATIENCE_MS }
-    const socket = await connectDoor(door, ended.signal)
+    const socket = await connectPatiently(door, ended.signal)
     const current: Line = { socket, sentN: 0, isWelcome: false }
     const onEnd = () => socket.destroy()
     ended.signal.addEventListener('abort', onEnd, { once: true })

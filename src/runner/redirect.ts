@@ -2,8 +2,8 @@
 // those to the door as they are, those to a name's address as `CONNECT name:port`. It decides nothing: the gateway does.
 import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
+import { connectPatiently, type PatientTarget } from '../lib/patient-connect.ts'
 import { DOOR_ADDRESS } from '../protocol/network.ts'
-import { connectDoor, type DoorConnection } from './door-connection.ts'
 import type { Names } from './names.ts'
 
 const MAX_HEAD_BYTES = 16 << 10
@@ -17,7 +17,7 @@ export interface Redirect {
 
 export interface RedirectDeps {
   names: Names
-  door: DoorConnection
+  door: PatientTarget
   /** The port that the program inside asked for, and the one where its connections arrive. */
   ports: { asked: number; listen: number }[]
   /** Where a connection was going; the accepted socket keeps the address of the local range. */
@@ -63,7 +63,7 @@ async function carry(
   const onGone = () => gone.abort(new Error('the client has gone'))
   client.once('close', onGone)
   try {
-    const upstream = await connectDoor(deps.door, AbortSignal.any([ended, gone.signal]))
+    const upstream = await connectPatiently(deps.door, AbortSignal.any([ended, gone.signal]))
     upstream.on('error', () => client.destroy())
     if (address !== DOOR_ADDRESS) await openTunnel(upstream, client, { name, port })
     else join(client, upstream)
