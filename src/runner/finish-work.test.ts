@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -118,6 +119,23 @@ describe('finishWork', () => {
     await rm(hook)
     expect(await turn(nothing, { pushPending: true })).toEqual(quiet)
     expect(await hasPushed()).toBe(true)
+  })
+
+  it('pushes again when there was no answer', async () => {
+    deps.pushAgain = { firstMs: 1, mostMs: 1 }
+    const fails = `test -e ${root}/asked || { touch ${root}/asked; exit 1; }`
+    await git('config', 'remote.origin.receivepack', `${fails}; git-receive-pack`)
+    expect(await turn(() => write('new.txt', 'x'))).toEqual(quiet)
+    expect(existsSync(join(root, 'asked'))).toBe(true)
+    expect(await hasPushed()).toBe(true)
+  })
+
+  it('gives up when there is no answer again and again, and keeps it in mind', async () => {
+    deps.pushAgain = { firstMs: 1, mostMs: 1 }
+    await git('remote', 'set-url', 'origin', '/nonexistent')
+    const outcome = await turn(() => write('new.txt', 'x'))
+    expect(outcome.pushPending).toBe(true)
+    expect(outcome.notices[0]?.text).toContain('/nonexistent')
   })
 
   it('does not let hooks of the repository lose the work', async () => {

@@ -4,10 +4,14 @@ import { existsSync } from 'node:fs'
 import { copyFile, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { type Backoff, backoffMs } from '../lib/backoff.ts'
+import { delay } from '../lib/deadline.ts'
 import { type RunResult, runChecked, runProcess } from '../lib/process.ts'
 import type { Variables } from './agent-environment.ts'
 
 const MESSAGE_CHARS = 72
+const PUSH_AGAIN: Backoff = { firstMs: 500, mostMs: 8_000 }
+const MOST_PUSHES_AGAIN = 5
 const UNFINISHED = [
   'MERGE_HEAD',
   'CHERRY_PICK_HEAD',
@@ -29,6 +33,8 @@ export interface FinishDeps {
   /** The commit that the session started from: it is known outside. */
   baseCommit: string
   variables: Variables
+  /** Between the tries of a push that got no answer. */
+  pushAgain?: Backoff
 }
 
 export interface FinishOutcome {
@@ -113,10 +119,18 @@ async function pushAhead(deps: FinishDeps, signal: AbortSignal) {
   const ahead = ['rev-list', '--count', 'HEAD', '--not', '--remotes=origin', baseCommit, '--']
   if ((await git(deps, ahead, signal)) === '0') return undefined
   const target = `HEAD:refs/heads/${branch}`
-  const result = await run(deps, ['push', '--no-verify', '--porcelain', 'origin', target], signal)
+  const push = ['push', '--no-verify', '--porcelain', 'origin', target]
+  let result = await run(deps, push, signal)
+  for (let attempt = 0; gotNoAnswer(result) && attempt < MOST_PUSHES_AGAIN; attempt++) {
+    await delay(backoffMs(deps.pushAgain ?? PUSH_AGAIN, attempt, Math.random()), signal)
+    result = await run(deps, push, signal)
+  }
   if (result.exitCode === 0) return undefined
   return { kind: 'push' as const, text: `The push to ${branch} failed.\n${words(result)}` }
 }
+
+/** A refusal is said of the branch, in a line of its own; a push that broke off, or came through to nobody, has none. */
+const gotNoAnswer = ({ exitCode, stdout }: RunResult) => exitCode !== 0 && !/^!\t/m.test(stdout)
 
 const words = ({ stdout, stderr }: RunResult) => `${stderr.trim()}\n${stdout.trim()}`.trim()
 
