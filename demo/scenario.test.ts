@@ -37,6 +37,15 @@ describe('chooseAnswer', () => {
     expect(say({ answered: 1, lastToolResult: 'fail 2' })).toBe('bad: 2')
   })
 
+  it('fills in what was asked last of a kind', () => {
+    const asked: Scenario = {
+      ...scenario,
+      turns: [{ prompt: 'go on', steps: [{ say: '{{asked:note (\\w+)}} {{asked:no (such)}}' }] }],
+    }
+    const prompts = ['note a', 'note b', 'go on']
+    expect(chooseAnswer([asked], at({ prompts }))?.answer.say).toBe('b ?')
+  })
+
   it('answers a later turn only when the earlier one was asked', () => {
     expect(say({ prompts: ['go', 'MORE'] })).toBe('after go {{unknown}}')
     expect(say({ prompts: ['more'] })).toBeUndefined()

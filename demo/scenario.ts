@@ -100,7 +100,10 @@ function turnApplies(scenario: Scenario, index: number, { prompts }: Conversatio
     )
 }
 
-/** Fills `{{cwd}}`, `{{prompt}}`, `{{firstPrompt}}`, `{{lastToolResult}}` and `{{match:PATTERN}}` (its first group). */
+/**
+ * Fills `{{cwd}}`, `{{prompt}}`, `{{firstPrompt}}`, `{{lastToolResult}}`, and first groups: `{{match:PATTERN}}` of the newest
+ * result, `{{asked:PATTERN}}` of the newest prompt that has it.
+ */
 function fillIn<T>(value: T, conversation: Conversation): T {
   if (typeof value === 'string') return fillText(value, conversation) as T
   if (Array.isArray(value)) return value.map((item) => fillIn(item, conversation)) as T
@@ -122,10 +125,17 @@ function fillText(text: string, conversation: Conversation): string {
         return conversation.lastToolResult
       case 'match':
         return new RegExp(pattern ?? '', 'm').exec(conversation.lastToolResult)?.[1] ?? '?'
+      case 'asked':
+        return newestMatch(conversation.prompts, new RegExp(pattern ?? '', 'i')) ?? '?'
       default:
         return whole
     }
   })
+}
+
+function newestMatch(texts: string[], pattern: RegExp): string | undefined {
+  const found = texts.findLast((text) => pattern.test(text))
+  return found === undefined ? undefined : pattern.exec(found)?.[1]
 }
 
 function readScenario(file: string): Scenario {

@@ -45,6 +45,8 @@ export interface RecordedRequest {
   fault?: Fault
   /** The tokens that were reported for it. */
   usage?: Usage
+  /** When the whole answer had been written, as `performance.now()`; undefined before, and when it was cut off. */
+  answeredAt?: number
 }
 
 export interface ScriptedModel {
@@ -88,6 +90,9 @@ export async function createScriptedModel(options: ScriptedModelOptions): Promis
   const answer = async (req: IncomingMessage, res: ServerResponse) => {
     const recorded = await record(req)
     requests.push(recorded)
+    res.once('finish', () => {
+      recorded.answeredAt = performance.now()
+    })
     options.onRequest?.(recorded)
     if (recorded.method === 'HEAD' || recorded.path === '/') {
       res.end()

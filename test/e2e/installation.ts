@@ -6,7 +6,11 @@ import { chown, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { loadScenarios } from '../../demo/scenario.ts'
-import { createScriptedModel, type ScriptedModel } from '../../demo/scripted-model.ts'
+import {
+  createScriptedModel,
+  type ScriptedModel,
+  type ScriptedModelOptions,
+} from '../../demo/scripted-model.ts'
 import { type Client, createClient } from '../../src/client/client.ts'
 import type { NewSession } from '../../src/protocol/api.ts'
 import type { EventOf, EventType, SessionEvent } from '../../src/protocol/event.ts'
@@ -23,6 +27,12 @@ export interface Installation {
   loginUrl: string
   token: string
   dataDir: string
+  /** Of `errand up`. */
+  pid(): number
+  /** Starts it again on the same data and port, after it was killed with all that belongs to it. */
+  startAgain(): Promise<void>
+  /** The end of what its programs have logged. */
+  logged(): string
   client: Client
   model: ScriptedModel
   /** Pushes the repository's HEAD as the CLI does and starts a session on it. */
@@ -42,6 +52,8 @@ export interface InstallationOptions {
   scenarios?: string[]
   env?: Record<string, string>
   paceMs?: number
+  /** Called with each request that the model gets. */
+  onRequest?: ScriptedModelOptions['onRequest']
   /** Where it runs; on this machine's own network unless told. */
   island?: Island
   /** Who runs it; root unless told. */
@@ -53,6 +65,7 @@ export interface InstallationOptions {
 }
 
 const FOLLOW_LIMIT_MS = 60_000
+const LOG_CHARS = 200_000
 
 export async function startInstallation(options: InstallationOptions = {}): Promise<Installation> {
   const { island, user } = options
@@ -61,11 +74,14 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
     requireKey: OWNER_KEY,
     host: island?.outside,
     paceMs: options.paceMs ?? 0,
+    onRequest: options.onRequest,
   })
   const dataDir = await mkdtemp(join(user?.home ?? tmpdir(), 'errand-e2e-'))
   if (user) await chown(dataDir, user.uid, user.gid)
-  const child = startUp(options, dataDir, model.url)
-  const { url, loginUrl } = await readAddresses(child)
+  const run = (port: string) => startUp(options, { dataDir, modelUrl: model.url, port })
+  const log = createTail()
+  let child = run('0')
+  const { url, loginUrl } = await readAddresses(child, log)
   const token = await readFile(join(dataDir, 'cli-token'), 'utf8')
   const client = createClient({ baseUrl: url, token })
   const follow: Installation['follow'] = async (sessionId, enough, afterSeq = 0) => {
@@ -83,6 +99,13 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
     loginUrl,
     token,
     dataDir,
+    pid: () => child.pid as number,
+    startAgain: async () => {
+      await ended(child)
+      child = run(new URL(url).port)
+      await readAddresses(child, log)
+    },
+    logged: log.read,
     client,
     model,
     follow,
@@ -114,10 +137,13 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
   }
 }
 
-function startUp(options: InstallationOptions, dataDir: string, modelUrl: string): ChildProcess {
+function startUp(
+  options: InstallationOptions,
+  at: { dataDir: string; modelUrl: string; port: string },
+): ChildProcess {
   const { island, user } = options
   const errand = [process.execPath, join(ROOT, 'src/main.ts')]
-  const up = ['up', '--json', '--port', '0', '--data', dataDir, ...(options.args ?? [])]
+  const up = ['up', '--json', '--port', at.port, '--data', at.dataDir, ...(options.args ?? [])]
   const before = [...(island?.command ?? []), ...(user ? asUser(user) : [])]
   const [command = '', ...args] = [...before, ...errand, ...up]
   return spawn(command, args, {
@@ -126,7 +152,7 @@ function startUp(options: InstallationOptions, dataDir: string, modelUrl: string
       ...process.env,
       ERRAND_LOG_LEVEL: 'warn',
       ANTHROPIC_API_KEY: OWNER_KEY,
-      ANTHROPIC_BASE_URL: modelUrl,
+      ANTHROPIC_BASE_URL: at.modelUrl,
       // Only what a test asks for runs.
       ERRAND_STANDBYS: '0',
       ...(island ? { ERRAND_HOST: island.inside } : {}),
@@ -144,17 +170,31 @@ async function ended(child: ChildProcess): Promise<void> {
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
 }
 
-function readAddresses(child: ChildProcess): Promise<{ url: string; loginUrl: string }> {
+interface Tail {
+  push(chunk: Buffer): void
+  read(): string
+}
+
+function createTail(): Tail {
+  let text = ''
+  return {
+    push: (chunk) => {
+      text = (text + chunk.toString()).slice(-LOG_CHARS)
+    },
+    read: () => text,
+  }
+}
+
+function readAddresses(child: ChildProcess, log: Tail): Promise<{ url: string; loginUrl: string }> {
   return new Promise((resolve, reject) => {
     let stdout = ''
-    let stderr = ''
-    child.stderr?.on('data', (chunk: Buffer) => {
-      stderr = (stderr + chunk.toString()).slice(-10_000)
-    })
+    child.stderr?.on('data', log.push)
     child.stdout?.on('data', (chunk: Buffer) => {
       stdout += chunk.toString()
       if (stdout.includes('\n')) resolve(JSON.parse(stdout.slice(0, stdout.indexOf('\n'))))
     })
-    child.once('exit', (code) => reject(new Error(`errand up exited with ${code}: ${stderr}`)))
+    child.once('exit', (code) =>
+      reject(new Error(`errand up exited with ${code}: ${log.read().slice(-10_000)}`)),
+    )
   })
 }

@@ -1,63 +1,126 @@
-// The programs of an installation are killed with SIGKILL in the middle of a turn: the turn goes on to its end, nothing is
-// lost and nothing is done twice.
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+// Every program of an installation and all that is in a sandbox, killed with SIGKILL while five sessions are each in the middle
+// of something: a turn, and a push at four points. Each goes on to its end, nothing is lost and nothing is done twice.
+// The worker has no process of its own: it dies with the server, here while it sends outward what was kept.
+
+import { constants } from 'node:fs'
+import { access, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createSampleRepository } from '../../demo/repository.ts'
-import { eventsOf, type Installation, startInstallation } from '../e2e/installation.ts'
-import { findProgram, type ProgramName } from './processes.ts'
+import {
+  type Bench,
+  createBench,
+  eventually,
+  isInside,
+  kill,
+  type Victim,
+  watchOrphans,
+} from './bench.ts'
+import type { Hold } from './forge.ts'
+import { markDoubtful, type NoteSession, settle, startNote } from './notes.ts'
+import { findInside, INSIDE, PROGRAMS } from './processes.ts'
+import { cutPower } from './reboot.ts'
 
-let errand: Installation
-let folder: string
-let repository: string
+let bench: Bench
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'errand-kill-'))
-  repository = join(folder, 'cart')
-  await createSampleRepository(repository)
-  errand = await startInstallation({ paceMs: 15, env: { ERRAND_LOG_LEVEL: 'fatal' } })
+  bench = await createBench({ paceMs: 20 })
 })
 afterAll(async () => {
-  await errand?.stop()
-  await rm(folder, { recursive: true, force: true })
+  await bench?.close()
 })
 
-/** How often the model answered a conversation request with the same number of messages: 1 each when nothing was doubled. */
-function repeated(since: number): number[] {
-  const sizes = errand.model.requests.slice(since).filter(({ side, usage }) => !side && usage)
-  const counts = new Map<number, number>()
-  for (const { body } of sizes) {
-    const size = JSON.parse(body).messages.length
-    counts.set(size, (counts.get(size) ?? 0) + 1)
-  }
-  return [...counts.values()]
+interface Held {
+  session: NoteSession
+  release(): Promise<void>
 }
 
-describe.each<ProgramName>(['server', 'gateway', 'gitd', 'sandboxd', 'postgres'])(
-  '%s killed',
-  (program) => {
-    it.each(['tool.called', 'assistant.text'] as const)(
-      'in a turn, at the first %s',
-      async (moment) => {
-        const since = errand.model.requests.length
-        const { id } = await errand.start(repository, 'make the failing test pass')
-        const seen = await errand.follow(id, ({ body }) => body.type === moment)
-        process.kill(findProgram(errand.dataDir, program), 'SIGKILL')
-        const events = [...seen, ...(await errand.finish(id, seen.at(-1)?.seq))]
-        expect(eventsOf(events, 'turn.completed')).toHaveLength(1)
-        expect(eventsOf(events, 'push.accepted')).toHaveLength(1)
-        const said = [
-          ...eventsOf(events, 'assistant.text'),
-          ...eventsOf(events, 'tool.called'),
-        ].map(({ uuid }) => uuid)
-        expect(new Set(said).size).toBe(said.length)
-        expect(events.map(({ seq }) => seq)).toEqual(events.map((_, index) => index + 1))
-        const diff = await errand.client.getDiff(id)
-        expect(diff.commits).toHaveLength(1)
-        if (program !== 'gateway') expect(repeated(since).every((count) => count === 1)).toBe(true)
-        await errand.client.removeSession(id)
-      },
+const LIMIT_MS = 60_000
+let count = 0
+const newNote = (where: string) => `${where}-${++count}`
+
+async function held(session: NoteSession, hold: Hold): Promise<Held> {
+  await hold.reached(AbortSignal.timeout(LIMIT_MS))
+  return { session, release: hold.release }
+}
+
+/** The model has begun to answer. */
+async function inTheModelsAnswer(): Promise<Held> {
+  const note = newNote('answer')
+  const asked = Promise.withResolvers<void>()
+  const end = bench.watchModel(({ body }) => {
+    if (body.includes(`add the note ${note}`)) asked.resolve()
+  })
+  const session = await startNote(bench, note, 'patiently add the note')
+  await asked.promise
+  end()
+  return { session, release: async () => undefined }
+}
+
+/** The agent has sent a part of its pack. */
+async function beforeGitHasThePack(): Promise<Held> {
+  const session = await startNote(bench, newNote('pack'), 'slowly add the note')
+  const { dataDir } = bench.errand
+  const inside = (name: string) =>
+    join(`/proc/${findInside(dataDir, session.id, 'container')}/root/tmp/hold`, name)
+  await eventually('a pack that stops', () => access(inside('held')))
+  const release = async () => {
+    const pipe = await open(inside('go'), constants.O_WRONLY | constants.O_NONBLOCK).catch(
+      () => undefined,
     )
-  },
-)
+    await pipe?.write('go\n')
+    await pipe?.close()
+  }
+  return { session, release }
+}
+
+/** The forge has the push and has not taken it yet, or has taken it and keeps the end of its answer. */
+async function whileTheForgeHolds(point: 'before' | 'after'): Promise<Held> {
+  const session = await startNote(bench, newNote(point))
+  return held(session, await bench.forge.hold(session.branch, point))
+}
+
+/** The commit is in the session's repository, and the worker is pushing it outward. */
+async function betweenHereAndOutside(): Promise<Held> {
+  bench.forge.isDown = true
+  const session = await startNote(bench, newNote('kept'))
+  await bench.errand.follow(session.id, ({ body }) => body.type === 'push.accepted')
+  const hold = await bench.forge.hold(session.branch, 'before')
+  bench.forge.isDown = false
+  return held(session, hold)
+}
+
+async function killIt(victim: Victim | 'everything', sessions: NoteSession[]): Promise<void> {
+  if (victim === 'everything') await cutPower(bench)
+  else if (isInside(victim)) for (const { id } of sessions) await kill(bench, victim, id)
+  else await kill(bench, victim, '')
+}
+
+describe.each([...PROGRAMS, ...INSIDE, 'everything'] as const)('%s killed', (victim) => {
+  it('in a turn and in pushes', async () => {
+    const kept = await betweenHereAndOutside()
+    const pack = await beforeGitHasThePack()
+    const all = [
+      kept,
+      pack,
+      ...(await Promise.all([whileTheForgeHolds('before'), whileTheForgeHolds('after')])),
+      await inTheModelsAnswer(),
+    ]
+    const sessions = all.map(({ session }) => session)
+    const orphans = watchOrphans(
+      bench,
+      (body) => sessions.find(({ notes }) => body.includes(`add the note ${notes[0]}"`))?.id,
+    )
+    markDoubtful(bench, sessions)
+    await killIt(victim, sessions)
+    await Promise.all(all.map(({ release }) => release()))
+    if (victim === 'everything') await bench.errand.startAgain()
+    const settled = await Promise.allSettled(sessions.map((session) => settle(bench, session)))
+    orphans.end()
+    const failures = settled.flatMap((result) =>
+      result.status === 'rejected' ? [String(result.reason)] : [],
+    )
+    expect(failures).toEqual([])
+    expect(orphans.found).toEqual([])
+    await Promise.all(sessions.map(({ id }) => bench.errand.client.removeSession(id)))
+  })
+})

@@ -1,21 +1,25 @@
 // Finds the processes of one installation, to kill them: by the settings file or folder in their command line, never by
 // name alone, so that nothing of another installation is touched.
 import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { SANDBOX_PATHS } from '../../src/protocol/network.ts'
 
-export type ProgramName = 'server' | 'gateway' | 'gitd' | 'sandboxd' | 'postgres'
+export const PROGRAMS = ['server', 'gateway', 'gitd', 'sandboxd', 'postgres'] as const
+export type ProgramName = (typeof PROGRAMS)[number]
+export const INSIDE = ['runner', 'agent', 'container'] as const
+export type InsideName = (typeof INSIDE)[number]
 
 export function runtimeDirOf(dataDir: string): string {
   return join('/run/errand', createHash('sha256').update(dataDir).digest('hex').slice(0, 8))
 }
 
+/** Throws while it is not running. */
 export function findProgram(dataDir: string, name: ProgramName): number {
-  const runtimeDir = runtimeDirOf(dataDir)
   if (name === 'postgres') {
     return Number(readFileSync(join(dataDir, 'postgres/postmaster.pid'), 'utf8').split('\n')[0])
   }
-  const settings = join(runtimeDir, 'settings', `${name}.json`)
+  const settings = join(runtimeDirOf(dataDir), 'settings', `${name}.json`)
   const [pid] = processes()
     .filter(({ args }) => args.includes(settings))
     .map((found) => found.pid)
@@ -23,20 +27,48 @@ export function findProgram(dataDir: string, name: ProgramName): number {
   return pid
 }
 
-/** Processes whose command line or environment names this installation or session. */
-export function processesNaming(text: string): { pid: number; args: string[] }[] {
-  return processes().filter(({ args }) => args.some((arg) => arg.includes(text)))
+/** Of one session's sandbox, as this machine sees them: process 1, its child the runner, and that one's child the agent. */
+export function findInside(dataDir: string, sessionId: string, name: InsideName): number {
+  const run = readFileSync(join(dataDir, 'sandboxes', sessionId, 'run.json'), 'utf8')
+  const { pid: container } = JSON.parse(run)
+  if (name === 'container') return container
+  const runner = childOf(container, SANDBOX_PATHS.node)
+  return name === 'runner' ? runner : childOf(runner, SANDBOX_PATHS.agent)
 }
 
+function childOf(parent: number, program: string): number {
+  const pids = readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8').trim().split(' ')
+  const found = pids.find((pid) => argsOf(pid)[0] === program)
+  if (found === undefined) throw new Error(`${parent} has no child ${program}`)
+  return Number(found)
+}
+
+/** The command lines of all processes in a sandbox. */
+export function commandsInside(dataDir: string, sessionId: string): string[] {
+  const namespace = readlinkSync(`/proc/${findInside(dataDir, sessionId, 'container')}/ns/pid`)
+  return pids()
+    .filter((pid) => namespaceOf(pid) === namespace)
+    .map((pid) => argsOf(pid).join(' '))
+}
+
+function namespaceOf(pid: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/pid`)
+  } catch {
+    return undefined
+  }
+}
+
+function argsOf(pid: string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1)
+  } catch {
+    return []
+  }
+}
+
+const pids = () => readdirSync('/proc').filter((name) => /^\d+$/.test(name))
+
 function processes(): { pid: number; args: string[] }[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => {
-      try {
-        const args = readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0')
-        return [{ pid: Number(name), args }]
-      } catch {
-        return []
-      }
-    })
+  return pids().map((pid) => ({ pid: Number(pid), args: argsOf(pid) }))
 }
