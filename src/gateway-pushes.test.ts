@@ -8,6 +8,8 @@ import { createId } from './protocol/ids.ts'
 import type { Dispatch } from './sessions/dispatch.ts'
 import type { ChangeOptions } from './store/event-log.ts'
 
+const NO_JOURNAL = { note: () => undefined, forget: () => undefined }
+
 const logger = createSilentLogger()
 const [ANN, BOB] = [`s_${'a'.repeat(20)}`, `s_${'b'.repeat(20)}`]
 
@@ -73,7 +75,8 @@ it('stores a push once that comes again after the gateway died', async () => {
     taken.add(reportId)
   }
   const dispatch = { command } as unknown as Dispatch
-  const reports = () => createReports(dispatch, logger, new AbortController().signal)
+  const reports = () =>
+    createReports({ dispatch, journal: NO_JOURNAL, logger }, new AbortController().signal)
   await reports().pushed(observation(7, ANN))
   await reports().pushed(observation(7, ANN))
   await reports().pushed(observation(8, ANN))
@@ -88,7 +91,10 @@ it('drops with an error what is refused for good, and tries again what may pass'
     if (asked.length < 4) throw new AppError('unavailable', 'database_unreachable', 'no')
   }
   const dispatch = { command } as unknown as Dispatch
-  const reports = createReports(dispatch, logger, new AbortController().signal)
+  const reports = createReports(
+    { dispatch, journal: NO_JOURNAL, logger },
+    new AbortController().signal,
+  )
   await reports.pushed(observation(1, ANN))
   await reports.pushed(observation(2, BOB))
   expect(asked).toEqual([ANN, BOB, BOB, BOB])
@@ -101,7 +107,10 @@ it('holds a bounded number of denials while the database is away', async () => {
     return new Promise<never>(() => undefined)
   }
   const dispatch = { command } as unknown as Dispatch
-  const reports = createReports(dispatch, logger, new AbortController().signal)
+  const reports = createReports(
+    { dispatch, journal: NO_JOURNAL, logger },
+    new AbortController().signal,
+  )
   const denial = {
     ...{ allowed: false, host: 'a.example', reason: 'host_not_allowed', method: 'CONNECT' },
     ...{ bytesUp: 0, bytesDown: 0, durationMs: 1 },

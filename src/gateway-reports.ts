@@ -8,12 +8,15 @@ import { backoffMs } from './lib/backoff.ts'
 import { delay } from './lib/deadline.ts'
 import type { Logger } from './lib/logger.ts'
 import type { ModelProblem, ModelUsage } from './model/pass-through.ts'
+import type { UsageJournal } from './model/usage-journal.ts'
 import type { ReportCommand } from './protocol/command.ts'
 import { type AppError, toAppError } from './protocol/errors.ts'
 import type { Dispatch } from './sessions/dispatch.ts'
 
 export interface Reports {
   decided(decision: EgressDecision): void
+  /** What an answer has used so far: told by the next run of the gateway when this one does not come to its end. */
+  using(usage: ModelUsage): void
   used(usage: ModelUsage): void
   failed(problem: ModelProblem): void
   /** Resolves when the push is stored, or never can be. */
@@ -29,7 +32,16 @@ const MOST_WAITING = 1_000
 const PASSING: ReadonlySet<AppError['code']> = new Set(['unavailable', 'timeout', 'internal'])
 const DENIALS = { windowMs: 10_000, mostPerWindow: 50 }
 
-export function createReports(dispatch: Dispatch, logger: Logger, signal: AbortSignal): Reports {
+export interface ReportsDeps {
+  dispatch: Dispatch
+  journal: Pick<UsageJournal, 'note' | 'forget'>
+  logger: Logger
+}
+
+export function createReports(
+  { dispatch, journal, logger }: ReportsDeps,
+  signal: AbortSignal,
+): Reports {
   const isNews = createDenialFilter({ ...DENIALS, now: Date.now })
   const pending = new Set<Promise<void>>()
   const store = createStore(dispatch, logger, signal)
@@ -48,9 +60,11 @@ export function createReports(dispatch: Dispatch, logger: Logger, signal: AbortS
         store(sessionId, { type: 'egress.denied', host, port, reason: reason ?? 'denied' }),
       )
     },
+    using: journal.note,
     used: (usage) => {
       // An error costs nothing and is told by `failed`.
       if (usage.status >= 300) return
+      journal.note(usage)
       const {
         sessionId,
         requestId,
@@ -63,13 +77,16 @@ export function createReports(dispatch: Dispatch, logger: Logger, signal: AbortS
       } = usage
       const counts = { inputTokens, outputTokens, cacheReadTokens, cacheCreationTokens }
       const costUsd = usage.costUsd ?? null
-      inBackground(
-        store(
-          sessionId,
-          { type: 'model.used', requestId, model, ...counts, costUsd, durationMs },
-          requestId,
-        ),
-      )
+      const report = {
+        type: 'model.used',
+        requestId,
+        model,
+        ...counts,
+        costUsd,
+        durationMs,
+      } as const
+      const stored = store(sessionId, report, requestId)
+      inBackground(stored.then(() => journal.forget(requestId)))
     },
     failed: ({ sessionId, requestId, status, reason, message }) => {
       inBackground(store(sessionId, { type: 'model.failed', requestId, status, reason, message }))

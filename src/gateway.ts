@@ -1,6 +1,7 @@
 // The one exit of every sandbox, as a user of its own: a door per session, through which go the runner's channel, git,
 // model requests and all other traffic. It holds credentials in memory, per request, and outlives the server.
 import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { createDoors, type Doors } from './door/doors.ts'
 import type { DoorRoute } from './door/listener.ts'
 import { decideHost } from './egress/decide.ts'
@@ -15,6 +16,7 @@ import { createGitClient, parseGitRequest, proxyGit } from './git/client.ts'
 import { createHostDial } from './git-egress.ts'
 import { createModelDoor } from './model/pass-through.ts'
 import { readUpstream } from './model/upstream.ts'
+import { openUsageJournal } from './model/usage-journal.ts'
 import { type ProgramContext, runProgram } from './program-main.ts'
 import { AppError } from './protocol/errors.ts'
 import { defaultRules } from './sessions/decide.ts'
@@ -39,7 +41,9 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
   const closing = new AbortController()
   const { concurrency } = settings
   const dispatch = createDispatch(store, { ...defaultRules, concurrency })
-  const reports = createReports(dispatch, logger, closing.signal)
+  const journal = openUsageJournal(join(settings.dataDir, 'usage.ndjson'))
+  const reports = createReports({ dispatch, journal, logger }, closing.signal)
+  for (const usage of journal.left) reports.used(usage)
   const watch: SessionWatch = createSessionWatch({
     directory: store.sessions,
     notifications,
@@ -137,6 +141,7 @@ function createRoutes({ settings, store, watch, reports }: RouteParts) {
       allowsHost: (sessionId, host) =>
         decideHost(rulesFor(sessionId), parseHost(host), HTTPS_PORT).allow,
     },
+    onProgress: reports.using,
     onUsage: reports.used,
     onProblem: reports.failed,
   })

@@ -41,6 +41,7 @@ export interface Layout {
   postgresSockets: string
   gitData: string
   gitSocket: string
+  gatewayData: string
   sandboxSocket: string
   doors: string
   gatewaySocket: string
@@ -52,7 +53,7 @@ export interface Layout {
 }
 
 /** What a data folder may hold before its database is made. */
-const NOT_FOREIGN = new Set(['log', 'keys', 'git', 'sandboxes', 'images', 'lost+found'])
+const NOT_FOREIGN = new Set(['log', 'keys', 'git', 'gateway', 'sandboxes', 'images', 'lost+found'])
 const SOCKET_PATH_BYTES = 107
 const SYSTEM_CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt'
 
@@ -66,6 +67,7 @@ export function layoutOf({ codeDir, dataDir, runtimeDir, isRoot }: Config): Layo
     postgresSockets: join(runtimeDir, 'postgres'),
     gitData: join(data, 'git'),
     gitSocket: join(runtimeDir, 'git/git.sock'),
+    gatewayData: join(data, 'gateway'),
     sandboxSocket: join(runtimeDir, 'sandbox/sandbox.sock'),
     doors: join(runtimeDir, 'doors'),
     gatewaySocket: join(runtimeDir, 'gateway/gateway.sock'),
@@ -102,6 +104,7 @@ export async function prepareGround(config: Config, layout: Layout): Promise<Acc
   await folder(dirname(layout.sandboxSocket), accounts.root, 0o711)
   // Everyone may connect to a door's socket, since root inside is nobody outside: the folder keeps others away from it.
   await folder(layout.doors, accounts.gateway, 0o700)
+  await folder(layout.gatewayData, accounts.gateway, 0o700)
   await folder(dirname(layout.gatewaySocket), accounts.gateway, 0o750)
   await folder(layout.settings, accounts.root, 0o711)
   await folder(dirname(layout.keyFile), { uid: accounts.root.uid, gid: accounts.server.gid }, 0o750)

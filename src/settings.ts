@@ -10,6 +10,8 @@ interface Common {
 export interface GatewaySettings extends Common {
   connection: DatabaseConnection
   keyFile: string
+  /** Belongs to this program's user alone. */
+  dataDir: string
   doorsDir: string
   socketPath: string
   gitSocket: string

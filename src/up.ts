@@ -210,6 +210,7 @@ function gatewaySettings(
   return {
     ...learnt,
     keyFile: layout.keyFile,
+    dataDir: layout.gatewayData,
     doorsDir: layout.doors,
     socketPath: layout.gatewaySocket,
     gitSocket: layout.gitSocket,

@@ -319,6 +319,23 @@ describe('the model door', () => {
     expect(problems.map(({ reason }) => reason)).toEqual(['model_stream_cut', 'model_overloaded'])
   })
 
+  it('says what was used before the agent gets to know it', async () => {
+    const told: string[] = []
+    const { url } = await setup(
+      (_, res) => {
+        res.writeHead(200, { 'content-type': 'text/event-stream' })
+        res.write(START)
+      },
+      { onProgress: ({ inputTokens, status }) => told.push(`${status} ${inputTokens}`) },
+    )
+    const outgoing = request(`${url}/model/v1/messages`, { method: 'POST' })
+    outgoing.end(JSON.stringify(BODY))
+    const [res] = (await once(outgoing, 'response')) as [IncomingMessage]
+    await once(res, 'data')
+    expect(told).toEqual(['200 10'])
+    res.destroy()
+  })
+
   it('streams: the first byte arrives before the answer ends', async () => {
     let finish: () => void = () => undefined
     const { url } = await setup((_, res) => {

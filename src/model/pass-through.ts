@@ -10,6 +10,7 @@ import { type Problem, type Relayed, relayAnswer, sendBroken } from './relay.ts'
 import { checkRequest } from './request-check.ts'
 import type { Upstream } from './upstream.ts'
 import { openUpstream, passRequestHeaders } from './upstream-request.ts'
+import type { MeteredUsage } from './usage-meter.ts'
 
 export interface ModelUsage {
   sessionId: string
@@ -52,6 +53,8 @@ export interface ModelDoorOptions {
   limits?: Partial<ModelLimits>
   /** Once for each `/v1/messages` request that the upstream got, whatever came of it. Must not throw. */
   onUsage: (usage: ModelUsage) => void
+  /** What an answer has used so far, before the agent gets the part of it that says so. Must not throw. */
+  onProgress?: (usage: ModelUsage) => void
   /** For refusals of the door and errors of the upstream. Must not throw. */
   onProblem: (problem: ModelProblem) => void
 }
@@ -168,14 +171,19 @@ async function pass(
 ): Promise<void> {
   const checked = await check(options, limits, exchange)
   if (!checked || exchange.res.destroyed) return
-  const relayed = await ask(checked, limits, exchange)
+  const relayed = await ask(options, checked, limits, exchange)
   if (relayed.problem) report(options, exchange, relayed.problem)
   if (relayed.problem?.reason !== 'model_unreachable')
     count(options, exchange, checked.model, relayed)
 }
 
 /** Asks the upstream and relays its answer; the request is cancelled when the agent leaves. */
-async function ask(checked: Checked, limits: ModelLimits, exchange: Exchange): Promise<Relayed> {
+async function ask(
+  options: ModelDoorOptions,
+  checked: Checked,
+  limits: ModelLimits,
+  exchange: Exchange,
+): Promise<Relayed> {
   const { req, res, path, query } = exchange
   const { upstream, body } = checked
   const controller = new AbortController()
@@ -189,7 +197,12 @@ async function ask(checked: Checked, limits: ModelLimits, exchange: Exchange): P
     const answer = await openUpstream(call)
     exchange.upstreamRequestId = requestIdOf(answer)
     const secrets = upstream.auth.map(({ value }) => value)
-    return await relayAnswer(answer, res, secrets)
+    const status = answer.statusCode ?? 500
+    const onUsed = (usage: MeteredUsage) => {
+      if (exchange.path !== '/v1/messages') return
+      options.onProgress?.(usageOf(exchange, checked.model, { status, usage }))
+    }
+    return await relayAnswer(answer, res, { secrets, onUsed })
   } catch (error) {
     if (signal.aborted) return { status: CLIENT_LEFT }
     const { code, message } = error as NodeJS.ErrnoException
@@ -227,11 +240,14 @@ function count(
   { onUsage }: ModelDoorOptions,
   exchange: Exchange,
   asked: string,
-  { status, usage }: Relayed,
+  relayed: Relayed,
 ): void {
-  if (exchange.path !== '/v1/messages') return
+  if (exchange.path === '/v1/messages') onUsage(usageOf(exchange, asked, relayed))
+}
+
+function usageOf(exchange: Exchange, asked: string, { status, usage }: Relayed): ModelUsage {
   const model = usage?.model ?? asked
-  onUsage({
+  return {
     sessionId: exchange.sessionId,
     requestId: exchange.requestId,
     upstreamRequestId: exchange.upstreamRequestId,
@@ -244,7 +260,7 @@ function count(
     durationMs: Math.round(performance.now() - exchange.startedAt),
     status,
     stopReason: usage?.stopReason ?? null,
-  })
+  }
 }
 
 function report({ onProblem }: ModelDoorOptions, exchange: Exchange, problem: Problem): void {

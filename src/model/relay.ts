@@ -23,10 +23,17 @@ export interface Problem {
 
 const MAX_ERROR_BYTES = 1 << 20
 
+export interface RelayOptions {
+  /** Not to be shown to the agent. */
+  secrets: string[]
+  /** Called before the agent gets the part of the answer that says how much was used. */
+  onUsed: (usage: MeteredUsage) => void
+}
+
 export async function relayAnswer(
   answer: IncomingMessage,
   res: ServerResponse,
-  secrets: string[],
+  { secrets, onUsed }: RelayOptions,
 ): Promise<Relayed> {
   const status = answer.statusCode ?? 500
   if (status >= 300) return relayError(answer, res, secrets)
@@ -39,7 +46,7 @@ export async function relayAnswer(
   const meter = createUsageMeter(answer.headers['content-type'])
   res.writeHead(status, passResponseHeaders(answer.headers))
   res.flushHeaders()
-  const end = await pipe(answer, res, meter)
+  const end = await pipe(answer, res, { meter, onUsed })
   const usage = meter.end()
   // The agent sees a cut as the cut that it was.
   if (end === 'cut') res.destroy()
@@ -57,11 +64,11 @@ export function sendBroken(res: ServerResponse, why: string): Relayed {
 async function pipe(
   answer: IncomingMessage,
   res: ServerResponse,
-  meter: UsageMeter,
+  { meter, onUsed }: { meter: UsageMeter; onUsed: RelayOptions['onUsed'] },
 ): Promise<'whole' | 'cut' | 'left'> {
   try {
     for await (const chunk of answer) {
-      meter.push(chunk as Buffer)
+      if (meter.push(chunk as Buffer)) onUsed(meter.used())
       if (!res.write(chunk)) await Promise.race([once(res, 'drain'), once(res, 'close')])
       if (res.destroyed) return 'left'
     }

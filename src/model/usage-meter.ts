@@ -21,7 +21,10 @@ export interface MeteredUsage {
 }
 
 export interface UsageMeter {
-  push(chunk: Buffer): void
+  /** True when the upstream said in it how much was used; `used` is that then. */
+  push(chunk: Buffer): boolean
+  /** What it has said so far. */
+  used(): MeteredUsage
   /** Ends the count; call it once, after the last chunk. */
   end(): MeteredUsage
 }
@@ -42,6 +45,7 @@ function createStreamMeter(): UsageMeter {
   let seenChars = 0
   let closed = false
   let readable = true
+  let hasNews = false
   const parser = createParser({
     maxBufferSize: MAX_EVENT_CHARS,
     onError: ({ type }) => {
@@ -53,13 +57,17 @@ function createStreamMeter(): UsageMeter {
       if (!event) return
       if (event.type === 'content_block_delta') seenChars += deltaChars(event.delta)
       if (event.type === 'message_delta') closed = true
+      if (event.type === 'message_delta' || event.type === 'message_start') hasNews = true
       readEvent(usage, event)
     },
   })
   return {
     push: (chunk) => {
+      hasNews = false
       if (readable) parser.feed(decoder.decode(chunk, { stream: true }))
+      return hasNews
     },
+    used: () => usage,
     end: () => {
       if (!closed) usage.outputTokens = Math.max(usage.outputTokens, tokensOf(seenChars))
       return usage
@@ -74,7 +82,9 @@ function createJsonMeter(): UsageMeter {
     push: (chunk) => {
       size += chunk.length
       if (size <= MAX_JSON_BYTES) chunks.push(chunk)
+      return false
     },
+    used: emptyUsage,
     end: () => {
       const usage = emptyUsage()
       const message = parseObject(Buffer.concat(chunks).toString('utf8'))

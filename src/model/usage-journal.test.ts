@@ -1,0 +1,74 @@
+import { appendFileSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import type { ModelUsage } from './pass-through.ts'
+import { openUsageJournal } from './usage-journal.ts'
+
+let folder: string
+let path: string
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'errand-usage-'))
+  path = join(folder, 'usage.ndjson')
+})
+afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+const usage = (requestId: string, outputTokens: number): ModelUsage => ({
+  sessionId: 's_aaaaaaaaaaaaaaaaaaaa',
+  requestId,
+  upstreamRequestId: undefined,
+  model: 'm',
+  inputTokens: 3,
+  outputTokens,
+  cacheCreationTokens: 0,
+  cacheReadTokens: 0,
+  costUsd: 0.5,
+  durationMs: 10,
+  status: 200,
+  stopReason: null,
+})
+
+/** As after SIGKILL: the first one is never closed. */
+function openTwice(write: (journal: ReturnType<typeof openUsageJournal>) => void) {
+  const first = openUsageJournal(path)
+  expect(first.left).toEqual([])
+  write(first)
+  return openUsageJournal(path)
+}
+
+it('tells after a death what was noted last and not stored', () => {
+  const { left } = openTwice((journal) => {
+    for (const name of ['a', 'b']) journal.note(usage(name, 1))
+    journal.note(usage('b', 7))
+    journal.forget('a')
+    journal.forget('never noted')
+  })
+  expect(left).toEqual([usage('b', 7)])
+})
+
+it('tells it again until it is stored', () => {
+  openTwice((journal) => journal.note(usage('a', 1))).close()
+  const again = openUsageJournal(path)
+  expect(again.left).toEqual([usage('a', 1)])
+  again.forget('a')
+  expect(openUsageJournal(path).left).toEqual([])
+})
+
+it('leaves out a line that was cut, and what it cannot read', () => {
+  openTwice((journal) => journal.note(usage('a', 1))).close()
+  appendFileSync(path, '{"used":{"requestId":"b"}}\n{"used":{"sess')
+  expect(openUsageJournal(path).left).toEqual([usage('a', 1)])
+})
+
+it('does not grow without an end, and keeps what is open meanwhile', () => {
+  const { left } = openTwice((journal) => {
+    journal.note(usage('open', 1))
+    for (let index = 0; index < 10_000; index++) {
+      journal.note(usage(`r${index}`, 1))
+      journal.forget(`r${index}`)
+    }
+    expect(statSync(path).size).toBeLessThan(2 << 20)
+  })
+  expect(left).toEqual([usage('open', 1)])
+})
