@@ -3,7 +3,7 @@
 // that a round that failed is repeated by its own seed and ERRAND_CHAOS_ROUNDS=1.
 import { randomInt } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { type Bench, createBench, eventually, kill, watchOrphans } from './bench.ts'
+import { type Bench, createBench, eventually, isInside, kill, watchOrphans } from './bench.ts'
 import { askForNote, markDoubtful, type NoteSession, settle, startNote } from './notes.ts'
 import { drawPlan, type Moment, type Plan } from './plan.ts'
 import { cutPower } from './reboot.ts'
@@ -58,6 +58,7 @@ async function runRound(sessions: NoteSession[], plan: Plan): Promise<void> {
   const target = sessions[plan.session] as NoteSession
   await untilMoment(target, plan, async () => {
     markDoubtful(bench, sessions)
+    target.mayRetry = plan.victim !== 'everything' && isInside(plan.victim)
     if (plan.victim === 'everything') await cutPower(bench)
     else await kill(bench, plan.victim, target.id)
   })

@@ -124,3 +124,24 @@ describe.each([...PROGRAMS, ...INSIDE, 'everything'] as const)('%s killed', (vic
     await Promise.all(sessions.map(({ id }) => bench.errand.client.removeSession(id)))
   })
 })
+
+it('the gateway killed in the middle of an answer: its tokens are counted all the same', async () => {
+  const { errand } = bench
+  const note = newNote('tokens')
+  const session = await startNote(bench, note, 'patiently add the note')
+  const signal = AbortSignal.timeout(LIMIT_MS)
+  for await (const item of errand.client.followEvents(session.id, { signal }))
+    if (item.kind === 'delta') break
+  markDoubtful(bench, [session])
+  await kill(bench, 'gateway', session.id)
+  await settle(bench, session)
+  const served = errand.model.requests.filter(({ body }) => body.includes(`add the note ${note}`))
+  const { usage } = await errand.client.getSession(session.id)
+  const cached = served.reduce(
+    (sum, { usage: of }) => sum + (of?.cache_creation_input_tokens ?? 0),
+    0,
+  )
+  expect(served.some(({ answeredAt }) => answeredAt === undefined)).toBe(true)
+  expect(usage).toMatchObject({ requests: served.length, cacheCreationTokens: cached })
+  await errand.client.removeSession(session.id)
+})

@@ -19,6 +19,8 @@ export interface NoteSession {
   lastSeq: number
   /** In the order in which they were asked for. */
   notes: string[]
+  /** Somebody presses Retry when its sandbox, killed while it was being prepared, failed. */
+  mayRetry: boolean
   /** How often a sandbox that was lost while it rested was started again, by a command. */
   wakes: number
   /** Requests whose answers were under way, or just over, when something on their way was killed. */
@@ -26,7 +28,7 @@ export interface NoteSession {
 }
 
 /** Longer than a worker's lease, after which its work is taken over. */
-const SETTLE_LIMIT_MS = 60_000
+const SETTLE_LIMIT_MS = 90_000
 const LOOK_MS = 100
 /** An answer that was written so shortly before a kill may not have been read. */
 const UNREAD_MS = 1_000
@@ -43,6 +45,7 @@ export async function startNote(
     branch: session.repository.branch,
     lastSeq: 0,
     notes: [note],
+    mayRetry: false,
     wakes: 0,
     doubtful: new Set(),
   }
@@ -107,6 +110,10 @@ async function tellStory(bench: Bench, id: string): Promise<string> {
 
 async function findProblems(bench: Bench, session: NoteSession): Promise<string[]> {
   const state = await bench.errand.client.getSession(session.id)
+  if (state.status === 'failed' && session.mayRetry) {
+    session.mayRetry = false
+    await bench.errand.client.actOnSession(session.id, 'retry')
+  }
   if (state.status !== 'idle') return [`the session is ${state.status}`]
   if (state.sandbox.state !== 'ready') {
     session.wakes++
