@@ -1,6 +1,6 @@
 // A session is never stranded with its sandbox: the container is killed, its disk is gone or damaged, and the session goes on
 // with what was saved.
-import { mkdtemp, open, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -8,8 +8,8 @@ import { createSampleRepository } from '../../demo/repository.ts'
 import { delay } from '../../src/lib/deadline.ts'
 import { runChecked, runProcess } from '../../src/lib/process.ts'
 import type { SessionEvent } from '../../src/protocol/event.ts'
-import { SANDBOX_PATHS } from '../../src/protocol/network.ts'
 import { SAVED_CONVERSATION_REF, SAVED_WORK_REF } from '../../src/protocol/saved-refs.ts'
+import { findInside, type InsideName } from '../faults/processes.ts'
 import { eventsOf, type Installation, startInstallation } from './installation.ts'
 import { runInside } from './transcript.ts'
 import { gitEnvironment } from './upload.ts'
@@ -49,22 +49,8 @@ async function untilSaved(id: string, ref: string, text: string): Promise<void> 
   }
 }
 
-/** Process 1, its child the runner, and that one's child the agent, as this machine sees them. */
-async function killInside(id: string, who: 'container' | 'runner' | 'agent'): Promise<void> {
-  const { pid: container } = JSON.parse(await readFile(sandboxFile(id, 'run.json'), 'utf8'))
-  if (who === 'container') return void process.kill(container, 'SIGKILL')
-  const runner = await childOf(container, SANDBOX_PATHS.node)
-  process.kill(who === 'runner' ? runner : await childOf(runner, SANDBOX_PATHS.agent), 'SIGKILL')
-}
-
-async function childOf(parent: number, program: string): Promise<number> {
-  const path = `/proc/${parent}/task/${parent}/children`
-  const pids = (await readFile(path, 'utf8')).trim().split(' ')
-  for (const pid of pids) {
-    const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
-    if (line.startsWith(`${program}\0`)) return Number(pid)
-  }
-  throw new Error(`${parent} has no child ${program}`)
+function killInside(id: string, who: InsideName): void {
+  process.kill(findInside(errand.dataDir, id, who), 'SIGKILL')
 }
 
 async function startWaiting() {
@@ -82,7 +68,7 @@ describe('kill -9 in the middle of a turn', () => {
     'of the %s: it is started again, and the turn goes on',
     async (who) => {
       const { id, events: before } = await startWaiting()
-      await killInside(id, who)
+      killInside(id, who)
       const events = await errand.finish(id, before.at(-1)?.seq)
       expect(eventsOf(events, 'sandbox.lost')).toHaveLength(1)
       expect(eventsOf(events, 'sandbox.preparing')).toMatchObject([{ resume: true, generation: 2 }])
@@ -96,7 +82,7 @@ describe('kill -9 in the middle of a turn', () => {
 
   it('of the agent: the turn goes on in the same sandbox', async () => {
     const { id, events: before } = await startWaiting()
-    await killInside(id, 'agent')
+    killInside(id, 'agent')
     const events = await errand.finish(id, before.at(-1)?.seq)
     expect(eventsOf(events, 'sandbox.lost')).toEqual([])
     expect(notices(events)).toEqual(['resumed'])
@@ -108,7 +94,7 @@ describe('kill -9 in the middle of a turn', () => {
   it('of the container, with its disk gone: it is replaced and goes on from what was saved', async () => {
     const { id, events: before } = await startWaiting()
     await rm(sandboxFile(id, 'disk.img'))
-    await killInside(id, 'container')
+    killInside(id, 'container')
     const events = await errand.finish(id, before.at(-1)?.seq)
     expect(notices(events)).toEqual(['sandbox_replaced', 'resumed'])
     const logged = eventsOf(events, 'phase.logged').flatMap(({ lines }) => lines)
