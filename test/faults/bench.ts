@@ -1,4 +1,5 @@
 // One installation on an island with its forge, for tests that kill its programs again and again.
+import { lastUserText } from '../../demo/conversation.ts'
 import type { RecordedRequest } from '../../demo/scripted-model.ts'
 import { delay } from '../../src/lib/deadline.ts'
 import { type Installation, startInstallation } from '../e2e/installation.ts'
@@ -31,6 +32,10 @@ export interface BenchOptions {
 }
 
 export type Victim = ProgramName | InsideName
+
+/** The agent is told so when it is started again in the middle of a turn. */
+const GO_ON = 'Look at what is there and go on with the task'
+const AGENTS_COMMAND = /push origin HEAD$|pack-objects|head -c/
 
 const POLL_MS = 20
 const FIND_LIMIT_MS = 30_000
@@ -88,20 +93,16 @@ export const isInside = (victim: Victim): victim is InsideName =>
 
 /** What the agent left behind and is still there when it asks the model for the first time after its death. */
 export function watchOrphans(bench: Bench, sessionOf: (body: string) => string | undefined) {
-  const found: string[] = []
-  const end = bench.watchModel(({ body }) => {
-    if (!/(Look at what is there and go on with the task)[^"]*"[^"]*$/s.test(lastPrompt(body)))
-      return
+  const orphans = { found: [] as string[], looks: 0, end: () => undefined as unknown }
+  orphans.end = bench.watchModel(({ body }) => {
+    if (!body.includes(GO_ON) || !lastUserText(JSON.parse(body)).includes(GO_ON)) return
     const sessionId = sessionOf(body)
     if (sessionId === undefined) return
+    orphans.looks++
     const commands = commandsInside(bench.errand.dataDir, sessionId)
-    found.push(...commands.filter((command) => /git (push|commit|send-pack)/.test(command)))
+    orphans.found.push(...commands.filter((command) => AGENTS_COMMAND.test(command)))
   })
-  return { found, end }
-}
-
-function lastPrompt(body: string): string {
-  return body.slice(body.lastIndexOf('"role":"user"'))
+  return orphans
 }
 
 /** Asks again while it throws. */

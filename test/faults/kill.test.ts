@@ -121,6 +121,7 @@ describe.each([...PROGRAMS, ...INSIDE, 'everything'] as const)('%s killed', (vic
     )
     expect(failures).toEqual([])
     expect(orphans.found).toEqual([])
+    if (INSIDE.some((name) => name === victim)) expect(orphans.looks).toBeGreaterThan(0)
     await Promise.all(sessions.map(({ id }) => bench.errand.client.removeSession(id)))
   })
 })
