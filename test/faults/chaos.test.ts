@@ -58,7 +58,7 @@ async function runRound(sessions: NoteSession[], plan: Plan): Promise<void> {
   const target = sessions[plan.session] as NoteSession
   await untilMoment(target, plan, async () => {
     markDoubtful(bench, sessions)
-    target.mayRetry = plan.victim !== 'everything' && isInside(plan.victim)
+    for (const session of sessions) session.mayRetry = endsSandboxOf(session, target, plan)
     if (plan.victim === 'everything') await cutPower(bench)
     else await kill(bench, plan.victim, target.id)
   })
@@ -68,6 +68,11 @@ async function runRound(sessions: NoteSession[], plan: Plan): Promise<void> {
   const failures = settled.flatMap((one) => (one.status === 'rejected' ? [String(one.reason)] : []))
   expect(failures.join('\n\n'), `after ${performance.now() - asked} ms`).toBe('')
   expect(orphans.found).toEqual([])
+}
+
+/** A sandbox that is ended while it is prepared fails with a reason, and somebody presses Retry. */
+function endsSandboxOf(session: NoteSession, target: NoteSession, { victim }: Plan): boolean {
+  return victim === 'everything' || (session === target && isInside(victim))
 }
 
 async function ask(sessions: NoteSession[], plan: Plan, index: number): Promise<void> {
