@@ -46,6 +46,8 @@ export interface Git {
 const MEMORY_BYTES = 4 * 1024 ** 3
 const STDERR_BYTES = 64 * 1024
 const DEFAULT_LIMIT_MS = 60_000
+/** For git to end by itself when it is asked to. */
+const END_LIMIT_MS = 2_000
 
 /** What holds for every git: no garbage collection behind our back, no prompts, no attributes or hooks but our own. */
 const COMMON_SETTINGS: Settings = [
@@ -97,11 +99,25 @@ export function createGit(deps: { home: string; path: string }): Git {
   }
 }
 
-/** Ends the group of a child that `Git.start` started. */
+/**
+ * Ends the group of a child that `Git.start` started. Git is asked first: it takes its locks and temporary files away, which would
+ * stop everybody who writes the same branch later. Once it has ended, what is left of its group is killed.
+ */
 export function endGit(child: ChildProcess): void {
-  if (child.pid === undefined) return
+  const { pid } = child
+  if (pid === undefined) return
+  if (child.exitCode !== null || child.signalCode !== null) {
+    signalGroup(pid, 'SIGKILL')
+    return
+  }
+  signalGroup(pid, 'SIGTERM')
+  const timer = setTimeout(() => signalGroup(pid, 'SIGKILL'), END_LIMIT_MS)
+  child.once('exit', () => clearTimeout(timer))
+}
+
+function signalGroup(pid: number, signal: NodeJS.Signals): void {
   try {
-    killGroup(child.pid)
+    killGroup(pid, signal)
   } catch (error) {
     // The group has ended and its number is another user's by now.
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error
