@@ -137,6 +137,16 @@ describe('sandboxes that wait', () => {
     expect(await standbys.take(wanted())).toBeUndefined()
   })
 
+  it('end with the server, but for those that a session has', async () => {
+    const standbys = start()
+    await ready(standbys)
+    const taken = await standbys.take(wanted())
+    await ready(standbys)
+    await standbys.close()
+    expect([...running]).toEqual([taken])
+    expect([...doors]).toEqual([taken])
+  })
+
   it('leave nothing behind when they cannot be made', async () => {
     refuses = true
     start()

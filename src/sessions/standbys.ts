@@ -35,6 +35,7 @@ export interface Standbys {
   /** The session that took it exists, or never will. */
   settle(sessionId: string): Promise<void>
   counts(): Promise<{ ready: number; wanted: number }>
+  /** Takes those away that nobody has taken. */
   close(): Promise<void>
 }
 
@@ -76,6 +77,9 @@ export function createStandbys(deps: StandbysDeps, options: StandbysOptions): St
     close: async () => {
       closing.abort()
       await keeping
+      // Sandboxes of sessions go on without Errand; these would wait for nobody.
+      for (const standby of await store.list())
+        if (standby.state !== 'taken') await discard(deps, standby)
     },
   }
 }

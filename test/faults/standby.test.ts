@@ -7,22 +7,24 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createSampleRepository } from '../../demo/repository.ts'
 import { eventsOf, type Installation, startInstallation } from '../e2e/installation.ts'
-import { findProgram, runtimeDirOf } from './processes.ts'
+import { findInside, findProgram, runtimeDirOf } from './processes.ts'
 
 const READY = { timeout: 30_000, interval: 50 }
 
 let errand: Installation
 let folder: string
 let repository: string
+let isRunning = false
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'errand-standby-'))
   repository = join(folder, 'cart')
   await createSampleRepository(repository)
   errand = await startInstallation({ env: { ERRAND_STANDBYS: '1', ERRAND_LOG_LEVEL: 'fatal' } })
+  isRunning = true
 })
 afterAll(async () => {
-  await errand?.stop()
+  if (isRunning) await errand.stop()
   await rm(folder, { recursive: true, force: true })
 })
 
@@ -90,5 +92,13 @@ describe('a sandbox that waits', () => {
     expect(eventsOf(events, 'command.output').map(({ text }) => text)).toEqual(['red\n'])
     await expect.poll(() => sandboxes().includes(before), READY).toBe(false)
     await waiting()
+  })
+
+  it('ends with Errand', async () => {
+    const id = await waiting()
+    const pid = findInside(errand.dataDir, id, 'runner')
+    await errand.stop()
+    isRunning = false
+    await expect.poll(() => existsSync(`/proc/${pid}`), READY).toBe(false)
   })
 })
