@@ -57,8 +57,10 @@ it('replaces the sandbox of a ready session, whose turn goes on in another', asy
   expect(effects).toMatchObject([{ kind: 'sandbox.start', generation: 2 }])
 })
 
-it('fails a preparation whose own runner is of another version, and says so', async () => {
+it('fails a preparation whose own runners are of another version, and says so', async () => {
   const game = play()
+  expect(await game.hello(RUNNER_PROTOCOL - 1)).toEqual({ refused: 'protocol_not_supported' })
+  expect(game.last().state.sandbox).toMatchObject({ state: 'preparing', generation: 2 })
   expect(await game.hello(RUNNER_PROTOCOL - 1)).toEqual({ refused: 'protocol_not_supported' })
   expect(game.last().state).toMatchObject({
     status: 'failed',

@@ -14,7 +14,7 @@ export function createSessionState(
     createdAt: event.at,
     updatedAt: event.at,
     lastSeq: event.seq,
-    sandbox: { state: 'none', generation: 0, isolation: null, phases: [] },
+    sandbox: { state: 'none', generation: 0, isolation: null, isReplacement: false, phases: [] },
     turn: null,
     queue: [],
     questions: [],
@@ -199,6 +199,7 @@ function applySandbox(state: SessionState, body: SandboxBody): SessionState {
       const preparing = {
         ...sandbox,
         state: 'preparing' as const,
+        isReplacement: sandbox.state === 'lost',
         generation: body.generation,
         phases: [],
       }

@@ -171,6 +171,8 @@ export const sessionStateSchema = z.object({
     /** Counts preparations; reports of an earlier one are refused. */
     generation: z.int(),
     isolation: z.string().nullable(),
+    /** The last preparation follows a loss. */
+    isReplacement: z.boolean().default(false),
     phases: z.array(phaseSchema),
   }),
   turn: turnSchema.nullable(),

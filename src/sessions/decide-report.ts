@@ -124,7 +124,9 @@ function decideLost(
 ): void {
   const { sandbox } = draft.state
   if (sandbox.generation !== command.generation) return
-  if (sandbox.state === 'preparing') {
+  const wasPreparing = sandbox.state === 'preparing'
+  // What killed it may come back: a second loss in a row waits for a person.
+  if (wasPreparing && sandbox.isReplacement) {
     const phase = sandbox.phases.at(-1)?.name ?? 'sandbox'
     const { reason, message } = command
     failPreparation(draft, 'system', {
@@ -135,17 +137,14 @@ function decideLost(
     })
     return
   }
-  const wasReady = sandbox.state === 'ready'
+  const hadWork = wasPreparing || sandbox.state === 'ready'
   // One that was stopped can be lost as well: its files are gone. No work was on in it.
-  if (!wasReady && sandbox.state !== 'stopped') return
-  draft.emit('system', {
-    type: 'sandbox.lost',
-    generation: command.generation,
-    reason: command.reason,
-    message: command.message,
-  })
+  if (!hadWork && sandbox.state !== 'stopped') return
+  const { generation, reason, message } = command
+  draft.emit('system', { type: 'sandbox.lost', generation, reason, message })
   closeQuestions(draft)
-  if (wasReady) resumeTurn(draft)
+  if (wasPreparing) draft.cancel('sandbox')
+  if (hadWork) resumeTurn(draft)
 }
 
 /** Who asked is gone with the sandbox; an agent that goes on asks again. */

@@ -356,6 +356,20 @@ describe('decide', () => {
     expect(game.effects).toEqual([{ kind: 'sandbox.start', generation: 2 }])
   })
 
+  it('prepares once more when the sandbox is lost on the way, and fails when that one is lost too', () => {
+    const game = play()
+    const lose = (generation: number) =>
+      game.do({ type: 'sandbox.lost', generation, reason: 'sandbox_ended', message: 'gone' })
+    game.do({ type: 'phase.start', phase: 'sandbox', generation: 1 })
+    lose(1)
+    expect(game.effects).toEqual([{ kind: 'sandbox.start', generation: 2 }])
+    expect(game.state).toMatchObject({ status: 'working', turn: { id: T1 } })
+    game.do({ type: 'phase.start', phase: 'sandbox', generation: 2 })
+    lose(2)
+    expect(game.state).toMatchObject({ status: 'failed', failure: { reason: 'sandbox_ended' } })
+    expect(game.state.turn?.id).toBe(T1)
+  })
+
   it('stops an idle sandbox after the rule says so', () => {
     const game = ready()
     game.report({ type: 'turn.completed', turnId: T1, exitCode: null, durationMs: 5 })

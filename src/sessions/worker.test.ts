@@ -463,7 +463,7 @@ describe('the clock', () => {
     expect((await store.sessions.get(id))?.sandbox.state).toBe('preparing')
     await reconcile(deps, missing)
     const state = await store.sessions.get(id)
-    expect(state).toMatchObject({ status: 'failed', failure: { reason: 'sandbox_ended' } })
+    expect(state?.sandbox).toMatchObject({ state: 'preparing', generation: 2 })
     expect(removed).toEqual([orphan, orphan])
   })
 

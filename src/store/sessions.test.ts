@@ -56,7 +56,7 @@ test('the start of an id finds sessions of that owner only', async () => {
 
 test('sessions are found by the state of their sandbox and by their deadline', async () => {
   const sandbox = (state: SessionState['sandbox']['state']) => ({
-    sandbox: { state, generation: 1, isolation: null, phases: [] },
+    sandbox: { state, generation: 1, isolation: null, isReplacement: false, phases: [] },
   })
   const soon = new Date(nowMs + 60_000)
   const later = new Date(nowMs + 120_000)

@@ -41,7 +41,7 @@ export function testState(id: string, { lastSeq, now }: { lastSeq: number; now: 
     driver: 'oci',
     mode: 'work',
     model: null,
-    sandbox: { state: 'none', generation: 0, isolation: null, phases: [] },
+    sandbox: { state: 'none', generation: 0, isolation: null, isReplacement: false, phases: [] },
     turn: null,
     queue: [],
     questions: [],
