@@ -1,4 +1,4 @@
-// People and what they lend Errand: user, token, credential, environment.
+// People and what they lend Errand: user, token, credential.
 import type { Command } from 'commander'
 import { AppError } from '../protocol/errors.ts'
 import { addCommand, type Cli, type Printer } from './command.ts'
@@ -11,7 +11,6 @@ export function addAccountCommands(cli: Cli, program: Command): void {
   addUserCommands(cli, program.command('user').description('people who may use this installation'))
   addTokenCommands(cli, program.command('token').description('bearer tokens of yours'))
   addCredentialCommands(cli, program.command('credential').description('access to git hosts'))
-  addEnvironmentCommands(cli, program.command('environment').description('saved environments'))
 }
 
 function addLogin(cli: Cli, program: Command): void {
@@ -180,24 +179,6 @@ async function readSecret({ deps }: Cli): Promise<string> {
   const secret = text.includes('PRIVATE KEY') ? `${text.trim()}\n` : text.trim()
   if (secret !== '') return secret
   throw new AppError('invalid', 'secret_missing', 'no secret came from standard input')
-}
-
-function addEnvironmentCommands(cli: Cli, parent: Command): void {
-  addCommand(
-    cli,
-    parent,
-    { specification: 'list', description: 'list environments' },
-    async (_, running) => {
-      const environments = await running.connection.client.listEnvironments()
-      const rows = environments.map(({ id, name, image, network }) => [
-        id,
-        name,
-        image.kind,
-        network.level,
-      ])
-      printTable(running.print, environments, { header: ['id', 'name', 'image', 'network'], rows })
-    },
-  )
 }
 
 function printTable(

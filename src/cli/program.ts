@@ -4,6 +4,7 @@ import { AppError, toAppError } from '../protocol/errors.ts'
 import { addAccountCommands } from './accounts.ts'
 import type { Cli } from './command.ts'
 import { type CliDeps, InterruptedError } from './deps.ts'
+import { addEnvironmentCommands } from './environments.ts'
 import { createGit } from './git.ts'
 import { addLogs } from './logs.ts'
 import { plainLine, safeJson } from './plain-text.ts'
@@ -41,6 +42,7 @@ export function createProgram(deps: CliDeps): Program {
   addLogs(cli, program)
   addSessionCommands(cli, program)
   addAccountCommands(cli, program)
+  addEnvironmentCommands(cli, program)
   const run = async (args: readonly string[]) => {
     exitCode = 0
     try {

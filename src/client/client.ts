@@ -5,8 +5,11 @@ import {
   credentialListSchema,
   credentialSchema,
   diffSchema,
+  type EnvironmentDefault,
   type EnvironmentPatch,
+  environmentDefaultsSchema,
   environmentListSchema,
+  environmentSavedSchema,
   eventPageSchema,
   installationSchema,
   loginLinkSchema,
@@ -91,10 +94,17 @@ function resourceMethods(options: ClientOptions) {
       return (await ask(environmentListSchema, '/environments', { archived })).environments
     },
     createEnvironment: (fields: NewEnvironment) =>
-      change(environmentSchema, '/environments', fields),
+      change(environmentSavedSchema, '/environments', fields),
     patchEnvironment: (id: string, patch: EnvironmentPatch) =>
-      requestJson(options, environmentSchema, {
+      requestJson(options, environmentSavedSchema, {
         ...{ method: 'PATCH', path: `/environments/${id}`, body: patch },
+      }),
+    duplicateEnvironment: (id: string, name?: string) =>
+      change(environmentSavedSchema, `/environments/${id}/duplicate`, { name }),
+    getEnvironmentDefaults: () => ask(environmentDefaultsSchema, '/environment-defaults'),
+    setEnvironmentDefault: (choice: EnvironmentDefault) =>
+      requestJson(options, environmentDefaultsSchema, {
+        ...{ method: 'PATCH', path: '/environment-defaults', body: choice },
       }),
     archiveEnvironment: (id: string) =>
       change(environmentSchema, `/environments/${id}/archive`, undefined),

@@ -128,6 +128,47 @@ describe('the API', () => {
     })
   })
 
+  it('takes variables as .env text, names the line that is wrong, and hints at secrets', async () => {
+    const variablesText = 'A="1 # 2"\nAPP_PASSWORD=hunter2 # mine\n'
+    const response = await post('/api/v1/environments', { name: 'env text', variablesText })
+    const made = (await response.json()) as { id: string }
+    expect(made).toMatchObject({
+      variables: { A: '1 # 2', APP_PASSWORD: 'hunter2' },
+      hints: [{ name: 'APP_PASSWORD', why: 'name', host: null }],
+    })
+    const patch = { method: 'PATCH', as: owner, body: { variablesText: 'A=1\nB' } }
+    const refused = await call(test, `/api/v1/environments/${made.id}`, patch)
+    expect(await errorOf(refused)).toMatchObject({
+      reason: 'variables_invalid',
+      message: expect.stringContaining('line 2'),
+    })
+  })
+
+  it('copies an environment under a free name and chooses what a repository starts with', async () => {
+    const body = { name: 'origin', setup: 'npm ci', setupInputs: ['package-lock.json'] }
+    const made = (await (await post('/api/v1/environments', body)).json()) as { id: string }
+    const copy = () => post(`/api/v1/environments/${made.id}/duplicate`, {})
+    expect(await (await copy()).json()).toMatchObject({ ...body, name: 'origin copy' })
+    expect(await (await copy()).json()).toMatchObject({ name: 'origin copy 2' })
+    const choose = (choice: unknown) =>
+      call(test, '/api/v1/environment-defaults', { method: 'PATCH', as: owner, body: choice })
+    const repository = 'https://me:secret-token@forge.example/cart.git'
+    const chosen = await choose({ repository, environment: made.id })
+    expect(await chosen.json()).toMatchObject({
+      repositories: [{ repository: 'https://forge.example/cart.git', environment: made.id }],
+    })
+    const bad = await choose({ repository: 'file:///etc', environment: made.id })
+    expect(await errorOf(bad)).toMatchObject({ reason: 'repository_protocol_refused' })
+  })
+
+  it.each(['/etc/passwd', '../up', 'a/../../b', './a', 'a//b', 'a/'])(
+    'refuses %s as an input of a setup',
+    async (path) => {
+      const response = await post('/api/v1/environments', { name: 'bad', setupInputs: [path] })
+      expect(response.status).toBe(400)
+    },
+  )
+
   it('never shows a secret again', async () => {
     const secret = 'hunter2hunter2'
     const made = await post('/api/v1/credentials', { host: 'git.example.com', secret })

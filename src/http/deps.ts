@@ -44,7 +44,7 @@ export interface SessionsApi {
 /** As the store has them. */
 type EnvironmentsApi = Pick<
   EnvironmentStore,
-  'list' | 'create' | 'get' | 'update' | 'archive' | 'ensureDefault'
+  'list' | 'create' | 'get' | 'update' | 'archive' | 'ensureDefault' | 'defaults' | 'setDefault'
 >
 type CredentialsApi = Pick<CredentialStore, 'list' | 'create' | 'remove'>
 

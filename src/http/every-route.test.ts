@@ -13,6 +13,8 @@ const BODIES: Record<string, unknown> = {
   'POST /sessions/{id}/questions/{questionId}': { allow: true },
   'POST /environments': { name: 'mine' },
   'PATCH /environments/{id}': { name: 'taken over' },
+  'POST /environments/{id}/duplicate': {},
+  'PATCH /environment-defaults': { environment: null },
   'POST /credentials': { host: 'example.com', secret: 'x' },
   'POST /uploads': { name: 'x' },
   'POST /users': { name: 'x', email: 'x@example.com' },

@@ -6,11 +6,20 @@ import {
   imageSchema,
   limitsSchema,
   networkPolicySchema,
+  setupInputsSchema,
+  setupSchema,
   variablesSchema,
 } from './environment.ts'
 import { ERROR_CODES, type ErrorCode } from './errors.ts'
 import { eventSchema } from './event.ts'
-import { credentialIdSchema, sessionIdSchema, turnIdSchema, uploadIdSchema } from './ids.ts'
+import {
+  credentialIdSchema,
+  environmentIdSchema,
+  sessionIdSchema,
+  turnIdSchema,
+  uploadIdSchema,
+} from './ids.ts'
+import { secretHintSchema } from './secret-hints.ts'
 import {
   answerSchema,
   modeSchema,
@@ -39,7 +48,7 @@ export const newSessionSchema = z.object({
   /** Branch or commit to start from; the default branch when absent. */
   baseBranch: z.string().min(1).max(250).nullable().default(null),
   title: z.string().trim().min(1).max(200).optional(),
-  /** Id or name; `Default` when absent. */
+  /** Id or name; the default of the repository or of its owner when absent. */
   environment: z.string().min(1).max(80).optional(),
   /** Replaces the environment's network policy for this session. */
   network: networkPolicySchema.optional(),
@@ -176,7 +185,14 @@ export const uploadSchema = z.object({
 
 export type NewUpload = z.input<typeof newUploadSchema>
 
-export const newEnvironmentSchema = environmentFieldsSchema
+/** The variables as `.env` lines, in place of `variables`. */
+const variablesTextSchema = z
+  .string()
+  .max(1 << 20)
+  .optional()
+export const newEnvironmentSchema = environmentFieldsSchema.extend({
+  variablesText: variablesTextSchema,
+})
 export type NewEnvironment = z.input<typeof newEnvironmentSchema>
 /** Without the defaults of a new one: what is absent stays as it is. */
 export const environmentPatchSchema = z.object({
@@ -184,9 +200,33 @@ export const environmentPatchSchema = z.object({
   image: imageSchema.optional(),
   network: networkPolicySchema.optional(),
   variables: variablesSchema.optional(),
+  variablesText: variablesTextSchema,
+  setup: setupSchema.optional(),
+  setupInputs: setupInputsSchema.optional(),
   limits: limitsSchema.optional(),
 })
 export type EnvironmentPatch = z.input<typeof environmentPatchSchema>
+/** What was saved, and which of its variables look like secrets, which the agent could read. */
+export const environmentSavedSchema = environmentSchema.extend({
+  hints: z.array(secretHintSchema),
+})
+export type EnvironmentSaved = z.infer<typeof environmentSavedSchema>
+/** The copy's name is made from the other's when absent. */
+export const environmentCopySchema = z.object({
+  name: environmentFieldsSchema.shape.name.optional(),
+})
+/** `repository` is its URL; null: for every repository that has none of its own. `environment` null: forget it. */
+export const environmentDefaultSchema = z.object({
+  repository: z.string().min(1).max(2048).nullable().default(null),
+  environment: environmentIdSchema.nullable(),
+})
+export type EnvironmentDefault = z.input<typeof environmentDefaultSchema>
+export const environmentDefaultsSchema = z.object({
+  /** For repositories that have none of their own. */
+  environment: environmentIdSchema,
+  repositories: z.array(z.object({ repository: z.string(), environment: environmentIdSchema })),
+})
+export type EnvironmentDefaults = z.infer<typeof environmentDefaultsSchema>
 export const environmentListSchema = z.object({ environments: z.array(environmentSchema) })
 export const environmentListQuerySchema = z.object({ archived: flagSchema.default(false) })
 

@@ -55,12 +55,30 @@ export const variablesSchema = z.record(
   z.string().max(32_768),
 )
 
+/** A Bash script, run as root in a fresh sandbox with only `setupInputs` beside it. */
+export const setupSchema = z.string().max(65_536)
+/** Paths within the repository, lock files above all: relative, and never above its root. */
+export const setupInputsSchema = z
+  .array(
+    z
+      .string()
+      .min(1)
+      .max(500)
+      .regex(
+        /^(?!\/)(?!(?:.*\/)?\.\.?(?:\/|$))(?!.*\/\/)[^\0\\]*[^\0\\/]$/,
+        'not a path of a file within the repository',
+      ),
+  )
+  .max(50)
+
 export const environmentFieldsSchema = z.object({
   name: z.string().trim().min(1).max(80),
   image: imageSchema.default({ kind: 'host' }),
   network: networkPolicySchema.default({ level: 'trusted', domains: [], includeTrusted: false }),
   /** Readable by the agent: not a place for secrets. */
   variables: variablesSchema.default({}),
+  setup: setupSchema.default(''),
+  setupInputs: setupInputsSchema.default([]),
   limits: limitsSchema.prefault({}),
 })
 export type EnvironmentFields = z.infer<typeof environmentFieldsSchema>

@@ -59,7 +59,7 @@ export async function planSession(
     ownerId,
     title,
     repository,
-    environment: await findEnvironment(deps, ownerId, asked),
+    environment: await findEnvironment(deps, ownerId, { asked, url }),
     driver,
     mode: asked.mode,
     model: asked.model,
@@ -72,11 +72,11 @@ export async function planSession(
 async function findEnvironment(
   deps: NewSessionDeps,
   ownerId: string,
-  asked: Asked,
+  { asked, url }: { asked: Asked; url: string },
 ): Promise<Environment> {
   const environment = asked.environment
     ? await deps.environments.find(ownerId, asked.environment)
-    : await deps.environments.ensureDefault(ownerId)
+    : await deps.environments.ensureDefault(ownerId, url)
   if (!environment || environment.archivedAt !== null) {
     const message = `There is no environment "${asked.environment}".`
     throw new AppError('not_found', 'environment_not_found', message)
@@ -140,6 +140,13 @@ async function findRemote(
       })
     : await deps.credentials.find(ownerId, host, kind)
   return { source: { kind: 'remote', url, credentialId: kept?.id ?? null }, name, url }
+}
+
+/** The address without a credential, as sessions keep it and as a default environment is chosen by. */
+export function publicRepositoryUrl(text: string): string {
+  const parsed = parseRepositoryUrl(text)
+  if (!parsed.ok) throw new AppError('invalid', parsed.reason, parsed.message)
+  return parsed.repository.url
 }
 
 /** The origin as it may be shown inside: never with a password, and nothing that git would run. */

@@ -9,9 +9,14 @@ import {
 import { AppError } from '../protocol/errors.ts'
 import { createId } from '../protocol/ids.ts'
 import { sqlState, UNIQUE_VIOLATION } from './database-errors.ts'
+import {
+  createEnvironmentDefaultStore,
+  type EnvironmentDefaultStore,
+} from './environment-defaults.ts'
 import type { Database } from './schema.ts'
+import type { SettingsStore } from './settings.ts'
 
-export interface EnvironmentStore {
+export interface EnvironmentStore extends EnvironmentDefaultStore {
   create(ownerId: string, fields: EnvironmentFields): Promise<Environment>
   get(ownerId: string, id: string): Promise<Environment | undefined>
   /** By id or, among those that are not archived, by name. */
@@ -20,14 +25,16 @@ export interface EnvironmentStore {
   list(ownerId: string, options?: { includeArchived?: boolean }): Promise<Environment[]>
   update(ownerId: string, id: string, fields: EnvironmentFields): Promise<Environment>
   archive(ownerId: string, id: string): Promise<Environment>
-  /** The owner's oldest one; made, with the defaults of every field, when there is none. */
-  ensureDefault(ownerId: string): Promise<Environment>
 }
 
 const DEFAULT_NAME = 'Default'
 const COLUMNS = ['id', 'fields', 'archived_at'] as const
 
-export function createEnvironmentStore(db: Kysely<Database>, clock: () => Date): EnvironmentStore {
+export function createEnvironmentStore(
+  db: Kysely<Database>,
+  clock: () => Date,
+  settings: SettingsStore,
+): EnvironmentStore {
   const owned = (ownerId: string) =>
     db.selectFrom('environments').select(COLUMNS).where('owner_id', '=', ownerId)
   const living = (ownerId: string) => owned(ownerId).where('archived_at', 'is', null)
@@ -57,7 +64,22 @@ export function createEnvironmentStore(db: Kysely<Database>, clock: () => Date):
   const oldest = (ownerId: string) =>
     one(living(ownerId).orderBy('created_at').orderBy('id').limit(1))
 
+  const list: EnvironmentStore['list'] = async (ownerId, { includeArchived = false } = {}) => {
+    const query = includeArchived ? owned(ownerId) : living(ownerId)
+    return (await query.orderBy('created_at').orderBy('id').execute()).map(toEnvironment)
+  }
+  const ensureOne = async (ownerId: string) => {
+    const existing = await oldest(ownerId)
+    if (existing) return existing
+    const fields = environmentFieldsSchema.parse({ name: DEFAULT_NAME })
+    await insert(ownerId, fields)
+      .onConflict((conflict) => conflict.doNothing())
+      .execute()
+    return found(await oldest(ownerId))
+  }
+
   return {
+    ...createEnvironmentDefaultStore({ get, list, ensureOne }, settings),
     get,
     create: (ownerId, fields) =>
       refuseTakenName(async () =>
@@ -65,10 +87,7 @@ export function createEnvironmentStore(db: Kysely<Database>, clock: () => Date):
       ),
     find: async (ownerId, idOrName) =>
       (await get(ownerId, idOrName)) ?? one(living(ownerId).where('name', '=', idOrName)),
-    list: async (ownerId, { includeArchived = false } = {}) => {
-      const query = includeArchived ? owned(ownerId) : living(ownerId)
-      return (await query.orderBy('created_at').orderBy('id').execute()).map(toEnvironment)
-    },
+    list,
     update: (ownerId, id, fields) =>
       refuseTakenName(async () => {
         const values = { name: fields.name, fields: JSON.stringify(fields) }
@@ -76,15 +95,6 @@ export function createEnvironmentStore(db: Kysely<Database>, clock: () => Date):
       }),
     archive: async (ownerId, id) =>
       found(await changed(ownerId, id).set({ archived_at: clock() }).executeTakeFirst()),
-    ensureDefault: async (ownerId) => {
-      const existing = await oldest(ownerId)
-      if (existing) return existing
-      const fields = environmentFieldsSchema.parse({ name: DEFAULT_NAME })
-      await insert(ownerId, fields)
-        .onConflict((conflict) => conflict.doNothing())
-        .execute()
-      return found(await oldest(ownerId))
-    },
   }
 }
 

@@ -10,6 +10,8 @@ export interface SettingsStore {
   /** Returns what is stored afterwards: the first one who sets it wins. */
   setOnce(key: string, value: unknown): Promise<unknown>
   remove(key: string): Promise<void>
+  /** By what follows `prefix`, in its order; what does not fit the schema is left out. */
+  list<T>(prefix: string, schema: z.ZodType<T>): Promise<{ key: string; value: T }[]>
 }
 
 export function createSettingsStore(db: Kysely<Database>): SettingsStore {
@@ -35,6 +37,16 @@ export function createSettingsStore(db: Kysely<Database>): SettingsStore {
     },
     remove: async (key) => {
       await db.deleteFrom('settings').where('key', '=', key).execute()
+    },
+    list: async (prefix, schema) => {
+      const query = db
+        .selectFrom('settings')
+        .selectAll()
+        .where((eb) => eb(eb.fn<boolean>('starts_with', ['key', eb.val(prefix)]), '=', true))
+      return (await query.orderBy('key').execute()).flatMap(({ key, value }) => {
+        const parsed = schema.safeParse(value)
+        return parsed.success ? [{ key: key.slice(prefix.length), value: parsed.data }] : []
+      })
     },
   }
 }

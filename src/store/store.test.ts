@@ -68,6 +68,34 @@ test('an owner gets one default environment, however many ask at once', async ()
   expect(asked[0]).toMatchObject({ name: 'Default', network: { level: 'trusted' } })
 })
 
+test('a default is per repository, per owner, or the oldest; one that is archived is not set', async () => {
+  const { environments } = store
+  const first = await environments.ensureDefault('dan')
+  const second = await environments.create('dan', fields('second'))
+  const third = await environments.create('dan', fields('third'))
+  const cart = 'https://forge.example/cart'
+  const chosen = async (repository?: string) =>
+    (await environments.ensureDefault('dan', repository)).id
+  expect(await chosen(cart)).toBe(first.id)
+  await environments.setDefault('dan', { repository: null, environment: second.id })
+  await environments.setDefault('dan', { repository: cart, environment: third.id })
+  expect([await chosen(), await chosen(cart), await chosen(`${cart}2`)]).toEqual(
+    [second, third, second].map(({ id }) => id),
+  )
+  expect(await environments.defaults('dan')).toEqual({
+    environment: second.id,
+    repositories: [{ repository: cart, environment: third.id }],
+  })
+  await environments.archive('dan', third.id)
+  expect(await chosen(cart)).toBe(second.id)
+  await environments.setDefault('dan', { repository: null, environment: null })
+  expect(await environments.defaults('dan')).toEqual({ environment: first.id, repositories: [] })
+  const others = environments.setDefault('eve', { repository: null, environment: second.id })
+  await expect(others).rejects.toMatchObject({ reason: 'environment_not_found' })
+  const archived = environments.setDefault('dan', { repository: null, environment: third.id })
+  await expect(archived).rejects.toMatchObject({ reason: 'environment_not_found' })
+})
+
 test('environments belong to their owner and have names of their own', async () => {
   const made = await store.environments.create('ann', fields('web'))
   const other = await store.environments.create('ann', fields('other'))

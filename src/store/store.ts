@@ -46,16 +46,17 @@ export async function openStore(options: OpenStoreOptions): Promise<Store> {
   const sealer = sealingKey && createSealer(sealingKey)
   const { db, pool, close } = await openDatabase(options)
   const log = createEventLog(db, clock)
+  const settings = createSettingsStore(db)
   return {
     change: log.change,
     readEvents: log.read,
     sessions: createSessionDirectory(db, logger, clock),
     effects: createEffectQueue(db, clock),
-    environments: createEnvironmentStore(db, clock),
+    environments: createEnvironmentStore(db, clock, settings),
     credentials: createCredentialStore(db, clock, sealer),
     uploads: createUploadStore(db, clock),
     standbys: createStandbyStore(db, clock),
-    settings: createSettingsStore(db),
+    settings,
     pool,
     ping: async () => {
       await db.selectNoFrom((eb) => eb.lit(1).as('one')).execute()

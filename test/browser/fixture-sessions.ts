@@ -79,6 +79,8 @@ export const DEFAULT_ENVIRONMENT = {
   image: { kind: 'host' as const },
   network: { level: 'trusted' as const, domains: [], includeTrusted: false },
   variables: {},
+  setup: '',
+  setupInputs: [],
   limits: { memoryBytes: 4 * 1024 ** 3, cpus: 2, processes: 2048, diskBytes: 20 * 1024 ** 3 },
 }
 

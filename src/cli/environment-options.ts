@@ -1,0 +1,128 @@
+// The options of `environment create` and `environment edit`, and what of an environment they stand for.
+import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import type { EnvironmentPatch } from '../protocol/api.ts'
+import { type Environment, type Image, networkLevelSchema } from '../protocol/environment.ts'
+import { AppError } from '../protocol/errors.ts'
+import type { CliDeps } from './deps.ts'
+import { plainLine } from './plain-text.ts'
+
+export interface EnvironmentOptions {
+  image?: string
+  network?: string
+  allow?: string[]
+  includeTrusted?: boolean
+  variables?: string
+  setup?: string
+  setupInput?: string[]
+  memory?: string
+  cpus?: string
+  processes?: string
+  disk?: string
+}
+
+export function addEnvironmentOptions(command: Command): void {
+  const collect = (value: string, earlier: string[] = []) => [...earlier, value]
+  command
+    .option('--image <image>', '`host`, or the path of a root file system')
+    .option('--network <level>', 'none, trusted, custom or full')
+    .option('--allow <domain>', 'a domain of level custom; may be repeated', collect)
+    .option('--include-trusted', 'at level custom: what trusted allows as well')
+    .option('--variables <file>', 'the variables in .env form; `-` reads standard input')
+    .option('--setup <file>', 'the setup script; `-` reads standard input')
+    .option('--setup-input <path>', 'a file of the repository that it needs; repeatable', collect)
+    .option('--memory <size>', 'such as 4GiB')
+    .option('--cpus <count>', 'such as 2 or 0.5')
+    .option('--processes <count>', 'how many at once')
+    .option('--disk <size>', 'such as 20GiB')
+}
+
+/** What the options say; of a network or limits that are given in part, the rest is as in `current`. */
+export async function readFields(
+  deps: CliDeps,
+  options: EnvironmentOptions,
+  current?: Environment,
+): Promise<EnvironmentPatch> {
+  if (options.variables === '-' && options.setup === '-')
+    throw new AppError('invalid', 'usage', 'only one of them can come from standard input')
+  const { image, variables, setup, setupInput } = options
+  const network = networkOf(options, current)
+  const limits = limitsOf(options, current)
+  return {
+    ...(image === undefined ? {} : { image: imageOf(image) }),
+    ...(network ? { network } : {}),
+    ...(variables === undefined ? {} : { variablesText: await readText(deps, variables) }),
+    ...(setup === undefined ? {} : { setup: await readText(deps, setup) }),
+    ...(setupInput === undefined ? {} : { setupInputs: setupInput }),
+    ...(limits ? { limits } : {}),
+  }
+}
+
+async function readText({ cwd, readStdin }: CliDeps, path: string): Promise<string> {
+  if (path === '-') return readStdin()
+  try {
+    return await readFile(resolve(cwd, path), 'utf8')
+  } catch (cause) {
+    const message = `${plainLine(path)} cannot be read`
+    throw new AppError('not_found', 'file_not_readable', message, { cause })
+  }
+}
+
+function imageOf(text: string): Image {
+  if (text === 'host') return { kind: 'host' }
+  if (text.startsWith('/')) return { kind: 'rootfs', path: text }
+  throw new AppError('invalid', 'image_unknown', 'an image is `host`, or an absolute path')
+}
+
+function networkOf(
+  { network, allow, includeTrusted }: EnvironmentOptions,
+  current: Environment | undefined,
+): EnvironmentPatch['network'] {
+  if (network === undefined && allow === undefined && includeTrusted === undefined) return undefined
+  const isCustom = allow !== undefined || includeTrusted !== undefined
+  const level = networkLevelSchema.safeParse(network ?? (isCustom ? 'custom' : undefined))
+  if (!level.success)
+    throw new AppError('invalid', 'level_unknown', 'a level is none, trusted, custom or full')
+  if (isCustom && level.data !== 'custom')
+    throw new AppError('invalid', 'level_not_custom', 'domains are allowed at level custom only')
+  const before = current?.network
+  return {
+    level: level.data,
+    domains: allow ?? before?.domains ?? [],
+    includeTrusted: includeTrusted ?? before?.includeTrusted ?? false,
+  }
+}
+
+function limitsOf(
+  { memory, cpus, processes, disk }: EnvironmentOptions,
+  current: Environment | undefined,
+): EnvironmentPatch['limits'] {
+  const given = {
+    ...(memory === undefined ? {} : { memoryBytes: bytesOf(memory) }),
+    ...(cpus === undefined ? {} : { cpus: numberOf(cpus) }),
+    ...(processes === undefined ? {} : { processes: numberOf(processes) }),
+    ...(disk === undefined ? {} : { diskBytes: bytesOf(disk) }),
+  }
+  return Object.keys(given).length === 0 ? undefined : { ...current?.limits, ...given }
+}
+
+const UNITS: Record<string, number> = { MIB: 1024 ** 2, GIB: 1024 ** 3, MB: 1e6, GB: 1e9 }
+
+function bytesOf(text: string): number {
+  const [, count = '', unit = ''] = /^(\d+(?:\.\d+)?)\s*([KMG]i?B?)$/i.exec(text.trim()) ?? []
+  const word = unit.toUpperCase()
+  const factor = UNITS[word.length === 1 ? `${word}IB` : word]
+  if (factor !== undefined) return Math.round(Number(count) * factor)
+  throw new AppError(
+    'invalid',
+    'size_invalid',
+    `${plainLine(text)} is no size such as 4GiB or 512MiB`,
+  )
+}
+
+function numberOf(text: string): number {
+  const count = Number(text)
+  if (text.trim() !== '' && Number.isFinite(count)) return count
+  throw new AppError('invalid', 'number_invalid', `${plainLine(text)} is no number`)
+}
