@@ -1,6 +1,6 @@
 // One item of the timeline as lines for a terminal. Pure; all text of others is made safe here.
 import type { Question } from '../protocol/session.ts'
-import type { PhaseLine, TimelineItem, ToolItem } from '../protocol/timeline.ts'
+import type { HookItem, PhaseLine, TimelineItem, ToolItem } from '../protocol/timeline.ts'
 import { formatDuration } from './format.ts'
 import { fillLines, fitLine, plainLine, plainText } from './plain-text.ts'
 
@@ -22,6 +22,8 @@ export function renderItem(item: TimelineItem, columns: number): string[] {
       return [fitLine(`· ${plainLine(item.text)}`, columns)]
     case 'tool':
       return renderTool(item, columns)
+    case 'hook':
+      return renderHook(item)
     case 'output':
       return plainText(item.text.replace(/\n$/, '')).split('\n')
     case 'question':
@@ -79,6 +81,17 @@ function renderTool(item: ToolItem, columns: number): string[] {
   if (!item.isError) return [line]
   const tail = item.output.trimEnd().split('\n').slice(-TAIL_LINES).join('\n')
   return [line, ...indent(tail, '    ')]
+}
+
+const HOOK_MARKS = { success: '✓', error: '✕', cancelled: '✕ stopped', running: '◐' } as const
+
+/** Shown when it has ended: the timeline of a terminal only grows. */
+function renderHook({ name, result, durationMs, output }: HookItem): string[] {
+  if (result === 'running') return []
+  const took = durationMs === null ? '' : `${formatDuration(durationMs)} `
+  const line = `▸ hook ${plainLine(name)}  ${took}${HOOK_MARKS[result]}`
+  if (result === 'success') return [line]
+  return [line, ...indent(output.trimEnd().split('\n').slice(-TAIL_LINES).join('\n'), '    ')]
 }
 
 const TELLING = ['command', 'file_path', 'path', 'pattern', 'url', 'query', 'description', 'prompt']

@@ -5,6 +5,7 @@ import { environmentSchema } from './environment.ts'
 import { sessionIdSchema, turnIdSchema } from './ids.ts'
 import {
   answerSchema,
+  hookOutcomeSchema,
   modeSchema,
   outwardSchema,
   phaseNameSchema,
@@ -95,6 +96,16 @@ export const eventBodySchema = z.discriminatedUnion('type', [
   }),
   fact('command.output', { turnId, text }),
   fact('agent.notice', { turnId: turnId.nullable(), kind: text, text }),
+  /** A hook of the repository's settings; `name` says its event and what it was matched by. */
+  fact('hook.started', { turnId: turnId.nullable(), hookId: text, event: text, name: text }),
+  fact('hook.ended', {
+    turnId: turnId.nullable(),
+    hookId: text,
+    outcome: hookOutcomeSchema,
+    exitCode: z.int().nullable(),
+    durationMs: z.number(),
+    output: text,
+  }),
   fact('question.asked', { question: questionSchema }),
   fact('question.answered', { questionId: text, answer: answerSchema }),
   fact('question.closed', { questionId: text }),

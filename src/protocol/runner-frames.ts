@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { turnIdSchema } from './ids.ts'
 import {
   answerSchema,
+  hookOutcomeSchema,
   modeSchema,
   phaseNameSchema,
   questionSchema,
@@ -70,6 +71,15 @@ export const runnerReportSchema = z.discriminatedUnion('type', [
   }),
   report('command.output', { turnId, text }),
   report('agent.notice', { turnId: turnId.nullable(), kind: short, text }),
+  report('hook.started', { turnId: turnId.nullable(), hookId: short, event: short, name: short }),
+  report('hook.ended', {
+    turnId: turnId.nullable(),
+    hookId: short,
+    outcome: hookOutcomeSchema,
+    exitCode: z.int().nullable(),
+    durationMs: z.number().min(0),
+    output: text,
+  }),
   report('question.asked', { question: questionSchema }),
   report('question.closed', { questionId: short }),
 ])

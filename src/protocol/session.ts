@@ -153,6 +153,9 @@ export type Usage = z.infer<typeof usageSchema>
 /** `kept`: the commits are safe here and not yet outside. `none`: the source has no outside. */
 export const outwardSchema = z.enum(['none', 'forwarded', 'kept', 'refused'])
 
+/** `cancelled`: it took longer than it may, or the turn was interrupted. */
+export const hookOutcomeSchema = z.enum(['success', 'error', 'cancelled'])
+
 export const sessionStateSchema = z.object({
   id: sessionIdSchema,
   ownerId: z.string(),

@@ -38,6 +38,7 @@ export type TimelineItem = At &
     | { kind: 'text'; turnId: string; uuid: string; text: string }
     | { kind: 'thinking'; turnId: string; uuid: string; text: string }
     | ToolItem
+    | HookItem
     | { kind: 'output'; turnId: string; text: string }
     | { kind: 'question'; question: Question; answer: Answer | null; open: boolean }
     | { kind: 'notice'; tone: 'plain' | 'warn' | 'bad'; code: string; text: string }
@@ -60,6 +61,17 @@ export type TimelineItem = At &
         text: string
       }
   )
+
+export interface HookItem extends At {
+  kind: 'hook'
+  hookId: string
+  event: string
+  name: string
+  result: 'running' | 'success' | 'error' | 'cancelled'
+  exitCode: number | null
+  durationMs: number | null
+  output: string
+}
 
 export interface ToolItem extends At {
   kind: 'tool'
@@ -88,6 +100,9 @@ export function applyToTimeline(
     case 'tool.called':
     case 'tool.returned':
       return applyTool(items, body, at)
+    case 'hook.started':
+    case 'hook.ended':
+      return applyHook(items, body, at)
     case 'question.asked':
     case 'question.answered':
     case 'question.closed':
@@ -171,6 +186,24 @@ function applyTool(
     const durationMs = Date.parse(at.at) - Date.parse(item.at)
     return { ...item, output: body.output, isError: body.isError, durationMs }
   })
+}
+
+function applyHook(
+  items: readonly TimelineItem[],
+  body: EventOf<'hook.started' | 'hook.ended'>,
+  at: At,
+): readonly TimelineItem[] {
+  if (body.type === 'hook.started') {
+    const { hookId, event, name } = body
+    const running = { result: 'running' as const, exitCode: null, durationMs: null, output: '' }
+    return [...items, { ...at, kind: 'hook', hookId, event, name, ...running }]
+  }
+  const { outcome, exitCode, durationMs, output } = body
+  return update(items, (item) =>
+    item.kind === 'hook' && item.hookId === body.hookId
+      ? { ...item, result: outcome, exitCode, durationMs, output }
+      : undefined,
+  )
 }
 
 function applyQuestion(
@@ -316,7 +349,7 @@ function applyDenied(
 type Notice = Pick<Extract<TimelineItem, { kind: 'notice' }>, 'tone' | 'code' | 'text'>
 
 /** Notices that tell of something lost, or of what may be. */
-const WARNINGS = new Set(['sandbox_replaced', 'not_saved'])
+const WARNINGS = new Set(['sandbox_replaced', 'not_saved', 'settings_ignored'])
 
 function noticeOf(body: SessionEvent['body']): Notice | undefined {
   const plain = (text: string): Notice => ({ tone: 'plain', code: body.type, text })

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import type { CanUseTool, Options } from '@anthropic-ai/claude-agent-sdk'
 import { RUN_MARK, type Variables } from './agent-environment.ts'
+import { OVER_REPOSITORY, type RepositorySettings } from './repository-settings.ts'
 import type { Processes } from './stray.ts'
 
 const STDERR_CHARS = 4_000
@@ -31,7 +32,11 @@ export interface AgentProcess {
   words: () => string
 }
 
-export async function describeAgent(program: AgentProgram): Promise<AgentProcess> {
+/** `repository`: what the folder's own settings ask for, where the folder is known. */
+export async function describeAgent(
+  program: AgentProgram,
+  repository: Pick<RepositorySettings, 'deny' | 'ask' | 'kept'> = { deny: [], ask: [], kept: {} },
+): Promise<AgentProcess> {
   const spared = await program.processes.present()
   const id = `${program.sessionId}/${randomUUID()}`
   let child: ChildProcess | undefined
@@ -42,9 +47,15 @@ export async function describeAgent(program: AgentProgram): Promise<AgentProcess
     allowDangerouslySkipPermissions: true,
     settingSources: ['user', 'project', 'local'],
     settings: {
-      env: program.transport,
+      ...OVER_REPOSITORY,
+      env: { ...repository.kept, ...program.transport },
       enableAllProjectMcpServers: true,
       cleanupPeriodDays: KEEP_TRANSCRIPTS_DAYS,
+    },
+    // Rules that allow come from here only; those of the repository that forbid are said again.
+    managedSettings: {
+      allowManagedPermissionRulesOnly: true,
+      permissions: { deny: repository.deny, ask: repository.ask },
     },
     includePartialMessages: true,
     includeHookEvents: true,

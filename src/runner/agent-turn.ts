@@ -14,6 +14,7 @@ import {
   reportsOf,
 } from './claude-messages.ts'
 import { type FinishDeps, finishWork, type Snapshot, takeSnapshot } from './finish-work.ts'
+import { createHookReports } from './hook-reports.ts'
 import { createReportOrder } from './report-order.ts'
 import type { StateFile } from './state-file.ts'
 import type { Transcript } from './transcript.ts'
@@ -67,6 +68,7 @@ interface Working {
 
 export function createAgentTurns(deps: AgentTurnDeps): AgentTurns {
   let working: Working | undefined
+  const hooks = createHookReports()
   const deltas = createDeltas(deps.sendDelta)
   const { transcript } = deps.conversation
   const order = createReportOrder({ report: deps.report, transcript })
@@ -105,6 +107,7 @@ export function createAgentTurns(deps: AgentTurnDeps): AgentTurns {
       return end
     },
     take(message) {
+      order.add(null, hooks.of(message, working?.id ?? null))
       if (!working) return takeOutside(deps, message)
       deltas.push(working.id, deltaOf(message))
       if (message.type === 'assistant') {

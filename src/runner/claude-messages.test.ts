@@ -80,12 +80,11 @@ describe('reportsOf', () => {
       { type: 'command_lifecycle' },
       { type: 'system', subtype: 'thinking_tokens' },
       { type: 'system', subtype: 'informational', level: 'info', content: 'x' },
-      { type: 'system', subtype: 'hook_response', outcome: 'success', output: ' ' },
     ]
     expect(quiet.flatMap((message) => reportsOf(as(message), turnId))).toEqual([])
   })
 
-  it('notes retries, compaction, hooks and denials', () => {
+  it('notes retries, compaction and denials', () => {
     const messages = [
       {
         subtype: 'api_retry',
@@ -96,7 +95,6 @@ describe('reportsOf', () => {
         error: 'overloaded',
       },
       { subtype: 'compact_boundary', compact_metadata: { trigger: 'auto', pre_tokens: 9 } },
-      { subtype: 'hook_response', hook_name: 'Stop', outcome: 'error', output: 'no\n' },
       { subtype: 'permission_denied', tool_name: 'Bash', message: 'denied' },
     ]
     const notices = messages.flatMap((message) =>
@@ -105,7 +103,6 @@ describe('reportsOf', () => {
     expect(notices).toMatchObject([
       { kind: 'api_retry', text: 'The model gave status 529 (overloaded); try 2 of 10 in 1.5 s.' },
       { kind: 'compacted' },
-      { kind: 'hook', text: 'Stop: no' },
       { kind: 'permission_denied', text: 'Bash: denied' },
     ])
   })

@@ -177,11 +177,6 @@ function noticesOf(message: SystemMessage): { kind: string; text: string }[] {
         },
       ]
     }
-    case 'hook_response': {
-      const output = message.output.trim()
-      if (output === '' && message.outcome === 'success') return []
-      return [{ kind: 'hook', text: `${message.hook_name}: ${output || message.outcome}` }]
-    }
     case 'permission_denied':
       return [{ kind: 'permission_denied', text: `${message.tool_name}: ${message.message}` }]
     case 'informational':

@@ -8,9 +8,9 @@ import {
   type Options,
   type PermissionMode,
   type Query,
+  query,
   type SDKMessage,
   type SDKUserMessage,
-  startup,
 } from '@anthropic-ai/claude-agent-sdk'
 import { withDeadline } from '../lib/deadline.ts'
 import type { Logger } from '../lib/logger.ts'
@@ -23,6 +23,7 @@ import {
   systemPrompt,
 } from './agent-program.ts'
 import type { Parked, ParkedAgent } from './parked-agent.ts'
+import { type RepositorySettings, readRepositorySettings } from './repository-settings.ts'
 import type { StateFile } from './state-file.ts'
 import { transcriptPath } from './transcript.ts'
 
@@ -53,12 +54,14 @@ interface ClaudeEvents {
   message(message: SDKMessage): void
   /** The process ended without having been told to; `words` is the end of what it wrote on stderr. */
   died(words: string): void
+  /** Before each start: what of the repository's settings is not followed. */
+  settingsRead(notices: string[]): void
   /** A message could not be worked on; the next ones are. */
   failed(error: unknown): void
 }
 
 export interface Claude {
-  /** Resolves when the agent is ready for a prompt. Does nothing when it is already. */
+  /** Resolves when the agent takes a prompt; hooks of its start may still run. Does nothing when it does already. */
   start(): Promise<void>
   /** False when the agent does not run: it has just died. */
   prompt(text: string, uuid: string): boolean
@@ -77,6 +80,9 @@ interface Run extends Omit<AgentProcess, 'options'> {
   mode: PermissionMode
   model: string | null
   isEnding: boolean
+  isReady: boolean
+  /** Resolves once it takes a prompt; rejects when it ended before it did. */
+  ready: PromiseWithResolvers<void>
 }
 
 export function createClaude(deps: ClaudeDeps): Claude {
@@ -89,36 +95,43 @@ export function createClaude(deps: ClaudeDeps): Claude {
     // Two processes must never write one conversation.
     starting ??= ending
       .then(() => startRun(deps))
+      .then((fresh) => {
+        run = fresh
+        void consume(fresh)
+        return fresh
+      })
       .finally(() => {
         starting = undefined
       })
-    const fresh = await starting
-    if (run !== fresh) {
-      run = fresh
-      void consume(fresh)
-    }
-    return fresh
+    return starting
   }
   const consume = async (current: Run) => {
-    let words = ''
-    try {
-      for await (const message of current.query) {
-        noteMode(current, message)
-        handOver(deps.events, message)
-      }
-    } catch (error) {
-      // After an error result the SDK throws it once more when the process ends: `died` is enough.
-      words = error instanceof Error ? error.message : String(error)
-    }
+    const words = await readMessages(deps.events, current)
     if (run === current) run = undefined
+    const said = current.words().trim() || words
+    current.ready.reject(new Error(said))
     if (current.isEnding) return
     // Its commands must have ended before it is started again.
     ending = endLeftBehind(deps, current)
-    deps.events.died(current.words().trim() || words)
+    if (current.isReady) deps.events.died(said)
+  }
+  const end = async () => {
+    const current = run ?? (await starting?.catch(() => undefined))
+    if (!current) return
+    current.isEnding = true
+    run = undefined
+    ending = endRun(deps, current)
+    await ending
   }
   return {
     start: async () => {
-      await started()
+      const fresh = await started()
+      try {
+        await fresh.ready.promise
+      } catch (error) {
+        if (run === fresh) await end()
+        throw error
+      }
     },
     prompt(text, uuid) {
       if (!run) return false
@@ -141,14 +154,23 @@ export function createClaude(deps: ClaudeDeps): Claude {
       const path = id === null ? undefined : await transcriptPath(deps.program.variables, id)
       return path !== undefined && (await readFile(path, 'utf8')).includes(uuid)
     },
-    async end() {
-      const current = run ?? (await starting?.catch(() => undefined))
-      if (!current) return
-      current.isEnding = true
-      run = undefined
-      ending = endRun(deps, current)
-      await ending
-    },
+    end,
+  }
+}
+
+/** To its end; resolves with what went wrong at last. */
+async function readMessages(events: ClaudeEvents, run: Run): Promise<string> {
+  try {
+    for await (const message of run.query) {
+      noteMode(run, message)
+      // Its hooks may take minutes: they are told as they run, and what is asked meanwhile waits inside.
+      if (message.type === 'system' && message.subtype === 'hook_started') markReady(run)
+      handOver(events, message)
+    }
+    return ''
+  } catch (error) {
+    // After an error result the SDK throws it once more when the process ends: `died` is enough.
+    return error instanceof Error ? error.message : String(error)
   }
 }
 
@@ -192,9 +214,13 @@ async function endChild(child: ChildProcess): Promise<void> {
 
 /** One that waits already is used for a conversation that is new; it takes folders with harmless settings only. */
 async function startRun(deps: ClaudeDeps): Promise<Run> {
+  const repository = await readRepositorySettings(deps.place.cwd, deps.program.variables)
+  deps.events.settingsRead(repository.notices)
   const parked = await deps.parked.take()
   const isNew = deps.state.get().conversationId === null
-  if (parked && isNew) {
+  // Rules that forbid are given at the start of a process only.
+  const hasRules = repository.deny.length + repository.ask.length > 0
+  if (parked && isNew && !hasRules) {
     try {
       return await claimRun(deps, parked)
     } catch (err) {
@@ -206,7 +232,7 @@ async function startRun(deps: ClaudeDeps): Promise<Run> {
     const child = parked.agent.child()
     if (child) await endChild(child)
   }
-  return await startColdRun(deps)
+  return await startColdRun(deps, repository)
 }
 
 async function claimRun(deps: ClaudeDeps, { agent, spare }: Parked): Promise<Run> {
@@ -223,11 +249,13 @@ async function claimRun(deps: ClaudeDeps, { agent, spare }: Parked): Promise<Run
   })
   const { sessionId } = await spare.claimed
   deps.state.set({ conversationId: sessionId })
-  return createRun(agent, { query, input, mode: PERMISSION_MODES[mode], model })
+  const run = createRun(agent, { query, input, mode: PERMISSION_MODES[mode], model })
+  markReady(run)
+  return run
 }
 
-async function startColdRun(deps: ClaudeDeps): Promise<Run> {
-  const agent = await describeAgent(deps.program)
+async function startColdRun(deps: ClaudeDeps, repository: RepositorySettings): Promise<Run> {
+  const agent = await describeAgent(deps.program, repository)
   const { mode, model } = deps.wanted()
   const options: Options = {
     ...agent.options,
@@ -237,18 +265,30 @@ async function startColdRun(deps: ClaudeDeps): Promise<Run> {
     systemPrompt: systemPrompt(deps.place.appendix),
     ...(model === null ? {} : { model }),
   }
-  const warm = await startup({ options }).catch((error: unknown) => {
-    throw new Error(agent.words().trim() || String(error), { cause: error })
-  })
   const input = createMessageQueue()
-  return createRun(agent, { query: warm.query(input), input, mode: PERMISSION_MODES[mode], model })
+  const running = query({ prompt: input, options })
+  const run = createRun(agent, { query: running, input, mode: PERMISSION_MODES[mode], model })
+  running.initializationResult().then(
+    () => markReady(run),
+    (cause: unknown) =>
+      run.ready.reject(new Error(agent.words().trim() || String(cause), { cause })),
+  )
+  return run
 }
 
 function createRun(
   { id, spared, child, words }: AgentProcess,
   settings: Pick<Run, 'query' | 'input' | 'mode' | 'model'>,
 ): Run {
-  return { id, spared, child, words, isEnding: false, ...settings }
+  const ready = Promise.withResolvers<void>()
+  // Nobody may be waiting for it any more.
+  ready.promise.catch(() => undefined)
+  return { id, spared, child, words, isEnding: false, isReady: false, ready, ...settings }
+}
+
+function markReady(run: Run): void {
+  run.isReady = true
+  run.ready.resolve()
 }
 
 /** The same conversation for the whole life of the session; its id is ours from the first start on. */

@@ -75,6 +75,14 @@ export function fitReport(report: RunnerReport): RunnerReport {
       const { text, truncated } = cutText(report.output)
       return { ...report, output: text, truncated: report.truncated || truncated }
     }
+    case 'hook.started':
+      return {
+        ...report,
+        event: cutText(report.event, SHORT_CHARS).text,
+        name: cutText(report.name, SHORT_CHARS).text,
+      }
+    case 'hook.ended':
+      return { ...report, output: cutText(report.output).text }
     case 'question.asked':
       return { ...report, question: cutJson(report.question) as typeof report.question }
     case 'phase.started':

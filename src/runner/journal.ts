@@ -20,6 +20,8 @@ const DROPPABLE = new Set<RunnerReport['type']>([
   'tool.returned',
   'command.output',
   'agent.notice',
+  'hook.started',
+  'hook.ended',
 ])
 
 const lineSchema = z.union([

@@ -22,6 +22,8 @@ const stateSchema = z.object({
     .object({ id: z.string(), before: z.object({ head: z.string(), tree: z.string() }).nullable() })
     .nullable()
     .default(null),
+  /** What was said last of settings that are not followed. */
+  settingsTold: z.string().default(''),
   openQuestions: z.array(z.string()).default([]),
   /** Commits that could not be pushed at the end of their turn. */
   pushPending: z.boolean().default(false),

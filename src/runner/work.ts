@@ -121,6 +121,7 @@ function assembleParts(setup: RunnerSetup, deps: WorkDeps, wishes: Wishes) {
     wanted: wishes.wanted,
     events: {
       message: (message) => agentTurns.take(message),
+      settingsRead: (notices) => tellSettings(notices, deps),
       died: (words) => agentTurns.lost(words),
       failed: (err) => log.error({ err }, 'a message of the agent was left out'),
     },
@@ -150,6 +151,18 @@ function assembleParts(setup: RunnerSetup, deps: WorkDeps, wishes: Wishes) {
     reportInOrder: agentTurns.reportInOrder,
     workingTurnId: agentTurns.workingTurnId,
   }
+}
+
+/** Once for each change, also over restarts. */
+function tellSettings(
+  notices: string[],
+  { state, report }: Pick<WorkDeps, 'state' | 'report'>,
+): void {
+  const told = notices.join('\n')
+  if (state.get().settingsTold === told) return
+  state.set({ settingsTold: told })
+  for (const text of notices)
+    report({ type: 'agent.notice', turnId: null, kind: 'settings_ignored', text })
 }
 
 /** A sandbox that takes the place of a lost one says what it goes on from. */

@@ -14,6 +14,8 @@ export function decideRunnerReport(draft: Draft, report: RunnerReport): void {
       if (isPreparing(draft, report.generation)) decidePreparation(draft, report)
       return
     case 'agent.notice':
+    case 'hook.started':
+    case 'hook.ended':
       draft.emit('claimed', report)
       return
     case 'question.asked':

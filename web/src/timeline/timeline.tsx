@@ -4,6 +4,7 @@ import type { TimelineItem } from '../../../src/protocol/timeline.ts'
 import { Button } from '../ui/button.tsx'
 import { Glyph } from '../ui/glyph.tsx'
 import { EndItem } from './end-item.tsx'
+import { HookItem } from './hook-item.tsx'
 import { DeniedItem, NoticeItem, PushItem } from './line-items.tsx'
 import { LongRows, ShortRows } from './long-rows.tsx'
 import { OpenStateProvider } from './open-state.tsx'
@@ -147,6 +148,8 @@ function ItemView({
       return <TextItem text={item.text} />
     case 'thinking':
       return <ThinkingItem seq={item.seq} text={item.text} />
+    case 'hook':
+      return <HookItem item={item} />
     case 'output':
       return <OutputItem text={item.text} />
     case 'question':
