@@ -7,13 +7,14 @@ const IDENTITY = { name: 'Errand', email: 'errand@localhost.invalid' }
 
 /** Undefined while it is not known which commit the session starts from. */
 export function assignmentOf(
-  { id, repository }: SessionState,
+  { id, repository, environmentFile }: SessionState,
   publicUrl: string | null,
 ): Assignment | undefined {
   const { name, url, commit, branch, baseBranch } = repository
   if (commit === null) return undefined
   return {
     repository: { name, url, commit, branch, baseBranch },
+    ...(environmentFile ? { repositoryVariables: environmentFile.variables } : {}),
     identity: IDENTITY,
     sessionUrl: publicUrl && `${publicUrl}/sessions/${id}`,
   }

@@ -34,7 +34,8 @@ export function createRepositoryPort(
         { sessionId, ownerId, source, branch, ...from },
         { signal, onProgress },
       )
-      return { commit: prepared.commit, baseBranch: prepared.baseBranch }
+      const { commit, baseBranch: foundBranch, environmentFile } = prepared
+      return { commit, baseBranch: foundBranch, environmentFile }
     },
     measure: async (sessionId, signal) => {
       const diff = await git.diff({ sessionId, maxBytes: COUNT_ONLY_BYTES }, { signal })

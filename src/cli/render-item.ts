@@ -1,4 +1,6 @@
 // One item of the timeline as lines for a terminal. Pure; all text of others is made safe here.
+
+import { describeNetwork } from '../protocol/environment.ts'
 import type { Question } from '../protocol/session.ts'
 import type { HookItem, PhaseLine, TimelineItem, ToolItem } from '../protocol/timeline.ts'
 import { formatDuration } from './format.ts'
@@ -30,6 +32,8 @@ export function renderItem(item: TimelineItem, columns: number): string[] {
       return renderQuestionItem(item)
     case 'notice':
       return [`${item.tone === 'bad' ? '✕' : '–'} ${plainLine(item.text)}`]
+    case 'wish':
+      return [renderWish(item)]
     case 'denied':
       return [`⛔ ${plainLine(item.host)}:${item.port} was not reached: ${plainLine(item.reason)}`]
     case 'push':
@@ -131,6 +135,12 @@ export function renderQuestion({ title, detail, items }: Question): string[] {
 const OUTWARD: Record<string, string> = {
   kept: ' (kept here, not outside yet)',
   refused: ' (kept here, the remote refused it)',
+}
+
+function renderWish({ network, state }: Extract<TimelineItem, { kind: 'wish' }>): string {
+  const asked = plainLine(describeNetwork(network))
+  if (state === 'open') return `◆ the repository asks to reach ${asked}: errand allow`
+  return `– the repository may reach ${asked}${state === 'session' ? ' in this session' : ''}`
 }
 
 function renderPush({

@@ -1,6 +1,7 @@
 // Looking at sessions and ending them: sessions, show, diff, interrupt, stop, archive, rm, answer.
 import type { Command } from 'commander'
 import type { SessionAnswer, SessionSummary } from '../protocol/api.ts'
+import { describeNetwork } from '../protocol/environment.ts'
 import { AppError } from '../protocol/errors.ts'
 import type { Question, SessionState } from '../protocol/session.ts'
 import { askQuestion, parseAnswer } from './ask.ts'
@@ -26,6 +27,7 @@ export function addSessionCommands(cli: Cli, program: Command): void {
   addDiff(cli, program)
   addActions(cli, program)
   addAnswer(cli, program)
+  addAllow(cli, program)
 }
 
 function addList(cli: Cli, program: Command): void {
@@ -190,6 +192,24 @@ interface AnswerOptions {
   allow?: boolean
   deny?: boolean
   message?: string
+}
+
+function addAllow(cli: Cli, program: Command): void {
+  addCommand<{ environment?: boolean }>(
+    cli,
+    program,
+    {
+      specification: 'allow <id>',
+      description: 'let a session reach what its repository asks for',
+    },
+    async ([id], { connection, print, options }) => {
+      const scope = options.environment ? 'environment' : 'session'
+      const session = await connection.client.allowAsked(sessionId(id), scope)
+      print.json(session)
+      const reach = plainLine(describeNetwork(session.environment.network))
+      print.line(`${shortId(session)} may reach ${reach}`)
+    },
+  ).option('--environment', 'in its saved environment as well, and so for later sessions')
 }
 
 function addAnswer(cli: Cli, program: Command): void {

@@ -32,6 +32,7 @@ import {
 } from '../protocol/api.ts'
 import { environmentSchema } from '../protocol/environment.ts'
 import { parseEvent } from '../protocol/event.ts'
+import type { AllowScope } from '../protocol/session.ts'
 import { type FollowOptions, followEvents, followSessions } from './follow.ts'
 import { type ClientOptions, requestJson, requestNothing } from './request.ts'
 
@@ -76,6 +77,8 @@ function sessionMethods(options: ClientOptions) {
       }),
     withdrawMessage: (id: string, turnId: string) =>
       state('DELETE', pathOf(id, `/messages/${turnId}`)),
+    /** Allows what the repository asks to reach. */
+    allowAsked: (id: string, scope: AllowScope) => state('POST', pathOf(id, '/allow'), { scope }),
     answerQuestion: (id: string, questionId: string, answer: AnswerBody) =>
       state('POST', pathOf(id, `/questions/${encodeURIComponent(questionId)}`), answer),
   }

@@ -52,6 +52,8 @@ const preparedSessionSchema = z.object({
   baseBranch: z.string().nullable(),
   defaultBranch: z.string().nullable(),
   name: z.string(),
+  /** `.errand/environment.yaml` at `commit`, cut at 64 KiB; null when there is none. */
+  environmentFile: z.object({ text: z.string(), truncated: z.boolean() }).nullable(),
 })
 export type PreparedSession = z.infer<typeof preparedSessionSchema>
 

@@ -4,6 +4,7 @@
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { AppError } from '../protocol/errors.ts'
+import { readEnvironmentFile } from './environment-file.ts'
 import { createKeyedLock } from './flights.ts'
 import type { Git } from './git-process.ts'
 import { linkObjects } from './link-objects.ts'
@@ -59,14 +60,17 @@ export function createSessionRepositories(
   const prepare = async (request: PrepareRequest, run: MirrorRun) => {
     const directory = deps.paths.session(request.sessionId)
     const present = await findRecord(directory, sessionRecordSchema)
-    if (present) return answerAgain(present, request)
+    if (present) {
+      requireSame(present, request)
+      return toAnswer(present, await readEnvironmentFile(deps.git, directory, present.commit))
+    }
     const temporary = join(deps.paths.temporary, deps.randomName())
     try {
       const base = await findBase(deps, request, { run, temporary: `${temporary}-base` })
-      const record = await build(deps, request, { base, temporary })
+      const { record, environmentFile } = await build(deps, request, { base, temporary })
       run.signal.throwIfAborted()
       await rename(temporary, directory)
-      return toAnswer(record)
+      return toAnswer(record, environmentFile)
     } finally {
       await rm(temporary, { recursive: true, force: true })
       await rm(`${temporary}-base`, { recursive: true, force: true })
@@ -111,14 +115,16 @@ function requireNames({ branch, baseBranch, commit }: PrepareRequest): void {
     )
 }
 
-function answerAgain(record: SessionRecord, request: PrepareRequest): PreparedSession {
+function requireSame(record: SessionRecord, request: PrepareRequest): void {
   if (record.ownerId !== request.ownerId || record.branch !== request.branch)
     throw new AppError('conflict', 'session_exists', 'Another session has this id.')
-  return toAnswer(record)
 }
 
-function toAnswer({ commit, baseBranch, defaultBranch, name }: SessionRecord): PreparedSession {
-  return { commit, baseBranch, defaultBranch, name }
+function toAnswer(
+  { commit, baseBranch, defaultBranch, name }: SessionRecord,
+  environmentFile: PreparedSession['environmentFile'],
+): PreparedSession {
+  return { commit, baseBranch, defaultBranch, name, environmentFile }
 }
 
 function findBase(
@@ -235,7 +241,7 @@ async function build(
   deps: Deps,
   request: PrepareRequest,
   { base, temporary }: { base: Base; temporary: string },
-): Promise<SessionRecord> {
+): Promise<Pick<PreparedSession, 'environmentFile'> & { record: SessionRecord }> {
   const { git } = deps
   const { refs } = base
   const defaultBranch = chooseBranch(refs, base.head)
@@ -249,7 +255,8 @@ async function build(
   requireFreeBranch(refs, request.branch, start.baseBranch)
   await cloneBorrowing(git, base, temporary)
   const inNew = `--git-dir=${temporary}`
-  await Promise.all([
+  const [environmentFile] = await Promise.all([
+    readEnvironmentFile(git, temporary, start.commit),
     git.text({ args: [inNew, 'update-ref', 'refs/errand/start', start.commit] }),
     git.text({ args: [inNew, 'symbolic-ref', 'HEAD', `refs/heads/${defaultBranch}`] }),
     git.run({ args: [inNew, 'config', '--remove-section', 'remote.origin'] }),
@@ -258,7 +265,7 @@ async function build(
   const { name, outside } = base
   const record = { sessionId, ownerId, name, branch, ...start, defaultBranch, outside }
   await writeRecord(temporary, record)
-  return record
+  return { record, environmentFile }
 }
 
 function requireFreeBranch(

@@ -332,3 +332,30 @@ it('borrows by relative paths', async () => {
   )
   expect(await reasonOf(scene.room.client.sessionRefs(newSessionId()))).toBe('session_not_found')
 })
+
+it('reads the environment file of the commit, as data and bounded', async () => {
+  const path = '.errand/environment.yaml'
+  const { environmentFile: none } = await scene.prepare()
+  expect(none).toBe(null)
+  const clone = (await scene.start()).clone
+  const { workbench } = scene.room
+  const read = async (files: Record<string, string>) => {
+    const commit = await workbench.commit(clone, files, 'change the file')
+    await workbench.git(clone, [
+      'push',
+      '--quiet',
+      scene.upstream.directory,
+      'HEAD:main',
+      '--force',
+    ])
+    const sessionId = newSessionId()
+    const prepared = await scene.prepare({ sessionId })
+    expect(prepared.commit).toBe(commit)
+    // Asked again it is the same, although it is in no record.
+    expect(await scene.prepare({ sessionId })).toEqual(prepared)
+    return prepared.environmentFile
+  }
+  expect(await read({ [path]: 'setup: a\n' })).toEqual({ text: 'setup: a\n', truncated: false })
+  const long = await read({ [path]: 'x'.repeat(100_000) })
+  expect([long?.text.length, long?.truncated]).toEqual([64 * 1024, true])
+})

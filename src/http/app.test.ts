@@ -161,6 +161,45 @@ describe('the API', () => {
     expect(await errorOf(bad)).toMatchObject({ reason: 'repository_protocol_refused' })
   })
 
+  it('allows what a repository asks to reach in the saved environment as it is now', async () => {
+    const { environments } = test.deps.owned
+    const made = (await (await post('/api/v1/environments', { name: 'asked' })).json()) as {
+      id: string
+    }
+    const session = await (
+      await post('/api/v1/sessions', {
+        ...{ prompt: 'x', source: { kind: 'remote', url: 'https://example.com/r.git' } },
+      })
+    ).json()
+    const state = test.sessions.states.get((session as { id: string }).id)
+    if (!state) throw new Error('no session')
+    const network = { level: 'custom' as const, domains: ['a.example'], includeTrusted: false }
+    test.sessions.states.set(state.id, {
+      ...state,
+      environment: { ...state.environment, id: made.id, variables: { OLD: '1' } },
+      environmentFile: {
+        ...{ variables: { A: '1' }, setup: '', setupInputs: [], network, notices: [] },
+      },
+    })
+    const allow = (scope: string) => post(`/api/v1/sessions/${state.id}/allow`, { scope })
+    await allow('session')
+    expect(await environments.get(owner.user.id, made.id)).toMatchObject({
+      ...{ network: { level: 'trusted' }, variables: {} },
+    })
+    await allow('environment')
+    expect(await environments.get(owner.user.id, made.id)).toMatchObject({
+      ...{ network: { ...network, includeTrusted: true }, variables: {} },
+    })
+    expect(test.sessions.commands.slice(-2).map(({ command }) => command)).toEqual([
+      { type: 'environment.allow', scope: 'session' },
+      { type: 'environment.allow', scope: 'environment' },
+    ])
+    await environments.archive(owner.user.id, made.id)
+    expect(await errorOf(await allow('environment'))).toMatchObject({
+      reason: 'environment_archived',
+    })
+  })
+
   it.each(['/etc/passwd', '../up', 'a/../../b', './a', 'a//b', 'a/'])(
     'refuses %s as an input of a setup',
     async (path) => {

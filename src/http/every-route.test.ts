@@ -8,6 +8,7 @@ const OWNER_ONLY = ['GET /users', 'POST /users', 'POST /users/{id}/login-link']
 
 const BODIES: Record<string, unknown> = {
   'POST /sessions': { prompt: 'x', source: { kind: 'remote', url: 'https://example.com/r.git' } },
+  'POST /sessions/{id}/allow': { scope: 'session' },
   'PATCH /sessions/{id}': { title: 'taken over' },
   'POST /sessions/{id}/messages': { text: 'x' },
   'POST /sessions/{id}/questions/{questionId}': { allow: true },

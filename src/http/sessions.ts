@@ -1,6 +1,7 @@
 // Sessions: made, listed, changed, ended. All rules about what may happen when are `decide`'s.
 import type { z } from 'zod'
 import {
+  allowBodySchema,
   diffSchema,
   newSessionSchema,
   sessionAnswerSchema,
@@ -8,6 +9,11 @@ import {
   sessionPageSchema,
   sessionPatchSchema,
 } from '../protocol/api.ts'
+import {
+  environmentFieldsSchema,
+  joinNetworks,
+  type NetworkPolicy,
+} from '../protocol/environment.ts'
 import { AppError } from '../protocol/errors.ts'
 import type { SessionState } from '../protocol/session.ts'
 import type { HttpDeps, SessionCommand } from './deps.ts'
@@ -68,6 +74,7 @@ export function addSessionRoutes(api: Api, deps: HttpDeps): void {
   )
   addPatch(api, deps)
   addActions(api, deps)
+  addAllow(api, deps)
 }
 
 function addPatch(api: Api, deps: HttpDeps): void {
@@ -123,6 +130,41 @@ function addActions(api: Api, deps: HttpDeps): void {
       },
     )
   }
+}
+
+function addAllow(api: Api, deps: HttpDeps): void {
+  addRoute(
+    api,
+    {
+      ...{ method: 'post', path: '/sessions/{id}/allow', tag },
+      summary: 'Allow what its repository asks to reach, here or in its environment',
+      ...{ params: sessionParams, body: allowBodySchema, answer: sessionAnswerSchema },
+    },
+    async ({ user, params, body: { scope } }) => {
+      const session = await ownedSession(deps, user, params.id)
+      const asked = session.environmentFile?.network
+      if (scope === 'environment' && asked) await widen(deps, session, asked)
+      const allow = { type: 'environment.allow' as const, scope }
+      return withPlace(deps.sessions, await deps.sessions.command(session.id, allow))
+    },
+  )
+}
+
+/** The saved environment as it is now: it may have been changed since the session started. */
+async function widen(
+  { owned: { environments } }: HttpDeps,
+  { ownerId, environment: { id } }: SessionState,
+  asked: NetworkPolicy,
+): Promise<void> {
+  const saved = await environments.get(ownerId, id)
+  if (saved?.archivedAt !== null) {
+    const message = 'the environment of this session is archived: allow it for this session instead'
+    throw new AppError('conflict', 'environment_archived', message)
+  }
+  await environments.update(ownerId, id, {
+    ...environmentFieldsSchema.parse(saved),
+    network: joinNetworks(saved.network, asked),
+  })
 }
 
 /** What a new session builds on must belong to the same owner. */

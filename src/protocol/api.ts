@@ -21,6 +21,7 @@ import {
 } from './ids.ts'
 import { secretHintSchema } from './secret-hints.ts'
 import {
+  allowScopeSchema,
   answerSchema,
   modeSchema,
   promptSchema,
@@ -151,6 +152,8 @@ export const sessionPatchSchema = z.object({
   model: z.string().min(1).max(100).nullable().optional(),
 })
 export type SessionPatch = z.infer<typeof sessionPatchSchema>
+
+export const allowBodySchema = z.object({ scope: allowScopeSchema })
 
 export const fileChangeSchema = z.object({
   path: z.string(),

@@ -9,6 +9,7 @@ export function createSessionState(
   const { type: _, ...fields } = event.body
   return {
     ...fields,
+    environmentFile: null,
     id: event.sessionId,
     status: 'queued',
     createdAt: event.at,
@@ -90,6 +91,15 @@ function changedFields(state: SessionState, body: EventBody): Partial<SessionSta
     case 'repository.resolved':
       return {
         repository: { ...state.repository, commit: body.commit, baseBranch: body.baseBranch },
+      }
+    case 'environment.read': {
+      const { type: _, ...environmentFile } = body
+      return { environmentFile }
+    }
+    case 'environment.allowed':
+      return {
+        environment: { ...state.environment, network: body.network },
+        environmentFile: state.environmentFile && { ...state.environmentFile, network: null },
       }
     case 'push.accepted':
       return { outward: { state: body.outward, message: body.message, nextAt: null } }

@@ -5,6 +5,7 @@ import { seenFacts } from './event.ts'
 import { turnIdSchema } from './ids.ts'
 import type { RunnerReport } from './runner-frames.ts'
 import {
+  allowScopeSchema,
   answerSchema,
   modeSchema,
   phaseNameSchema,
@@ -44,6 +45,7 @@ export const userCommandSchema = z.discriminatedUnion('type', [
   command('question.answer', { questionId: text, answer: answerSchema }),
   command('mode.set', { mode: modeSchema }),
   command('model.set', { model: text.nullable() }),
+  command('environment.allow', { scope: allowScopeSchema }),
 ])
 
 /** What the worker, git and the gateway report of the outside. */
@@ -51,7 +53,13 @@ export const reportCommandSchema = z.discriminatedUnion('type', [
   command('phase.start', { phase: phaseNameSchema, generation }),
   command('phase.log', { phase: phaseNameSchema, generation, lines: z.array(text) }),
   command('phase.fail', { phase: phaseNameSchema, generation, reason: text, message: text }),
-  command('repository.prepared', { generation, commit: text, baseBranch: text.nullable() }),
+  command('repository.prepared', {
+    generation,
+    commit: text,
+    baseBranch: text.nullable(),
+    /** Of `.errand/environment.yaml` at that commit: cut when it is too long. */
+    environmentFile: z.object({ text, truncated: z.boolean() }).nullish(),
+  }),
   command('sandbox.started', { generation, isolation: text }),
   command('sandbox.stopped', { generation, why: z.enum(['user', 'idle', 'archived', 'failed']) }),
   command('sandbox.lost', { generation, reason: text, message: text }),

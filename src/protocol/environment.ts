@@ -28,6 +28,36 @@ export const networkPolicySchema = z.object({
 })
 export type NetworkPolicy = z.infer<typeof networkPolicySchema>
 
+/** What reaches everything that either reaches. */
+export function joinNetworks(one: NetworkPolicy, other: NetworkPolicy): NetworkPolicy {
+  const both = [one, other]
+  if (both.some(({ level }) => level === 'full'))
+    return { level: 'full', domains: [], includeTrusted: false }
+  const listed = both.flatMap(({ level, domains }) => (level === 'custom' ? domains : []))
+  const domains = [...new Set(listed)].sort()
+  const includeTrusted = both.some(
+    ({ level, includeTrusted: includes }) =>
+      level === 'trusted' || (level === 'custom' && includes),
+  )
+  if (domains.length > 0) return { level: 'custom', domains, includeTrusted }
+  return { level: includeTrusted ? 'trusted' : 'none', domains, includeTrusted: false }
+}
+
+/** In words, after "may reach". */
+export function describeNetwork({ level, domains, includeTrusted }: NetworkPolicy): string {
+  if (level === 'full') return 'every host'
+  if (level === 'none') return 'nothing'
+  if (level === 'trusted') return 'what the level trusted allows'
+  const trusted = includeTrusted ? ['what the level trusted allows'] : []
+  return [...domains, ...trusted].join(', ') || 'nothing'
+}
+
+/** Whether `asked` reaches something that `allowed` does not. */
+export function isWider(asked: NetworkPolicy, allowed: NetworkPolicy): boolean {
+  const plain = (policy: NetworkPolicy) => JSON.stringify(joinNetworks(policy, policy))
+  return plain(joinNetworks(asked, allowed)) !== plain(allowed)
+}
+
 export const imageSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('host') }),
   z.object({ kind: z.literal('rootfs'), path: z.string().min(1).max(4096).startsWith('/') }),
@@ -82,6 +112,18 @@ export const environmentFieldsSchema = z.object({
   limits: limitsSchema.prefault({}),
 })
 export type EnvironmentFields = z.infer<typeof environmentFieldsSchema>
+
+/** What a repository's `.errand/environment.yaml` asks for. It holds under what the owner set, and never widens that. */
+export const environmentFileSchema = z.object({
+  variables: variablesSchema,
+  setup: setupSchema,
+  setupInputs: setupInputsSchema,
+  /** Only what the session's environment does not allow already; null when there is nothing to allow. */
+  network: networkPolicySchema.nullable(),
+  /** What of the file was not followed, for people. */
+  notices: z.array(z.string()),
+})
+export type EnvironmentFile = z.infer<typeof environmentFileSchema>
 
 export const environmentSchema = environmentFieldsSchema.extend({
   id: environmentIdSchema,

@@ -1,9 +1,10 @@
 // The closed set of facts that a session's log is made of. An event is never changed; a reader skips types it does not know.
 // `source` says on whose word it stands: what a session claims never changes what the gateway or git has seen.
 import { z } from 'zod'
-import { environmentSchema } from './environment.ts'
+import { environmentFileSchema, environmentSchema, networkPolicySchema } from './environment.ts'
 import { sessionIdSchema, turnIdSchema } from './ids.ts'
 import {
+  allowScopeSchema,
   answerSchema,
   hookOutcomeSchema,
   modeSchema,
@@ -130,6 +131,9 @@ export const eventBodySchema = z.discriminatedUnion('type', [
     message: text,
   }),
   fact('repository.resolved', { commit: text, baseBranch: text.nullable() }),
+  fact('environment.read', environmentFileSchema.shape),
+  /** What the session may reach from now on; `scope` says whether its saved environment was changed as well. */
+  fact('environment.allowed', { network: networkPolicySchema, scope: allowScopeSchema }),
   fact('sandbox.isolated', { isolation: text }),
   fact('sandbox.ready', { generation }),
   fact('sandbox.stopped', { generation, why: z.enum(['user', 'idle', 'archived', 'failed']) }),

@@ -117,6 +117,8 @@ export const assignmentSchema = z.object({
     branch: z.string(),
     baseBranch: z.string().nullable(),
   }),
+  /** Asked for by the repository: set where the environment sets none. */
+  repositoryVariables: z.record(z.string(), z.string()).optional(),
   /** Who commits. */
   identity: z.object({ name: z.string(), email: z.string() }),
   /** Link shown to the agent, for commit trailers and answers; null when the page has no public address. */

@@ -1,7 +1,7 @@
 // The state of a session as `applyEvent` builds it: what `decide` rules on and what lists and headers show.
 // Two axes: the session itself (`status`) and its sandbox (`sandbox.state`).
 import { z } from 'zod'
-import { environmentSchema } from './environment.ts'
+import { environmentFileSchema, environmentSchema } from './environment.ts'
 import { credentialIdSchema, sessionIdSchema, turnIdSchema, uploadIdSchema } from './ids.ts'
 
 export const SESSION_STATUSES = [
@@ -153,6 +153,10 @@ export type Usage = z.infer<typeof usageSchema>
 /** `kept`: the commits are safe here and not yet outside. `none`: the source has no outside. */
 export const outwardSchema = z.enum(['none', 'forwarded', 'kept', 'refused'])
 
+/** For one session, or for its saved environment and so for later sessions too. */
+export const allowScopeSchema = z.enum(['session', 'environment'])
+export type AllowScope = z.infer<typeof allowScopeSchema>
+
 /** `cancelled`: it took longer than it may, or the turn was interrupted. */
 export const hookOutcomeSchema = z.enum(['success', 'error', 'cancelled'])
 
@@ -166,6 +170,8 @@ export const sessionStateSchema = z.object({
   lastSeq: z.int(),
   repository: repositorySchema,
   environment: environmentSchema,
+  /** What the repository asks for itself; null when it has no such file, or it was not read yet. */
+  environmentFile: environmentFileSchema.nullable().default(null),
   driver: z.string(),
   mode: modeSchema,
   model: z.string().nullable(),

@@ -1,6 +1,14 @@
 // The timeline: what a person reads of a session, in order. Built from events alone; the page and the CLI only render it.
+import type { NetworkPolicy } from './environment.ts'
 import type { EventOf, SessionEvent } from './event.ts'
-import { type Answer, type PhaseName, type Question, withPhase } from './session.ts'
+import {
+  type AllowScope,
+  type Answer,
+  type PhaseName,
+  type Question,
+  withPhase,
+} from './session.ts'
+import { type Notice, noticeOf } from './timeline-notices.ts'
 
 interface At {
   seq: number
@@ -41,7 +49,13 @@ export type TimelineItem = At &
     | HookItem
     | { kind: 'output'; turnId: string; text: string }
     | { kind: 'question'; question: Question; answer: Answer | null; open: boolean }
-    | { kind: 'notice'; tone: 'plain' | 'warn' | 'bad'; code: string; text: string }
+    | Notice
+    | {
+        kind: 'wish'
+        /** What the repository asks to reach beyond what its session may. */
+        network: NetworkPolicy
+        state: 'open' | AllowScope
+      }
     | { kind: 'denied'; host: string; port: number; reason: string; count: number }
     | {
         kind: 'push'
@@ -128,6 +142,9 @@ export function applyToTimeline(
           ? applyToPreparation(item, body, event.at)
           : undefined,
       )
+    case 'environment.read':
+    case 'environment.allowed':
+      return applyEnvironment(items, body, at)
     case 'egress.denied':
       return applyDenied(items, body, at)
     case 'push.accepted':
@@ -141,7 +158,7 @@ export function applyToTimeline(
       return [...items, { ...at, ...written(body) }]
     default: {
       const notice = noticeOf(body)
-      return notice ? [...items, { ...at, kind: 'notice', ...notice }] : items
+      return notice ? [...items, { ...at, ...notice }] : items
     }
   }
 }
@@ -325,6 +342,21 @@ function turnEnd(body: EventOf<'turn.completed' | 'turn.failed' | 'turn.interrup
   }
 }
 
+function applyEnvironment(
+  items: readonly TimelineItem[],
+  body: EventOf<'environment.read' | 'environment.allowed'>,
+  at: At,
+): readonly TimelineItem[] {
+  if (body.type === 'environment.allowed')
+    return update(items, (item) =>
+      item.kind === 'wish' && item.state === 'open' ? { ...item, state: body.scope } : undefined,
+    )
+  const notice = noticeOf(body)
+  const { network } = body
+  const wish = network && { ...at, kind: 'wish' as const, network, state: 'open' as const }
+  return [...items, ...(notice ? [{ ...at, ...notice }] : []), ...(wish ? [wish] : [])]
+}
+
 /** Repeated denials of one host are one line that counts. */
 function applyDenied(
   items: readonly TimelineItem[],
@@ -344,41 +376,6 @@ function applyDenied(
     ...items,
     { ...at, kind: 'denied', host: body.host, port: body.port, reason: body.reason, count: 1 },
   ]
-}
-
-type Notice = Pick<Extract<TimelineItem, { kind: 'notice' }>, 'tone' | 'code' | 'text'>
-
-/** Notices that tell of something lost, or of what may be. */
-const WARNINGS = new Set(['sandbox_replaced', 'not_saved', 'settings_ignored'])
-
-function noticeOf(body: SessionEvent['body']): Notice | undefined {
-  const plain = (text: string): Notice => ({ tone: 'plain', code: body.type, text })
-  switch (body.type) {
-    case 'push.forwarded':
-      return plain('The commits that were kept here have reached the forge.')
-    case 'agent.notice':
-      return { tone: WARNINGS.has(body.kind) ? 'warn' : 'plain', code: body.kind, text: body.text }
-    case 'model.failed':
-    case 'session.failed':
-    case 'sandbox.lost':
-      return { tone: 'bad', code: body.reason, text: body.message }
-    case 'sandbox.stopped':
-      return plain(
-        body.why === 'idle'
-          ? 'The sandbox was stopped after a while without work. Its files are kept.'
-          : 'The sandbox was stopped. Its files are kept.',
-      )
-    case 'mode.changed':
-      return plain(`Mode: ${body.mode}`)
-    case 'model.changed':
-      return plain(`Model: ${body.model ?? 'default'}`)
-    case 'turn.interrupt-requested':
-      return plain('Interrupt requested.')
-    case 'push.retry-requested':
-      return plain('Push again requested.')
-    default:
-      return undefined
-  }
 }
 
 /** Replaces the last item for which `change` gives another one; the same array when there is none. */

@@ -166,6 +166,18 @@ describe('the rest of the folder', () => {
   })
 })
 
+describe('variables of the environment file', () => {
+  it.each([true, false])('are set below those of the environment (ahead: %s)', async (isAhead) => {
+    place.setup.repositoryVariables = { COLOUR: 'blue', CLAUDE_CODE_REMOTE: 'no' }
+    if (isAhead) await place.startAhead()
+    await place.start()
+    await place.endOf(place.ask('look around'))
+    expect(outputs().join()).toContain('colour=blue')
+    expect(outputs().join()).toContain('remote=true')
+    expect(await place.agents()).toHaveLength(1)
+  })
+})
+
 describe('settings that would raise rights', () => {
   it('are not followed and are named by file and key', async () => {
     const mark = join(place.upstream, '..', 'helper-ran')

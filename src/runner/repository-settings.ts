@@ -4,6 +4,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { isProtectedVariable } from '../protocol/protected-variables.ts'
 import type { Variables } from './agent-environment.ts'
 
 export const SETTINGS_FILES = ['.claude/settings.json', '.claude/settings.local.json'] as const
@@ -18,9 +19,6 @@ export interface RepositorySettings {
   notices: string[]
 }
 
-/** Beside those of the transport itself: other ways out, other accounts, and trust in other certificates. */
-const PROTECTED =
-  /^(?:(?:https?|all|no|ftp|grpc)_proxy|ANTHROPIC_(?:(?:[A-Z]+_)?BASE_URL|API_KEY|AUTH_TOKEN|CUSTOM_HEADERS|UNIX_SOCKET)|CLAUDE_CODE_(?:USE_(?:BEDROCK|VERTEX|FOUNDRY|MANTLE|ANTHROPIC_AWS)|SKIP_[A-Z_]+_AUTH|CLIENT_(?:CERT|KEY|KEY_PASSPHRASE)|OAUTH_[A-Z_]+|REMOTE(?:_[A-Z_]+)?|API_KEY_HELPER_TTL_MS|CERT_STORE)|NODE_EXTRA_CA_CERTS|NODE_TLS_REJECT_UNAUTHORIZED|NODE_OPTIONS|SSL_CERT_FILE|SSL_CERT_DIR|LD_PRELOAD|LD_LIBRARY_PATH|GIT_SSL_NO_VERIFY)$/i
 const HELPERS = [
   'apiKeyHelper',
   'awsAuthRefresh',
@@ -69,7 +67,7 @@ function addFile(
   const { deny, ask, ...rights } = file.permissions
   settings.deny.push(...deny)
   settings.ask.push(...ask)
-  const variables = Object.keys(file.env).filter((key) => PROTECTED.test(key))
+  const variables = Object.keys(file.env).filter(isProtectedVariable)
   for (const key of variables) settings.kept[key] = given[key] ?? ''
   const ignored = [
     ...variables.map((key) => `env.${key}`),

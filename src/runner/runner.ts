@@ -68,7 +68,11 @@ export async function startRunner(
 
   await processes.endRun(`${boot.sessionId}/`, await processes.present())
   questions.closeLeftOver()
-  const deps = { place, program, parked, state, report, journal, questions, log }
+  const variablesWith = (repository: Variables) => {
+    const both = { ...boot, variables: { ...repository, ...boot.variables } }
+    return buildVariables(both, inherited, place.transport)
+  }
+  const deps = { place, program, variablesWith, parked, state, report, journal, questions, log }
   const channel = openChannel({
     socketPath: place.doorSocket,
     journal,

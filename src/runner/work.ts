@@ -1,7 +1,7 @@
 // What a runner does once it knows its repository: prepares the workspace, then works on the turns that are wanted.
 import type { Logger } from '../lib/logger.ts'
 import type { Directives, RunnerReport, RunnerSetup } from '../protocol/runner-frames.ts'
-import { describeSandbox } from './agent-environment.ts'
+import { describeSandbox, type Variables } from './agent-environment.ts'
 import type { AgentProgram } from './agent-program.ts'
 import { createAgentTurns } from './agent-turn.ts'
 import { type CheckoutDeps, checkoutFolder, makeCheckout, savedPlaces } from './checkout.ts'
@@ -30,6 +30,8 @@ const SAVE_VARIABLE = 'ERRAND_SAVE_EVERY_S'
 export interface WorkDeps {
   place: RunnerPlace
   program: AgentProgram
+  /** The variables of agent and commands with what the repository asks for. */
+  variablesWith: (repository: Variables) => Variables
   parked: ParkedAgent
   state: StateFile
   report: (report: RunnerReport) => void
@@ -105,7 +107,8 @@ interface Wishes {
 
 /** The agent, the two kinds of turns, what is saved of them, and the phases that they need first. */
 function assembleParts(setup: RunnerSetup, deps: WorkDeps, wishes: Wishes) {
-  const { place, program, state, report, sendDelta, log } = deps
+  const { place, state, report, sendDelta, log } = deps
+  const program = programFor(setup, deps)
   const { variables } = program
   const checkout: CheckoutDeps = { setup, ...place, variables, state, source: place.gitSource }
   const folder = checkoutFolder(checkout)
@@ -116,7 +119,8 @@ function assembleParts(setup: RunnerSetup, deps: WorkDeps, wishes: Wishes) {
   const claude: Claude = createClaude({
     program,
     place: { cwd: folder, appendix: describeSandbox(setup) },
-    parked: deps.parked,
+    // Its variables are those that it was started with.
+    parked: program === deps.program ? deps.parked : withoutParked(deps.parked),
     state,
     wanted: wishes.wanted,
     events: {
@@ -151,6 +155,25 @@ function assembleParts(setup: RunnerSetup, deps: WorkDeps, wishes: Wishes) {
     reportInOrder: agentTurns.reportInOrder,
     workingTurnId: agentTurns.workingTurnId,
   }
+}
+
+/** With the variables of the repository, below those of the environment. */
+function programFor(
+  { repositoryVariables }: RunnerSetup,
+  { program, variablesWith }: WorkDeps,
+): AgentProgram {
+  if (!repositoryVariables || Object.keys(repositoryVariables).length === 0) return program
+  return { ...program, variables: variablesWith(repositoryVariables) }
+}
+
+/** Takes it, so that it ends, and uses none. */
+function withoutParked(parked: ParkedAgent): ParkedAgent {
+  const take = async () => {
+    const spare = await parked.take()
+    spare?.spare.close()
+    return undefined
+  }
+  return { ...parked, take }
 }
 
 /** Once for each change, also over restarts. */

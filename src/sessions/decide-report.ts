@@ -3,6 +3,7 @@ import type { ReportCommand } from '../protocol/command.ts'
 import { PHASE_LIMITS_MS, type Phase, type SessionState } from '../protocol/session.ts'
 import type { Rules } from './decide.ts'
 import type { Draft } from './draft.ts'
+import { readEnvironmentFile } from './environment-file.ts'
 import { keepTrying, takePush } from './outward.ts'
 import { admit, advance, failPreparation } from './progress.ts'
 
@@ -82,9 +83,14 @@ function decidePreparation(draft: Draft, command: Preparation, now: Date): void 
       return
     }
     case 'repository.prepared': {
-      const { commit, baseBranch } = command
+      const { commit, baseBranch, environmentFile } = command
       // Found twice by a worker that took over: the branch may have moved on meanwhile.
       if (draft.state.repository.commit !== null) return
+      // Before the commit is known: the runner is told all of its work at once.
+      if (environmentFile) {
+        const read = readEnvironmentFile(environmentFile, draft.state.environment)
+        draft.emit('seen', { type: 'environment.read', ...read })
+      }
       draft.emit('seen', { type: 'repository.resolved', commit, baseBranch })
       completePhase(draft, 'fetch', now)
       return

@@ -189,6 +189,25 @@ describe('decide', () => {
     expect(game.state.repository.commit).toBe('c0ffee')
   })
 
+  it('allows what the repository asks to reach only when somebody says so, once', () => {
+    const game = play()
+    const text = 'network: { domains: [a.example] }\nvariables: { A: 1 }'
+    game.do({
+      ...{ type: 'repository.prepared', generation: 1, commit: 'c0ffee', baseBranch: 'main' },
+      environmentFile: { text, truncated: false },
+    })
+    // The runner is told its work with the commit: what it needs of the file must be known by then.
+    expect(game.types().slice(-3, -1)).toEqual(['environment.read', 'repository.resolved'])
+    expect(game.state.environment).toMatchObject({ network: { level: 'trusted' }, variables: {} })
+    expect(game.state.environmentFile).toMatchObject({ variables: { A: '1' } })
+    game.do({ type: 'environment.allow', scope: 'session' })
+    expect(game.state.environment.network).toEqual({
+      ...{ level: 'custom', domains: ['a.example'], includeTrusted: true },
+    })
+    const again = () => game.do({ type: 'environment.allow', scope: 'session' })
+    expect(again).toThrow('nothing_to_allow')
+  })
+
   it('has one turn at a time, queues the rest and goes on with the next', () => {
     const game = ready()
     game.do({ type: 'turn.submit', turnId: T2, kind: 'agent', text: 'and then' })

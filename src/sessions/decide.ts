@@ -1,6 +1,7 @@
 // The rules of a session: (state, command, now) → events and effects, or a refusal. Pure: no clock, no id, no I/O.
 import type { Command, UserCommand } from '../protocol/command.ts'
-import type { SessionState } from '../protocol/session.ts'
+import { joinNetworks } from '../protocol/environment.ts'
+import type { AllowScope, SessionState } from '../protocol/session.ts'
 import { decideReport } from './decide-report.ts'
 import { decideRunnerReport } from './decide-runner.ts'
 import {
@@ -83,6 +84,7 @@ function apply(draft: Draft, command: Command, now: Date, rules: Rules): Refusal
     case 'question.answer':
     case 'mode.set':
     case 'model.set':
+    case 'environment.allow':
       return decideUserCommand(draft, command, rules)
     default:
       decideReport(draft, command, now, rules)
@@ -130,6 +132,8 @@ function decideUserCommand(draft: Draft, command: Asked, rules: Rules): Refusal 
       return interrupt(draft)
     case 'question.answer':
       return answer(draft, command)
+    case 'environment.allow':
+      return allowAsked(draft, command.scope)
     case 'mode.set':
       if (draft.state.mode !== command.mode)
         draft.emit('user', { type: 'mode.changed', mode: command.mode })
@@ -139,6 +143,21 @@ function decideUserCommand(draft: Draft, command: Asked, rules: Rules): Refusal 
         draft.emit('user', { type: 'model.changed', model: command.model })
       return undefined
   }
+}
+
+/** What the repository asks to reach is allowed from now on, also in a sandbox that runs. */
+function allowAsked(draft: Draft, scope: AllowScope): Refusal | undefined {
+  const { environment, environmentFile } = draft.state
+  if (!environmentFile?.network) {
+    return refuse(
+      'conflict',
+      'nothing_to_allow',
+      'The repository asks for nothing that this session may not reach already.',
+    )
+  }
+  const network = joinNetworks(environment.network, environmentFile.network)
+  draft.emit('user', { type: 'environment.allowed', network, scope })
+  return undefined
 }
 
 /** Ends the turn, drops the work on its sandbox and stops that. Queued messages stay; kept commits go outside all the same. */

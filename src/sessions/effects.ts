@@ -22,7 +22,11 @@ export interface RepositoryPort {
     signal: AbortSignal,
     /** Is told what git says meanwhile, line by line. */
     onLine: (line: string) => void,
-  ): Promise<{ commit: string; baseBranch: string | null }>
+  ): Promise<{
+    commit: string
+    baseBranch: string | null
+    environmentFile?: { text: string; truncated: boolean } | null
+  }>
   measure(
     sessionId: string,
     signal: AbortSignal,

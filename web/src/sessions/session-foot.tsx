@@ -114,6 +114,7 @@ const NAMES = {
   stop: 'The sandbox was not stopped',
   retry: 'It was not started again',
   push: 'It was not pushed again',
+  allow: 'It was not allowed',
   archive: 'The session was not archived',
   unarchive: 'The session was not brought back',
   remove: 'The session was not removed',

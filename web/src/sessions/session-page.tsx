@@ -55,6 +55,7 @@ function LoadedSession({
   const { retry, stop, takeBack } = requests
   const actions = {
     onRetry: () => retry.mutate(),
+    onAllow: requests.allow.mutate,
     onStop: () => stop.mutate(),
     onTakeBack: takeBack,
     onSendAgain: (turnId: string) => {

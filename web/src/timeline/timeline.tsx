@@ -1,5 +1,6 @@
 // The timeline of a session: every kind of item has its case here and its file beside this one.
 import { useMemo, useState } from 'react'
+import type { AllowScope } from '../../../src/protocol/session.ts'
 import type { TimelineItem } from '../../../src/protocol/timeline.ts'
 import { Button } from '../ui/button.tsx'
 import { Glyph } from '../ui/glyph.tsx'
@@ -17,12 +18,14 @@ import { LiveText, TextItem, ThinkingItem } from './said-items.tsx'
 import { ToolCall } from './tool-item.tsx'
 import { ToolRun } from './tool-run.tsx'
 import { useStickToBottom } from './use-stick-to-bottom.ts'
+import { WishItem } from './wish-item.tsx'
 
 /** Above this many rows only those in sight are drawn. */
 const DRAW_ALL_ROWS = 200
 
 export interface TimelineActions {
   onRetry: () => void
+  onAllow: (scope: AllowScope) => void
   onStop: () => void
   onSendAgain: (turnId: string) => void
   onTakeBack: (turnId: string, text: string) => void
@@ -156,6 +159,8 @@ function ItemView({
       return <QuestionItem item={item} />
     case 'notice':
       return <NoticeItem item={item} />
+    case 'wish':
+      return <WishItem item={item} onAllow={actions.onAllow} />
     case 'denied':
       return <DeniedItem item={item} />
     case 'push':

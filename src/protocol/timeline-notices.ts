@@ -1,0 +1,54 @@
+// The short lines of the timeline that say in words what happened. Pure.
+import type { SessionEvent } from './event.ts'
+
+export interface Notice {
+  kind: 'notice'
+  tone: 'plain' | 'warn' | 'bad'
+  code: string
+  text: string
+}
+
+/** Notices that tell of something lost, or of what may be. */
+const WARNINGS = new Set(['sandbox_replaced', 'not_saved', 'settings_ignored'])
+
+/** Undefined: the event has no line of its own. */
+export function noticeOf(body: SessionEvent['body']): Notice | undefined {
+  const plain = (text: string): Notice => ({
+    ...{ kind: 'notice', tone: 'plain', code: body.type, text },
+  })
+  switch (body.type) {
+    case 'push.forwarded':
+      return plain('The commits that were kept here have reached the forge.')
+    case 'agent.notice':
+      return {
+        ...{ kind: 'notice', code: body.kind, text: body.text },
+        tone: WARNINGS.has(body.kind) ? 'warn' : 'plain',
+      }
+    case 'environment.read': {
+      const text = body.notices.join('; ')
+      return text === ''
+        ? undefined
+        : { kind: 'notice', tone: 'warn', code: 'environment_file', text }
+    }
+    case 'model.failed':
+    case 'session.failed':
+    case 'sandbox.lost':
+      return { kind: 'notice', tone: 'bad', code: body.reason, text: body.message }
+    case 'sandbox.stopped':
+      return plain(
+        body.why === 'idle'
+          ? 'The sandbox was stopped after a while without work. Its files are kept.'
+          : 'The sandbox was stopped. Its files are kept.',
+      )
+    case 'mode.changed':
+      return plain(`Mode: ${body.mode}`)
+    case 'model.changed':
+      return plain(`Model: ${body.model ?? 'default'}`)
+    case 'turn.interrupt-requested':
+      return plain('Interrupt requested.')
+    case 'push.retry-requested':
+      return plain('Push again requested.')
+    default:
+      return undefined
+  }
+}
