@@ -45,7 +45,13 @@ describe('errand env', () => {
     await cli.run('env', 'list')
     expect(cli.stdout.text()).toMatch(/Default +host +trusted +default/)
     await cli.run('env', 'show', 'tools')
-    for (const text of ['a.example, what trusted allows', "A='1 # 2'", '4 GiB', 'go.sum', 'jq'])
+    for (const text of [
+      'custom: a.example, the trusted hosts',
+      "A='1 # 2'",
+      '4 GiB',
+      'go.sum',
+      'jq',
+    ])
       expect(cli.stdout.text()).toContain(text)
   })
 

@@ -5,7 +5,7 @@ import type { Command } from 'commander'
 import type { Client } from '../client/client.ts'
 import type { EnvironmentDefaults, EnvironmentSaved } from '../protocol/api.ts'
 import { formatEnvText } from '../protocol/env-text.ts'
-import type { Environment } from '../protocol/environment.ts'
+import { describeNetwork, type Environment } from '../protocol/environment.ts'
 import { AppError } from '../protocol/errors.ts'
 import { addCommand, type Cli, type Printer } from './command.ts'
 import {
@@ -161,9 +161,7 @@ function describeEnvironment(environment: Environment): string[] {
             .split('\n')
             .map((line) => `  ${line}`),
         ]
-  const hosts = [...network.domains, ...(network.includeTrusted ? ['what trusted allows'] : [])]
-  const reach =
-    network.level === 'custom' ? `custom: ${hosts.join(', ') || 'nothing'}` : network.level
+  const reach = `${network.level}: ${describeNetwork(network)}`
   const { memoryBytes, cpus, processes, diskBytes } = limits
   const most = `${formatBytes(memoryBytes)} memory, ${cpus} CPUs, ${processes} processes, ${formatBytes(diskBytes)} disk`
   return [

@@ -47,8 +47,8 @@ export function joinNetworks(one: NetworkPolicy, other: NetworkPolicy): NetworkP
 export function describeNetwork({ level, domains, includeTrusted }: NetworkPolicy): string {
   if (level === 'full') return 'every host'
   if (level === 'none') return 'nothing'
-  if (level === 'trusted') return 'what the level trusted allows'
-  const trusted = includeTrusted ? ['what the level trusted allows'] : []
+  if (level === 'trusted') return 'the trusted hosts'
+  const trusted = includeTrusted ? ['the trusted hosts'] : []
   return [...domains, ...trusted].join(', ') || 'nothing'
 }
 

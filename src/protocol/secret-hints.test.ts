@@ -5,7 +5,7 @@ const shaped = (prefix: string, length = 36) => prefix + 'a1B2'.repeat(20).slice
 
 describe('what looks like a secret', () => {
   it.each([
-    ['GITHUB_TOKEN', 'something', 'name', null],
+    ['GITHUB_TOKEN', 'something', 'name', 'github.com'],
     ['db_password', 'hunter2', 'name', null],
     ['STRIPE_API_KEY', 'something', 'name', null],
     ['HELLO', shaped('ghp_'), 'value', 'github.com'],

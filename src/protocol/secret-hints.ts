@@ -32,6 +32,11 @@ const SHAPES: readonly { shape: RegExp; host: string | null }[] = [
   { shape: /^[a-z][a-z0-9+.-]*:\/\/[^\s/:@]*:[^\s/@]+@/i, host: null },
 ]
 
+const NAMED_HOSTS: readonly [RegExp, string][] = [
+  [/^(?:GH|GITHUB)_/i, 'github.com'],
+  [/^GITLAB_/i, 'gitlab.com'],
+]
+
 /** In the order of the variables; at most one for each. */
 export function findSecretHints(variables: Readonly<Record<string, string>>): SecretHint[] {
   return Object.entries(variables).flatMap(([name, value]): SecretHint[] => {
@@ -39,6 +44,7 @@ export function findSecretHints(variables: Readonly<Record<string, string>>): Se
     if (shape) return [{ name, why: 'value', host: shape.host }]
     const isNamed = NAMES.test(name) && !HARMLESS_NAMES.test(name)
     if (!isNamed || HARMLESS_VALUES.test(value.trim())) return []
-    return [{ name, why: 'name', host: null }]
+    const host = NAMED_HOSTS.find(([pattern]) => pattern.test(name))?.[1] ?? null
+    return [{ name, why: 'name', host }]
   })
 }

@@ -8,7 +8,12 @@ import { type Place, type SessionSummary, summarizeSession } from '../../src/pro
 import { applyEvent, emptyView } from '../../src/protocol/apply-event.ts'
 import type { EventBody, SessionEvent } from '../../src/protocol/event.ts'
 import type { SessionState } from '../../src/protocol/session.ts'
-import { append, DEFAULT_ENVIRONMENT, type FixtureSession, turnId } from './fixture-sessions.ts'
+import {
+  answerEnvironments,
+  createEnvironments,
+  type FixtureEnvironments,
+} from './fixture-environments.ts'
+import { append, type FixtureSession, turnId } from './fixture-sessions.ts'
 
 const PAGE = join(import.meta.dirname, '../../dist/web')
 const POLICY =
@@ -28,6 +33,7 @@ export interface Fixture {
   /** While true, every request of the API is refused as if nothing listened. */
   down: boolean
   diff: unknown
+  environments: FixtureEnvironments
   add(...sessions: FixtureSession[]): void
   clear(): void
   emit(session: FixtureSession, ...facts: EventBody[]): void
@@ -47,12 +53,14 @@ export async function startFixture(): Promise<Fixture> {
     signedIn: true,
     down: false,
     diff: null,
+    environments: createEnvironments(),
     add: (...added) => {
       for (const session of added) sessions.set(session.id, session)
     },
     clear: () => {
       sessions.clear()
       fixture.requests = []
+      fixture.environments = createEnvironments()
     },
     emit: (session, ...facts) => {
       const send = (to: string, frame: string) => {
@@ -149,9 +157,6 @@ function answerApi(parts: Parts, asked: Asked, response: ServerResponse): void {
     case 'GET /installation':
       sendJson(response, INSTALLATION)
       break
-    case 'GET /environments':
-      sendJson(response, { environments: [DEFAULT_ENVIRONMENT] })
-      break
     case 'GET /sessions':
       sendJson(response, { sessions: summariesOf(parts.sessions.values()), next: null })
       break
@@ -164,8 +169,11 @@ function answerApi(parts: Parts, asked: Asked, response: ServerResponse): void {
     case 'POST /sessions':
       sendJson(response, states().at(-1))
       break
-    default:
-      answerSession(parts, asked, response)
+    default: {
+      const answer = answerEnvironments(parts.fixture.environments, asked)
+      if (answer === undefined) answerSession(parts, asked, response)
+      else sendJson(response, answer)
+    }
   }
 }
 
@@ -232,6 +240,12 @@ function factsFor(
           ]
     case 'questions':
       return [{ type: 'question.answered', questionId: name, answer: body as never }]
+    case 'allow': {
+      const state = stateOf(session)
+      const network = state?.environmentFile?.network
+      const scope = sent.scope as 'session'
+      return network ? [{ type: 'environment.allowed', network, scope }] : []
+    }
     case 'interrupt':
       return running
         ? [

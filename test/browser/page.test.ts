@@ -130,7 +130,6 @@ describe('first visit', () => {
       path: '/sessions',
       body: {
         source: { kind: 'remote', url: 'https://git.example.com/shop/cart.git' },
-        environment: 'Default',
         mode: 'work',
         model: null,
       },

@@ -78,7 +78,7 @@ it('keeps what a session started with, adds what the repository asks for, and le
 
   const ask = 'curl -s -o /dev/null -D - http://api.shop.invalid/ | tr -d "\\r" | grep -i x-deny'
   expect(await say(id, ask)).toContain('host_not_allowed')
-  expect(await cli('allow', id)).toContain('api.shop.invalid, what the level trusted allows')
+  expect(await cli('allow', id)).toContain('api.shop.invalid, the trusted hosts')
   expect(await say(id, ask)).not.toContain('host_not_allowed')
   expect(await say(id, 'echo "$COLOUR"')).toBe('red # deep\n')
 

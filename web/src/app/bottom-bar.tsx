@@ -6,7 +6,8 @@ import { classes } from '../ui/classes.ts'
 import { Counts } from '../ui/counts.tsx'
 import { Glyph, type GlyphName } from '../ui/glyph.tsx'
 
-export type Zone = 'sessions' | 'task' | 'changes'
+/** `other`: a page that is none of the three. */
+export type Zone = 'sessions' | 'task' | 'changes' | 'other'
 
 const LOOK = 'flex min-h-[48px] flex-1 flex-col items-center justify-center gap-0.5 text-xs'
 

@@ -40,9 +40,29 @@ export function useSessions() {
   })
 }
 
-export function useEnvironments() {
+export function useEnvironments({ archived = false } = {}) {
   const api = useApi()
-  return useQuery({ queryKey: keys.environments, queryFn: () => api.listEnvironments() })
+  return useQuery({
+    queryKey: [...keys.environments, archived],
+    queryFn: () => api.listEnvironments({ archived }),
+  })
+}
+
+export function useEnvironmentDefaults() {
+  const api = useApi()
+  return useQuery({
+    queryKey: [...keys.environments, 'defaults'],
+    queryFn: () => api.getEnvironmentDefaults(),
+  })
+}
+
+/** A change of environments; their list and the defaults are read again. */
+export function useEnvironmentChange<Input, Result>(request: (input: Input) => Promise<Result>) {
+  const queries = useQueryClient()
+  return useMutation({
+    mutationFn: request,
+    onSettled: () => queries.invalidateQueries({ queryKey: keys.environments }),
+  })
 }
 
 export function useDiff(sessionId: string, commit: string | null) {

@@ -7,6 +7,8 @@ import {
   Link,
 } from '@tanstack/react-router'
 import { NewTask } from '../composer/new-task.tsx'
+import { EnvironmentPage, NewEnvironmentPage } from '../environments/environment-page.tsx'
+import { EnvironmentsPage } from '../environments/environments-page.tsx'
 import { SessionPage } from '../sessions/session-page.tsx'
 import { Button } from '../ui/button.tsx'
 import { Failure } from '../ui/failure.tsx'
@@ -25,6 +27,21 @@ const root = createRootRoute({
 const newTask = createRoute({ getParentRoute: () => root, path: '/', component: NewTask })
 /** The list alone on a phone; at a desk it stands there anyway, beside a new task. */
 const list = createRoute({ getParentRoute: () => root, path: '/sessions', component: NewTask })
+const environments = createRoute({
+  getParentRoute: () => root,
+  path: '/environments',
+  component: EnvironmentsPage,
+})
+const newEnvironment = createRoute({
+  getParentRoute: () => root,
+  path: '/environments/new',
+  component: NewEnvironmentPage,
+})
+const environment = createRoute({
+  getParentRoute: () => root,
+  path: '/environments/$environmentId',
+  component: EnvironmentPage,
+})
 const session = createRoute({
   getParentRoute: () => root,
   path: '/sessions/$sessionId',
@@ -35,7 +52,16 @@ const session = createRoute({
 })
 
 export function createPageRouter() {
-  return createRouter({ routeTree: root.addChildren([newTask, list, session]) })
+  return createRouter({
+    routeTree: root.addChildren([
+      newTask,
+      list,
+      session,
+      environments,
+      newEnvironment,
+      environment,
+    ]),
+  })
 }
 
 declare module '@tanstack/react-router' {

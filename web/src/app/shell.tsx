@@ -61,6 +61,7 @@ function useZone(): Zone {
   return useRouterState({
     select: ({ location }) => {
       if (location.pathname === '/sessions') return 'sessions'
+      if (location.pathname.startsWith('/environments')) return 'other'
       return (location.search as { panel?: string }).panel === 'changes' ? 'changes' : 'task'
     },
   })
@@ -105,6 +106,7 @@ function useCommands(onKeys: () => void, onPalette: () => void): PaletteEntry[] 
   })
   return [
     { label: 'New task', hint: 'n', run: newTask },
+    { label: 'Environments', hint: '', run: () => void navigate({ to: '/environments' }) },
     { label: 'Search sessions', hint: '/', run: search },
     ...(sessionId ? [{ label: 'Show or hide changes', hint: 'd', run: changes }] : []),
     { label: 'Keys', hint: '?', run: onKeys },

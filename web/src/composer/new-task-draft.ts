@@ -8,6 +8,7 @@ export interface TaskFields {
   url: string
   baseBranch: string
   sessionId: string
+  /** A name; empty for the default of the repository. */
   environment: string
   /** `environment` leaves the level of the environment as it is. */
   network: NetworkLevel | 'environment'
@@ -22,7 +23,7 @@ export const EMPTY_FIELDS: TaskFields = {
   url: '',
   baseBranch: '',
   sessionId: '',
-  environment: 'Default',
+  environment: '',
   network: 'environment',
   domains: '',
   includeTrusted: true,
@@ -52,9 +53,9 @@ export function toNewSession(fields: TaskFields, prompt: string): NewSession {
         ? { kind: 'remote', url: fields.url.trim() }
         : { kind: 'session', sessionId: fields.sessionId },
     baseBranch: (fields.sourceKind === 'remote' && baseBranch.trim()) || null,
-    environment,
     mode,
     model,
+    ...(environment === '' ? {} : { environment }),
     ...(fields.network === 'environment' ? {} : { network: networkOf(fields, fields.network) }),
   }
 }

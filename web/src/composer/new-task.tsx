@@ -1,8 +1,15 @@
 // The composer of a new task; on the first visit with one sentence and three examples.
 import { useNavigate } from '@tanstack/react-router'
 import { useEffect, useRef, useState } from 'react'
+import type { EnvironmentDefaults } from '../../../src/protocol/api.ts'
 import { describeError, useApi } from '../app/api.ts'
-import { useEnvironments, useInstallation, useRequest, useSessions } from '../app/queries.ts'
+import {
+  useEnvironmentDefaults,
+  useEnvironments,
+  useInstallation,
+  useRequest,
+  useSessions,
+} from '../app/queries.ts'
 import { Button } from '../ui/button.tsx'
 import { Failure } from '../ui/failure.tsx'
 import { Glyph } from '../ui/glyph.tsx'
@@ -17,8 +24,10 @@ export function NewTask() {
   const sessions = useSessions().data ?? []
   const environments = useEnvironments().data ?? []
   const installation = useInstallation().data
+  const defaults = useEnvironmentDefaults().data
   const task = useNewTask(recentUrls(sessions)[0] ?? '')
   const { fields, prompt, change, setPrompt, problem, request, send } = task
+  const startsWith = environments.find(({ id }) => id === defaultFor(fields, defaults))
   const error = request.error ? describeError(request.error) : null
   return (
     <div className="h-full overflow-y-auto">
@@ -54,12 +63,27 @@ export function NewTask() {
             <Button onClick={send}>Try again</Button>
           </Failure>
         ) : null}
-        <TaskSettings fields={fields} environments={environments} onChange={change} />
+        <TaskSettings
+          fields={fields}
+          environments={environments}
+          startsWith={startsWith}
+          onChange={change}
+        />
         {sessions.length === 0 ? <Examples onChoose={task.choose} /> : null}
         <ModelNote model={installation?.model} />
       </div>
     </div>
   )
+}
+
+/** Only a guess for what is shown: the server knows which addresses are the same repository. */
+function defaultFor({ sourceKind, url }: TaskFields, defaults: EnvironmentDefaults | undefined) {
+  const plain = (text: string) => text.trim().replace(/\/+$|\.git$/g, '')
+  const own =
+    sourceKind === 'remote'
+      ? defaults?.repositories.find(({ repository }) => plain(repository) === plain(url))
+      : undefined
+  return own?.environment ?? defaults?.environment
 }
 
 /** Said where a task begins, since without a model nothing else will work. */

@@ -14,10 +14,12 @@ export const LEVELS: Record<NetworkLevel, string> = {
 interface Props {
   fields: TaskFields
   environments: readonly Environment[]
+  /** What the repository starts with when no other is chosen. */
+  startsWith: Environment | undefined
   onChange: (change: Partial<TaskFields>) => void
 }
 
-export function TaskSettings({ fields, environments, onChange }: Props) {
+export function TaskSettings({ fields, environments, startsWith, onChange }: Props) {
   return (
     <div className="flex flex-col gap-3">
       <div className="grid grid-cols-2 gap-3 sm:grid-cols-4">
@@ -28,13 +30,23 @@ export function TaskSettings({ fields, environments, onChange }: Props) {
               value={fields.environment}
               onChange={(event) => onChange({ environment: event.target.value })}
             >
-              {namesOf(environments, fields.environment).map((name) => (
-                <option key={name}>{name}</option>
-              ))}
+              <option value="">{startsWith ? `Default (${startsWith.name})` : 'Default'}</option>
+              {environments
+                .filter(({ archivedAt }) => !archivedAt)
+                .map(({ id: key, name }) => (
+                  <option key={key} value={name}>
+                    {name}
+                  </option>
+                ))}
             </Select>
           )}
         </Field>
-        <NetworkField fields={fields} environments={environments} onChange={onChange} />
+        <NetworkField
+          fields={fields}
+          environments={environments}
+          startsWith={startsWith}
+          onChange={onChange}
+        />
         <Field label="Mode">
           {(id) => (
             <Select
@@ -66,8 +78,9 @@ export function TaskSettings({ fields, environments, onChange }: Props) {
   )
 }
 
-function NetworkField({ fields, environments, onChange }: Props) {
-  const environment = environments.find(({ name }) => name === fields.environment)
+function NetworkField({ fields, environments, startsWith, onChange }: Props) {
+  const chosen = environments.find(({ name }) => name === fields.environment)
+  const environment = fields.environment === '' ? startsWith : chosen
   const level = environment?.network.level
   return (
     <Field label="Network">
@@ -91,7 +104,7 @@ function NetworkField({ fields, environments, onChange }: Props) {
   )
 }
 
-function CustomHosts({ fields, onChange }: Omit<Props, 'environments'>) {
+function CustomHosts({ fields, onChange }: Pick<Props, 'fields' | 'onChange'>) {
   return (
     <Field label="Hosts that may be reached">
       {(id) => (
@@ -118,9 +131,4 @@ function CustomHosts({ fields, onChange }: Omit<Props, 'environments'>) {
       )}
     </Field>
   )
-}
-
-function namesOf(environments: readonly Environment[], selected: string): string[] {
-  const names = environments.filter(({ archivedAt }) => !archivedAt).map(({ name }) => name)
-  return names.includes(selected) ? names : [selected, ...names]
 }

@@ -59,6 +59,12 @@ export function SessionList({
         />
       </div>
       <Groups search={search} />
+      <Link
+        to="/environments"
+        className="hit m-2 mt-0 flex items-center gap-2 rounded-control px-3 text-sm text-muted hover:bg-line/35 hover:text-text [&.active]:text-text"
+      >
+        Environments
+      </Link>
       {shownCut ? (
         <p role="status" className="flex gap-2 border-t border-line p-3 text-sm text-warn">
           <Glyph name="half" className="mt-0.5" />

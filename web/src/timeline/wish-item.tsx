@@ -29,7 +29,7 @@ export function WishItem({
         The repository asks to reach <span className="font-medium">{asked}</span>.
       </p>
       <p className="mt-0.5 text-sm text-muted">
-        It stands in .errand/environment.yaml. Nothing of it is reachable until you allow it.
+        Its .errand/environment.yaml says so. Nothing of it can be reached until you allow it.
       </p>
       <div className="mt-2 flex flex-wrap gap-2">
         <Button onClick={() => onAllow('session')}>Allow for this session</Button>

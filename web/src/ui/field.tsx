@@ -1,5 +1,11 @@
 // Form controls with their label. Selects are the platform's own: on a phone they open as a sheet.
-import type { InputHTMLAttributes, ReactNode, Ref, SelectHTMLAttributes } from 'react'
+import type {
+  InputHTMLAttributes,
+  ReactNode,
+  Ref,
+  SelectHTMLAttributes,
+  TextareaHTMLAttributes,
+} from 'react'
 import { useId } from 'react'
 import { classes } from './classes.ts'
 import { Glyph } from './glyph.tsx'
@@ -13,10 +19,13 @@ const QUIET =
 export function Field({
   label,
   hint,
+  problem,
   children,
 }: {
   label: string
   hint?: ReactNode
+  /** What is wrong with it; said to screen readers when it appears. */
+  problem?: string | undefined
   children: (id: string) => ReactNode
 }) {
   const id = useId()
@@ -26,6 +35,11 @@ export function Field({
         {label}
       </label>
       {children(id)}
+      {problem ? (
+        <p role="alert" className="text-xs text-bad">
+          {problem}
+        </p>
+      ) : null}
       {hint ? <p className="text-xs text-muted">{hint}</p> : null}
     </div>
   )
@@ -36,6 +50,21 @@ export function Input({
   ...rest
 }: InputHTMLAttributes<HTMLInputElement> & { ref?: Ref<HTMLInputElement> }) {
   return <input {...rest} className={classes(CONTROL, className)} />
+}
+
+/** Several lines of code or configuration. */
+export function TextArea({ className, ...rest }: TextareaHTMLAttributes<HTMLTextAreaElement>) {
+  return (
+    <textarea
+      spellCheck={false}
+      autoCapitalize="off"
+      {...rest}
+      className={classes(
+        'code-text w-full min-w-0 rounded-control border border-control/60 bg-raised p-2.5 placeholder:text-muted',
+        className,
+      )}
+    />
+  )
 }
 
 /** `quiet` has no frame of its own: for a row of controls inside a box. */

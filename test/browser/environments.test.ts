@@ -1,0 +1,164 @@
+// Environments on the page: listed, made, edited, copied, archived, chosen; what a repository asks for; hooks. At a desk and on a
+// phone. Set ERRAND_PICTURES to a folder to look at them.
+import { join } from 'node:path'
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import type { EventBody } from '../../src/protocol/event.ts'
+import { CHROMIUM, DESK, FLAGS, PHONE } from './chromium.ts'
+import { type Fixture, startFixture } from './fixture-api.ts'
+import { SHOP } from './fixture-environments.ts'
+import { createSession, prepared } from './fixture-sessions.ts'
+
+let browser: Browser
+let fixture: Fixture
+let context: BrowserContext
+let page: Page
+
+beforeAll(async () => {
+  browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS })
+  fixture = await startFixture()
+})
+afterAll(async () => {
+  await browser?.close()
+  await fixture?.close()
+})
+afterEach(async () => {
+  expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBe(0)
+  await context.close()
+  fixture.clear()
+})
+
+async function open(path: string, isPhone = false) {
+  context = await browser.newContext({
+    viewport: isPhone ? PHONE : DESK,
+    ...(isPhone ? { hasTouch: true, isMobile: true } : {}),
+  })
+  page = await context.newPage()
+  page.setDefaultTimeout(8000)
+  await page.goto(`${fixture.url}${path}`)
+}
+async function picture(name: string) {
+  const folder = process.env.ERRAND_PICTURES
+  if (folder) await page.screenshot({ path: join(folder, `${name}.png`) })
+}
+const button = (name: string | RegExp) => page.getByRole('button', { name, exact: true })
+const bodyOf = (method: string, path: string) =>
+  fixture.requests.find((one) => one.method === method && one.path === path)?.body
+const menu = async (name: string, action: string) => {
+  await button(`More for ${name}`).click()
+  await page.getByRole('menuitem', { name: action, exact: true }).click()
+}
+
+it.each([false, true])(
+  'lists them, and says what a session starts with (phone: %s)',
+  async (isPhone) => {
+    await open('/environments', isPhone)
+    await page.getByText('reaches api.example.com, *.example.org').waitFor()
+    await page.getByText('https://git.example.com/shop/cart.git').waitFor()
+    await picture(`environments-${isPhone ? 'phone' : 'desk'}`)
+    await menu('Shop', 'Make it the default')
+    const shop = page.getByRole('listitem').filter({ hasText: 'Shop' }).first()
+    await shop.getByText('default', { exact: true }).waitFor()
+    expect(bodyOf('PATCH', '/environment-defaults')).toEqual({
+      ...{ repository: null, environment: SHOP.id },
+    })
+    await menu('Shop', 'Archive')
+    await page.getByText('reaches api.example.com').waitFor({ state: 'detached' })
+  },
+)
+
+it.each([false, true])('changes one, field by field (phone: %s)', async (isPhone) => {
+  await open(`/environments/${SHOP.id}`, isPhone)
+  const variables = page.getByLabel('Variables')
+  await variables.waitFor()
+  expect(await variables.inputValue()).toBe("NODE_ENV=test\nGREETING='two words'\n")
+  await picture(`environment-${isPhone ? 'phone' : 'desk'}`)
+  await variables.fill('NODE_ENV=test\nnonsense')
+  await button('Save').click()
+  await page.getByText('Line 2: a line is NAME=value').waitFor()
+  expect(fixture.requests).toEqual([])
+  await variables.fill('GH_TOKEN=hunter2\nA=1')
+  await page.getByText('GH_TOKEN looks like a secret').waitFor()
+  await page.getByLabel('Git host that GH_TOKEN opens').fill('git.example.com')
+  await variables.scrollIntoViewIfNeeded()
+  await picture(`environment-secret-${isPhone ? 'phone' : 'desk'}`)
+  await button('Keep as a credential').click()
+  await page.getByText('looks like a secret').waitFor({ state: 'detached' })
+  expect(bodyOf('POST', '/credentials')).toEqual({ host: 'git.example.com', secret: 'hunter2' })
+  await page.getByLabel('Network').selectOption('full')
+  await page.getByLabel('Memory, GiB').fill('8')
+  await button('Save').click()
+  await page.waitForURL(/\/environments$/)
+  expect(bodyOf('PATCH', `/environments/${SHOP.id}`)).toMatchObject({
+    ...{ name: 'Shop', variablesText: 'A=1\n', setup: 'npm ci' },
+    network: { level: 'full', domains: [], includeTrusted: false },
+    limits: { memoryBytes: 8 * 1024 ** 3, cpus: 2 },
+  })
+})
+
+it('makes one and copies one', async () => {
+  await open('/environments')
+  await page.getByRole('link', { name: 'New environment' }).click()
+  await button('Make it').click()
+  await page.getByText('Give it a name.').waitFor()
+  await page.getByLabel('Name').fill('Tools')
+  await button('Make it').click()
+  await page.getByRole('link', { name: /^Tools/ }).waitFor()
+  expect(bodyOf('POST', '/environments')).toMatchObject({ name: 'Tools', image: { kind: 'host' } })
+  await menu('Shop', 'Duplicate')
+  await page.getByRole('heading', { name: 'Shop copy' }).waitFor()
+})
+
+it('starts a task with what its repository starts with', async () => {
+  await open('/')
+  const environment = page.getByLabel('Environment')
+  await page.getByText('Default (Default)').waitFor({ state: 'attached' })
+  await page.keyboard.press('Tab')
+  await page.locator('[data-repository]').fill('https://git.example.com/shop/cart')
+  await page.getByText('Default (Shop)').waitFor({ state: 'attached' })
+  expect(await environment.inputValue()).toBe('')
+})
+
+const hook = (letter: string, name: string, end?: object): EventBody[] => [
+  { type: 'hook.started', turnId: null, hookId: letter, event: 'SessionStart', name },
+  ...(end ? [{ type: 'hook.ended', turnId: null, hookId: letter, ...end } as EventBody] : []),
+]
+
+it.each([false, true])(
+  'shows hooks, what was not followed, and what to allow (phone: %s)',
+  async (isPhone) => {
+    const network = {
+      level: 'custom' as const,
+      domains: ['api.shop.example'],
+      includeTrusted: false,
+    }
+    const session = createSession({
+      letter: 'h',
+      title: 'With hooks',
+      facts: [
+        {
+          ...{ type: 'environment.read', variables: {}, setup: '', setupInputs: [], network },
+          notices: ['.errand/environment.yaml, line 7: secrets: there is no such key'],
+        },
+        ...prepared,
+        ...hook('1', 'SessionStart:startup', {
+          ...{ outcome: 'success', exitCode: 0, durationMs: 2100, output: 'installed 42 packages' },
+        }),
+        ...hook('2', 'SessionStart:startup', {
+          ...{ outcome: 'error', exitCode: 3, durationMs: 30, output: 'no such script' },
+        }),
+        ...hook('3', 'SessionStart:startup'),
+      ],
+    })
+    fixture.add(session)
+    await open(`/sessions/${session.id}`, isPhone)
+    await page.getByText('The repository asks to reach api.shop.example.').waitFor()
+    await button(/Hook.*2.1 s/).click()
+    await page.getByText('installed 42 packages').waitFor()
+    await page.getByText('there is no such key').waitFor()
+    await picture(`hooks-${isPhone ? 'phone' : 'desk'}`)
+    await button('Allow for this session').click()
+    await page.getByText('Allowed for this session: api.shop.example').waitFor()
+    expect(bodyOf('POST', `/sessions/${session.id}/allow`)).toEqual({ scope: 'session' })
+  },
+)

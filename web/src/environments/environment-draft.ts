@@ -1,0 +1,92 @@
+// The fields of an environment as they stand in a form, and the request that they become.
+import type { EnvironmentPatch } from '../../../src/protocol/api.ts'
+import { formatEnvText, parseEnvText } from '../../../src/protocol/env-text.ts'
+import type { Environment, NetworkLevel } from '../../../src/protocol/environment.ts'
+
+const GIB = 1024 ** 3
+
+export interface EnvironmentDraft {
+  name: string
+  imageKind: 'host' | 'rootfs'
+  imagePath: string
+  level: NetworkLevel
+  domains: string
+  includeTrusted: boolean
+  variables: string
+  setup: string
+  setupInputs: string
+  memoryGib: string
+  cpus: string
+  processes: string
+  diskGib: string
+}
+
+export function toDraft(environment: Environment): EnvironmentDraft {
+  const { name, image, network, variables, setup, setupInputs, limits } = environment
+  return {
+    ...{ name, setup, imageKind: image.kind, level: network.level },
+    imagePath: image.kind === 'rootfs' ? image.path : '',
+    domains: network.domains.join('\n'),
+    includeTrusted: network.includeTrusted,
+    variables: formatEnvText(variables),
+    setupInputs: setupInputs.join('\n'),
+    memoryGib: String(limits.memoryBytes / GIB),
+    cpus: String(limits.cpus),
+    processes: String(limits.processes),
+    diskGib: String(limits.diskBytes / GIB),
+  }
+}
+
+export const EMPTY_DRAFT: EnvironmentDraft = {
+  ...{ name: '', imageKind: 'host', imagePath: '', level: 'trusted', domains: '' },
+  ...{ includeTrusted: true, variables: '', setup: '', setupInputs: '' },
+  ...{ memoryGib: '4', cpus: '2', processes: '2048', diskGib: '20' },
+}
+
+export type Problems = Partial<Record<keyof EnvironmentDraft, string>>
+
+/** What is wrong, said beside its field; what only the server knows it says itself. */
+export function problemsIn(draft: EnvironmentDraft): Problems {
+  const problems: Problems = {}
+  if (!draft.name.trim()) problems.name = 'Give it a name.'
+  if (draft.imageKind === 'rootfs' && !draft.imagePath.startsWith('/'))
+    problems.imagePath = 'The path of a folder or a tar on the machine of Errand starts with /.'
+  if (draft.level === 'custom' && !draft.includeTrusted && linesOf(draft.domains).length === 0)
+    problems.domains = 'Name at least one host, or choose another level.'
+  const variables = parseEnvText(draft.variables)
+  if (!variables.ok)
+    problems.variables = `Line ${variables.error.line}: ${variables.error.message}.`
+  for (const key of ['memoryGib', 'cpus', 'processes', 'diskGib'] as const)
+    if (!(Number(draft[key]) > 0)) problems[key] = 'A number above 0.'
+  return problems
+}
+
+export function toFields(draft: EnvironmentDraft): EnvironmentPatch & { name: string } {
+  const { imageKind, imagePath, level, includeTrusted, setup } = draft
+  const isCustom = level === 'custom'
+  return {
+    name: draft.name.trim(),
+    image: imageKind === 'host' ? { kind: 'host' } : { kind: 'rootfs', path: imagePath.trim() },
+    network: {
+      level,
+      domains: isCustom ? linesOf(draft.domains) : [],
+      includeTrusted: isCustom && includeTrusted,
+    },
+    variablesText: draft.variables,
+    setup,
+    setupInputs: linesOf(draft.setupInputs),
+    limits: {
+      memoryBytes: Math.round(Number(draft.memoryGib) * GIB),
+      cpus: Number(draft.cpus),
+      processes: Number(draft.processes),
+      diskBytes: Math.round(Number(draft.diskGib) * GIB),
+    },
+  }
+}
+
+function linesOf(text: string): string[] {
+  return text
+    .split(/[\n,]+/)
+    .map((line) => line.trim())
+    .filter(Boolean)
+}

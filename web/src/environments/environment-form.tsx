@@ -1,0 +1,193 @@
+// The fields of an environment, each with what it means.
+import type { NetworkLevel } from '../../../src/protocol/environment.ts'
+import { LEVELS } from '../composer/task-settings.tsx'
+import { Field, Input, Select, TextArea } from '../ui/field.tsx'
+import type { EnvironmentDraft, Problems } from './environment-draft.ts'
+import { VariablesField } from './variables-field.tsx'
+
+const MEANINGS: Record<NetworkLevel, string> = {
+  none: 'Nothing but the repository and the model.',
+  trusted: 'The package registries of the image and a list of well-known hosts.',
+  custom: 'The hosts that you list.',
+  full: 'Every public host. What the agent reads can then be sent anywhere.',
+}
+
+export interface FormProps {
+  draft: EnvironmentDraft
+  problems: Problems
+  onChange: (change: Partial<EnvironmentDraft>) => void
+}
+
+export function EnvironmentForm({ draft, problems, onChange }: FormProps) {
+  return (
+    <div className="flex flex-col gap-6">
+      <div className="grid gap-4 sm:grid-cols-2">
+        <Field label="Name" problem={problems.name}>
+          {(id) => (
+            <Input
+              id={id}
+              value={draft.name}
+              maxLength={80}
+              onChange={(event) => onChange({ name: event.target.value })}
+            />
+          )}
+        </Field>
+        <ImageField draft={draft} problems={problems} onChange={onChange} />
+      </div>
+      <NetworkFields draft={draft} problems={problems} onChange={onChange} />
+      <VariablesField draft={draft} problems={problems} onChange={onChange} />
+      <SetupFields draft={draft} problems={problems} onChange={onChange} />
+      <LimitFields draft={draft} problems={problems} onChange={onChange} />
+    </div>
+  )
+}
+
+function ImageField({ draft, problems, onChange }: FormProps) {
+  return (
+    <Field
+      label="Image"
+      problem={problems.imagePath}
+      hint={
+        draft.imageKind === 'host' ? 'The tools of the machine that Errand runs on.' : undefined
+      }
+    >
+      {(id) => (
+        <>
+          <Select
+            id={id}
+            value={draft.imageKind}
+            onChange={(event) =>
+              onChange({ imageKind: event.target.value as EnvironmentDraft['imageKind'] })
+            }
+          >
+            <option value="host">This machine's tools</option>
+            <option value="rootfs">A root file system</option>
+          </Select>
+          {draft.imageKind === 'rootfs' ? (
+            <Input
+              aria-label="Path of the root file system"
+              value={draft.imagePath}
+              placeholder="/srv/images/debian"
+              onChange={(event) => onChange({ imagePath: event.target.value })}
+              className="code-text"
+            />
+          ) : null}
+        </>
+      )}
+    </Field>
+  )
+}
+
+function NetworkFields({ draft, problems, onChange }: FormProps) {
+  return (
+    <div className="flex flex-col gap-3">
+      <Field label="Network" hint={MEANINGS[draft.level]}>
+        {(id) => (
+          <Select
+            id={id}
+            value={draft.level}
+            onChange={(event) => onChange({ level: event.target.value as NetworkLevel })}
+          >
+            {Object.entries(LEVELS).map(([level, word]) => (
+              <option key={level} value={level}>
+                {word}
+              </option>
+            ))}
+          </Select>
+        )}
+      </Field>
+      {draft.level === 'custom' ? (
+        <>
+          <Field
+            label="Hosts that may be reached"
+            hint="One on each line; *.example.com stands for all below it."
+            problem={problems.domains}
+          >
+            {(id) => (
+              <TextArea
+                id={id}
+                value={draft.domains}
+                rows={4}
+                placeholder={'api.example.com\n*.example.org'}
+                onChange={(event) => onChange({ domains: event.target.value })}
+              />
+            )}
+          </Field>
+          <label className="hit flex items-center gap-2 text-sm">
+            <input
+              type="checkbox"
+              checked={draft.includeTrusted}
+              onChange={(event) => onChange({ includeTrusted: event.target.checked })}
+              className="accent-ink"
+            />
+            And the trusted hosts
+          </label>
+        </>
+      ) : null}
+    </div>
+  )
+}
+
+function SetupFields({ draft, problems, onChange }: FormProps) {
+  return (
+    <div className="flex flex-col gap-3">
+      <Field
+        label="Setup script"
+        hint="Bash, as root, with nothing of the repository but the files named below. This version keeps it and does not run it yet."
+        problem={problems.setup}
+      >
+        {(id) => (
+          <TextArea
+            id={id}
+            value={draft.setup}
+            rows={4}
+            placeholder="apt-get install -y postgresql-client"
+            onChange={(event) => onChange({ setup: event.target.value })}
+          />
+        )}
+      </Field>
+      <Field
+        label="Files of the repository that it needs"
+        hint="Lock files, one on each line."
+        problem={problems.setupInputs}
+      >
+        {(id) => (
+          <TextArea
+            id={id}
+            value={draft.setupInputs}
+            rows={2}
+            placeholder="package-lock.json"
+            onChange={(event) => onChange({ setupInputs: event.target.value })}
+          />
+        )}
+      </Field>
+    </div>
+  )
+}
+
+const LIMITS = [
+  ['memoryGib', 'Memory, GiB'],
+  ['cpus', 'CPUs'],
+  ['processes', 'Processes'],
+  ['diskGib', 'Disk, GiB'],
+] as const
+
+function LimitFields({ draft, problems, onChange }: FormProps) {
+  return (
+    <div className="grid grid-cols-2 gap-3 sm:grid-cols-4">
+      {LIMITS.map(([key, label]) => (
+        <Field key={key} label={label} problem={problems[key]}>
+          {(id) => (
+            <Input
+              id={id}
+              inputMode="decimal"
+              value={draft[key]}
+              onChange={(event) => onChange({ [key]: event.target.value })}
+              className="tabular-nums"
+            />
+          )}
+        </Field>
+      ))}
+    </div>
+  )
+}
