@@ -131,6 +131,15 @@ describe('hooks', () => {
     ])
   })
 
+  it('that hang are seen, and the turn that waits for them can be interrupted', async () => {
+    await commit(settings(sessionStart(['startup', 'sleep 600'])))
+    await begin('as usual')
+    const turn = place.ask('look around')
+    await place.gateway.wait('hook.started')
+    place.interrupt(turn)
+    expect(await place.endOf(turn)).toMatchObject({ type: 'turn.interrupted' })
+  })
+
   it('that fail say so and change nothing', async () => {
     await commit(settings(sessionStart(['startup', 'echo broken >&2; exit 3'])))
     await begin('as usual')
