@@ -1,6 +1,6 @@
 // What each program is told when it starts. Written by `up`, read by the programs; no other way in.
 import type { AllowedNetwork, Config } from './config.ts'
-import type { AllowedRegistry } from './egress/policy.ts'
+import type { Registry } from './egress/registry-files.ts'
 import type { DatabaseConnection } from './store/database.ts'
 
 interface Common {
@@ -21,7 +21,9 @@ export interface GatewaySettings extends Common {
   /** How many sessions may work at once. The server has the same number. */
   concurrency: number
   /** Package registries that the host's own tools are configured for. */
-  registries: AllowedRegistry[]
+  registries: Registry[]
+  /** Where the registries of named images stand. */
+  namedImagesDir: string
 }
 
 export interface ServerSettings extends Common {

@@ -4,10 +4,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { Config } from './config.ts'
-import { createFetchPage } from './egress/fetch-page.ts'
-import type { AllowedRegistry } from './egress/policy.ts'
-import { createHostImageDeps, discoverRegistries } from './egress/registries.ts'
-import { createHostDial } from './git-egress.ts'
+import type { Registry } from './egress/registry-files.ts'
 import {
   type Accounts,
   clearRuntimeFolder,
@@ -17,6 +14,7 @@ import {
   prepareGround,
   writeSettings,
 } from './ground.ts'
+import { findRegistries } from './image-registries.ts'
 import { claimInstance, versionOf } from './instance.ts'
 import type { Logger } from './lib/logger.ts'
 import { createShutdown } from './lib/shutdown.ts'
@@ -47,7 +45,7 @@ export async function startErrand(config: Config, logger: Logger): Promise<Runni
   try {
     const accounts = await prepareGround(config, layout)
     const caFile = (await gatherCertificates(config, layout)) ? layout.caFile : undefined
-    const registries = findRegistries(config, accounts, logger)
+    const registries = hostRegistries(config, logger)
     const connection = await startDatabase({ config, layout, accounts, logger, shutdown })
     const start = programStarter({ config, layout, accounts, logger, shutdown, caFile })
     const gitd = start('gitd', 'git', gitSettings(config, layout, caFile))
@@ -150,19 +148,13 @@ function programStarter({ config, layout, accounts, logger, shutdown, caFile }: 
   }
 }
 
-/** Asks npm, pip and apt of this host; what cannot be learnt is left out with a warning, and Errand starts all the same. */
-async function findRegistries(
-  { isRoot, allowedNetworks }: Config,
-  accounts: Accounts,
-  logger: Logger,
-): Promise<AllowedRegistry[]> {
-  const fetchPage = createFetchPage(createHostDial(), allowedNetworks)
-  const deps = createHostImageDeps({ fetchPage, ...(isRoot ? { user: accounts.git } : {}) })
+/** Of this host's own tools; what cannot be learnt is left out with a warning, and Errand starts all the same. */
+async function hostRegistries(config: Config, logger: Logger): Promise<Registry[]> {
   try {
     const signal = AbortSignal.timeout(REGISTRIES_LIMIT_MS)
-    const { registries, warnings } = await discoverRegistries(deps, signal)
+    const { registries, warnings } = await findRegistries(config, '/', signal)
     if (warnings.length > 0) logger.warn({ warnings }, 'some package registries were not found')
-    return registries.map(({ host, port }) => ({ host, port }))
+    return registries
   } catch (error) {
     logger.warn({ err: error }, 'the package registries of this host were not found')
     return []
@@ -212,6 +204,7 @@ function gatewaySettings(
     keyFile: layout.keyFile,
     dataDir: layout.gatewayData,
     doorsDir: layout.doors,
+    namedImagesDir: join(layout.data, 'images/named'),
     socketPath: layout.gatewaySocket,
     gitSocket: layout.gitSocket,
     model: config.model,

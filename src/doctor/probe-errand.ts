@@ -5,10 +5,8 @@ import { access, readFile, stat, statfs } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import type { Config } from '../config.ts'
-import { createFetchPage } from '../egress/fetch-page.ts'
-import { createHostImageDeps, discoverRegistries } from '../egress/registries.ts'
-import { createHostDial } from '../git-egress.ts'
 import { layoutOf } from '../ground.ts'
+import { findRegistries } from '../image-registries.ts'
 import { findInstance, versionOf } from '../instance.ts'
 import { runProcess } from '../lib/process.ts'
 import { openUnix } from '../lib/unix-http.ts'
@@ -222,23 +220,15 @@ async function probeModel({
   }
 }
 
-async function probeRegistries({
-  isRoot,
-  allowedNetworks,
-}: Config): Promise<OutsideFacts['registries']> {
-  const fetchPage = createFetchPage(createHostDial(), allowedNetworks)
-  // `up` asks as a user without rights; here nothing is asked that would matter, and that user may not be there yet.
-  const deps = createHostImageDeps({ fetchPage, ...(isRoot ? { user: NOBODY } : {}) })
+async function probeRegistries(config: Config): Promise<OutsideFacts['registries']> {
   try {
     const signal = AbortSignal.timeout(REGISTRIES_LIMIT_MS)
-    const { registries, warnings } = await discoverRegistries(deps, signal)
+    const { registries, warnings } = await findRegistries(config, '/', signal)
     return { count: registries.length, warnings }
   } catch (error) {
     return { error: toAppError(error).message }
   }
 }
-
-const NOBODY = { uid: 65_534, gid: 65_534 }
 
 async function probeCertificates(path: string) {
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => error)

@@ -1,17 +1,29 @@
-// Which package registries npm, pip and apt of an image are configured for. No registry's name stands in this code: defaults
-// are asked of the tools themselves, and where files are downloaded from is read off one index page. Looks at the image alone,
-// never at a work tree. Who can write to the image's configuration decides what counts as a registry.
-import { readdir, readFile } from 'node:fs/promises'
+// Which package registries an image is configured for. No registry's name stands in this code: configuration is read from
+// files, defaults from the tools' own files, and where files are downloaded from is read off one index page. Looks at the
+// image alone, never at a work tree, and runs nothing of it. Who can write to the image's configuration decides what counts.
 import { join } from 'node:path'
-import { withDeadline } from '../lib/deadline.ts'
-import { runChecked } from '../lib/process.ts'
 import type { FetchPage } from './fetch-page.ts'
+import {
+  cargoDefault,
+  composerDefault,
+  gemDefault,
+  goDefault,
+  goEnvUrls,
+  gradleDefault,
+  type ImageFiles,
+  mavenDefault,
+  npmDefault,
+  pipDefault,
+} from './registry-defaults.ts'
 import {
   aptListUrls,
   aptSourcesUrls,
+  cargoConfigUrls,
+  cargoDownloads,
   createRegistry,
+  gemrcUrls,
   indexPageLinks,
-  npmListUrls,
+  mavenSettingsUrls,
   npmrcUrls,
   type PackageTool,
   pipConfUrls,
@@ -25,11 +37,7 @@ export interface RegistriesFound {
 }
 
 export interface DiscoveryDeps {
-  /** Runs a program of the image and gives its stdout; null when there is no such program. */
-  run: (command: string, args: string[], signal: AbortSignal) => Promise<string | null>
-  /** Null when the file is not there or not readable. */
-  readText: (path: string) => Promise<string | null>
-  listFolder: (path: string) => Promise<string[]>
+  files: ImageFiles
   fetchPage: FetchPage
 }
 
@@ -39,25 +47,67 @@ interface Finding {
   from: string
 }
 
-const NPM_FILES = ['/etc/npmrc', '/usr/etc/npmrc', '/usr/local/etc/npmrc', '/root/.npmrc']
-const PIP_FILES = [
-  '/etc/pip.conf',
-  '/etc/xdg/pip/pip.conf',
-  '/root/.pip/pip.conf',
-  '/root/.config/pip/pip.conf',
+interface Tool {
+  tool: PackageTool
+  paths: string[]
+  urlsOf(text: string): string[]
+  /** What the tool uses beside, or without, what the files say. */
+  standard?(files: ImageFiles): Promise<string[]>
+  /** Whether the files replace the standard, so that it need not be reached. */
+  replaces?(text: string): boolean
+}
+
+const TOOLS: Tool[] = [
+  {
+    tool: 'npm',
+    paths: ['/etc/npmrc', '/usr/etc/npmrc', '/usr/local/etc/npmrc', '/root/.npmrc'],
+    urlsOf: npmrcUrls,
+    standard: npmDefault,
+    replaces: (text) => /^\s*registry\s*=/m.test(text),
+  },
+  {
+    tool: 'pip',
+    paths: [
+      '/etc/pip.conf',
+      '/etc/xdg/pip/pip.conf',
+      '/root/.pip/pip.conf',
+      '/root/.config/pip/pip.conf',
+    ],
+    urlsOf: (text) => {
+      const { index, extra } = pipConfUrls(text)
+      return index ? [index, ...extra] : extra
+    },
+    standard: pipDefault,
+    replaces: (text) => pipConfUrls(text).index !== null,
+  },
+  {
+    tool: 'cargo',
+    paths: ['/root/.cargo/config.toml', '/root/.cargo/config'],
+    urlsOf: cargoConfigUrls,
+    standard: cargoDefault,
+    replaces: (text) => /^\s*replace-with\s*=/m.test(text),
+  },
+  {
+    tool: 'go',
+    paths: ['/root/.config/go/env'],
+    urlsOf: goEnvUrls,
+    standard: goDefault,
+    replaces: (text) => /^GOPROXY=/m.test(text),
+  },
+  {
+    tool: 'maven',
+    paths: [
+      '/etc/maven/settings.xml',
+      '/usr/share/maven/conf/settings.xml',
+      '/root/.m2/settings.xml',
+    ],
+    urlsOf: mavenSettingsUrls,
+    standard: mavenDefault,
+  },
+  { tool: 'gradle', paths: [], urlsOf: () => [], standard: gradleDefault },
+  { tool: 'gem', paths: ['/etc/gemrc', '/root/.gemrc'], urlsOf: gemrcUrls, standard: gemDefault },
+  { tool: 'composer', paths: [], urlsOf: () => [], standard: composerDefault },
 ]
-/** pip's own constant, also out of the wheel that `python3 -m venv` installs from where pip itself is not installed. */
-const PIP_DEFAULT = `
-import glob, os, sys
-try:
-    import pip
-except ImportError:
-    import ensurepip
-    folder = getattr(ensurepip, '_WHEEL_PKG_DIR', None) or os.path.join(os.path.dirname(ensurepip.__file__), '_bundled')
-    sys.path[:0] = glob.glob(os.path.join(folder, 'pip-*.whl'))
-from pip._internal.models.index import PyPI
-print(PyPI.simple_url)
-`
 
 export async function discoverRegistries(
   deps: DiscoveryDeps,
@@ -74,9 +124,10 @@ export async function discoverRegistries(
     }
   }
   const found = await Promise.all([
-    attempt('the registry of npm', () => findNpm(deps, signal)),
-    attempt('the index of pip', () => findPip(deps, signal)),
-    attempt('the sources of apt', () => findApt(deps)),
+    ...TOOLS.map((tool) =>
+      attempt(`the registry of ${tool.tool}`, () => findConfigured(tool, deps.files)),
+    ),
+    attempt('the sources of apt', () => findApt(deps.files)),
   ])
   const named = toRegistries(found.flat())
   const files = await Promise.all(
@@ -87,34 +138,23 @@ export async function discoverRegistries(
   return { registries: toRegistries([...found.flat(), ...files.flat()]), warnings }
 }
 
-async function findNpm({ run, readText }: DiscoveryDeps, signal: AbortSignal): Promise<Finding[]> {
-  const found = await fromFiles('npm', NPM_FILES, readText, npmrcUrls)
-  const listed = await run('npm', ['config', 'list', '--json'], signal)
-  if (listed === null) return found
-  return [...found, ...findings('npm', npmListUrls(listed), 'npm config list')]
+async function findConfigured(tool: Tool, files: ImageFiles): Promise<Finding[]> {
+  const found = await fromFiles(tool, files)
+  if (found.isReplaced || !tool.standard) return found.findings
+  const standard = await tool.standard(files)
+  return [...found.findings, ...findings(tool.tool, standard, `${tool.tool} itself`)]
 }
 
-async function findPip({ run, readText }: DiscoveryDeps, signal: AbortSignal): Promise<Finding[]> {
-  let hasIndex = false
-  const found = await fromFiles('pip', PIP_FILES, readText, (text) => {
-    const { index, extra } = pipConfUrls(text)
-    if (index) hasIndex = true
-    return index ? [index, ...extra] : extra
-  })
-  if (hasIndex) return found
-  const standard = await run('python3', ['-I', '-c', PIP_DEFAULT], signal)
-  return standard === null ? found : [...found, ...findings('pip', [standard.trim()], 'pip')]
-}
-
-async function findApt({ readText, listFolder }: DiscoveryDeps): Promise<Finding[]> {
+async function findApt(files: ImageFiles): Promise<Finding[]> {
   const folder = '/etc/apt/sources.list.d'
-  const names = (await listFolder(folder)).map((name) => join(folder, name))
+  const names = (await files.listFolder(folder)).map((name) => join(folder, name))
   const lists = ['/etc/apt/sources.list', ...names.filter((name) => name.endsWith('.list'))]
   const sources = names.filter((name) => name.endsWith('.sources'))
-  return [
-    ...(await fromFiles('apt', lists, readText, aptListUrls)),
-    ...(await fromFiles('apt', sources, readText, aptSourcesUrls)),
+  const found = [
+    await fromFiles({ tool: 'apt', paths: lists, urlsOf: aptListUrls }, files),
+    await fromFiles({ tool: 'apt', paths: sources, urlsOf: aptSourcesUrls }, files),
   ]
+  return found.flatMap(({ findings }) => findings)
 }
 
 /** Indexes may serve files from other hosts: one small project that every registry of the kind has tells which. */
@@ -124,12 +164,16 @@ async function findFiles(
   signal: AbortSignal,
 ): Promise<Finding[]> {
   const base = url.endsWith('/') ? url : `${url}/`
-  if (tool === 'apt') return []
   if (tool === 'pip') {
     const accept = 'application/vnd.pypi.simple.v1+json, text/html;q=0.5'
     const page = await fetchPage(`${base}pip/`, accept, signal)
     return origins('pip', indexPageLinks(page, `${base}pip/`), base)
   }
+  if (tool === 'cargo') {
+    const page = await fetchPage(`${base}config.json`, 'application/json', signal)
+    return origins('cargo', cargoDownloads(page), base)
+  }
+  if (tool !== 'npm') return []
   const page = JSON.parse(await fetchPage(`${base}npm/latest`, 'application/json', signal))
   const tarball: unknown = (page as { dist?: { tarball?: unknown } } | null)?.dist?.tarball
   return typeof tarball === 'string' ? origins('npm', [tarball], base) : []
@@ -142,17 +186,18 @@ function origins(tool: PackageTool, links: string[], from: string): Finding[] {
 }
 
 async function fromFiles(
-  tool: PackageTool,
-  paths: string[],
-  readText: DiscoveryDeps['readText'],
-  urlsOf: (text: string) => string[],
-): Promise<Finding[]> {
+  { tool, paths, urlsOf, replaces }: Tool,
+  files: ImageFiles,
+): Promise<{ findings: Finding[]; isReplaced: boolean }> {
   const found: Finding[] = []
+  let isReplaced = false
   for (const path of paths) {
-    const text = await readText(path)
-    if (text !== null) found.push(...findings(tool, urlsOf(text), path))
+    const text = (await files.read(path))?.toString()
+    if (text === undefined) continue
+    found.push(...findings(tool, urlsOf(text), path))
+    if (replaces?.(text)) isReplaced = true
   }
-  return found
+  return { findings: found, isReplaced }
 }
 
 function findings(tool: PackageTool, urls: string[], from: string): Finding[] {
@@ -169,43 +214,4 @@ function toRegistries(found: Finding[]): Registry[] {
     if (!known.has(key)) known.set(key, registry)
   }
   return [...known.values()]
-}
-
-interface HostImageOptions {
-  fetchPage: FetchPage
-  /** The unprivileged user that the tools run as; left out when this process is one. */
-  user?: { uid: number; gid: number }
-}
-
-/** The image `host`: this machine's own tools, in a clean environment that no variable of ours reaches. */
-export function createHostImageDeps({ fetchPage, user }: HostImageOptions): DiscoveryDeps {
-  const env = {
-    PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-    HOME: '/nonexistent',
-    LANG: 'C.UTF-8',
-    npm_config_logs_max: '0',
-    npm_config_update_notifier: 'false',
-  }
-  return {
-    fetchPage,
-    run: (command, args, signal) =>
-      withDeadline(
-        command,
-        20_000,
-        (limit) => runChecked(command, args, { ...user, cwd: '/', env, signal: limit }),
-        signal,
-      ).catch((error: unknown) => nullWhen('ENOENT', error)),
-    readText: (path) =>
-      readFile(path, 'utf8').catch((error: unknown) => nullWhen(UNREADABLE, error)),
-    listFolder: async (path) =>
-      (await readdir(path).catch((error: unknown) => nullWhen(UNREADABLE, error))) ?? [],
-  }
-}
-
-const UNREADABLE = /^(?:ENOENT|ENOTDIR|EACCES|EISDIR)$/
-
-function nullWhen(code: string | RegExp, error: unknown): null {
-  const actual = (error as NodeJS.ErrnoException).code ?? ''
-  if (typeof code === 'string' ? code === actual : code.test(actual)) return null
-  throw error
 }

@@ -2,9 +2,12 @@ import { describe, expect, it } from 'vitest'
 import {
   aptListUrls,
   aptSourcesUrls,
+  cargoConfigUrls,
+  cargoDownloads,
   createRegistry,
+  gemrcUrls,
   indexPageLinks,
-  npmListUrls,
+  mavenSettingsUrls,
   npmrcUrls,
   pipConfUrls,
 } from './registry-files.ts'
@@ -46,16 +49,6 @@ describe('npm', () => {
       'proxy=http://proxy.example/',
     ].join('\n')
     expect(npmrcUrls(text)).toEqual(['https://npm.example/', 'https://corp.example/npm/'])
-    const listed = {
-      registry: 'https://a.example/',
-      '@b:registry': 'https://b.example/',
-      proxy: 'x',
-    }
-    expect(npmListUrls(JSON.stringify(listed))).toEqual([
-      'https://a.example/',
-      'https://b.example/',
-    ])
-    expect(npmListUrls('null')).toEqual([])
   })
 })
 
@@ -129,5 +122,52 @@ describe('apt', () => {
       ),
     ).toEqual(['http://one.example/debian', 'http://two.example/debian', 'https://three.example/'])
     expect(aptSourcesUrls('')).toEqual([])
+  })
+})
+
+describe('cargo', () => {
+  it('reads registries and replaced sources of a config, and where crates are', () => {
+    const text = [
+      '[source.crates-io]',
+      'replace-with = "corp"',
+      '[source.corp]',
+      'registry = "sparse+https://corp.example/index/"',
+      '[registries.other]',
+      'index = "https://other.example/git"',
+      '# index = "https://comment.example/"',
+    ].join('\n')
+    expect(cargoConfigUrls(text)).toEqual([
+      'https://corp.example/index/',
+      'https://other.example/git',
+    ])
+    expect(cargoDownloads('{"dl":"https://dl.example/crates","api":null}')).toEqual([
+      'https://dl.example/crates',
+    ])
+  })
+})
+
+describe('maven', () => {
+  it('reads mirrors and repositories, no comments, no proxies, no blocked mirror', () => {
+    const text = `<settings>
+      <!-- <mirror><url>https://comment.example/</url></mirror> -->
+      <proxies><proxy><host>proxy.example</host></proxy></proxies>
+      <mirrors>
+        <mirror><mirrorOf>central</mirrorOf><url>https://mirror.example/m2</url></mirror>
+        <mirror><mirrorOf>external:http:*</mirrorOf><url>http://0.0.0.0/</url><blocked>true</blocked></mirror>
+      </mirrors>
+      <profiles><profile><repositories><repository><url>https://corp.example/m2</url></repository></repositories></profile></profiles>
+    </settings>`
+    expect(mavenSettingsUrls(text)).toEqual([
+      'https://mirror.example/m2',
+      'https://corp.example/m2',
+    ])
+  })
+})
+
+describe('gem', () => {
+  it('reads the sources', () => {
+    expect(gemrcUrls(':sources:\n- https://gems.example/\n:verbose: true\n')).toEqual([
+      'https://gems.example/',
+    ])
   })
 })

@@ -2,7 +2,18 @@
 // Credentials in a URL are dropped; nothing but URLs is read.
 import { hostText, parseHost } from './hosts.ts'
 
-export type PackageTool = 'npm' | 'pip' | 'apt'
+export const PACKAGE_TOOLS = [
+  'npm',
+  'pip',
+  'cargo',
+  'go',
+  'maven',
+  'gradle',
+  'gem',
+  'composer',
+  'apt',
+] as const
+export type PackageTool = (typeof PACKAGE_TOOLS)[number]
 
 export interface Registry {
   tool: PackageTool
@@ -35,15 +46,6 @@ export function npmrcUrls(text: string): string[] {
     const match = /^(?:@[^:\s]+:)?registry\s*=\s*["']?([^"'\s]+)["']?$/.exec(line)
     return match?.[1] ? [match[1]] : []
   })
-}
-
-/** What `npm config list --json` prints. */
-export function npmListUrls(json: string): string[] {
-  const parsed: unknown = JSON.parse(json)
-  if (typeof parsed !== 'object' || parsed === null) return []
-  return Object.entries(parsed)
-    .filter(([key]) => key === 'registry' || /^@[^:]+:registry$/.test(key))
-    .flatMap(([, value]) => (typeof value === 'string' ? [value] : []))
 }
 
 export interface PipUrls {
@@ -93,6 +95,36 @@ export function aptSourcesUrls(text: string): string[] {
     const match = /^uris:((?:[^\n]|\n[ \t])*)/im.exec(stanza)
     return match?.[1]?.trim().split(/\s+/) ?? []
   })
+}
+
+/** Indexes of cargo's registries and replaced sources. */
+export function cargoConfigUrls(text: string): string[] {
+  return lines(text).flatMap((line) => {
+    const match = /^(?:registry|index)\s*=\s*["'](?:sparse\+)?(https?:[^"']+)["']/.exec(line)
+    return match?.[1] ? [match[1]] : []
+  })
+}
+
+/** Where crates are downloaded from, and the registry's API, out of an index's config.json. */
+export function cargoDownloads(json: string): string[] {
+  const { dl, api } = JSON.parse(json) as { dl?: unknown; api?: unknown }
+  return [dl, api].filter((url) => typeof url === 'string')
+}
+
+/** Mirrors and repositories of a settings.xml; proxies and comments are left out. */
+export function mavenSettingsUrls(text: string): string[] {
+  const plain = text.replace(/<!--[\s\S]*?-->/g, '')
+  const urls = plain.matchAll(/<(mirror|repository|pluginRepository)>([\s\S]*?)<\/\1>/g)
+  return [...urls].flatMap(([, , inner = '']) => {
+    if (/<blocked>\s*true/.test(inner) || /<mirrorOf>\s*external:http:/.test(inner)) return []
+    const url = /<url>\s*([^<\s]+)/.exec(inner)?.[1]
+    return url ? [url] : []
+  })
+}
+
+/** The sources of a gemrc. */
+export function gemrcUrls(text: string): string[] {
+  return lines(text).flatMap((line) => /^-\s+["']?(https?:[^"'\s]+)/.exec(line)?.[1] ?? [])
 }
 
 /** Links to files on an index page of Python packages: JSON (PEP 691) or HTML (PEP 503). */
