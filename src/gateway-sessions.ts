@@ -2,7 +2,9 @@
 // egress rules compiled from it. A session that is not known is refused everything.
 
 import type { AllowedNetwork } from './config.ts'
-import { type AllowedRegistry, compileRules, type EgressRules } from './egress/policy.ts'
+import { compileRules, type EgressRules } from './egress/policy.ts'
+import type { Registry } from './egress/registry-files.ts'
+import { registriesOf } from './image/registries.ts'
 import type { Logger } from './lib/logger.ts'
 import type { SessionState } from './protocol/session.ts'
 import type { Notifications } from './store/notifications.ts'
@@ -11,6 +13,8 @@ import type { SessionDirectory } from './store/sessions.ts'
 export interface KnownSession {
   state: SessionState
   rules: EgressRules
+  /** What the image's package managers are configured for. */
+  registries: Registry[]
 }
 
 export interface SessionWatch {
@@ -24,7 +28,11 @@ export interface SessionWatch {
 export interface SessionWatchDeps {
   directory: SessionDirectory
   notifications: Notifications
-  installation: { registries: AllowedRegistry[]; allowedNetworks: AllowedNetwork[] }
+  installation: {
+    registries: Registry[]
+    allowedNetworks: AllowedNetwork[]
+    namedImagesDir: string
+  }
   onChange(session: KnownSession): void
   logger: Logger
 }
@@ -38,10 +46,11 @@ export function createSessionWatch(deps: SessionWatchDeps): SessionWatch {
   const known = new Map<string, KnownSession | undefined>()
   const read = async (sessionId: string) => {
     const state = await deps.directory.get(sessionId)
+    const reach = state && (await reachOf(state, known.get(sessionId), deps.installation))
     if (!known.has(sessionId)) return undefined
     const previous = known.get(sessionId)
     if (previous && state && previous.state.lastSeq > state.lastSeq) return previous
-    const session = state && { state, rules: rulesFor(state, previous, deps.installation) }
+    const session = state && reach && { state, ...reach }
     known.set(sessionId, session)
     if (session) deps.onChange(session)
     return session
@@ -74,13 +83,14 @@ export function createSessionWatch(deps: SessionWatchDeps): SessionWatch {
 }
 
 /** Compiled again only when the policy changed: most events do not touch it. */
-function rulesFor(
+async function reachOf(
   state: SessionState,
   previous: KnownSession | undefined,
   installation: SessionWatchDeps['installation'],
-): EgressRules {
-  const { network } = state.environment
+): Promise<Pick<KnownSession, 'rules' | 'registries'>> {
+  const { network, image } = state.environment
   if (previous && JSON.stringify(previous.state.environment.network) === JSON.stringify(network))
-    return previous.rules
-  return compileRules(network, installation)
+    return { rules: previous.rules, registries: previous.registries }
+  const registries = await registriesOf(image, installation)
+  return { rules: compileRules(network, { ...installation, registries }), registries }
 }

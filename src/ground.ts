@@ -55,7 +55,7 @@ export interface Layout {
 /** What a data folder may hold before its database is made. */
 const NOT_FOREIGN = new Set(['log', 'keys', 'git', 'gateway', 'sandboxes', 'images', 'lost+found'])
 const SOCKET_PATH_BYTES = 107
-const SYSTEM_CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt'
+export const SYSTEM_CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt'
 
 export function layoutOf({ codeDir, dataDir, runtimeDir, isRoot }: Config): Layout {
   const data = isRoot ? join(runtimeDir, 'data') : dataDir
@@ -129,8 +129,8 @@ export async function clearRuntimeFolder(
 
 /** Writes `layout.caFile`; false when the host names no authority of its own and the system's are enough. */
 export async function gatherCertificates(
-  { extraCaFiles }: Config,
-  layout: Layout,
+  { extraCaFiles }: Pick<Config, 'extraCaFiles'>,
+  layout: Pick<Layout, 'caFile'>,
 ): Promise<boolean> {
   if (extraCaFiles.length === 0) return false
   const files = await Promise.all(

@@ -6,6 +6,7 @@ import { readConfig } from './config.ts'
 import { connect } from './connect.ts'
 import { addDemoCommand } from './demo-command.ts'
 import { addDoctorCommand } from './doctor/command.ts'
+import { addImageCommand } from './image/command.ts'
 import { versionOf } from './instance.ts'
 import { createCliDeps } from './terminal.ts'
 import { addUpCommand } from './up-command.ts'
@@ -17,4 +18,5 @@ addUpCommand(program)
 addDemoCommand(program, cli)
 addDoctorCommand(program, cli)
 addBackupCommands(program, cli)
+addImageCommand(program, cli)
 process.exitCode = await run(process.argv.slice(2))

@@ -58,9 +58,15 @@ export function isWider(asked: NetworkPolicy, allowed: NetworkPolicy): boolean {
   return plain(joinNetworks(asked, allowed)) !== plain(allowed)
 }
 
+/** An image that was built or imported here. */
+export const imageNameSchema = z
+  .string()
+  .regex(/^[a-z][a-z0-9-]{0,62}$/, 'not a name of an image: small letters, digits and hyphens')
+
 export const imageSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('host') }),
   z.object({ kind: z.literal('rootfs'), path: z.string().min(1).max(4096).startsWith('/') }),
+  z.object({ kind: z.literal('named'), name: imageNameSchema }),
 ])
 export type Image = z.infer<typeof imageSchema>
 

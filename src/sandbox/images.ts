@@ -8,6 +8,7 @@ import { hostLayer } from './host-image.ts'
 import type { IdRange } from './id-ranges.ts'
 import { hashEntries, type LayerEntry, writeLayer } from './layer.ts'
 import { checkLibc } from './libc.ts'
+import { findNamed, unusedVersions } from './named-images.ts'
 import type { Rights } from './oci-rights.ts'
 import { ownedCopyPrefix, rangesOfOwnedCopies } from './owner-shift.ts'
 import { resolveRootfs, rootfsLayer } from './rootfs-image.ts'
@@ -32,7 +33,7 @@ export interface Images {
   /** Makes that copy, once; returns its path. */
   own(root: string, uidBase: number): Promise<string>
   ownedRanges(): Promise<IdRange[]>
-  /** Deletes layers and copies that are not in `used`. Only while nothing else is asked of the images. */
+  /** Deletes layers, copies and replaced versions of named images that are not in `used`. Only while nothing else is asked of the images. */
   prune(used: string[]): Promise<void>
 }
 
@@ -50,8 +51,7 @@ export function createImages(config: ImagesConfig): Images {
     const extraCertificates = await readExtraCertificates(config.extraCaFiles)
     return [await store('host', await hostLayer({ extraCertificates, homeDir: config.homeDir }))]
   }
-  const prepareRootfs = async (path: string) => {
-    const root = await resolveRootfs(path, config.rootfsDirs)
+  const prepareRootfs = async (root: string) => {
     await checkLibc(root, config.arch)
     const extra = await readExtraCertificates(config.extraCaFiles)
     return [await store('rootfs', await rootfsLayer(root, extra)), root]
@@ -60,7 +60,10 @@ export function createImages(config: ImagesConfig): Images {
   return {
     ...createOwnedCopies(layers, names, config.rights),
     prepare: async (image) => {
-      if (image.kind === 'rootfs') return await prepareRootfs(image.path)
+      if (image.kind === 'rootfs')
+        return await prepareRootfs(await resolveRootfs(image.path, config.rootfsDirs))
+      if (image.kind === 'named')
+        return await prepareRootfs(await findNamed(config.dataDir, image.name))
       host ??= prepareHost().catch((error) => {
         host = undefined
         throw error
@@ -73,6 +76,8 @@ export function createImages(config: ImagesConfig): Images {
       const kept = await newest(layers, unused.filter(isHostLayer))
       for (const name of unused)
         if (name !== kept) await config.rights.removeTree(join(layers, name))
+      for (const path of await unusedVersions(config.dataDir, used))
+        await config.rights.removeTree(path)
     },
   }
 }

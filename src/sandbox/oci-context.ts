@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { orWhenMissing } from './files.ts'
 import { createImages, type Images } from './images.ts'
 import type { LaunchContext } from './oci-launch.ts'
-import { runtimeStateFolder, sandboxesFolder, sandboxPaths } from './oci-paths.ts'
+import { type OciFolders, runtimeStateFolder, sandboxesFolder, sandboxPaths } from './oci-paths.ts'
 import { listSessionIds, readClaims, type SandboxClaims } from './oci-record.ts'
 import { openRootRights, type Rights } from './oci-rights.ts'
 import { canShiftByMount } from './owner-shift.ts'
@@ -84,7 +84,7 @@ function createShiftProbe({ ownerShift, runtimeDir }: OciDriverConfig) {
 }
 
 /** Ranges of ids and layers that belong to sandboxes. */
-export async function readAllClaims({ config }: Oci): Promise<SandboxClaims[]> {
+export async function readAllClaims({ config }: { config: OciFolders }): Promise<SandboxClaims[]> {
   const ids = await listSessionIds(sandboxesFolder(config.dataDir))
   const claims = await Promise.all(ids.map((id) => readClaims(sandboxPaths(config, id))))
   return claims.filter((claim) => claim !== undefined)

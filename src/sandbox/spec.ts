@@ -1,6 +1,7 @@
 // What a sandbox is asked to be: the argument of `create`. No product feature belongs here; what the runner needs to know
 // travels unread in `sessionFile`.
 import { z } from 'zod'
+import { imageNameSchema } from '../protocol/environment.ts'
 import { sessionIdSchema } from '../protocol/ids.ts'
 
 const MIB = 1 << 20
@@ -14,6 +15,7 @@ const absolutePath = z
 const sandboxImageSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('host') }),
   z.strictObject({ kind: z.literal('rootfs'), path: absolutePath }),
+  z.strictObject({ kind: z.literal('named'), name: imageNameSchema }),
 ])
 export type SandboxImage = z.infer<typeof sandboxImageSchema>
 

@@ -1,0 +1,9 @@
+# The last step of every image: what Debian gave, then nothing that only the build needed.
+apt-get clean
+[ -n "$(ls /var/lib/apt/lists)" ] || apt-get update
+apt-cache show $(dpkg-query --show --showformat '${binary:Package}=${Version} ') |
+  awk '/^Package:/ { name = $2 } /^Version:/ { version = $2 } /^SHA256:/ { print "apt\t" name "\t" version "\tsha256:" $2 }' |
+  sort -u | record
+rm -rf /root/.cache /root/.npm /root/.config/go /var/lib/apt/lists/* /var/cache/apt/*.bin /var/tmp/* /usr/sbin/policy-rc.d
+find /var/log -type f -delete
+: >/etc/machine-id
