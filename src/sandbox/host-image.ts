@@ -7,6 +7,7 @@ import { AppError } from '../protocol/errors.ts'
 import { bundleOf, CA_BUNDLE, parseCertificates } from './certificates.ts'
 import { exists, readIfThere } from './files.ts'
 import { readEntry, readHostEtc, readLinkedFromUsr, readTopLinks } from './host-files.ts'
+import { JAVA_TRUSTSTORE, javaTruststore } from './java-truststore.ts'
 import { file, folder, type LayerEntry, link, mergeEntries } from './layer.ts'
 import { GROUP, NSSWITCH, PASSWD, PROFILE, RESOLV_CONF } from './made-etc.ts'
 import { emptyFolder, type Mount, readOnlyBind } from './oci-config.ts'
@@ -35,14 +36,17 @@ export async function hostLayer({ extraCertificates, homeDir }: HostImageInput) 
     throw new AppError('unsupported', 'host_not_merged', 'This machine keeps /lib outside of /usr')
   const etc = await readHostEtc()
   const linked = await readLinkedFromUsr(new Set(etc.map((entry) => entry.path)))
-  const bundle = parseCertificates((await readIfThere(join('/', CA_BUNDLE))) ?? '')
+  const own = parseCertificates((await readIfThere(join('/', CA_BUNDLE))) ?? '')
+  const trusted = [...new Set([...own, ...extraCertificates])]
+  const hasJava = etc.some((entry) => entry.path === JAVA_TRUSTSTORE)
   return mergeEntries([
     ...skeleton(),
     ...topLinks,
     ...etc,
     ...linked,
     ...madeEtc(),
-    file(CA_BUNDLE, bundleOf([...bundle, ...extraCertificates])),
+    file(CA_BUNDLE, bundleOf(trusted)),
+    ...(hasJava ? [file(JAVA_TRUSTSTORE, javaTruststore(trusted))] : []),
     ...(await packageSettings(homeDir)),
   ])
 }

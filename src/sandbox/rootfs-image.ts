@@ -5,6 +5,7 @@ import { sep } from 'node:path'
 import { AppError } from '../protocol/errors.ts'
 import { bundleOf, CA_BUNDLE, LOCAL_CA_FOLDER, parseCertificates } from './certificates.ts'
 import { orWhenMissing, readIfThere } from './files.ts'
+import { JAVA_TRUSTSTORE, javaTruststore } from './java-truststore.ts'
 import { file, folder, type LayerEntry } from './layer.ts'
 import { PROFILE, RESOLV_CONF } from './made-etc.ts'
 import { pathInRoot } from './path-in-root.ts'
@@ -24,6 +25,7 @@ export async function rootfsLayer(root: string, extra: string[]): Promise<LayerE
   const path = await pathInRoot(root, CA_BUNDLE)
   const own = parseCertificates((path && (await readIfThere(path))) || '')
   const added = extra.filter((certificate) => !own.includes(certificate))
+  const hasJava = (await pathInRoot(root, JAVA_TRUSTSTORE)) !== undefined
   return [
     ...['dev', 'etc', 'home', 'opt', 'opt/errand', 'proc', 'run', 'sys', 'workspace'].map((name) =>
       folder(name),
@@ -34,6 +36,7 @@ export async function rootfsLayer(root: string, extra: string[]): Promise<LayerE
     file('etc/resolv.conf', RESOLV_CONF),
     PROFILE,
     file(CA_BUNDLE, bundleOf([...own, ...added])),
+    ...(hasJava ? [file(JAVA_TRUSTSTORE, javaTruststore([...own, ...added]))] : []),
     // So that an update of the image's own list keeps them.
     ...added.map((text, at) => file(`${LOCAL_CA_FOLDER}/errand-${at}.crt`, `${text}\n`)),
   ]
