@@ -1,7 +1,7 @@
 // Builds the folder that becomes the runner's inside a sandbox: dist/runner. A bundle of the runner with all that it imports,
 // the same compiled by this Node.js, and main.mjs, which is started. The agent's own program is not part of it.
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type BuildOptions, build } from 'esbuild'
@@ -52,4 +52,19 @@ async function bundled(entry: string, options: BuildOptions): Promise<Uint8Array
   return file.contents
 }
 
-if (import.meta.main) await buildRunner()
+/** Programs that are on PATH inside: single files that begin with the Node.js that is there. */
+export async function buildTools(folder = `${root}dist/tools`): Promise<void> {
+  // Without a name that ends in .mjs, Node.js takes a file for CommonJS.
+  const banner = { js: '#!/opt/errand/node' }
+  const bundle = await bundled('src/tools/check-tools.ts', { format: 'cjs', banner })
+  await mkdir(folder, { recursive: true })
+  const path = join(folder, 'check-tools')
+  await writeFile(`${path}.new`, bundle)
+  await chmod(`${path}.new`, 0o755)
+  await rename(`${path}.new`, path)
+}
+
+if (import.meta.main) {
+  await buildRunner()
+  await buildTools()
+}

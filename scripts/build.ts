@@ -2,13 +2,14 @@
 import { spawnSync } from 'node:child_process'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { buildRunner } from './build-runner.ts'
+import { buildRunner, buildTools } from './build-runner.ts'
 
 const root = join(import.meta.dirname, '..')
 const stamp = join(root, 'dist/.built')
 
 rmSync(stamp, { force: true })
 await buildRunner()
+await buildTools()
 const vite = join(root, 'node_modules/vite/bin/vite.js')
 const web = spawnSync(process.execPath, [vite, 'build', '-c', join(root, 'web/vite.config.ts')], {
   cwd: root,

@@ -9,6 +9,7 @@ import { createForwardProxy } from './egress/forward-proxy.ts'
 import { parseHost } from './egress/hosts.ts'
 import { type ControlServer, startControl } from './gateway-control.ts'
 import { followPushes } from './gateway-pushes.ts'
+import { createReachRoute } from './gateway-reach.ts'
 import { createReports, type Reports } from './gateway-reports.ts'
 import { createRunnerLink } from './gateway-runner.ts'
 import { createSessionWatch, NO_RULES, type SessionWatch } from './gateway-sessions.ts'
@@ -147,6 +148,7 @@ function createRoutes({ settings, store, watch, reports }: RouteParts) {
   })
   return {
     egress,
+    reach: createReachRoute((sessionId) => watch.get(sessionId)),
     git: createGitRoute(settings.gitSocket, { store, watch }),
     model: (({ sessionId, request, response }) =>
       model(sessionId, request, response)) satisfies DoorRoute,

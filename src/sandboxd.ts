@@ -24,6 +24,8 @@ export const sandboxdConfigSchema = z.strictObject({
   runtimeDir: folderPath,
   doorsDir: folderPath,
   programs: z.strictObject({ node: filePath, runner: filePath, agent: filePath }),
+  /** Programs that are on PATH inside, by name. */
+  tools: z.record(z.string().regex(/^[a-z][a-z-]*$/), filePath).default({}),
   /** Where images of kind `rootfs` may lie. */
   rootfsDirs: z.array(folderPath).default([]),
   extraCaFiles: z.array(filePath).default([]),

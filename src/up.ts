@@ -183,6 +183,7 @@ function sandboxSettings(config: Config, layout: Layout, accounts: Accounts) {
     extraCaFiles: config.extraCaFiles,
     allowUnlimited: config.allowUnlimited,
     ...(config.isRoot ? {} : { homeDir: homedir() }),
+    tools: { 'check-tools': join(layout.code, 'dist/tools/check-tools') },
     programs: {
       node: layout.node,
       runner: join(layout.code, 'dist/runner'),

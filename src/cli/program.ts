@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { AppError, toAppError } from '../protocol/errors.ts'
 import { addAccountCommands } from './accounts.ts'
+import { addCheckTools } from './check-tools.ts'
 import type { Cli } from './command.ts'
 import { type CliDeps, InterruptedError } from './deps.ts'
 import { addEnvironmentCommands } from './environments.ts'
@@ -40,6 +41,7 @@ export function createProgram(deps: CliDeps): Program {
   })
   addRunCommands(cli, program)
   addLogs(cli, program)
+  addCheckTools(cli, program)
   addSessionCommands(cli, program)
   addAccountCommands(cli, program)
   addEnvironmentCommands(cli, program)

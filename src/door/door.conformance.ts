@@ -51,7 +51,12 @@ async function setUp(options: Options = {}) {
   })
   const doors = createDoors({
     doorsDir,
-    routes: { egress, git: options.git ?? say('git'), model: options.model ?? say('model') },
+    routes: {
+      egress,
+      git: options.git ?? say('git'),
+      model: options.model ?? say('model'),
+      reach: say('reach'),
+    },
     runnerEvents: () => ({
       onHello: async () => ({
         generation: 1,

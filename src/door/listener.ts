@@ -21,7 +21,7 @@ import { isDoorTunnel, isRunnerUpgrade, type Route, routeOf } from './routes.ts'
 import type { RunnerChannel } from './runner-channel.ts'
 import { createTokenBucket, type Rate, type TakeToken } from './token-bucket.ts'
 
-/** A request to git or model. `path`, like `request.url`, is in origin form, whatever form the client used. */
+/** A request to git, model or reach. `path`, like `request.url`, is in origin form, whatever form the client used. */
 export interface DoorCall {
   sessionId: string
   request: IncomingMessage
@@ -36,6 +36,8 @@ export interface DoorRoutes {
   egress: ForwardProxy
   git: DoorRoute
   model: DoorRoute
+  /** Which registries and hosts the session may reach; it opens no connection. */
+  reach: DoorRoute
   runner: RunnerChannel
 }
 
@@ -178,6 +180,8 @@ async function onRequest(
         response,
         route,
       })
+    case 'reach':
+      return callRoute(routes.reach, 0, { ...context, request, response, route })
     case 'runner':
       return answerError(
         response,

@@ -4,6 +4,9 @@ import { isDoorTunnel, isRunnerUpgrade, routeOf } from './routes.ts'
 describe('routeOf', () => {
   it.each([
     ['/runner', 'runner'],
+    ['/reach?at=example.org:443', 'reach'],
+    ['http://example.org/reach', 'egress'],
+    ['/reach/x', 'none'],
     ['/git/repository.git/info/refs?service=git-upload-pack', 'git'],
     ['/model', 'model'],
     ['/model/v1/messages?beta=true', 'model'],

@@ -5,7 +5,7 @@ import { RUNNER_UPGRADE } from '../protocol/runner-frames.ts'
 
 export type Route =
   | { kind: 'egress' }
-  | { kind: 'runner' | 'git' | 'model'; path: string }
+  | { kind: 'runner' | 'git' | 'model' | 'reach'; path: string }
   | { kind: 'none' }
 
 const NONE: Route = { kind: 'none' }
@@ -17,6 +17,7 @@ export function routeOf(url: string): Route {
   if (!isPlainPath(path)) return NONE
   const [pathname = ''] = path.split('?', 1)
   if (pathname === '/runner') return { kind: 'runner', path }
+  if (pathname === '/reach') return { kind: 'reach', path }
   if (pathname.startsWith('/git/')) return { kind: 'git', path }
   if (pathname === '/model' || pathname.startsWith('/model/')) return { kind: 'model', path }
   return NONE

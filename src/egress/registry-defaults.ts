@@ -166,13 +166,19 @@ export async function gradleDefault(files: ImageFiles): Promise<string[]> {
   const jars = (
     await Promise.all(folders.map((folder) => named(files, folder, GRADLE_JARS)))
   ).flat()
-  return inJars(files, jars, GRADLE_CLASSES, /(https:\/\/[a-z0-9.-]+(?:\/[A-Za-z0-9._/-]*)?)/g)
+  const url = /(https:\/\/[a-z0-9.-]+(?:\/[A-Za-z0-9._/-]*)?)/g
+  const found = await Promise.all(GRADLE_CLASSES.map((entry) => inJars(files, jars, entry, url)))
+  return found.flat()
 }
 
 const GRADLE_JARS =
   /^gradle-(core|core-api|dependency-management|plugin-use|util|wrapper[a-z-]*)-\d.*\.jar$/
-const GRADLE_CLASSES =
-  /\/(ArtifactRepositoryContainer|DistributionLocator|(Default)?BaseRepositoryFactory)\.class$/
+/** What a build asks comes first, where Gradle itself comes from last. */
+const GRADLE_CLASSES = [
+  /\/ArtifactRepositoryContainer\.class$/,
+  /\/(Default)?BaseRepositoryFactory\.class$/,
+  /\/DistributionLocator\.class$/,
+]
 
 async function inJars(
   files: ImageFiles,

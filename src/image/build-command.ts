@@ -55,6 +55,7 @@ export async function buildNamed(
       definition,
       machine,
       caFile: (await gatherCertificates(config, { caFile })) ? caFile : SYSTEM_CERTIFICATES,
+      checkTools: join(config.codeDir, 'dist/tools/check-tools'),
       proxies: proxiesOf(inheritedEnvironment()),
       wanted,
       now: () => new Date(),

@@ -1,6 +1,6 @@
 // Builds an image from its definition: Debian's base by mmdebstrap, then one step after the other inside it. A finished step
 // is not run again, so a build that was ended goes on where it was; the image appears by a rename when all is done.
-import { mkdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AllowedNetwork } from '../config.ts'
 import { AppError } from '../protocol/errors.ts'
@@ -26,6 +26,8 @@ export interface BuildOptions {
   machine: MachineSettings
   /** Authorities for the build's own connections, in one file. */
   caFile: string
+  /** The program check-tools, as it is mounted into sandboxes. */
+  checkTools: string
   /** Variables of this machine for its way out. */
   proxies: Record<string, string>
   /** The set that has to come out. */
@@ -154,6 +156,7 @@ async function makeBase(build: Build, run: StepRun): Promise<void> {
     await mkdir(join(build.build, path), { recursive: true })
   await mkdir(join(build.archives, 'partial'), { recursive: true })
   await writeFile(join(build.build, 'ca.pem'), await readFile(caFile))
+  await copyFile(build.checkTools, join(build.build, 'check-tools'))
   const options = [...machine.aptOptions, 'APT::Install-Recommends "false";']
   const inside = [
     ...options,

@@ -48,8 +48,13 @@ export async function readDefinition(codeDir: string, name: string): Promise<Def
 
 /** What a step does, with everything that was done before it: a step whose key was finished before need not run again. */
 export async function stepKeys({ suite, steps, folder }: Definition): Promise<string[]> {
-  const prelude = await readFile(join(folder, '../prelude.sh'), 'utf8')
-  let before = createHash('sha256').update(suite).update(prelude).digest('hex')
+  const common = ['../prelude.sh', '../finish.sh'].map((name) =>
+    readFile(join(folder, name), 'utf8'),
+  )
+  let before = createHash('sha256')
+    .update(suite)
+    .update((await Promise.all(common)).join('\0'))
+    .digest('hex')
   const keys = [before]
   for (const step of steps) {
     const script = step.script ? await readFile(join(folder, step.script), 'utf8') : ''

@@ -18,6 +18,8 @@ export interface OciDriverConfig {
   doorsDir: string
   /** Paths on the host; the runner's is a folder. */
   programs: { node: string; runner: string; agent: string }
+  /** Programs that are on PATH inside, by name; paths on the host. */
+  tools: Record<string, string>
   /** runc, crun or runsc, by name or path. */
   runtime: string
   /** Images of kind `rootfs` have to lie below one of these. */
@@ -65,7 +67,7 @@ export async function openOci(given: OciDriverConfig): Promise<Oci> {
     rights,
     images: createImages({ ...config, arch, rights }),
     machine: { arch, cgroups: rights.cgroups, maxOpenFiles: await readMaxOpenFiles() },
-    programsFolder: await makeProgramsFolder(config.dataDir),
+    programsFolder: await makeProgramsFolder(config.dataDir, Object.keys(config.tools)),
     canShift: rights.mayShift ? createShiftProbe(config) : async () => false,
     serialize: createQueues(),
   }

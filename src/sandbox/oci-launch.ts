@@ -12,6 +12,7 @@ import { type Mount, ociConfig, readOnlyBind } from './oci-config.ts'
 import { runtimeStateFolder, type SandboxPaths } from './oci-paths.ts'
 import { describeProcess, type ProcessIdentity, type SandboxRecord } from './oci-record.ts'
 import type { Rights } from './oci-rights.ts'
+import { TOOLS_INSIDE } from './programs-folder.ts'
 
 export interface LaunchContext {
   paths: SandboxPaths
@@ -21,6 +22,7 @@ export interface LaunchContext {
     runtimeDir: string
     runtime: string
     programs: { node: string; runner: string; agent: string }
+    tools: Record<string, string>
     /** What becomes /opt/errand, made once: see programs-folder.ts. */
     programsFolder: string
   }
@@ -62,6 +64,9 @@ function programMounts(paths: SandboxPaths, config: LaunchContext['config']): Mo
     readOnlyBind(node, SANDBOX_PATHS.node),
     readOnlyBind(runner, dirname(SANDBOX_PATHS.runner)),
     readOnlyBind(agent, SANDBOX_PATHS.agent),
+    ...Object.entries(config.tools).map(([name, path]) =>
+      readOnlyBind(path, `${TOOLS_INSIDE}/${name}`),
+    ),
     readOnlyBind(paths.sessionFile, SANDBOX_PATHS.session),
   ]
 }

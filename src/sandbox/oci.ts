@@ -132,7 +132,7 @@ async function start(oci: Oci, paths: SandboxPaths, signal: AbortSignal): Promis
 }
 
 async function requireFiles({ config }: Oci, paths: SandboxPaths): Promise<void> {
-  for (const path of Object.values(config.programs))
+  for (const path of [...Object.values(config.programs), ...Object.values(config.tools)])
     if (!(await exists(path)))
       throw new AppError(
         'unavailable',

@@ -1,0 +1,109 @@
+// Package managers inside a sandbox at level trusted, with nothing configured in the repository: each really installs a package
+// from its registry through the gateway, and each language of the image universal builds and tests a small project. Real
+// registries, those that this machine is set up for: where one cannot be reached the test fails.
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createSampleRepository } from '../../demo/repository.ts'
+import type { Image } from '../../src/protocol/environment.ts'
+import { type Installation, startInstallation } from './installation.ts'
+import { INSTALLS, PROJECTS } from './projects.ts'
+import { runInside } from './transcript.ts'
+import { linkUniversal } from './universal.ts'
+
+const DIRECT =
+  'unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY no_proxy NO_PROXY JAVA_TOOL_OPTIONS'
+/** Maven ends with a change of colour. */
+const WORKS = /it works$/m
+const LIMIT_MS = 240_000
+
+let errand: Installation
+let folder: string
+let universal: string
+let host: string
+
+async function sessionOn(image: Image): Promise<string> {
+  const { id: environment } = await errand.client.createEnvironment({ name: image.kind, image })
+  const repository = join(folder, image.kind)
+  await createSampleRepository(repository)
+  const { id } = await errand.start(repository, 'echo ready', { kind: 'command', environment })
+  await errand.finish(id)
+  return id
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'errand-packages-'))
+  errand = await startInstallation()
+  await linkUniversal(errand.dataDir)
+  universal = await sessionOn({ kind: 'named', name: 'universal' })
+  host = await sessionOn({ kind: 'host' })
+}, LIMIT_MS)
+afterAll(async () => {
+  await errand?.stop()
+  await rm(folder, { recursive: true, force: true })
+})
+
+/** Each in a folder of its own; `set -e` makes the first command that fails the last one. */
+function script(name: string, text: string): string {
+  return `mkdir -p /tmp/p/${name}; cd /tmp/p/${name}; ( set -e\n${text}\necho "it works" ) 2>&1`
+}
+
+const PROJECT_NAMES = Object.keys(PROJECTS)
+
+describe('in universal', () => {
+  it.for(PROJECT_NAMES)('%s builds and tests a project', { timeout: LIMIT_MS }, async (name) => {
+    const said = await runInside(errand, universal, script(name, PROJECTS[name] ?? ''))
+    expect(said).toMatch(WORKS)
+  })
+
+  it.for(Object.keys(INSTALLS))(
+    '%s needs no proxy variables',
+    { timeout: LIMIT_MS },
+    async (name) => {
+      const said = await runInside(
+        errand,
+        universal,
+        script(`direct-${name}`, `${DIRECT}\n${INSTALLS[name]}`),
+      )
+      expect(said).toMatch(WORKS)
+    },
+  )
+
+  it('has databases that are stopped until somebody starts them', {
+    timeout: LIMIT_MS,
+  }, async () => {
+    const text = `! pgrep -x postgres; ! pgrep -x redis-server
+service postgresql start && service redis-server start
+su postgres -c "psql --tuples-only --command 'select 40 + 2'" | grep 42
+redis-cli ping | grep PONG
+service postgresql stop && service redis-server stop`
+    expect(await runInside(errand, universal, script('databases', text))).toMatch(WORKS)
+  })
+
+  it('has a browser with fonts', { timeout: LIMIT_MS }, async () => {
+    const page = 'data:text/html,<p id=p></p><script>p.textContent=6*7</script>'
+    const text = `chromium --headless --dump-dom "${page}" 2>/dev/null | grep '>42<'
+fc-list | grep -qi emoji`
+    expect(await runInside(errand, universal, script('browser', text))).toMatch(WORKS)
+  })
+})
+
+describe('in host', () => {
+  const names = Object.keys(INSTALLS).filter((name) => name !== 'apt-get' && name !== 'uv')
+  it.for(
+    names.flatMap(
+      (name) =>
+        [
+          [name, ''],
+          [name, DIRECT],
+        ] as const,
+    ),
+  )('%s installs a package (%s)', { timeout: LIMIT_MS }, async ([name, before]) => {
+    const text = script(
+      `${before === '' ? 'proxy' : 'direct'}-${name}`,
+      `${before}\nPATH=$PATH:/usr/local/go/bin\n${INSTALLS[name]}`,
+    )
+    expect(await runInside(errand, host, text)).toMatch(WORKS)
+  })
+})
