@@ -1,6 +1,6 @@
 # The last step of every image: what Debian gave, what its tools are, then nothing that only the build needed.
 apt-get clean
-[ -n "$(ls /var/lib/apt/lists)" ] || apt-get update
+ls /var/lib/apt/lists/*Release >/dev/null 2>&1 || apt-get update
 apt-cache show $(dpkg-query --show --showformat '${binary:Package}=${Version} ') |
   awk '/^Package:/ { name = $2 } /^Version:/ { version = $2 } /^SHA256:/ { print "apt\t" name "\t" version "\tsha256:" $2 }' |
   sort -u | record
