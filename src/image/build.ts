@@ -8,7 +8,7 @@ import { exists, orWhenMissing, writeWhole } from '../sandbox/files.ts'
 import { publishVersion } from '../sandbox/named-images.ts'
 import { type DefinedStep, type Definition, stepKeys } from './definition.ts'
 import { type BuildPlaces, runInside, runOutside, type StepRun } from './inside.ts'
-import { lockFolder } from './lock.ts'
+import { openBuildFolder } from './lock.ts'
 import type { MachineSettings } from './machine.ts'
 import { type Manifest, readRecords, refuseDifferences } from './manifest.ts'
 import { keepRegistries } from './registries.ts'
@@ -64,9 +64,7 @@ export async function buildImage(
   options: BuildOptions,
 ): Promise<{ manifest: Manifest; path: string }> {
   const { dataDir, definition } = options
-  const folder = join(dataDir, 'images', 'building', definition.name)
-  await mkdir(folder, { recursive: true, mode: 0o700 })
-  const unlock = await lockFolder(folder, definition.name)
+  const { folder, unlock } = await openBuildFolder(dataDir, definition.name)
   try {
     await checkSpace(folder)
     const build: Build = {

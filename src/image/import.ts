@@ -11,7 +11,7 @@ import { checkLibc } from '../sandbox/libc.ts'
 import { publishVersion } from '../sandbox/named-images.ts'
 import { pathInRoot } from '../sandbox/path-in-root.ts'
 import { removeUnused } from './catalogue.ts'
-import { lockFolder } from './lock.ts'
+import { openBuildFolder } from './lock.ts'
 import type { Manifest, PackageRecord } from './manifest.ts'
 import { keepRegistries } from './registries.ts'
 import { versionAt } from './version-at.ts'
@@ -31,9 +31,7 @@ export async function importImage(
       'image_defined',
       `${name} is an image that Errand builds. Give yours another name.`,
     )
-  const folder = join(dataDir, 'images', 'building', name)
-  await mkdir(folder, { recursive: true, mode: 0o700 })
-  const unlock = await lockFolder(folder, name)
+  const { folder, unlock } = await openBuildFolder(dataDir, name)
   try {
     const finished = join(folder, 'finished')
     const root = join(finished, 'rootfs')

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createSampleRepository } from '../../demo/repository.ts'
 import { KNOWN_TOOLS } from '../../src/tools/known-tools.ts'
 import { errorOf, jsonOf, runCommand } from './command.ts'
-import { type Installation, startInstallation } from './installation.ts'
+import { eventsOf, type Installation, startInstallation } from './installation.ts'
 import { runInside } from './transcript.ts'
 import { linkUniversal } from './universal.ts'
 
@@ -33,7 +33,7 @@ beforeAll(async () => {
   const image = { kind: 'named' as const, name: 'universal' }
   const { id: environment } = await errand.client.createEnvironment({ name: 'universal', image })
   const { id } = await errand.start(repository, 'echo ready', { kind: 'command', environment })
-  await errand.finish(id)
+  expect(eventsOf(await errand.finish(id), 'session.failed')).toEqual([])
   universal = id
 })
 afterAll(async () => {

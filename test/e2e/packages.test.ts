@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createSampleRepository } from '../../demo/repository.ts'
 import type { Image } from '../../src/protocol/environment.ts'
-import { type Installation, startInstallation } from './installation.ts'
+import { eventsOf, type Installation, startInstallation } from './installation.ts'
 import { INSTALLS, PROJECTS } from './projects.ts'
 import { runInside } from './transcript.ts'
 import { linkUniversal } from './universal.ts'
@@ -28,7 +28,7 @@ async function sessionOn(image: Image): Promise<string> {
   const repository = join(folder, image.kind)
   await createSampleRepository(repository)
   const { id } = await errand.start(repository, 'echo ready', { kind: 'command', environment })
-  await errand.finish(id)
+  expect(eventsOf(await errand.finish(id), 'session.failed')).toEqual([])
   return id
 }
 
