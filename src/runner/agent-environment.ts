@@ -95,6 +95,7 @@ export function describeSandbox(setup: RunnerSetup): string {
     '- Do not open a pull request: the user does that from the branch.',
     '- The network is limited by a policy. A denied host answers with status 403 and the header `x-deny-reason`, or the connection',
     '  is closed; trying again does not help. Say what was denied instead of working around it.',
+    '- `check-tools` lists the tools that are here, and which package registries the policy allows.',
     '- You are root; packages that you install and files that you write stay for the rest of this session.',
     ...(link ? [link] : []),
   ].join('\n')
