@@ -91,19 +91,11 @@ fc-list | grep -qi emoji`
 
 describe('in host', () => {
   const names = Object.keys(INSTALLS).filter((name) => name !== 'apt-get' && name !== 'uv')
-  it.for(
-    names.flatMap(
-      (name) =>
-        [
-          [name, ''],
-          [name, DIRECT],
-        ] as const,
-    ),
-  )('%s installs a package (%s)', { timeout: LIMIT_MS }, async ([name, before]) => {
-    const text = script(
-      `${before === '' ? 'proxy' : 'direct'}-${name}`,
-      `${before}\nPATH=$PATH:/usr/local/go/bin\n${INSTALLS[name]}`,
-    )
+  const ways = { 'with proxy variables': '', 'without proxy variables': `${DIRECT}\n` }
+  const cases = names.flatMap((name) => Object.keys(ways).map((way) => [name, way] as const))
+  it.for(cases)('%s installs a package %s', { timeout: LIMIT_MS }, async ([name, way]) => {
+    const before = `${ways[way as keyof typeof ways]}PATH=$PATH:/usr/local/go/bin`
+    const text = script(`${name}-${way.replaceAll(' ', '-')}`, `${before}\n${INSTALLS[name]}`)
     expect(await runInside(errand, host, text)).toMatch(WORKS)
   })
 })
