@@ -3,7 +3,12 @@ import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { EnvironmentPatch } from '../protocol/api.ts'
-import { type Environment, type Image, networkLevelSchema } from '../protocol/environment.ts'
+import {
+  type Environment,
+  type Image,
+  imageNameSchema,
+  networkLevelSchema,
+} from '../protocol/environment.ts'
 import { AppError } from '../protocol/errors.ts'
 import type { CliDeps } from './deps.ts'
 import { plainLine } from './plain-text.ts'
@@ -25,7 +30,7 @@ export interface EnvironmentOptions {
 export function addEnvironmentOptions(command: Command): void {
   const collect = (value: string, earlier: string[] = []) => [...earlier, value]
   command
-    .option('--image <image>', '`host`, or the path of a root file system')
+    .option('--image <image>', '`host`, the name of an image, or the path of a root file system')
     .option('--network <level>', 'none, trusted, custom or full')
     .option('--allow <domain>', 'a domain of level custom; may be repeated', collect)
     .option('--include-trusted', 'at level custom: what trusted allows as well')
@@ -72,7 +77,10 @@ async function readText({ cwd, readStdin }: CliDeps, path: string): Promise<stri
 function imageOf(text: string): Image {
   if (text === 'host') return { kind: 'host' }
   if (text.startsWith('/')) return { kind: 'rootfs', path: text }
-  throw new AppError('invalid', 'image_unknown', 'an image is `host`, or an absolute path')
+  const name = imageNameSchema.safeParse(text)
+  if (name.success) return { kind: 'named', name: name.data }
+  const message = 'an image is `host`, a name such as universal, or an absolute path'
+  throw new AppError('invalid', 'image_unknown', message)
 }
 
 function networkOf(

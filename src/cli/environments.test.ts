@@ -98,7 +98,7 @@ describe('errand env', () => {
 
   it.each([
     [['env', 'show', 'nowhere'], 'environment_not_found'],
-    [['env', 'create', 'x', '--image', 'ubuntu'], 'image_unknown'],
+    [['env', 'create', 'x', '--image', 'Ubuntu 24'], 'image_unknown'],
     [['env', 'create', 'x', '--network', 'some'], 'level_unknown'],
     [['env', 'create', 'x', '--network', 'full', '--allow', 'a.example'], 'level_not_custom'],
     [['env', 'create', 'x', '--memory', 'much'], 'size_invalid'],

@@ -1,13 +1,19 @@
 // The fields of an environment as they stand in a form, and the request that they become.
 import type { EnvironmentPatch } from '../../../src/protocol/api.ts'
 import { formatEnvText, parseEnvText } from '../../../src/protocol/env-text.ts'
-import type { Environment, NetworkLevel } from '../../../src/protocol/environment.ts'
+import {
+  type Environment,
+  type Image,
+  imageNameSchema,
+  type NetworkLevel,
+} from '../../../src/protocol/environment.ts'
 
 const GIB = 1024 ** 3
 
 export interface EnvironmentDraft {
   name: string
-  imageKind: 'host' | 'rootfs'
+  imageKind: Image['kind']
+  imageName: string
   imagePath: string
   level: NetworkLevel
   domains: string
@@ -25,6 +31,7 @@ export function toDraft(environment: Environment): EnvironmentDraft {
   const { name, image, network, variables, setup, setupInputs, limits } = environment
   return {
     ...{ name, setup, imageKind: image.kind, level: network.level },
+    imageName: image.kind === 'named' ? image.name : '',
     imagePath: image.kind === 'rootfs' ? image.path : '',
     domains: network.domains.join('\n'),
     includeTrusted: network.includeTrusted,
@@ -38,7 +45,14 @@ export function toDraft(environment: Environment): EnvironmentDraft {
 }
 
 export const EMPTY_DRAFT: EnvironmentDraft = {
-  ...{ name: '', imageKind: 'host', imagePath: '', level: 'trusted', domains: '' },
+  ...{
+    name: '',
+    imageKind: 'host',
+    imageName: 'universal',
+    imagePath: '',
+    level: 'trusted',
+    domains: '',
+  },
   ...{ includeTrusted: true, variables: '', setup: '', setupInputs: '' },
   ...{ memoryGib: '4', cpus: '2', processes: '2048', diskGib: '20' },
 }
@@ -51,6 +65,8 @@ export function problemsIn(draft: EnvironmentDraft): Problems {
   if (!draft.name.trim()) problems.name = 'Give it a name.'
   if (draft.imageKind === 'rootfs' && !draft.imagePath.startsWith('/'))
     problems.imagePath = 'The path of a folder or a tar on the machine of Errand starts with /.'
+  if (draft.imageKind === 'named' && !imageNameSchema.safeParse(draft.imageName.trim()).success)
+    problems.imageName = 'A name of small letters, digits and hyphens, such as universal.'
   if (draft.level === 'custom' && !draft.includeTrusted && linesOf(draft.domains).length === 0)
     problems.domains = 'Name at least one host, or choose another level.'
   const variables = parseEnvText(draft.variables)
@@ -61,12 +77,23 @@ export function problemsIn(draft: EnvironmentDraft): Problems {
   return problems
 }
 
+function imageOf({ imageKind, imageName, imagePath }: EnvironmentDraft): Image {
+  switch (imageKind) {
+    case 'host':
+      return { kind: 'host' }
+    case 'named':
+      return { kind: 'named', name: imageName.trim() }
+    case 'rootfs':
+      return { kind: 'rootfs', path: imagePath.trim() }
+  }
+}
+
 export function toFields(draft: EnvironmentDraft): EnvironmentPatch & { name: string } {
-  const { imageKind, imagePath, level, includeTrusted, setup } = draft
+  const { level, includeTrusted, setup } = draft
   const isCustom = level === 'custom'
   return {
     name: draft.name.trim(),
-    image: imageKind === 'host' ? { kind: 'host' } : { kind: 'rootfs', path: imagePath.trim() },
+    image: imageOf(draft),
     network: {
       level,
       domains: isCustom ? linesOf(draft.domains) : [],

@@ -46,7 +46,7 @@ function ImageField({ draft, problems, onChange }: FormProps) {
   return (
     <Field
       label="Image"
-      problem={problems.imagePath}
+      problem={problems.imagePath ?? problems.imageName}
       hint={
         draft.imageKind === 'host' ? 'The tools of the machine that Errand runs on.' : undefined
       }
@@ -61,8 +61,18 @@ function ImageField({ draft, problems, onChange }: FormProps) {
             }
           >
             <option value="host">This machine's tools</option>
+            <option value="named">An image with a name</option>
             <option value="rootfs">A root file system</option>
           </Select>
+          {draft.imageKind === 'named' ? (
+            <Input
+              aria-label="Name of the image"
+              value={draft.imageName}
+              placeholder="universal"
+              onChange={(event) => onChange({ imageName: event.target.value })}
+              className="code-text"
+            />
+          ) : null}
           {draft.imageKind === 'rootfs' ? (
             <Input
               aria-label="Path of the root file system"
