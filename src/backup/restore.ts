@@ -134,8 +134,11 @@ async function loseSandboxes(store: Store): Promise<void> {
     // Stopped before there was one.
     if (before === 'stopped' && isolation === null) continue
     const reason = 'sandbox_not_in_backup'
-    await dispatch.command(id, { type: 'sandbox.lost', generation, reason, message })
-    if (before === 'preparing') await dispatch.command(id, { type: 'session.retry' })
+    const lost = { type: 'sandbox.lost', generation, reason, message } as const
+    const { status } = await dispatch.command(id, lost)
+    // It was being replaced already, and the rules give up at the second loss.
+    if (status === 'failed' && before === 'preparing')
+      await dispatch.command(id, { type: 'session.retry' })
   }
 }
 
