@@ -29,13 +29,17 @@ function run(program: string, args: string[]): void {
   if (status !== 0) process.exit(status ?? 1)
 }
 
-/** Built once for its definition, beside the suites that do not need it: most of it is waiting for registries. */
-async function buildUniversal(): Promise<void> {
+/**
+ * Built once for its definition, beside the suites that do not need it: most of it is waiting for registries. It begins at
+ * once, since what runs the suites leaves this program no time to begin anything.
+ */
+function startImage(dataDir: string): Promise<void> {
   const errand = [process.execPath, join(root, 'src/main.ts')]
-  const build = ['image', 'build', 'universal', '--data', await universalDataDir()]
+  const build = ['image', 'build', 'universal', '--data', dataDir]
   const child = spawn('nice', ['-n', '10', ...errand, ...build], { cwd: root, stdio: 'inherit' })
-  const [code] = await once(child, 'exit')
-  if (code !== 0) process.exit(code ?? 1)
+  return once(child, 'exit').then(([code]) => {
+    if (code !== 0) process.exit(code ?? 1)
+  })
 }
 
 function runSuites(names: readonly string[]): void {
@@ -46,7 +50,8 @@ const suites = SUITES.filter(
   (suite) => everything || asked.includes(suite) || (suite === 'unit' && asked.includes('check')),
 )
 const isMissing = suites.includes('e2e') && !(await hasUniversal())
-const image = isMissing ? buildUniversal() : undefined
+const universalDir = await universalDataDir()
+const image = isMissing ? startImage(universalDir) : undefined
 
 if (everything || asked.includes('check'))
   for (const [program, ...args] of CHECKS) run(program, args)
