@@ -162,6 +162,7 @@ function specOf({ id, environment }: Pick<SessionState, 'id' | 'environment'>) {
   return {
     sessionId: id,
     image: environment.image,
+    layers: [],
     limits: environment.limits,
     sessionFile: JSON.stringify(boot),
     hostname: `errand-${id.slice(2, 8)}`,

@@ -11,6 +11,7 @@ export const ID_PREFIXES = {
   effect: 'x_',
   upload: 'u_',
   credential: 'c_',
+  layer: 'l_',
 } as const
 export type IdKind = keyof typeof ID_PREFIXES
 
@@ -25,6 +26,7 @@ export const turnIdSchema = idSchema('turn')
 export const environmentIdSchema = idSchema('environment')
 export const uploadIdSchema = idSchema('upload')
 export const credentialIdSchema = idSchema('credential')
+export const layerIdSchema = idSchema('layer')
 
 /** `random` holds at least 20 bytes from a cryptographic source. */
 export function createId(kind: IdKind, random: Uint8Array): string {

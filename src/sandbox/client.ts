@@ -2,7 +2,13 @@
 import { z } from 'zod'
 import { requestUnix } from '../lib/unix-http.ts'
 import { AppError, isErrorCode } from '../protocol/errors.ts'
-import { isolationReportSchema, type SandboxDriver, sandboxStatusSchema } from './driver.ts'
+import {
+  isolationReportSchema,
+  keptLayerSchema,
+  type SandboxDriver,
+  sandboxStatusSchema,
+} from './driver.ts'
+import { imageIdentitySchema } from './spec.ts'
 
 const errorBodySchema = z.object({
   error: z.object({ code: z.string(), reason: z.string(), message: z.string() }),
@@ -41,6 +47,14 @@ export function createSandboxClient({ socketPath, kind }: SandboxClientConfig): 
     list: async () => z.array(sandboxStatusSchema).parse(await send('GET', '/sandboxes')),
     remove: async (sessionId, signal) => {
       await send('DELETE', at(sessionId), undefined, signal)
+    },
+    identify: async (image) =>
+      imageIdentitySchema.parse(await send('POST', '/images/identify', image)).identity,
+    keepLayer: async (sessionId, layerId) =>
+      keptLayerSchema.parse(await send('POST', `${at(sessionId)}/keep`, { layerId })),
+    listLayers: async () => z.array(keptLayerSchema).parse(await send('GET', '/layers')),
+    removeLayer: async (layerId) => {
+      await send('DELETE', `/layers/${encodeURIComponent(layerId)}`)
     },
   }
 }

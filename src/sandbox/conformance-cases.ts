@@ -39,6 +39,7 @@ export function newSpec(change: Partial<SandboxSpec> = {}): SandboxSpec {
   return {
     sessionId: createId('session', randomBytes(20)),
     image: { kind: 'host' },
+    layers: [],
     limits: { memoryBytes: 512 * MIB, cpus: 1, processes: 128, diskBytes: 256 * MIB },
     sessionFile: '{"made":"by the test"}',
     hostname: 'sandbox-test',

@@ -1,8 +1,8 @@
 // The interface that every kind of sandbox implements, in sandboxd and as its client. Every verb may be repeated: asking
 // for what is the case already is no error. Failures are AppErrors with a reason.
 import { z } from 'zod'
-import { sessionIdSchema } from '../protocol/ids.ts'
-import type { SandboxLimits, SandboxSpec } from './spec.ts'
+import { layerIdSchema, sessionIdSchema } from '../protocol/ids.ts'
+import type { SandboxImage, SandboxLimits, SandboxSpec } from './spec.ts'
 
 export const isolationReportSchema = z.object({
   level: z.enum(['process', 'container', 'vm']),
@@ -37,6 +37,13 @@ export const sandboxStatusSchema = z.object({
 })
 export type SandboxStatus = z.infer<typeof sandboxStatusSchema>
 
+export const keptLayerSchema = z.object({
+  layerId: layerIdSchema,
+  /** What it takes on the disk of the host. */
+  bytes: z.int(),
+})
+export type KeptLayer = z.infer<typeof keptLayerSchema>
+
 interface StopOptions {
   /** How long process 1 may take after SIGTERM until everything gets SIGKILL. */
   graceMs: number
@@ -57,6 +64,16 @@ export interface SandboxDriver {
    * `start` of the same session that is under way. The signal of the two ends the waiting, not the work.
    */
   remove(sessionId: string, signal?: AbortSignal): Promise<void>
+  /** Tells one state of an image from another: what a layer that was made over it depends on. */
+  identify(image: SandboxImage): Promise<string>
+  /**
+   * Makes a layer of what was written in a sandbox that has stopped: its disk goes over, so that nothing but its removal
+   * is left for it.
+   */
+  keepLayer(sessionId: string, layerId: string): Promise<KeptLayer>
+  listLayers(): Promise<KeptLayer[]>
+  /** Refused with `layer_in_use` while a sandbox is made from it. */
+  removeLayer(layerId: string): Promise<void>
 }
 
 /** "container: runc, own user namespace, seccomp, 4 GiB, 2 CPUs" */

@@ -1,5 +1,6 @@
 // Turns the image that a specification names into layers and mounts. Layers are named by their content, so that the same
 // image is prepared once and a running sandbox keeps the one that it was created with.
+import { createHash } from 'node:crypto'
 import { mkdir, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readExtraCertificates } from './certificates.ts'
@@ -28,6 +29,8 @@ export interface ImagesConfig {
 export interface Images {
   /** Paths of the image's layers, the topmost first. */
   prepare(image: SandboxImage): Promise<string[]>
+  /** Changes with the image; see SandboxDriver. */
+  identify(image: SandboxImage): Promise<string>
   /** The range of an owned copy of a root file system, when there is one. */
   findOwned(root: string): Promise<IdRange | undefined>
   /** Makes that copy, once; returns its path. */
@@ -57,18 +60,26 @@ export function createImages(config: ImagesConfig): Images {
     return [await store('rootfs', await rootfsLayer(root, extra)), root]
   }
   const names = () => orWhenMissing<string[]>([], readdir(layers))
+  const prepare = async (image: SandboxImage) => {
+    if (image.kind === 'rootfs')
+      return await prepareRootfs(await resolveRootfs(image.path, config.rootfsDirs))
+    if (image.kind === 'named')
+      return await prepareRootfs(await findNamed(config.dataDir, image.name))
+    host ??= prepareHost().catch((error) => {
+      host = undefined
+      throw error
+    })
+    return await host
+  }
   return {
     ...createOwnedCopies(layers, names, config.rights),
-    prepare: async (image) => {
-      if (image.kind === 'rootfs')
-        return await prepareRootfs(await resolveRootfs(image.path, config.rootfsDirs))
-      if (image.kind === 'named')
-        return await prepareRootfs(await findNamed(config.dataDir, image.name))
-      host ??= prepareHost().catch((error) => {
-        host = undefined
-        throw error
-      })
-      return await host
+    prepare,
+    identify: async (image) => {
+      const [, root = '/'] = await prepare(image)
+      const parts = await Promise.all(TELLING.map((path) => stampOf(join(root, path))))
+      return createHash('sha256')
+        .update(JSON.stringify([root, parts]))
+        .digest('hex')
     },
     prune: async (used) => {
       const unused = (await names()).filter((name) => !used.includes(join(layers, name)))
@@ -80,6 +91,15 @@ export function createImages(config: ImagesConfig): Images {
         await config.rights.removeTree(path)
     },
   }
+}
+
+/** What changes when an image is unpacked anew or gets other packages. */
+const TELLING = ['', 'etc/os-release', 'var/lib/dpkg/status', 'lib/apk/db/installed']
+
+async function stampOf(path: string): Promise<string> {
+  const stats = await orWhenMissing(undefined, stat(path))
+  if (!stats) return ''
+  return stats.isDirectory() ? `${stats.ino}` : `${stats.ino} ${stats.size} ${stats.mtimeMs}`
 }
 
 function isHostLayer(name: string): boolean {

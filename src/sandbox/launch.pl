@@ -8,9 +8,9 @@
 #                                     ids that newuidmap and newgidmap grant; all that follows happens in there
 #   scratch <folder>                  cover a folder with an empty file system that everybody may pass through
 #   run <command…>                    to its end; an operation of its own for `probe` to answer with its output
-#   disk <image> <folder>             mount an ext4 file system image
+#   disk <image> <folder> [ro]        mount an ext4 file system image; `ro`: as a layer, which several may have mounted
 #   folder <path> <uid>               make a folder and give it to a uid, if it is not there yet
-#   idmap <source> <target> <base>    bind read-only, with ids 0-65535 shown as base-(base+65535)
+#   idmap <source> <target> <base> [from]  bind read-only, with ids from-(from+65535), 0 unless told, shown as base-(base+65535)
 #   bind <source> <target>            bind read-only
 #   overlay <target> <options>
 #   memory <file>                     where the kernel counts what it has ended because memory was used up
@@ -150,8 +150,8 @@ sub run {
 
 # mount(8) finds a loop device that already has this file, so two mounts of one image share one device.
 sub disk {
-    my ( $image, $folder ) = @_;
-    run( 'mount', '-t', 'ext4', '-o', 'loop,noatime,nodev', '--', $image, $folder );
+    my ( $image, $folder, $mode ) = @_;
+    run( 'mount', '-t', 'ext4', '-o', join( ',', 'loop,noatime,nodev', $mode // () ), '--', $image, $folder );
 }
 
 sub folder {
@@ -168,8 +168,8 @@ sub bind {
 }
 
 sub idmap {
-    my ( $source, $target, $base ) = @_;
-    my $users = user_namespace($base);
+    my ( $source, $target, $base, $disk ) = @_;
+    my $users = user_namespace( $base, $disk // 0 );
     my ( $from, $to, $nothing ) = ( $source, $target, '' );    # syscall() wants strings that it might change
     my $tree  = check( "open_tree $source",
         syscall( $OPEN_TREE, $AT_FDCWD, $from, $OPEN_TREE_CLONE | $OPEN_TREE_CLOEXEC ) );
@@ -183,10 +183,11 @@ sub idmap {
 
 my %user_namespaces;
 
-# The handle of a user namespace that maps 0-65535 to base; a child lives in it for as long as it takes to open it.
+# The handle of a user namespace that maps 65536 ids to base; a child lives in it for as long as it takes to open it.
 sub user_namespace {
-    my ($base) = @_;
-    return $user_namespaces{$base} if $user_namespaces{$base};
+    my ( $base, $disk ) = @_;
+    my $mapping = "$disk $base 65536";
+    return $user_namespaces{$mapping} if $user_namespaces{$mapping};
     pipe( my $ready,  my $ready_in )  or die "pipe: $!\n";
     pipe( my $finish, my $finish_in ) or die "pipe: $!\n";
     my $child = fork // die "fork: $!\n";
@@ -201,12 +202,12 @@ sub user_namespace {
     die "user namespace: not permitted\n" if $made ne 'y';
     for my $kind ( 'uid', 'gid' ) {
         open( my $map, '>', "/proc/$child/${kind}_map" ) or die "${kind}_map: $!\n";
-        syswrite $map, "0 $base 65536" or die "${kind}_map: $!\n";
+        syswrite $map, $mapping or die "${kind}_map: $!\n";
     }
     open( my $users, '<', "/proc/$child/ns/user" ) or die "ns/user: $!\n";
     close $finish_in;
     waitpid $child, 0;
-    return $user_namespaces{$base} = $users;
+    return $user_namespaces{$mapping} = $users;
 }
 
 sub container {

@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { orAborted } from '../lib/deadline.ts'
 import { AppError } from '../protocol/errors.ts'
 import { readIfThere, writeWhole } from './files.ts'
+import { findLayers, rangesOfLayers } from './kept-layers.ts'
 import { writeLayer } from './layer.ts'
 import { sessionEntries } from './made-etc.ts'
 import { type Oci, readAllClaims } from './oci-context.ts'
@@ -14,6 +15,7 @@ import { readRecord, type SandboxRecord, writeRecord } from './oci-record.ts'
 import type { SandboxSpec } from './spec.ts'
 
 type Ownership = Pick<SandboxRecord, 'uidBase' | 'layers' | 'shifted'>
+type Kept = SandboxRecord['kept']
 
 export async function createSandbox(
   oci: Oci,
@@ -23,7 +25,9 @@ export async function createSandbox(
 ): Promise<void> {
   const known = await readRecord(paths)
   if (known) {
-    if (isDeepStrictEqual(known.spec, { ...spec, sessionFile: '' })) {
+    // It keeps the layers that it was made from, whatever would be taken now.
+    const { layers } = known.spec
+    if (isDeepStrictEqual(known.spec, { ...spec, layers, sessionFile: '' })) {
       // What a runner is told is no property of the sandbox: the next start shows it.
       if ((await readIfThere(paths.sessionFile)) !== spec.sessionFile)
         await writeWhole(paths.sessionFile, spec.sessionFile, 0o644)
@@ -45,11 +49,12 @@ export async function createSandbox(
   ])
   const recorded = oci.serialize('id ranges', async () => {
     signal.throwIfAborted()
+    const kept = await findLayers(oci, spec.layers)
     const ownership = (await isMountable(oci, layers))
       ? { uidBase: await allocate(oci), layers, shifted: false }
-      : await ownByCopy(oci, paths, { layers, signal })
+      : await ownByCopy(oci, paths, { layers, kept, signal })
     signal.throwIfAborted()
-    await writeRecord(paths, { spec: { ...spec, sessionFile: '' }, ...ownership })
+    await writeRecord(paths, { spec: { ...spec, sessionFile: '' }, kept, ...ownership })
   })
   await orAborted(recorded, signal)
 }
@@ -61,18 +66,26 @@ export async function createSandbox(
 async function ownByCopy(
   oci: Oci,
   paths: SandboxPaths,
-  { layers, signal }: { layers: string[]; signal: AbortSignal },
+  { layers, kept, signal }: { layers: string[]; kept: Kept; signal: AbortSignal },
 ): Promise<Ownership> {
   const { images, rights } = oci
   const [made = '', root] = layers
   const owned = root ? await images.findOwned(root) : undefined
-  const uidBase = owned?.start ?? (await allocate(oci))
+  // The files of a kept layer stay those of the ids that made them: the sandbox takes these.
+  const uidBase = ownerOf(kept) ?? owned?.start ?? (await allocate(oci))
   const copy = join(paths.kept, 'made-layer')
   if (!rights.hasFewRanges) await rights.copyOwned(made, copy, uidBase, signal)
   const top = rights.hasFewRanges ? await images.own(made, uidBase) : copy
   await rights.own(paths.layer, uidBase)
   const below = root ? [await images.own(root, uidBase)] : []
   return { uidBase, layers: [top, ...below], shifted: true }
+}
+
+function ownerOf(kept: Kept): number | undefined {
+  const [owner, ...others] = new Set(kept.map(({ uidBase }) => uidBase))
+  if (others.length > 0)
+    throw new AppError('unsupported', 'layers_differ', 'These layers belong to different users')
+  return owner
 }
 
 async function isMountable(oci: Oci, layers: string[]): Promise<boolean> {
@@ -83,5 +96,6 @@ async function isMountable(oci: Oci, layers: string[]): Promise<boolean> {
 async function allocate(oci: Oci): Promise<number> {
   const claims = await readAllClaims(oci)
   const taken = claims.map(({ uidBase }) => uidBase)
-  return await oci.rights.allocate(taken, await oci.images.ownedRanges())
+  const copies = await Promise.all([oci.images.ownedRanges(), rangesOfLayers(oci)])
+  return await oci.rights.allocate(taken, copies.flat())
 }

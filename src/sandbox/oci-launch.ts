@@ -9,7 +9,7 @@ import { orWhenMissing, writeWhole } from './files.ts'
 import { hostMounts } from './host-image.ts'
 import { encodePlan, LAUNCHER } from './launch-plan.ts'
 import { type Mount, ociConfig, readOnlyBind } from './oci-config.ts'
-import { runtimeStateFolder, type SandboxPaths } from './oci-paths.ts'
+import { layerPaths, runtimeStateFolder, type SandboxPaths } from './oci-paths.ts'
 import { describeProcess, type ProcessIdentity, type SandboxRecord } from './oci-record.ts'
 import type { Rights } from './oci-rights.ts'
 import { TOOLS_INSIDE } from './programs-folder.ts'
@@ -19,6 +19,7 @@ export interface LaunchContext {
   record: SandboxRecord
   rights: Rights
   config: {
+    dataDir: string
     runtimeDir: string
     runtime: string
     programs: { node: string; runner: string; agent: string }
@@ -43,7 +44,8 @@ export async function launch(
 async function writeBundle(context: LaunchContext): Promise<void> {
   const { paths, record, rights, config, machine } = context
   const layerMounts = record.shifted ? [] : layersOf(paths, record).map(({ target }) => target)
-  const mountPoints = [paths.root, paths.diskMount, ...layerMounts]
+  const keptMounts = keptOf(context).flatMap(({ mounts }) => mounts)
+  const mountPoints = [paths.root, paths.diskMount, ...layerMounts, ...keptMounts]
   await Promise.all(mountPoints.map((path) => mkdir(path, { recursive: true, mode: 0o711 })))
   const mounts = [
     ...(record.spec.image.kind === 'host' ? await hostMounts() : []),
@@ -96,12 +98,16 @@ export function launchPlan(context: LaunchContext): string[][] {
   const upper = join(writable, 'upper')
   const work = join(writable, 'work')
   const layers = layersOf(paths, record)
-  const lower = layers.map(({ target }) => target).join(':')
+  const kept = keptOf(context)
+  // Over the image, below what Errand makes for this sandbox alone.
+  const [own, ...image] = layers.map(({ target }) => target)
+  const lower = [own, ...kept.map(({ lower: folder }) => folder), ...image].join(':')
   return [
     ...begin,
     ['folder', upper, base],
     ['folder', work, base],
     ...(record.shifted ? [] : layers.map(({ source, target }) => ['idmap', source, target, base])),
+    ...kept.flatMap(({ plan }) => plan),
     ['overlay', root, `lowerdir=${lower},upperdir=${upper},workdir=${work}${overlayOptions}`],
     ...countingPlan(paths.sessionId, machine.cgroups),
     [
@@ -119,6 +125,22 @@ function layersOf(paths: SandboxPaths, record: SandboxRecord) {
     source,
     target: record.shifted ? source : paths.layerMount(index),
   }))
+}
+
+/** What the plan says of each kept layer, where it is mounted, and the folder that becomes a lower one. */
+function keptOf({ paths, record, rights, config }: LaunchContext) {
+  return record.kept.map(({ layerId, uidBase }, index) => {
+    const disk = paths.keptDisk(index)
+    const { begin, upper } = rights.layerGround(layerPaths(config, layerId), disk)
+    const isOwn = uidBase === record.uidBase
+    const files = paths.keptMount(index)
+    const shown = ['idmap', upper, files, String(record.uidBase), String(uidBase)]
+    return {
+      plan: isOwn ? begin : [...begin, shown],
+      mounts: isOwn ? [disk] : [disk, files],
+      lower: isOwn ? upper : files,
+    }
+  })
 }
 
 function stateOption({ config, rights }: LaunchContext): string[] {

@@ -1,7 +1,7 @@
 // Every path that the oci driver uses for one sandbox, built from its checked id and never taken from a caller.
 import { join } from 'node:path'
 import { AppError } from '../protocol/errors.ts'
-import { sessionIdSchema } from '../protocol/ids.ts'
+import { layerIdSchema, sessionIdSchema } from '../protocol/ids.ts'
 
 export interface OciFolders {
   dataDir: string
@@ -35,6 +35,9 @@ export function sandboxPaths({ dataDir, runtimeDir, doorsDir }: OciFolders, sess
     root: join(bundle, 'root'),
     diskMount: join(bundle, 'disk'),
     layerMount: (index: number) => join(bundle, `layer-${index}`),
+    /** The disk of a kept layer as it is, and its files with the owners of this sandbox. */
+    keptDisk: (index: number) => join(bundle, `kept-${index}`),
+    keptMount: (index: number) => join(bundle, `kept-${index}-files`),
     pidFile: join(bundle, 'pid'),
     exitFile: join(bundle, 'exit'),
     runtimeLog: join(bundle, 'runtime.log'),
@@ -43,6 +46,27 @@ export function sandboxPaths({ dataDir, runtimeDir, doorsDir }: OciFolders, sess
     runtimeState: join(runtimeStateFolder(runtimeDir), sessionId),
     door: join(doorsDir, sessionId),
   }
+}
+
+export function layerPaths({ dataDir }: Pick<OciFolders, 'dataDir'>, layerId: string) {
+  if (!layerIdSchema.safeParse(layerId).success)
+    throw new AppError('invalid', 'bad_layer_id', 'This is not the id of a layer')
+  const folder = join(layersFolder(dataDir), layerId)
+  return {
+    layerId,
+    folder,
+    /** Written last: without it a layer does not exist. */
+    record: join(folder, 'layer.json'),
+    disk: join(folder, 'disk.img'),
+    /** In place of the disk where no image can be mounted. */
+    files: join(folder, 'files'),
+  }
+}
+
+export type LayerPaths = ReturnType<typeof layerPaths>
+
+export function layersFolder(dataDir: string): string {
+  return join(dataDir, 'layers')
 }
 
 export function sandboxesFolder(dataDir: string): string {

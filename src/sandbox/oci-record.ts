@@ -2,7 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { AppError } from '../protocol/errors.ts'
-import { sessionIdSchema } from '../protocol/ids.ts'
+import { layerIdSchema, sessionIdSchema } from '../protocol/ids.ts'
 import { sandboxExitSchema } from './driver.ts'
 import { orWhenMissing, readIfThere, writeWhole } from './files.ts'
 import type { SandboxPaths } from './oci-paths.ts'
@@ -14,6 +14,8 @@ const recordSchema = z.object({
   uidBase: z.int(),
   /** The image's layers, the topmost first. */
   layers: z.array(z.string()),
+  /** Layers made in other sandboxes, the topmost first, with the ids that own their files on their disks. */
+  kept: z.array(z.object({ layerId: layerIdSchema, uidBase: z.int() })).default([]),
   /** The layers belong to the range of ids as they lie there, and need no mount that shows them so. */
   shifted: z.boolean(),
 })
@@ -29,7 +31,7 @@ const runSchema = z.object({
 export type SandboxRun = z.infer<typeof runSchema>
 
 /** What every form of the record has told, so that nobody else's range or layer is taken even where the rest is foreign. */
-const claimsSchema = recordSchema.pick({ uidBase: true, layers: true })
+const claimsSchema = recordSchema.pick({ uidBase: true, layers: true, kept: true })
 export type SandboxClaims = z.infer<typeof claimsSchema>
 
 /** Undefined when there is no such sandbox; one that cannot be read is an error, so that nobody takes it for absent. */

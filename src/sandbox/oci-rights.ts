@@ -1,13 +1,17 @@
 // What the oci driver does in one way as root and in another as an ordinary user; everything else is the same for both.
 // Here the interface and root's way. See rootless-rights.ts for the other.
-import { rm } from 'node:fs/promises'
+import { chmod, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { type CgroupFeatures, detectCgroups } from './cgroups.ts'
 import { createDiskMaker, repairDisk, waitUntilUnmounted } from './disk-image.ts'
 import { readIfThere } from './files.ts'
 import { allocateRange, type IdRange, parseSubordinateIds, RANGE_SIZE } from './id-ranges.ts'
 import { TOOLS_ENV } from './launch-plan.ts'
-import type { SandboxPaths } from './oci-paths.ts'
+import type { LayerPaths, SandboxPaths } from './oci-paths.ts'
 import { copyShifted, shiftOwners } from './owner-shift.ts'
+
+/** The unit of `blocks`, whatever the file system. */
+const BLOCK_BYTES = 512
 
 /** Where a sandbox's files lie and its root is mounted. */
 interface Ground {
@@ -41,6 +45,11 @@ export interface Rights {
   /** Bytes; where the disk is a folder that no file system limits. */
   measureDisk?(paths: SandboxPaths): Promise<number>
   ground(paths: SandboxPaths): Ground
+  /** Lines of the plan that show a kept layer, read-only and with the owners that it was made with, and where. */
+  layerGround(layer: LayerPaths, mount: string): { begin: string[][]; upper: string }
+  /** Moves what was written in a sandbox that has ended. */
+  moveFiles(paths: SandboxPaths, layer: LayerPaths): Promise<void>
+  measureLayer(layer: LayerPaths): Promise<number>
   /** Resolves when nothing of a sandbox that has ended is mounted any more. */
   settle(paths: SandboxPaths, limitMs: number): Promise<void>
 }
@@ -71,6 +80,15 @@ export async function openRootRights(): Promise<Rights> {
       begin: [['disk', disk, diskMount]],
       overlayOptions: '',
     }),
+    layerGround: ({ disk }, mount) => ({
+      begin: [['disk', disk, mount, 'ro']],
+      upper: join(mount, 'upper'),
+    }),
+    moveFiles: async ({ disk }, layer) => {
+      await rename(disk, layer.disk)
+      await chmod(layer.disk, 0o400)
+    },
+    measureLayer: async ({ disk }) => (await stat(disk)).blocks * BLOCK_BYTES,
     settle: ({ disk }, limitMs) => waitUntilUnmounted(disk, limitMs),
   }
 }

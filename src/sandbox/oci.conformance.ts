@@ -1,12 +1,15 @@
 // The conformance suite against the real sandboxd with runc, as root; and what only the oci driver has: root file systems.
+import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { runChecked } from '../lib/process.ts'
+import { createId } from '../protocol/ids.ts'
 import { type ConformanceHarness, endSandbox, newSpec, startSandbox } from './conformance-cases.ts'
 import { CACHE, openHarness } from './conformance-sandboxd.ts'
 import { exists } from './files.ts'
 import { runSandboxConformance } from './sandbox-conformance.ts'
+import type { SandboxSpec } from './spec.ts'
 
 runSandboxConformance('oci', () => openHarness({ ownerShift: 'auto' }))
 
@@ -21,11 +24,11 @@ describe.each(['auto', 'copy'] as const)(
     }, 240_000)
     afterAll(() => harness.close())
 
-    const start = async () => {
+    const start = async (change: Partial<SandboxSpec> = {}) => {
       const limits = { memoryBytes: 1 << 30, cpus: 2, processes: 256, diskBytes: 1 << 30 }
       const sandbox = await startSandbox(
         harness,
-        newSpec({ image: { kind: 'rootfs', path }, limits }),
+        newSpec({ image: { kind: 'rootfs', path }, limits, ...change }),
       )
       onTestFinished(() => endSandbox(harness, sandbox))
       return sandbox
@@ -56,6 +59,19 @@ describe.each(['auto', 'copy'] as const)(
         maxOutputBytes: 32 << 20,
       })
       expect(after).toBe(before)
+    })
+
+    it('lays a kept layer over it, whose files root owns', async () => {
+      const { guest, sessionId } = await start()
+      await guest.sh(`${INSTALL}; rm /etc/debian_version`)
+      await harness.driver().stop(sessionId, { graceMs: 1_000 })
+      const layerId = createId('layer', randomBytes(20))
+      await harness.driver().keepLayer(sessionId, layerId)
+      await harness.driver().remove(sessionId)
+      const other = await start({ layers: [layerId] })
+      const look = 'cat /usr/share/tiny/said; dpkg -s tiny | grep ^Status; ls /etc/debian_version'
+      expect((await other.guest.sh(look)).stdout).toBe('installed\nStatus: install ok installed\n')
+      expect((await other.guest.sh('stat -c %u /usr/share/tiny/said /usr')).stdout).toBe('0\n0\n')
     })
 
     it('removes one without a trace', async () => {

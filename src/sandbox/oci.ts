@@ -6,6 +6,7 @@ import { AppError } from '../protocol/errors.ts'
 import { watchDisks } from './disk-watch.ts'
 import type { IsolationReport, SandboxDriver, SandboxStatus } from './driver.ts'
 import { exists, writeWhole } from './files.ts'
+import { keepLayer, listLayers, removeLayer, removeUnfinished } from './kept-layers.ts'
 import { type Oci, type OciDriverConfig, openOci, readAllClaims } from './oci-context.ts'
 import { createSandbox } from './oci-create.ts'
 import { launch } from './oci-launch.ts'
@@ -47,6 +48,15 @@ export async function createOciDriver(
       return found.filter((status) => status !== undefined)
     },
     remove: (sessionId) => verbs.end(sessionId, () => remove(oci, at(sessionId))),
+    identify: (image) => oci.serialize('images', () => oci.images.identify(image)),
+    keepLayer: (sessionId, layerId) => {
+      const paths = at(sessionId)
+      const reap = () => reapSandbox(oci, paths)
+      return oci.serialize(sessionId, () => keepLayer(oci, paths, { layerId, reap }))
+    },
+    listLayers: () => listLayers(oci),
+    // Sandboxes are given theirs in the same queue.
+    removeLayer: (layerId) => oci.serialize('id ranges', () => removeLayer(oci, layerId)),
   }
 }
 
@@ -100,6 +110,7 @@ async function cleanUp(oci: Oci, report: Report): Promise<void> {
       report(`clean up ${id}`, error)
     }
   }
+  await removeUnfinished(oci)
   const claims = await readAllClaims(oci)
   await oci.images.prune(claims.flatMap(({ layers }) => layers))
 }

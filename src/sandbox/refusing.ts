@@ -19,5 +19,9 @@ export function createRefusingDriver(kind: string, refusal: AppError): SandboxDr
     stop: async () => undefined,
     list: async () => [],
     remove: async () => undefined,
+    identify: refuse,
+    keepLayer: refuse,
+    listLayers: async () => [],
+    removeLayer: async () => undefined,
   }
 }

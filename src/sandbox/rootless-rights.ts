@@ -60,6 +60,8 @@ export async function openRootlessRights(config: RootlessConfig): Promise<Rights
       const begin = [namespace.enter, ['scratch', scratch], ['folder', root, '0']]
       return { writable: files, root, begin, overlayOptions: ',userxattr' }
     },
+    // Its files belong to the ids of the sandbox that made it: only one with the same ids is given it.
+    layerGround: ({ files }) => ({ begin: [], upper: join(files, 'upper') }),
     // Its mounts have gone with its last process, and there is no device that would remain.
     settle: async () => undefined,
   }
@@ -101,6 +103,11 @@ function createNamespace([uids, gids]: [string, string]): Namespace {
 }
 
 function fileRights({ run }: Namespace) {
+  const measure = async ({ files }: { files: string }) => {
+    // It follows no link; the limit is for a sandbox that makes more files than can be counted.
+    const du = ['timeout', '-s', 'KILL', DU_LIMIT_S, 'du', '-s', '--block-size=1', '--', files]
+    return Number.parseInt(await run([['run', ...du]]), 10)
+  }
   const shell = (script: string, ...args: string[]) =>
     run([['run', 'sh', '-c', script, 'sh', ...args]])
   return {
@@ -124,11 +131,10 @@ function fileRights({ run }: Namespace) {
       await mkdir(files, { mode: 0o711 })
     },
     repairDisk: async () => undefined,
-    measureDisk: async ({ files }: { files: string }) => {
-      // It follows no link; the limit is for a sandbox that makes more files than can be counted.
-      const du = ['timeout', '-s', 'KILL', DU_LIMIT_S, 'du', '-s', '--block-size=1', '--', files]
-      const said = await run([['run', ...du]])
-      return Number.parseInt(said, 10)
+    measureDisk: measure,
+    measureLayer: measure,
+    moveFiles: async ({ files }: { files: string }, layer: { files: string }) => {
+      await rename(files, layer.files)
     },
   }
 }

@@ -9,6 +9,7 @@ import {
   startSandbox,
 } from './conformance-cases.ts'
 import { insideCases, rightsCases } from './conformance-inside.ts'
+import { layerCases } from './conformance-layers.ts'
 import { halfWayCases, lifeCases, refusalCases, survivalCases } from './conformance-life.ts'
 import { limitCases } from './conformance-limits.ts'
 import { networkCases } from './conformance-network.ts'
@@ -44,6 +45,7 @@ export function runSandboxConformance(
     describe('network', () => networkCases(cases))
     describe('limits', () => limitCases(cases))
     describe('life', () => lifeCases(cases))
+    describe('layers', () => layerCases(cases))
     describe('survival', () => survivalCases(cases))
     describe('half-way', () => halfWayCases(cases))
     describe('refusals', () => refusalCases(cases))

@@ -1,18 +1,19 @@
-// The door of sandboxd: five verbs and the isolation report as HTTP over a unix socket. Every argument is parsed here;
+// The door of sandboxd: its verbs for sandboxes and layers and the isolation report as HTTP over a unix socket. Every argument is parsed here;
 // the program behind runs as root, so nothing that is not in the schemas comes through. Who may connect is decided by the
 // mode and group of the socket alone.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { z } from 'zod'
 import type { Logger } from '../lib/logger.ts'
 import { AppError, toAppError } from '../protocol/errors.ts'
-import { sessionIdSchema } from '../protocol/ids.ts'
+import { layerIdSchema, sessionIdSchema } from '../protocol/ids.ts'
 import { MAX_GRACE_MS, type SandboxDriver } from './driver.ts'
-import { sandboxSpecSchema } from './spec.ts'
+import { sandboxImageSchema, sandboxSpecSchema } from './spec.ts'
 
 /** A session file of 64 KiB in JSON, with every character escaped. */
 const MAX_BODY_BYTES = 512 << 10
 
 const stopSchema = z.strictObject({ graceMs: z.int().min(0).max(MAX_GRACE_MS) })
+const keepSchema = z.strictObject({ layerId: layerIdSchema })
 
 /** The caller listens and closes. */
 export function createSandboxServer(driver: SandboxDriver, logger: Logger): Server {
@@ -48,6 +49,11 @@ async function route(
       return await driver.isolation()
     case 'GET sandboxes':
       return await driver.list()
+    case 'POST images id':
+      if (id !== 'identify') throw unknownRoute()
+      return {
+        identity: await driver.identify(parse(sandboxImageSchema, await readBody(request))),
+      }
     case 'POST sandboxes':
       return await driver.create(
         parse(sandboxSpecSchema, await readBody(request)),
@@ -62,6 +68,15 @@ async function route(
       )
     case 'DELETE sandboxes id':
       return await driver.remove(parse(sessionIdSchema, id))
+    case 'POST sandboxes id keep':
+      return await driver.keepLayer(
+        parse(sessionIdSchema, id),
+        parse(keepSchema, await readBody(request)).layerId,
+      )
+    case 'GET layers':
+      return await driver.listLayers()
+    case 'DELETE layers id':
+      return await driver.removeLayer(parse(layerIdSchema, id))
     default:
       throw unknownRoute()
   }

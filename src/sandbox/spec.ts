@@ -2,7 +2,7 @@
 // travels unread in `sessionFile`.
 import { z } from 'zod'
 import { imageNameSchema } from '../protocol/environment.ts'
-import { sessionIdSchema } from '../protocol/ids.ts'
+import { layerIdSchema, sessionIdSchema } from '../protocol/ids.ts'
 
 const MIB = 1 << 20
 const MAX_SESSION_FILE_BYTES = 64 << 10
@@ -12,12 +12,14 @@ const absolutePath = z
   .max(4096)
   .regex(/^\/[^\0\n]*$/, 'not an absolute path')
 
-const sandboxImageSchema = z.discriminatedUnion('kind', [
+export const sandboxImageSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('host') }),
   z.strictObject({ kind: z.literal('rootfs'), path: absolutePath }),
   z.strictObject({ kind: z.literal('named'), name: imageNameSchema }),
 ])
 export type SandboxImage = z.infer<typeof sandboxImageSchema>
+
+export const imageIdentitySchema = z.object({ identity: z.string().max(200) })
 
 const sandboxLimitsSchema = z.strictObject({
   memoryBytes: z.int().min(64 * MIB),
@@ -30,6 +32,8 @@ export type SandboxLimits = z.infer<typeof sandboxLimitsSchema>
 export const sandboxSpecSchema = z.strictObject({
   sessionId: sessionIdSchema,
   image: sandboxImageSchema,
+  /** Kept layers that lie over the image, the topmost first. */
+  layers: z.array(layerIdSchema).max(4).default([]),
   limits: sandboxLimitsSchema,
   /** Put at SANDBOX_PATHS.session, read-only; holds no secret, since everything inside may read it. */
   sessionFile: z
