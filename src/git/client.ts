@@ -11,6 +11,7 @@ import {
   type Diff,
   type DiffRequest,
   diffSchema,
+  type FilesRequest,
   type Forwarded,
   type ForwardRequest,
   forwardedSchema,
@@ -19,6 +20,8 @@ import {
   type PrepareRequest,
   PUSH_HEADER,
   prepareLineSchema,
+  type RepositoryFiles,
+  repositoryFilesSchema,
   type SessionRefs,
   sessionRefsSchema,
   type Upload,
@@ -36,6 +39,7 @@ export interface GitClient {
     options?: CallOptions & { onProgress?: (line: string) => void },
   ): Promise<PreparedSession>
   diff(request: DiffRequest, options?: CallOptions): Promise<Diff>
+  files(request: FilesRequest, options?: CallOptions): Promise<RepositoryFiles>
   sessionRefs(sessionId: string, options?: CallOptions): Promise<SessionRefs>
   forward(request: ForwardRequest, options?: CallOptions): Promise<Forwarded>
   removeSession(sessionId: string, options?: CallOptions): Promise<void>
@@ -74,6 +78,8 @@ export function createGitClient(socketPath: string): GitClient {
       throw gone()
     },
     diff: (request, options) => post('/sessions/diff', request, { schema: diffSchema, ...options }),
+    files: (request, options) =>
+      post('/sessions/files', request, { schema: repositoryFilesSchema, ...options }),
     sessionRefs: (sessionId, options) =>
       post('/sessions/refs', { sessionId }, { schema: sessionRefsSchema, ...options }),
     forward: (request, options) =>

@@ -9,6 +9,7 @@ import {
   acknowledgeRequestSchema,
   createUploadRequestSchema,
   diffRequestSchema,
+  filesRequestSchema,
   forwardRequestSchema,
   type GitDoorRequest,
   type PrepareLine,
@@ -58,6 +59,10 @@ function createRoutes(repositories: Repositories): Map<string, Answer> {
     [
       'POST /sessions/diff',
       post(diffRequestSchema, (request, at) => repositories.diff(request, signalOf(at))),
+    ],
+    [
+      'POST /sessions/files',
+      post(filesRequestSchema, (request, at) => repositories.files(request, signalOf(at))),
     ],
     [
       'POST /sessions/refs',

@@ -1,5 +1,6 @@
 // What gitd is asked and what it answers on its control socket.
 import { z } from 'zod'
+import { setupInputsSchema } from '../protocol/environment.ts'
 import { sessionIdSchema, uploadIdSchema } from '../protocol/ids.ts'
 import { outwardSchema } from '../protocol/session.ts'
 import { upstreamCredentialSchema } from './credential.ts'
@@ -138,5 +139,18 @@ export const diffSchema = z.object({
   ),
 })
 export type Diff = z.infer<typeof diffSchema>
+
+export const filesRequestSchema = z.object({
+  sessionId: sessionIdSchema,
+  commit: z.string().regex(/^[0-9a-f]{40,64}$/),
+  paths: setupInputsSchema,
+})
+export type FilesRequest = z.infer<typeof filesRequestSchema>
+
+export const repositoryFilesSchema = z.object({
+  /** `data` in base64. */
+  files: z.array(z.object({ path: z.string(), data: z.string() })),
+})
+export type RepositoryFiles = z.infer<typeof repositoryFilesSchema>
 
 export const acknowledgeRequestSchema = z.object({ n: z.int().min(0) })

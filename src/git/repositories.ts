@@ -11,8 +11,10 @@ import { endLeftoverProcesses } from './leftovers.ts'
 import type {
   Diff,
   DiffRequest,
+  FilesRequest,
   Forwarded,
   ForwardRequest,
+  RepositoryFiles,
   SessionRefs,
   Upload,
 } from './messages.ts'
@@ -21,6 +23,7 @@ import { createObservations, type Observations } from './observations.ts'
 import { createOutward } from './outward.ts'
 import { createPaths, makeFolders } from './paths.ts'
 import { createSessionRepositories, type SessionRepositories } from './prepare.ts'
+import { readFiles } from './read-files.ts'
 import { readRecord, sessionRecordSchema } from './records.ts'
 import { readSessionRefs } from './session-refs.ts'
 import { clearLeftovers, sweep } from './sweep.ts'
@@ -31,6 +34,8 @@ import type { UpstreamNetwork } from './upstream-access.ts'
 export interface Repositories {
   prepare: SessionRepositories['prepare']
   diff(request: DiffRequest, signal: AbortSignal): Promise<Diff>
+  /** Of a commit, as data. */
+  files(request: FilesRequest, signal: AbortSignal): Promise<RepositoryFiles>
   refs(sessionId: string): Promise<SessionRefs>
   /** Tries again to push outward what is only here. */
   forward(request: ForwardRequest, signal: AbortSignal): Promise<Forwarded>
@@ -88,6 +93,10 @@ export async function createRepositories(
     prepare: sessions.prepare,
     diff: async ({ sessionId, maxBytes }, signal) =>
       readDiff(git, paths.session(sessionId), await recordOf(sessionId), { maxBytes, signal }),
+    files: async (request, signal) => {
+      await recordOf(request.sessionId)
+      return readFiles(git, paths.session(request.sessionId), request, signal)
+    },
     refs: async (sessionId) =>
       readSessionRefs(git, paths.session(sessionId), await recordOf(sessionId)),
     forward: ({ sessionId, credential }, signal) =>

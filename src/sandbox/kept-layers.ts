@@ -18,6 +18,8 @@ const layerRecordSchema = z.object({
 })
 type LayerRecord = z.infer<typeof layerRecordSchema>
 
+const REPAIR_LIMIT_MS = 60_000
+
 /** Repeated after a crash it goes on where it was; `reap` ends what is left of the sandbox first. */
 export async function keepLayer(
   oci: Oci,
@@ -36,7 +38,7 @@ export async function keepLayer(
   await reap()
   await mkdir(layer.folder, { recursive: true, mode: 0o700 })
   if (!(await hasFiles(layer))) {
-    await oci.rights.repairDisk(paths)
+    await oci.rights.repairDisk(paths, AbortSignal.timeout(REPAIR_LIMIT_MS))
     await oci.rights.moveFiles(paths, layer)
   }
   const bytes = await oci.rights.measureLayer(layer)
