@@ -36,6 +36,8 @@ export interface Config {
   ociRuntime: string
   /** How many sandboxes are kept started ahead of their session. */
   standbys: number
+  /** What the layers that setup scripts make may take on the disk, in GiB. */
+  layerGib: number
   /** As an ordinary user: sandboxes may run where no limit can be set. */
   allowUnlimited: boolean
   /** How many sessions may work at once; further ones wait in a queue. */
@@ -69,6 +71,7 @@ const CA_VARIABLES = [
 ]
 export const DEFAULT_PORT = 7777
 const DEFAULT_STANDBYS = 1
+const DEFAULT_LAYERS_GIB = 20
 const MOST = 1_000
 /** An agent waits for its model most of the time. */
 const SESSIONS_PER_CPU = 4
@@ -96,6 +99,7 @@ export function readConfig(
     rootfsDirs: (env.ERRAND_ROOTFS_DIRS ?? '').split(':').filter((path) => path !== ''),
     ociRuntime: env.ERRAND_OCI_RUNTIME ?? 'runc',
     standbys: parseCount('ERRAND_STANDBYS', env.ERRAND_STANDBYS, DEFAULT_STANDBYS),
+    layerGib: parseCount('ERRAND_LAYERS_GIB', env.ERRAND_LAYERS_GIB, DEFAULT_LAYERS_GIB),
     allowUnlimited: overrides.allowUnlimited ?? env.ERRAND_ALLOW_UNLIMITED === '1',
     concurrency: parseCount('ERRAND_CONCURRENCY', env.ERRAND_CONCURRENCY, usualConcurrency(), 1),
     model: overrides.model ?? readModel(env),

@@ -8,6 +8,7 @@ import { decideHost } from './egress/decide.ts'
 import { createForwardProxy } from './egress/forward-proxy.ts'
 import { parseHost } from './egress/hosts.ts'
 import { type ControlServer, startControl } from './gateway-control.ts'
+import { createLayerBuilds, type LayerBuilds } from './gateway-layers.ts'
 import { followPushes } from './gateway-pushes.ts'
 import { createReachRoute } from './gateway-reach.ts'
 import { createReports, type Reports } from './gateway-reports.ts'
@@ -53,6 +54,7 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
     logger,
   })
   shutdown.add('watch', () => watch.close())
+  const builds = createLayerBuilds({ layers: store.layers, installation: settings })
   let control: ControlServer | undefined
   const link = createRunnerLink({
     dispatch,
@@ -65,24 +67,25 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
   })
   const doors: Doors = createDoors({
     doorsDir: settings.doorsDir,
-    routes: createRoutes({ settings, store, watch, reports }),
-    runnerEvents: link.events,
+    routes: createRoutes({ settings, store, watch, reports, builds }),
+    runnerEvents: (id) => (builds.rules(id) ? builds.events(id) : link.events(id)),
     logger,
   })
   shutdown.add('doors', () => doors.closeAll())
   control = await startControl(settings.socketPath, {
     open: async (sessionId) => {
       const isKnown = (await watch.follow(sessionId)) || (await store.standbys.has(sessionId))
-      if (!isKnown) throw sessionNotFound()
+      if (!isKnown && !(await builds.follow(sessionId))) throw sessionNotFound()
       await doors.open(sessionId)
     },
     close: async (sessionId) => {
       watch.forget(sessionId)
+      builds.forget(sessionId)
       await doors.remove(sessionId)
     },
   })
   shutdown.add('control', () => control?.close())
-  await reopenDoors({ store, watch, doors })
+  await reopenDoors({ store, watch, builds, doors })
   const git = createGitClient(settings.gitSocket)
   const following = followPushes({ git, store: reports.pushed, logger }, closing.signal)
   shutdown.add('reports', async () => {
@@ -95,10 +98,12 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
 async function reopenDoors({
   store,
   watch,
+  builds,
   doors,
 }: {
   store: Store
   watch: SessionWatch
+  builds: LayerBuilds
   doors: Doors
 }): Promise<void> {
   const sessions = await store.sessions.listBySandboxState(['preparing', 'ready'])
@@ -113,6 +118,10 @@ async function reopenDoors({
     await watch.follow(id)
     await doors.open(id)
   }
+  for (const { state, sandboxId } of await store.layers.list()) {
+    if (state !== 'building' || sandboxId === null || !(await builds.follow(sandboxId))) continue
+    await doors.open(sandboxId)
+  }
 }
 
 interface RouteParts {
@@ -120,10 +129,12 @@ interface RouteParts {
   store: Store
   watch: SessionWatch
   reports: Reports
+  builds: LayerBuilds
 }
 
-function createRoutes({ settings, store, watch, reports }: RouteParts) {
-  const rulesFor = (sessionId: string) => watch.get(sessionId)?.rules ?? NO_RULES
+function createRoutes({ settings, store, watch, reports, builds }: RouteParts) {
+  const rulesFor = (sessionId: string) =>
+    watch.get(sessionId)?.rules ?? builds.rules(sessionId) ?? NO_RULES
   const { apiKey, authToken, baseUrl } = settings.model
   const upstream = readUpstream({
     ANTHROPIC_API_KEY: apiKey,
@@ -149,6 +160,7 @@ function createRoutes({ settings, store, watch, reports }: RouteParts) {
   return {
     egress,
     reach: createReachRoute((sessionId) => watch.get(sessionId)),
+    setup: builds.inputs,
     git: createGitRoute(settings.gitSocket, { store, watch }),
     model: (({ sessionId, request, response }) =>
       model(sessionId, request, response)) satisfies DoorRoute,

@@ -5,11 +5,13 @@ import type { UpstreamCredential } from './git/credential.ts'
 import type { PrepareRequest } from './git/messages.ts'
 import { isCommitId } from './git/repository-url.ts'
 import type { Diff } from './protocol/api.ts'
+import type { Environment } from './protocol/environment.ts'
 import { AppError, toAppError } from './protocol/errors.ts'
 import type { RunnerBoot } from './protocol/runner-frames.ts'
 import type { Repository, SessionState } from './protocol/session.ts'
 import { isolationLine, type SandboxDriver, type SandboxStatus } from './sandbox/driver.ts'
-import type { RepositoryPort, SandboxPort } from './sessions/effects.ts'
+import type { Hold, RepositoryPort, SandboxPort } from './sessions/effects.ts'
+import type { LayerSandboxes } from './sessions/layers.ts'
 
 export type FindCredential = (
   ownerId: string,
@@ -86,16 +88,22 @@ export async function readDiff(git: GitClient, sessionId: string): Promise<Diff>
 }
 
 const WORTH_TELLING_MS = 1_000
+/** Nothing runs there any more but the runner. */
+const LAYER_GRACE_MS = 2_000
 
 /** Without its disk a sandbox cannot be started; what it had saved lies in the session's repository. */
 const LOST_DISK = new Set(['disk_missing', 'disk_damaged'])
 
 export function createSandboxPort(driver: SandboxDriver): SandboxPort {
-  const start: SandboxPort['start'] = async (state, hold, onLine) => {
+  const start = async (
+    { layers, ...state }: SessionState & { layers: string[] },
+    hold: Hold,
+    onLine: (line: string) => void,
+  ) => {
     const { signal } = hold
     await hold.assertHeld()
     await slowly(onLine, 'Making the disk and the image of the sandbox …', () =>
-      driver.create(specOf(state), signal),
+      driver.create(specOf({ ...state, layers }), signal),
     )
     // Whoever has taken over runs this sandbox already.
     await hold.assertHeld()
@@ -109,22 +117,23 @@ export function createSandboxPort(driver: SandboxDriver): SandboxPort {
     return isolationLine(await driver.isolation(), state.environment.limits)
   }
   return {
-    start: async (state, hold, onLine) => {
+    start: async (state, hold, onLine, layers) => {
       try {
-        return await start(state, hold, onLine)
+        return await start({ ...state, layers: layers.first }, hold, onLine)
       } catch (error) {
         const { reason, message } = toAppError(error)
         if (!LOST_DISK.has(reason)) throw error
         onLine(`${message} (${reason}): the sandbox is made anew.`)
         await hold.assertHeld()
         await driver.remove(state.id, hold.signal)
-        return await start(state, hold, onLine)
+        return await start({ ...state, layers: await layers.anew() }, hold, onLine)
       }
     },
     startAhead: async (session, signal) => {
       await driver.create(specOf(session), signal)
       await driver.start(session.id, signal)
     },
+    has: async (sessionId) => (await driver.list()).some((one) => one.sessionId === sessionId),
     stop: ({ id }, graceMs, signal) => driver.stop(id, { graceMs }, signal),
     remove: (sessionId, signal) => driver.remove(sessionId, signal),
     list: async () =>
@@ -157,12 +166,33 @@ async function slowly<T>(
   }
 }
 
-function specOf({ id, environment }: Pick<SessionState, 'id' | 'environment'>) {
-  const boot: RunnerBoot = { sessionId: id, variables: environment.variables }
+/** The sandboxes that layers are made of. */
+export function createLayerSandboxes(driver: SandboxDriver, port: SandboxPort): LayerSandboxes {
+  return {
+    identify: driver.identify,
+    startLayer: async ({ sandboxId: id, environment }, signal) => {
+      await driver.create(specOf({ id, environment, layers: [] }, 'layer'), signal)
+      await driver.start(id, signal)
+    },
+    keepLayer: async (sandboxId, layerId) => {
+      await driver.stop(sandboxId, { graceMs: LAYER_GRACE_MS })
+      return (await driver.keepLayer(sandboxId, layerId)).bytes
+    },
+    hasLayer: async (layerId) => (await driver.listLayers()).some((one) => one.layerId === layerId),
+    remove: port.remove,
+    list: port.list,
+  }
+}
+
+function specOf(
+  { id, environment, layers }: { id: string; environment: Environment; layers: string[] },
+  purpose?: RunnerBoot['purpose'],
+) {
+  const boot: RunnerBoot = { sessionId: id, variables: environment.variables, purpose }
   return {
     sessionId: id,
     image: environment.image,
-    layers: [],
+    layers,
     limits: environment.limits,
     sessionFile: JSON.stringify(boot),
     hostname: `errand-${id.slice(2, 8)}`,

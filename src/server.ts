@@ -10,7 +10,7 @@ import { createHttpApp } from './http/app.ts'
 import type { GitDoor, UploadsApi } from './http/deps.ts'
 import { listenHttp } from './http/listen.ts'
 import { createLiveFeed, type LiveFeedSource } from './http/live.ts'
-import { createRepositoryPort, createSandboxPort } from './ports.ts'
+import { createLayerSandboxes, createRepositoryPort, createSandboxPort } from './ports.ts'
 import { type ProgramContext, runProgram } from './program-main.ts'
 import { AppError } from './protocol/errors.ts'
 import { createSandboxClient } from './sandbox/client.ts'
@@ -20,6 +20,8 @@ import { createClock } from './sessions/clock.ts'
 import { defaultRules } from './sessions/decide.ts'
 import { createDispatch, type Dispatch } from './sessions/dispatch.ts'
 import type { EffectPorts } from './sessions/effects.ts'
+import { startLayerSweep } from './sessions/layer-sweep.ts'
+import { createLayers, type Layers } from './sessions/layers.ts'
 import { removalsDone } from './sessions/removal.ts'
 import { createStandbys, type Standbys } from './sessions/standbys.ts'
 import { createWorker, WORKER_PACE } from './sessions/worker.ts'
@@ -35,6 +37,7 @@ type Context = ProgramContext<ServerSettings>
 const DRIVERS = ['oci'] as const
 const STANDBY_LOOK_MS = 1_000
 const ADMISSION = { pollMs: 2_000 }
+const LAYER_LOOK_MS = 30_000
 const CLOCK = { tickMs: 1_000, reconcileMs: 5_000 }
 
 interface Parts extends Context {
@@ -66,19 +69,34 @@ async function startServer(context: Context): Promise<ServerReady> {
   return startSite(parts, ports)
 }
 
-function createPorts({ store, dispatch, git, sandboxes, settings }: Parts): EffectPorts {
+interface Ports extends EffectPorts {
+  layers: Layers
+}
+
+function createPorts(parts: Parts): Ports {
+  const { store, dispatch, git, sandboxes: driver, settings, notifications, logger } = parts
+  const sandboxes = createSandboxPort(driver)
+  const doors = createDoorkeeperClient(settings.gatewaySocket)
   return {
     repositories: createRepositoryPort(git, (ownerId, repository) =>
       findUpstreamCredential(store.credentials, ownerId, repository),
     ),
-    sandboxes: createSandboxPort(sandboxes),
-    doors: createDoorkeeperClient(settings.gatewaySocket),
+    sandboxes,
+    doors,
+    layers: createLayers({
+      store: store.layers,
+      sandboxes: createLayerSandboxes(driver, sandboxes),
+      doors,
+      readInputs: async (request, signal) => (await git.files(request, { signal })).files,
+      onReport: notifications.onLayer,
+      logger,
+    }),
     report: (sessionId, command) => dispatch.command(sessionId, command),
   }
 }
 
 function startWork(
-  { store, dispatch, notifications, settings, logger, shutdown }: Parts,
+  { store, dispatch, notifications, sandboxes, settings, logger, shutdown }: Parts,
   ports: EffectPorts,
 ): void {
   const { effects, sessions: directory } = store
@@ -94,15 +112,20 @@ function startWork(
   notifications.onLoad(() => admission.wake())
   notifications.onReconnect(() => admission.wake())
   shutdown.add('admission', () => admission.close())
-  const { standbys } = store
+  const { standbys, layers } = store
   const clock = createClock(
-    { directory, dispatch, sandboxes: ports.sandboxes, standbys, logger },
+    { directory, dispatch, sandboxes: ports.sandboxes, standbys, layers, logger },
     CLOCK,
   )
   shutdown.add('clock', () => clock.close())
+  const sweep = startLayerSweep(
+    { store: layers, sandboxes, logger },
+    { budgetBytes: settings.layerBytes, lookMs: LAYER_LOOK_MS },
+  )
+  shutdown.add('layers', () => sweep.close())
 }
 
-async function startSite(parts: Parts, ports: EffectPorts): Promise<ServerReady> {
+async function startSite(parts: Parts, ports: Ports): Promise<ServerReady> {
   const { settings, store, notifications, logger, shutdown } = parts
   const addresses = addressesOf(settings)
   const url = addresses.origins[0]
@@ -125,6 +148,7 @@ async function startSite(parts: Parts, ports: EffectPorts): Promise<ServerReady>
     sessions,
     owned: {
       environments: store.environments,
+      layers: store.layers,
       credentials: store.credentials,
       uploads: createUploads(parts),
     },
@@ -150,12 +174,12 @@ async function startSite(parts: Parts, ports: EffectPorts): Promise<ServerReady>
 
 function startStandbys(
   { store, settings, logger, shutdown }: Parts,
-  { sandboxes, doors }: EffectPorts,
+  { sandboxes, doors, layers }: Ports,
   ownerId: string,
 ): Standbys {
   const { environments, sessions: directory } = store
   const standbys = createStandbys(
-    { store: store.standbys, directory, environments, sandboxes, doors, logger },
+    { store: store.standbys, directory, environments, sandboxes, doors, layers, logger },
     { count: settings.standbys, ownerId, driver: DRIVERS[0], lookMs: STANDBY_LOOK_MS },
   )
   shutdown.add('standbys', () => standbys.close())

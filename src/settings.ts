@@ -41,6 +41,8 @@ export interface ServerSettings extends Common {
   /** How many sandboxes are kept started ahead. */
   standbys: number
   concurrency: number
+  /** What the layers of all environments may take on the disk. */
+  layerBytes: number
   /** The CLI's token from the last start, kept while it is good. */
   token: string | null
 }

@@ -32,6 +32,7 @@ export interface Running {
 }
 
 const STOP_LIMIT_MS = 10_000
+const GIB = 1024 ** 3
 const REGISTRIES_LIMIT_MS = 5_000
 
 export async function startErrand(config: Config, logger: Logger): Promise<Running> {
@@ -235,6 +236,7 @@ function serverSettings(
     version: versionOf(config),
     standbys: config.standbys,
     concurrency: config.concurrency,
+    layerBytes: config.layerGib * GIB,
     modelKind: isScripted ? 'scripted' : hasKey ? 'live' : 'missing',
   }
 }

@@ -20,6 +20,7 @@ import {
   type NewSession,
   type NewUpload,
   type NewUser,
+  rebuiltSchema,
   type SessionPatch,
   sessionAnswerSchema,
   sessionPageSchema,
@@ -111,6 +112,8 @@ function resourceMethods(options: ClientOptions) {
       }),
     archiveEnvironment: (id: string) =>
       change(environmentSchema, `/environments/${id}/archive`, undefined),
+    rebuildEnvironment: (id: string) =>
+      change(rebuiltSchema, `/environments/${id}/rebuild`, undefined),
     listCredentials: async () => (await ask(credentialListSchema, '/credentials')).credentials,
     createCredential: (fields: NewCredential) => change(credentialSchema, '/credentials', fields),
     removeCredential: (id: string) =>

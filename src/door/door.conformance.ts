@@ -56,12 +56,14 @@ async function setUp(options: Options = {}) {
       git: options.git ?? say('git'),
       model: options.model ?? say('model'),
       reach: say('reach'),
+      setup: say('setup'),
     },
     runnerEvents: () => ({
       onHello: async () => ({
         generation: 1,
         ackedN: 0,
         assignment: {
+          kind: 'work' as const,
           repository: { name: 'r', url: '', commit: 'c0ffee', branch: 'b', baseBranch: null },
           identity: { name: 'Errand', email: 'errand@example.com' },
           sessionUrl: null,

@@ -38,6 +38,8 @@ export interface DoorRoutes {
   model: DoorRoute
   /** Which registries and hosts the session may reach; it opens no connection. */
   reach: DoorRoute
+  /** What a setup script is given. */
+  setup: DoorRoute
   runner: RunnerChannel
 }
 
@@ -182,6 +184,8 @@ async function onRequest(
       })
     case 'reach':
       return callRoute(routes.reach, 0, { ...context, request, response, route })
+    case 'setup':
+      return callRoute(routes.setup, 0, { ...context, request, response, route })
     case 'runner':
       return answerError(
         response,

@@ -1,11 +1,11 @@
 // Which way a request takes that came in through a session's socket. Pure. A request for the door's own name is the door's,
 // however it is written (origin form, absolute form through a proxy variable, CONNECT); any other absolute form is egress.
 import { DOOR_HOST } from '../protocol/network.ts'
-import { RUNNER_UPGRADE } from '../protocol/runner-frames.ts'
+import { RUNNER_UPGRADE, SETUP_INPUTS_PATH } from '../protocol/runner-frames.ts'
 
 export type Route =
   | { kind: 'egress' }
-  | { kind: 'runner' | 'git' | 'model' | 'reach'; path: string }
+  | { kind: 'runner' | 'git' | 'model' | 'reach' | 'setup'; path: string }
   | { kind: 'none' }
 
 const NONE: Route = { kind: 'none' }
@@ -20,6 +20,7 @@ export function routeOf(url: string): Route {
   if (pathname === '/reach') return { kind: 'reach', path }
   if (pathname.startsWith('/git/')) return { kind: 'git', path }
   if (pathname === '/model' || pathname.startsWith('/model/')) return { kind: 'model', path }
+  if (pathname === SETUP_INPUTS_PATH) return { kind: 'setup', path }
   return NONE
 }
 

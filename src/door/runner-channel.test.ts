@@ -7,6 +7,7 @@ import type { JournalEntry, RunnerLimits } from './runner-connection.ts'
 
 const TURN = 't_aaaaaaaaaaaaaaaaaaaa'
 const assignment = {
+  kind: 'work' as const,
   repository: { name: 'r', url: '', commit: 'c0ffee', branch: 'errand/x', baseBranch: null },
   identity: { name: 'Errand', email: 'errand@example.com' },
   sessionUrl: null,

@@ -18,6 +18,7 @@ import type { UserCommand } from '../protocol/command.ts'
 import type { SessionState } from '../protocol/session.ts'
 import type { CredentialStore } from '../store/credentials.ts'
 import type { EnvironmentStore } from '../store/environments.ts'
+import type { LayerStore } from '../store/layers.ts'
 import type { Accounts } from './accounts.ts'
 
 export type SessionCommand = Exclude<UserCommand, { type: 'session.create' }>
@@ -100,7 +101,12 @@ interface Site {
 export interface HttpDeps {
   accounts: Accounts
   sessions: SessionsApi
-  owned: { environments: EnvironmentsApi; credentials: CredentialsApi; uploads: UploadsApi }
+  owned: {
+    environments: EnvironmentsApi
+    layers: Pick<LayerStore, 'markStale'>
+    credentials: CredentialsApi
+    uploads: UploadsApi
+  }
   live: LiveFeed
   gitDoor: GitDoor
   site: Site

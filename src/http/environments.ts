@@ -9,6 +9,7 @@ import {
   environmentPatchSchema,
   environmentSavedSchema,
   newEnvironmentSchema,
+  rebuiltSchema,
   type User,
 } from '../protocol/api.ts'
 import { parseEnvText } from '../protocol/env-text.ts'
@@ -124,7 +125,7 @@ function addDefaults(api: Api, { owned: { environments } }: HttpDeps): void {
   )
 }
 
-function addArchiving(api: Api, { owned: { environments } }: HttpDeps): void {
+function addArchiving(api: Api, { owned: { environments, layers } }: HttpDeps): void {
   addRoute(
     api,
     {
@@ -133,6 +134,18 @@ function addArchiving(api: Api, { owned: { environments } }: HttpDeps): void {
       ...{ params, answer: environmentSchema },
     },
     async ({ user, params: { id } }) => environments.archive(user.id, id),
+  )
+  addRoute(
+    api,
+    {
+      ...{ method: 'post', path: '/environments/{id}/rebuild', tag },
+      summary: 'Let the next session run its setup script again',
+      ...{ params, answer: rebuiltSchema },
+    },
+    async ({ user, params: { id } }) => {
+      await ownEnvironment(environments, user, id)
+      return { layers: await layers.markStale({ ownerId: user.id, environmentId: id }) }
+    },
   )
 }
 

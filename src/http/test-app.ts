@@ -64,6 +64,7 @@ export async function createTestApp(
     sessions,
     owned: {
       environments: store.environments,
+      layers: store.layers,
       credentials: store.credentials,
       uploads: {
         create: async (ownerId) => {

@@ -231,6 +231,8 @@ export const environmentDefaultsSchema = z.object({
 })
 export type EnvironmentDefaults = z.infer<typeof environmentDefaultsSchema>
 export const environmentListSchema = z.object({ environments: z.array(environmentSchema) })
+/** How many layers the next sessions make anew. */
+export const rebuiltSchema = z.object({ layers: z.int() })
 export const environmentListQuerySchema = z.object({ archived: flagSchema.default(false) })
 
 export const newCredentialSchema = z.object({

@@ -53,6 +53,7 @@ export const reportCommandSchema = z.discriminatedUnion('type', [
   command('phase.start', { phase: phaseNameSchema, generation }),
   command('phase.log', { phase: phaseNameSchema, generation, lines: z.array(text) }),
   command('phase.fail', { phase: phaseNameSchema, generation, reason: text, message: text }),
+  command('phase.complete', { phase: phaseNameSchema, generation }),
   command('repository.prepared', {
     generation,
     commit: text,

@@ -32,6 +32,10 @@ export const SANDBOX_PATHS = {
   session: '/opt/errand/session.json',
   state: '/var/lib/errand-runner',
   workspace: '/workspace',
+  /** Where a setup script finds its inputs and begins. */
+  setup: '/var/lib/errand-setup',
+  /** Gone with the sandbox, so that no layer holds it. */
+  passingState: '/run/errand-runner',
 } as const
 
 /** Stands where a key is expected inside a sandbox; worth nothing outside. */

@@ -47,6 +47,8 @@ export const runnerReportSchema = z.discriminatedUnion('type', [
     message: text,
   }),
   report('runner.ready', { generation: z.int() }),
+  /** Of a setup script: null when it was ended at its limit. */
+  report('setup.ended', { exitCode: z.int().nullable() }),
   report('turn.accepted', { turnId }),
   report('turn.completed', { turnId, exitCode: z.int().nullable(), durationMs: z.number().min(0) }),
   report('turn.failed', { turnId, reason: short, message: text }),
@@ -107,9 +109,9 @@ export const directivesSchema = z.object({
 })
 export type Directives = z.infer<typeof directivesSchema>
 
-/** What the gateway sends, one object a line. */
-/** What a runner is to work on. Holds nothing secret. */
-export const assignmentSchema = z.object({
+/** Work on a repository. Holds nothing secret. */
+const workAssignmentSchema = z.object({
+  kind: z.literal('work'),
   repository: z.object({
     name: z.string(),
     url: z.string(),
@@ -124,8 +126,30 @@ export const assignmentSchema = z.object({
   /** Link shown to the agent, for commit trailers and answers; null when the page has no public address. */
   sessionUrl: z.string().nullable(),
 })
+export type WorkAssignment = z.infer<typeof workAssignmentSchema>
+
+/** A setup script, in a sandbox that becomes a layer. Its inputs are at SETUP_INPUTS_PATH of the door. */
+const setupAssignmentSchema = z.object({
+  kind: z.literal('setup'),
+  script: z.string(),
+  limitMs: z.int(),
+})
+export type SetupAssignment = z.infer<typeof setupAssignmentSchema>
+
+export const SETUP_INPUTS_PATH = '/setup/inputs'
+export const setupInputFilesSchema = z.object({
+  /** `data` in base64. */
+  files: z.array(z.object({ path: z.string(), data: z.string() })),
+})
+
+/** What a runner is to do. */
+export const assignmentSchema = z.discriminatedUnion('kind', [
+  workAssignmentSchema,
+  setupAssignmentSchema,
+])
 export type Assignment = z.infer<typeof assignmentSchema>
 
+/** What the gateway sends, one object a line. */
 export const gatewayFrameSchema = z.discriminatedUnion('type', [
   /** Answers `hello` when there is no repository to work on yet: the agent may be started ahead. `welcome` follows. */
   z.object({ type: z.literal('wait') }),
@@ -148,6 +172,8 @@ export type GatewayFrame = z.infer<typeof gatewayFrameSchema>
 export const runnerBootSchema = z.object({
   sessionId: z.string(),
   variables: z.record(z.string(), z.string()),
+  /** `layer`: what is written there is kept for others, so that nothing of the runner may be in it. A session unless told. */
+  purpose: z.enum(['session', 'layer']).optional(),
 })
 export type RunnerBoot = z.infer<typeof runnerBootSchema>
-export type RunnerSetup = RunnerBoot & Assignment
+export type RunnerSetup = Pick<RunnerBoot, 'sessionId' | 'variables'> & Omit<WorkAssignment, 'kind'>

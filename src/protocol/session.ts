@@ -15,17 +15,17 @@ export const SESSION_STATUSES = [
 export const SANDBOX_STATES = ['none', 'preparing', 'ready', 'stopped', 'lost'] as const
 
 /**
- * The phases of a preparation, in the order that they are shown in; `fetch` and `sandbox` run at the same time. Each has a
- * limit, a log, a duration and, when it failed, a reason.
+ * The phases of a preparation, in the order that they are shown in; `fetch` runs beside `environment` (only where there is a
+ * setup script) and `sandbox`. Each has a limit, a log, a duration and, when it failed, a reason.
  */
-export const PHASES = ['fetch', 'sandbox', 'checkout', 'environment', 'agent'] as const
+export const PHASES = ['fetch', 'environment', 'sandbox', 'checkout', 'agent'] as const
 export const phaseNameSchema = z.enum(PHASES)
 export type PhaseName = z.infer<typeof phaseNameSchema>
 export const PHASE_LIMITS_MS: Record<PhaseName, number> = {
   fetch: 600_000,
+  environment: 600_000,
   sandbox: 60_000,
   checkout: 600_000,
-  environment: 600_000,
   agent: 120_000,
 }
 

@@ -99,7 +99,7 @@ describe('preparation', () => {
     expect(await place.git('symbolic-ref', '--short', 'HEAD')).toBe(BRANCH)
     expect(await place.git('rev-parse', 'HEAD')).toBe(repository.commit)
     const phases = place.gateway.ofType('phase.completed').map(({ phase }) => phase)
-    expect(phases).toEqual(['checkout', 'environment', 'agent'])
+    expect(phases).toEqual(['checkout', 'agent'])
   })
 
   it('keeps the files when it starts again, and prepares anew for a new generation', async () => {

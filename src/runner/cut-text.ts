@@ -88,6 +88,7 @@ export function fitReport(report: RunnerReport): RunnerReport {
     case 'phase.started':
     case 'phase.completed':
     case 'runner.ready':
+    case 'setup.ended':
     case 'turn.accepted':
     case 'turn.completed':
     case 'turn.interrupted':

@@ -12,6 +12,7 @@ import {
   RUNNER_PROTOCOL,
   type RunnerReport,
   runnerFrameSchema,
+  type WorkAssignment,
 } from '../protocol/runner-frames.ts'
 
 type ReportType = RunnerReport['type']
@@ -22,7 +23,7 @@ export interface FakeGateway {
   deltas: string[]
   hellos: { lastN: number }[]
   /** What runners are to work on; until then they wait. */
-  assign(assignment: Assignment): void
+  assign(work: Omit<WorkAssignment, 'kind'>): void
   /** Resolves when a runner that waits says that its agent is started. */
   parked: Promise<void>
   direct(directives: Partial<Directives>): void
@@ -95,7 +96,7 @@ export async function startFakeGateway(
     hellos,
     parked: parked.promise,
     assign({ repository, identity, sessionUrl }) {
-      assignment = { repository, identity, sessionUrl }
+      assignment = { kind: 'work', repository, identity, sessionUrl }
       for (const line of lines) for (const frame of greet()) line.write(encodeLine(frame))
     },
     async up() {

@@ -40,7 +40,7 @@ export async function main(): Promise<void> {
 
   const place = {
     doorSocket: SANDBOX_PATHS.doorSocket,
-    stateFolder: SANDBOX_PATHS.state,
+    stateFolder: boot.purpose === 'layer' ? SANDBOX_PATHS.passingState : SANDBOX_PATHS.state,
     workspace: SANDBOX_PATHS.workspace,
     gitConfigPath: '/etc/gitconfig',
     agent: SANDBOX_PATHS.agent,

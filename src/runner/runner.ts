@@ -9,6 +9,7 @@ import { openChannel } from './channel.ts'
 import { openJournal } from './journal.ts'
 import { createParkedAgent } from './parked-agent.ts'
 import { createCanUseTool, createQuestions } from './questions.ts'
+import { runSetup } from './setup-script.ts'
 import { openStateFile } from './state-file.ts'
 import { createProcesses } from './stray.ts'
 import { type AssignedWork, startWork } from './work.ts'
@@ -65,6 +66,8 @@ export async function startRunner(
   }
   const parked = createParkedAgent(program, log)
   let assigned: AssignedWork | undefined
+  let setup: Promise<void> | undefined
+  const stopping = new AbortController()
 
   await processes.endRun(`${boot.sessionId}/`, await processes.present())
   questions.closeLeftOver()
@@ -79,6 +82,13 @@ export async function startRunner(
     log,
     onWait: () => void parked.park().then(() => channel.sendParked()),
     onWelcome: ({ generation, assignment, isReplaced }) => {
+      if (assignment.kind === 'setup') {
+        setup ??= runSetup(
+          { assignment, generation, place, variables, report, log },
+          stopping.signal,
+        )
+        return
+      }
       const sendDelta = (turnId: string, text: string) => channel.sendDelta(turnId, text)
       assigned ??= startWork({ ...boot, ...assignment }, { ...deps, sendDelta })
       assigned.prepare(generation, isReplaced)
@@ -88,6 +98,8 @@ export async function startRunner(
   return {
     async stop() {
       parked.close()
+      stopping.abort(new Error('the runner stops'))
+      await setup
       if (assigned) await withinOrLater(assigned.stop(), END_AGENT_MS)
       await journal.flush()
       channel.close()

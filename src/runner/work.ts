@@ -142,8 +142,6 @@ function assembleParts(setup: RunnerSetup, deps: WorkDeps, wishes: Wishes) {
   })
   const phases: WorkspaceDeps['phases'] = [
     { name: 'checkout', work: checkoutPhase(checkout, deps, wishes) },
-    // The variables are ready already; setup scripts have their place here.
-    { name: 'environment', work: async () => 'done' },
     { name: 'agent', work: () => claude.start().then(() => 'done') },
   ]
   const command = createCommandTurn({ folder, variables, state, report, onStart: saver.save })

@@ -1,4 +1,4 @@
-// The preparation inside a sandbox: the phases checkout, environment and agent, each reported with its log and duration.
+// The preparation inside a sandbox: the phases checkout and agent, each reported with its log and duration.
 // Done anew for every generation that the gateway names; what exists already completes at once.
 
 import { DeadlineError, withDeadline } from '../lib/deadline.ts'
@@ -14,7 +14,7 @@ export type PhaseWork = (
 
 export interface WorkspaceDeps {
   report: (report: RunnerReport) => void
-  phases: { name: Extract<PhaseName, 'checkout' | 'environment' | 'agent'>; work: PhaseWork }[]
+  phases: { name: Extract<PhaseName, 'checkout' | 'agent'>; work: PhaseWork }[]
   limitsMs?: Partial<Record<PhaseName, number>>
 }
 

@@ -27,6 +27,7 @@ function setUp() {
     } as unknown as Dispatch,
     sandboxes: { list: async () => [] } as unknown as SandboxPort,
     standbys: { has: async () => false },
+    layers: { findBuilding: async () => undefined },
     logger: createSilentLogger(),
   }
   return {

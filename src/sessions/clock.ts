@@ -2,6 +2,7 @@
 // and those that no session has any more. Safe to run in several programs at once.
 import { delay } from '../lib/deadline.ts'
 import type { Logger } from '../lib/logger.ts'
+import type { LayerStore } from '../store/layers.ts'
 import type { SessionDirectory } from '../store/sessions.ts'
 import type { StandbyStore } from '../store/standbys.ts'
 import type { Dispatch } from './dispatch.ts'
@@ -12,6 +13,7 @@ export interface ClockDeps {
   dispatch: Dispatch
   sandboxes: SandboxPort
   standbys: Pick<StandbyStore, 'has'>
+  layers: Pick<LayerStore, 'findBuilding'>
   logger: Logger
 }
 
@@ -89,13 +91,10 @@ export async function reconcile(deps: ClockDeps, missing: Map<string, number>): 
   await removeOrphans(deps, [...found.keys()])
 }
 
-async function removeOrphans(
-  { directory, sandboxes, standbys, logger }: ClockDeps,
-  found: string[],
-): Promise<void> {
+async function removeOrphans(deps: ClockDeps, found: string[]): Promise<void> {
+  const { sandboxes, logger } = deps
   for (const sessionId of found) {
-    // In this order: one that waits becomes a session before it is none that waits.
-    if ((await standbys.has(sessionId)) || (await directory.has(sessionId))) continue
+    if (await isWanted(deps, sessionId)) continue
     try {
       await sandboxes.remove(sessionId, AbortSignal.timeout(ANSWER_MS))
     } catch (error) {
@@ -103,6 +102,15 @@ async function removeOrphans(
       logger.warn({ err: error, sessionId }, 'a sandbox that no session has could not be removed')
     }
   }
+}
+
+/** In this order: one that waits becomes a session before it is none that waits. */
+async function isWanted(
+  { standbys, directory, layers }: ClockDeps,
+  sessionId: string,
+): Promise<boolean> {
+  if ((await standbys.has(sessionId)) || (await directory.has(sessionId))) return true
+  return (await layers.findBuilding(sessionId)) !== undefined
 }
 
 async function every(

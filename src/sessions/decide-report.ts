@@ -15,6 +15,7 @@ export function decideReport(draft: Draft, command: ReportCommand, now: Date, ru
     case 'phase.start':
     case 'phase.log':
     case 'phase.fail':
+    case 'phase.complete':
     case 'repository.prepared':
     case 'sandbox.started':
       if (isCurrentPreparation(draft.state, command.generation))
@@ -53,7 +54,15 @@ export function decideReport(draft: Draft, command: ReportCommand, now: Date, ru
 
 type Preparation = Extract<
   ReportCommand,
-  { type: 'phase.start' | 'phase.log' | 'phase.fail' | 'repository.prepared' | 'sandbox.started' }
+  {
+    type:
+      | 'phase.start'
+      | 'phase.log'
+      | 'phase.fail'
+      | 'phase.complete'
+      | 'repository.prepared'
+      | 'sandbox.started'
+  }
 >
 
 function decidePreparation(draft: Draft, command: Preparation, now: Date): void {
@@ -82,6 +91,10 @@ function decidePreparation(draft: Draft, command: Preparation, now: Date): void 
       })
       return
     }
+    case 'phase.complete':
+      if (phaseOf(draft.state, command.phase)?.state === 'running')
+        completePhase(draft, command.phase, now)
+      return
     case 'repository.prepared': {
       const { commit, baseBranch, environmentFile } = command
       // Found twice by a worker that took over: the branch may have moved on meanwhile.
@@ -217,7 +230,7 @@ function preparationDeadline(phases: readonly Phase[]): Deadline | undefined {
     .sort((a, b) => a.at.getTime() - b.at.getTime())
   if (limits[0]) return limits[0]
   // Before the sandbox is there nobody has to say anything.
-  if (phases.every(({ name }) => name === 'fetch')) return undefined
+  if (!phases.some(({ name }) => name === 'sandbox')) return undefined
   const ends = phases.map(({ startedAt, durationMs }) =>
     after(startedAt, durationMs ?? 0).getTime(),
   )

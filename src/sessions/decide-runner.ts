@@ -25,6 +25,7 @@ export function decideRunnerReport(draft: Draft, report: RunnerReport): void {
       if (knowsQuestion(draft, report.questionId)) draft.emit('claimed', report)
       return
     case 'turn.accepted':
+    case 'setup.ended':
       return
     case 'turn.completed':
     case 'turn.interrupted':

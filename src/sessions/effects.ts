@@ -5,7 +5,9 @@ import { withDeadline } from '../lib/deadline.ts'
 import type { Command, ReportCommand } from '../protocol/command.ts'
 import { AppError, toAppError } from '../protocol/errors.ts'
 import type { PhaseName, Repository, SessionState } from '../protocol/session.ts'
+import { LAYER_BUILDING } from '../store/layers.ts'
 import type { EffectRequest } from './draft.ts'
+import type { Layers } from './layers.ts'
 import { createPhaseLog } from './phase-log.ts'
 
 /** A worker's hold on an effect. The signal aborts when it was cancelled or taken over. */
@@ -43,9 +45,20 @@ export interface SandboxPort {
     hold: Hold,
     /** Is told, in sentences, what takes long, and when the sandbox had to be made anew without its disk. */
     onLine: (line: string) => void,
+    layers: {
+      /** What it is made from when there is none. */
+      first: string[]
+      /** Asked when it has to be made anew. */
+      anew: () => Promise<string[]>
+    },
   ): Promise<string>
+  /** Whether there is one, running or not: it keeps the layers that it was made from. */
+  has(sessionId: string): Promise<boolean>
   /** Before there is a session: its work comes later. */
-  startAhead(session: Pick<SessionState, 'id' | 'environment'>, signal: AbortSignal): Promise<void>
+  startAhead(
+    session: Pick<SessionState, 'id' | 'environment'> & { layers: string[] },
+    signal: AbortSignal,
+  ): Promise<void>
   stop(state: SessionState, graceMs: number, signal: AbortSignal): Promise<void>
   remove(sessionId: string, signal: AbortSignal): Promise<void>
   list(): Promise<{ sessionId: string; running: boolean; message: string }[]>
@@ -61,6 +74,7 @@ export interface EffectPorts {
   repositories: RepositoryPort
   sandboxes: SandboxPort
   doors: DoorsPort
+  layers: Pick<Layers, 'find'>
   report(sessionId: string, command: ReportCommand): Promise<SessionState>
 }
 
@@ -193,35 +207,58 @@ async function prepare({ ports, state, hold }: Preparing): Promise<void> {
   const failed = new AbortController()
   const signal = AbortSignal.any([hold.signal, failed.signal])
   const both = { ports, state, hold: { ...hold, signal } }
-  const halves = [fetchRepository(both), startSandbox(both)].map((half) =>
+  const fetched = fetchRepository(both)
+  let putOff: unknown
+  const halves = [fetched, startSandbox(both, fetched)].map((half) =>
     half.catch((error: unknown) => {
-      // The other half is let go and waited for: what it began must not go on beside a stop.
-      failed.abort(error)
+      // The other half is let go and waited for: what it began must not go on beside a stop. What is put off comes again.
+      if (toAppError(error).reason === LAYER_BUILDING) putOff = error
+      else failed.abort(error)
     }),
   )
   await Promise.all(halves)
   failed.signal.throwIfAborted()
+  if (putOff) throw putOff
 }
 
-async function fetchRepository(preparing: Preparing): Promise<void> {
+/** Resolves with the commit that the session starts from. */
+async function fetchRepository(preparing: Preparing): Promise<string> {
   const { ports, hold } = preparing
   const { id: sessionId, ownerId, repository } = preparing.state
   const { signal } = hold
-  if (repository.commit !== null) return
+  if (repository.commit !== null) return repository.commit
+  let commit = ''
   await inPhase(preparing, 'fetch', async (generation, onLine) => {
     const request = { sessionId, ownerId, repository }
     const prepared = await ports.repositories.prepare(request, signal, onLine)
+    commit = prepared.commit
     return { type: 'repository.prepared', generation, ...prepared }
+  })
+  return commit
+}
+
+async function startSandbox(preparing: Preparing, commit: Promise<string>): Promise<void> {
+  const { ports, state, hold } = preparing
+  const hasSetup = state.environment.setup.trim() !== ''
+  const anew = async () => (hasSetup ? await prepareEnvironment(preparing, commit) : [])
+  const isMade = hasSetup && (await ports.sandboxes.has(state.id))
+  const first = isMade ? [] : await anew()
+  await inPhase(preparing, 'sandbox', async (generation, onLine) => {
+    await ports.doors.open(state.id, hold.signal)
+    const isolation = await ports.sandboxes.start(state, hold, onLine, { first, anew })
+    return { type: 'sandbox.started', generation, isolation }
   })
 }
 
-async function startSandbox(preparing: Preparing): Promise<void> {
+/** What the setup script has made, or makes now: resolves with the layers that the sandbox starts from. */
+async function prepareEnvironment(preparing: Preparing, commit: Promise<string>) {
   const { ports, state, hold } = preparing
-  await inPhase(preparing, 'sandbox', async (generation, onLine) => {
-    await ports.doors.open(state.id, hold.signal)
-    const isolation = await ports.sandboxes.start(state, hold, onLine)
-    return { type: 'sandbox.started', generation, isolation }
+  let layers: string[] = []
+  await inPhase(preparing, 'environment', async (generation, onLine) => {
+    layers = await ports.layers.find({ state, commit: () => commit, hold, onLine })
+    return { type: 'phase.complete', phase: 'environment', generation }
   })
+  return layers
 }
 
 /** The work does not wait for its first event to be stored; its result does, and for its log. */

@@ -36,12 +36,16 @@ afterAll(async () => {
   await database.stop()
 })
 
+/** What is ready for the environment; undefined when something has to be made first. */
+const layers: string[] | undefined = []
+
 function start(count = 1): Standbys {
   const standbys = createStandbys(
     {
       store: store.standbys,
       directory: store.sessions,
       environments: store.environments,
+      layers: { ready: async () => layers },
       sandboxes: {
         startAhead: async ({ id }) => {
           if (refuses) {

@@ -10,12 +10,14 @@ import type { EnvironmentStore } from '../store/environments.ts'
 import type { SessionDirectory } from '../store/sessions.ts'
 import type { Standby, StandbyStore } from '../store/standbys.ts'
 import type { DoorsPort, SandboxPort } from './effects.ts'
+import type { Layers } from './layers.ts'
 
 export interface StandbysDeps {
   store: StandbyStore
   directory: Pick<SessionDirectory, 'get' | 'list' | 'listBySandboxState'>
   environments: Pick<EnvironmentStore, 'ensureDefault'>
   sandboxes: Pick<SandboxPort, 'startAhead' | 'remove' | 'list'>
+  layers: Pick<Layers, 'ready'>
   doors: DoorsPort
   logger: Logger
 }
@@ -61,7 +63,8 @@ export function createStandbys(deps: StandbysDeps, options: StandbysOptions): St
     take: async (wanted) => {
       if (options.count === 0) return undefined
       try {
-        return await store.take(wanted.ownerId, recipeOf(wanted))
+        const layers = await deps.layers.ready(wanted.ownerId, wanted.environment)
+        return layers && (await store.take(wanted.ownerId, recipeOf(wanted, layers)))
       } catch (error) {
         logger.warn({ err: error }, 'no sandbox that waits could be taken')
         return undefined
@@ -112,16 +115,19 @@ async function fill(
 ): Promise<void> {
   const { store, directory } = deps
   const wanted = await wantedNext(deps, options)
-  const kept = await removeUseless(deps, recipeOf(wanted))
-  if (kept >= options.count) return
+  // One that would have to be prepared with another layer than its session wants is of no use.
+  const layers = await deps.layers.ready(wanted.ownerId, wanted.environment)
+  const recipe = layers ? recipeOf(wanted, layers) : ''
+  const kept = await removeUseless(deps, recipe)
+  if (!layers || kept >= options.count) return
   // Whoever waits for a sandbox now comes first.
   if ((await directory.listBySandboxState(['preparing'])).length > 0) return
   const { ownerId, environment } = wanted
   const id = createId('session', randomBytes(20))
-  await store.add({ sessionId: id, ownerId, recipe: recipeOf(wanted) })
+  await store.add({ sessionId: id, ownerId, recipe })
   try {
     await deps.doors.open(id, signal)
-    await deps.sandboxes.startAhead({ id, environment }, signal)
+    await deps.sandboxes.startAhead({ id, environment, layers }, signal)
   } catch (error) {
     await discard(deps, { sessionId: id })
     throw error
@@ -172,10 +178,13 @@ async function discard(
 }
 
 /** All that a sandbox is made from before its work is known. What only the gateway heeds, the network, is not in it. */
-function recipeOf({ driver, environment }: Pick<Wanted, 'driver' | 'environment'>): string {
+function recipeOf(
+  { driver, environment }: Pick<Wanted, 'driver' | 'environment'>,
+  layers: string[],
+): string {
   const { image, limits, variables } = environment
   const sorted = Object.entries(variables).sort(([a], [b]) => (a < b ? -1 : 1))
   return createHash('sha256')
-    .update(JSON.stringify([driver, image, limits, sorted]))
+    .update(JSON.stringify([driver, image, limits, sorted, layers]))
     .digest('hex')
 }

@@ -72,11 +72,13 @@ function outside(name: string, before: (step: string) => Promise<void> = async (
     sandboxes: {
       start: () => step('start').then(() => 'container'),
       startAhead: () => step('start ahead'),
+      has: async () => false,
       stop: () => step('stop'),
       remove: () => step('remove'),
       list: async () => [],
     },
     doors: { open: () => step('open'), close: () => step('close') },
+    layers: { find: async () => [] },
     report: (id, command) => dispatch.command(id, command),
   }
   return { done, ports }

@@ -79,12 +79,14 @@ function ports(
     sandboxes: {
       start: async () => 'container',
       startAhead: async () => undefined,
+      has: async () => false,
       stop: async () => undefined,
       remove: async () => undefined,
       list: async () => [],
       ...overrides,
     },
     doors: { open: async () => undefined, close: async () => undefined },
+    layers: { find: async () => [] },
     report: (id, command) => dispatch.command(id, command),
   }
 }
@@ -456,6 +458,7 @@ describe('the clock', () => {
       dispatch,
       sandboxes,
       standbys: store.standbys,
+      layers: store.layers,
       logger,
     }
     const missing = new Map<string, number>()
@@ -484,7 +487,7 @@ describe('the clock', () => {
     )
     const { sandboxes } = ports()
     const clock = createClock(
-      { directory: late, dispatch: future, sandboxes, standbys: store.standbys, logger },
+      { ...store, directory: late, dispatch: future, sandboxes, logger },
       { tickMs: 10, reconcileMs: 60_000 },
     )
     const state = await until(id, ({ status }) => status === 'failed')

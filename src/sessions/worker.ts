@@ -6,6 +6,7 @@ import type { Command } from '../protocol/command.ts'
 import { type AppError, toAppError } from '../protocol/errors.ts'
 import type { SessionState } from '../protocol/session.ts'
 import type { Effect, EffectQueue } from '../store/effects.ts'
+import { LAYER_BUILDING } from '../store/layers.ts'
 import type { Dispatch } from './dispatch.ts'
 import type { EffectRequest } from './draft.ts'
 import {
@@ -56,6 +57,8 @@ export interface Worker {
   close(): Promise<void>
 }
 
+/** How often what waits for a layer looks by itself. */
+const PUT_OFF_MS = 5_000
 const RETRY = { firstMs: 500, mostMs: 60_000 }
 /** What ends something is never given up, and never waits long. */
 const RETRY_ENDING = { firstMs: 500, mostMs: 5_000 }
@@ -230,6 +233,15 @@ async function settleFailure(
     return
   }
   const { reason, message } = error
+  if (reason === LAYER_BUILDING && !aborted) {
+    // It is woken once the layer is there; this is for a word that was missed.
+    const next = new Date(Date.now() + PUT_OFF_MS)
+    await effects.retry(effect.id, effect.generation, {
+      runAfter: next,
+      error: { reason, message },
+    })
+    return
+  }
   const isEnding = ENDING.has(request.kind)
   const backoff = isEnding ? RETRY_ENDING : RETRY
   const runAfter = new Date(Date.now() + backoffMs(backoff, effect.attempt, Math.random()))

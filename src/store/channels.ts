@@ -3,6 +3,8 @@
 export const SESSION_CHANNEL = 'errand_session'
 export const EFFECTS_CHANNEL = 'errand_effects'
 export const LOAD_CHANNEL = 'errand_load'
+/** The payload is the id of the sandbox that becomes a layer. */
+export const LAYERS_CHANNEL = 'errand_layers'
 
 export function sessionPayload(sessionId: string, seq: number): string {
   return `${sessionId}:${seq}`

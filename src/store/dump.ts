@@ -19,6 +19,7 @@ export const DUMPED_TABLES = [
   { name: 'credentials', order: ['id'] },
   { name: 'uploads', order: ['id'] },
   { name: 'standbys', order: ['session_id'] },
+  { name: 'layers', order: ['id'] },
   { name: 'sessions', order: ['id'] },
   { name: 'events', order: ['session_id', 'seq'] },
   { name: 'effects', order: ['position'] },

@@ -203,6 +203,17 @@ export async function notifyEffects(tx: Handle): Promise<void> {
   await sql`select pg_notify(${EFFECTS_CHANNEL}, '')`.execute(tx)
 }
 
+/** Those that were put off for this reason are due now. */
+export async function wakeEffects(tx: Handle, reason: string, now: Date): Promise<void> {
+  await tx
+    .updateTable('effects')
+    .set({ run_after: now })
+    .where('state', '=', 'queued')
+    .where(sql`error ->> 'reason'`, '=', reason)
+    .execute()
+  await notifyEffects(tx)
+}
+
 async function claimEffect(
   db: Kysely<Database>,
   claim: EffectClaim & { now: Date },

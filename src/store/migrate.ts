@@ -6,6 +6,7 @@ import { initial } from './migrations/0001-initial.ts'
 import { standbys } from './migrations/0002-standbys.ts'
 import { queue } from './migrations/0003-queue.ts'
 import { lanes } from './migrations/0004-lanes.ts'
+import { layers } from './migrations/0005-layers.ts'
 
 /** Names sort in the order of their numbers; a name that has been released never changes. */
 const MIGRATIONS = {
@@ -13,6 +14,7 @@ const MIGRATIONS = {
   '0002-standbys': standbys,
   '0003-queue': queue,
   '0004-lanes': lanes,
+  '0005-layers': layers,
 }
 const TABLE = 'errand_migrations'
 

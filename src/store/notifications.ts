@@ -4,7 +4,13 @@ import pg from 'pg'
 import { backoffMs } from '../lib/backoff.ts'
 import { delay } from '../lib/deadline.ts'
 import type { Logger } from '../lib/logger.ts'
-import { EFFECTS_CHANNEL, LOAD_CHANNEL, parseSessionPayload, SESSION_CHANNEL } from './channels.ts'
+import {
+  EFFECTS_CHANNEL,
+  LAYERS_CHANNEL,
+  LOAD_CHANNEL,
+  parseSessionPayload,
+  SESSION_CHANNEL,
+} from './channels.ts'
 import { clientConfig, type DatabaseConnection } from './database.ts'
 
 export interface Notifications {
@@ -13,6 +19,8 @@ export interface Notifications {
   onEffects(listener: () => void): () => void
   /** A slot was taken or became free, or the queue of sessions changed. */
   onLoad(listener: () => void): () => void
+  /** Something was reported of the sandbox that becomes a layer. */
+  onLayer(listener: (sandboxId: string) => void): () => void
   onReconnect(listener: () => void): () => void
   close(): Promise<void>
 }
@@ -34,14 +42,17 @@ export async function createNotifications(options: NotificationsOptions): Promis
     session: new Set<(sessionId: string, seq: number) => void>(),
     effects: new Set<() => void>(),
     load: new Set<() => void>(),
+    layer: new Set<(sandboxId: string) => void>(),
     reconnect: new Set<() => void>(),
   }
-  const hear = ({ channel, payload }: pg.Notification) => {
-    if (channel === EFFECTS_CHANNEL) callAll(listeners.effects)
-    if (channel === LOAD_CHANNEL) callAll(listeners.load)
-    if (channel !== SESSION_CHANNEL) return
-    const parsed = parseSessionPayload(payload ?? '')
-    if (parsed) for (const listener of listeners.session) listener(parsed.sessionId, parsed.seq)
+  const hear = ({ channel, payload = '' }: pg.Notification) => {
+    if (channel === EFFECTS_CHANNEL) tell(listeners.effects)
+    else if (channel === LOAD_CHANNEL) tell(listeners.load)
+    else if (channel === LAYERS_CHANNEL) tell(listeners.layer, payload)
+    else if (channel === SESSION_CHANNEL) {
+      const parsed = parseSessionPayload(payload)
+      if (parsed) tell(listeners.session, parsed.sessionId, parsed.seq)
+    }
   }
   const closing = new AbortController()
   let current = await listen(options, hear)
@@ -61,6 +72,7 @@ export async function createNotifications(options: NotificationsOptions): Promis
     onSession: (listener) => subscribe(listeners.session, listener),
     onEffects: (listener) => subscribe(listeners.effects, listener),
     onLoad: (listener) => subscribe(listeners.load, listener),
+    onLayer: (listener) => subscribe(listeners.layer, listener),
     onReconnect: (listener) => subscribe(listeners.reconnect, listener),
     close: async () => {
       closing.abort(new Error('notifications were closed'))
@@ -68,6 +80,10 @@ export async function createNotifications(options: NotificationsOptions): Promis
       await kept
     },
   }
+}
+
+function tell<T extends unknown[]>(listeners: Set<(...args: T) => void>, ...args: T): void {
+  for (const listener of listeners) listener(...args)
 }
 
 interface Listening {
@@ -100,7 +116,7 @@ async function listen(
   try {
     await client.connect()
     await client.query(
-      `listen ${SESSION_CHANNEL}; listen ${EFFECTS_CHANNEL}; listen ${LOAD_CHANNEL}`,
+      `listen ${SESSION_CHANNEL}; listen ${EFFECTS_CHANNEL}; listen ${LOAD_CHANNEL}; listen ${LAYERS_CHANNEL}`,
     )
   } catch (error) {
     await end()

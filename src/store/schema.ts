@@ -87,6 +87,29 @@ export interface StandbysTable {
   updated_at: Timestamp
 }
 
+export interface LayersTable {
+  id: string
+  key: string
+  owner_id: string
+  environment_id: string
+  state: string
+  sandbox_id: string | null
+  recipe: ColumnType<unknown, string | null | undefined, string | null>
+  holder: string | null
+  deadline_at: NullableTimestamp
+  log: Json
+  log_count: Generated<number>
+  acked_n: Generated<number>
+  has_ended: Generated<boolean>
+  exit_code: number | null
+  failure: ColumnType<unknown, string | null | undefined, string | null>
+  bytes: Generated<number>
+  created_at: Timestamp
+  updated_at: Timestamp
+  made_at: NullableTimestamp
+  used_at: Timestamp
+}
+
 export interface UsageRequestsTable {
   session_id: string
   request_id: string
@@ -106,6 +129,7 @@ export interface Database {
   credentials: CredentialsTable
   uploads: UploadsTable
   standbys: StandbysTable
+  layers: LayersTable
   usage_requests: UsageRequestsTable
   settings: SettingsTable
 }

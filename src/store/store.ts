@@ -6,6 +6,7 @@ import { type DatabaseConnection, openDatabase } from './database.ts'
 import { createEffectQueue, type EffectQueue } from './effects.ts'
 import { createEnvironmentStore, type EnvironmentStore } from './environments.ts'
 import { createEventLog, type EventLog } from './event-log.ts'
+import { createLayerStore, type LayerStore } from './layers.ts'
 import { createSealer } from './sealing.ts'
 import { createSessionDirectory, type SessionDirectory } from './sessions.ts'
 import { createSettingsStore, type SettingsStore } from './settings.ts'
@@ -22,6 +23,7 @@ export interface Store {
   credentials: CredentialStore
   uploads: UploadStore
   standbys: StandbyStore
+  layers: LayerStore
   settings: SettingsStore
   /** For better-auth, which makes and reads its own tables. */
   pool: pg.Pool
@@ -56,6 +58,7 @@ export async function openStore(options: OpenStoreOptions): Promise<Store> {
     credentials: createCredentialStore(db, clock, sealer),
     uploads: createUploadStore(db, clock),
     standbys: createStandbyStore(db, clock),
+    layers: createLayerStore(db, clock),
     settings,
     pool,
     ping: async () => {

@@ -105,7 +105,7 @@ async function start(dataDir: string): Promise<Restored> {
 describe('a backup of a running installation', () => {
   it('is one file that nobody else can read, and says what is in it', async () => {
     expect((await stat(file)).mode & 0o777).toBe(0o600)
-    expect(backup).toMatchObject({ format: 1, version: '0.1.0', schema: '0004-lanes' })
+    expect(backup).toMatchObject({ format: 1, version: '0.1.0', schema: '0005-layers' })
     expect(backup.tables).toMatchObject({ sessions: 2, credentials: 1, auth_users: 2 })
     const names: string[] = []
     const chunks = createReadStream(file).pipe(createGunzip())

@@ -11,7 +11,7 @@ const FIELDS = [
   ...['sessionId', 'status', 'branch', 'commit', 'filesChanged', 'insertions', 'deletions'],
   ...['durationMs', 'phases', 'model', 'isolation', 'url'],
 ]
-const PHASES = ['fetch', 'sandbox', 'checkout', 'environment', 'agent']
+const PHASES = ['fetch', 'sandbox', 'checkout', 'agent']
 const CGROUPS = '/sys/fs/cgroup'
 
 let folder: string

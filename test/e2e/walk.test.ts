@@ -45,7 +45,7 @@ describe('a task', () => {
     expect(eventsOf(events, 'turn.completed')).toHaveLength(1)
     const phases = eventsOf(events, 'phase.completed').map(({ phase }) => phase)
     expect(phases.slice(0, 2).sort()).toEqual(['fetch', 'sandbox'])
-    expect(phases.slice(2)).toEqual(['checkout', 'environment', 'agent'])
+    expect(phases.slice(2)).toEqual(['checkout', 'agent'])
     await errand.follow(id, ({ body }) => body.type === 'changes.measured')
     const state = await errand.client.getSession(id)
     expect(state).toMatchObject({
