@@ -30,6 +30,7 @@ beforeEach(async () => {
   running.clear()
   doors.clear()
   refuses = false
+  layers = []
 })
 afterAll(async () => {
   for (const standbys of open) await standbys.close()
@@ -37,7 +38,7 @@ afterAll(async () => {
 })
 
 /** What is ready for the environment; undefined when something has to be made first. */
-const layers: string[] | undefined = []
+let layers: string[] | undefined = []
 
 function start(count = 1): Standbys {
   const standbys = createStandbys(
@@ -118,6 +119,21 @@ describe('sandboxes that wait', () => {
     await expect.poll(() => running.has(before ?? '')).toBe(false)
     await ready(standbys)
     expect(await standbys.take(wanted({ variables: { COLOUR: 'red' } }))).toBeDefined()
+  })
+
+  it('are made from the layer of their environment, and only once it is ready', async () => {
+    layers = undefined
+    const standbys = start()
+    expect(await standbys.take(wanted())).toBeUndefined()
+    layers = ['old']
+    await ready(standbys)
+    const [old] = running
+    layers = undefined
+    expect(await standbys.take(wanted())).toBeUndefined()
+    await expect.poll(() => running.size).toBe(0)
+    layers = ['new']
+    await ready(standbys)
+    expect(await standbys.take(wanted())).not.toBe(old)
   })
 
   it('are replaced when they died', async () => {

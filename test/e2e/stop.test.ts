@@ -320,7 +320,7 @@ describe('a retry', () => {
 
     await errand.client.actOnSession(id, 'retry')
     const done = await errand.finish(id, unfinished.at(-1)?.seq)
-    expect(phasesOf(done)).toEqual(['fetch kept', 'sandbox', 'checkout', 'environment', 'agent'])
+    expect(phasesOf(done)).toEqual(['fetch kept', 'sandbox', 'checkout', 'agent'])
     expect(eventsOf(done, 'turn.completed')).toHaveLength(1)
 
     const { lastSeq } = await errand.client.getSession(id)
@@ -328,9 +328,7 @@ describe('a retry', () => {
     await errand.follow(id, ({ body }) => body.type === 'sandbox.stopped', lastSeq)
     await errand.client.sendMessage(id, { text: 'echo again', kind: 'command' })
     const again = await errand.finish(id, lastSeq)
-    expect(phasesOf(again)).toEqual([
-      ...['fetch kept', 'sandbox', 'checkout kept', 'environment', 'agent'],
-    ])
+    expect(phasesOf(again)).toEqual([...['fetch kept', 'sandbox', 'checkout kept', 'agent']])
   })
 })
 
