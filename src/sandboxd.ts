@@ -1,4 +1,4 @@
-// The program that makes and ends sandboxes for the server, as root or as an ordinary user: five verbs over a unix socket.
+// The program that makes and ends sandboxes for the server, as root or as an ordinary user: a few verbs over a unix socket.
 // It holds no credential. Its settings come in a file: `--config <file>`.
 import { chmod, chown, mkdir, rm } from 'node:fs/promises'
 import { createConnection } from 'node:net'
