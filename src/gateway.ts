@@ -108,19 +108,17 @@ async function reopenDoors({
 }): Promise<void> {
   const sessions = await store.sessions.listBySandboxState(['preparing', 'ready'])
   const standbys = await store.standbys.list()
+  const layers = await store.layers.list()
   const ids = new Set([
     ...sessions.map(({ id }) => id),
     ...standbys.map(({ sessionId }) => sessionId),
+    ...layers.flatMap(({ state, sandboxId }) => (state === 'building' ? (sandboxId ?? []) : [])),
   ])
   for (const id of await doors.found())
     if (!ids.has(id) && !doors.list().includes(id)) await doors.remove(id)
   for (const id of ids) {
-    await watch.follow(id)
+    if (!(await watch.follow(id))) await builds.follow(id)
     await doors.open(id)
-  }
-  for (const { state, sandboxId } of await store.layers.list()) {
-    if (state !== 'building' || sandboxId === null || !(await builds.follow(sandboxId))) continue
-    await doors.open(sandboxId)
   }
 }
 

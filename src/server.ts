@@ -37,7 +37,7 @@ type Context = ProgramContext<ServerSettings>
 const DRIVERS = ['oci'] as const
 const STANDBY_LOOK_MS = 1_000
 const ADMISSION = { pollMs: 2_000 }
-const LAYER_LOOK_MS = 30_000
+const LAYER_LOOK_MS = 10_000
 const CLOCK = { tickMs: 1_000, reconcileMs: 5_000 }
 
 interface Parts extends Context {
