@@ -11,13 +11,25 @@ import { download } from './download.ts'
 import { driver } from './driver.ts'
 import { event } from './event.ts'
 import type { Figure } from './figure.ts'
+import { layer } from './layer.ts'
 import { memory } from './memory.ts'
 import { phases, phasesWarm } from './phases.ts'
 import { start, startWarm } from './start.ts'
 import { renderTable } from './table.ts'
 import { LEAST_RUNS } from './targets.ts'
 
-const BENCHMARKS = [start, startWarm, phases, phasesWarm, driver, clone, download, event, memory]
+const BENCHMARKS = [
+  start,
+  startWarm,
+  phases,
+  phasesWarm,
+  driver,
+  clone,
+  download,
+  event,
+  memory,
+  layer,
+]
 const STOP_LIMIT_MS = 60_000
 const EXIT = { failed: 1, usage: 2 }
 
