@@ -33,6 +33,7 @@ function createCli(options: TestCliOptions = {}) {
     patchEnvironment: note('patch', { ...saved[1], hints: [] }),
     duplicateEnvironment: note('duplicate', { ...saved[1], hints: [] }),
     archiveEnvironment: note('archive', saved[1]),
+    rebuildEnvironment: note('rebuild', { layers: 2 }),
     getEnvironmentDefaults: async () => defaults,
     setEnvironmentDefault: note('default', defaults),
   }
@@ -81,18 +82,21 @@ describe('errand env', () => {
     expect(cli.sent).toEqual([['patch', OTHER, { name: 'new', network, limits }]])
   })
 
-  it('copies, archives and chooses the default', async () => {
+  it('copies, archives, rebuilds and chooses the default', async () => {
     const cli = createCli()
     await cli.run('env', 'duplicate', 'tools', 'more')
     await cli.run('env', 'archive', OTHER)
+    await cli.run('env', 'rebuild', 'tools')
     await cli.run('env', 'default', 'tools', '--repository', 'https://f/r')
     await cli.run('env', 'default', '--forget')
     expect(cli.sent).toEqual([
       ['duplicate', OTHER, 'more'],
       ['archive', OTHER],
+      ['rebuild', OTHER],
       ['default', { repository: 'https://f/r', environment: OTHER }],
       ['default', { repository: null, environment: null }],
     ])
+    expect(cli.stdout.text()).toMatch(/runs the setup script again/)
     expect(cli.stdout.text()).toMatch(/https:\/\/f\/r +tools\nall others +Default/)
   })
 

@@ -24,6 +24,7 @@ export function addEnvironmentCommands(cli: Cli, program: Command): void {
     .description('saved environments: what a session wakes up in')
   addReading(cli, parent)
   addSaving(cli, parent)
+  addRebuilding(cli, parent)
   addDefault(cli, parent)
 }
 
@@ -98,6 +99,26 @@ function addSaving(cli: Cli, parent: Command): void {
       const archived = await client.archiveEnvironment((await findEnvironment(client, name)).id)
       print.json(archived)
       print.line(`${plainLine(archived.name)} is archived`)
+    },
+  )
+}
+
+function addRebuilding(cli: Cli, parent: Command): void {
+  addCommand(
+    cli,
+    parent,
+    {
+      specification: 'rebuild <name>',
+      description: 'the next session runs its setup script again; what runs keeps what it has',
+    },
+    async ([name], { connection: { client }, print }) => {
+      const { layers } = await client.rebuildEnvironment((await findEnvironment(client, name)).id)
+      print.json({ layers })
+      print.line(
+        layers === 0
+          ? 'The setup script has not run yet.'
+          : 'The next session runs the setup script again.',
+      )
     },
   )
 }
