@@ -29,12 +29,17 @@ export const PHASE_LIMITS_MS: Record<PhaseName, number> = {
   agent: 120_000,
 }
 
-/** One of the same name is replaced. */
+/**
+ * One of the same name is replaced. What begins before the checkout is put in its order, later ones come as they begin: in
+ * the logs of version 0.1.0 `environment` came after it.
+ */
 export function withPhase<T extends { name: PhaseName }>(phases: readonly T[], phase: T): T[] {
+  if (phases.some(({ name }) => name === phase.name))
+    return phases.map((one) => (one.name === phase.name ? phase : one))
+  const all = [...phases, phase]
+  if (phases.some(({ name }) => name === 'checkout')) return all
   const place = ({ name }: T) => PHASES.indexOf(name)
-  return [...phases.filter(({ name }) => name !== phase.name), phase].sort(
-    (a, b) => place(a) - place(b),
-  )
+  return all.sort((a, b) => place(a) - place(b))
 }
 
 /** How many of the last lines of a phase's log the state keeps; the log itself has all. */
