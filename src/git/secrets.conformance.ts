@@ -163,6 +163,8 @@ it('sends everything through the proxy that it is given', async () => {
   })
   proxy.on('connect', (incoming: IncomingMessage, socket) => {
     asked.push(`CONNECT ${incoming.url}`)
+    // A git that has read the refusal may be gone before the connection is closed.
+    socket.on('error', () => socket.destroy())
     socket.end('HTTP/1.1 403 Forbidden\r\nx-deny-reason: host_not_allowed\r\n\r\n')
   })
   proxy.listen(0, '127.0.0.1')
