@@ -219,9 +219,9 @@ it.each([
   expect(seen).toEqual([])
 })
 
-it('streams 200 MB each way in bounded memory', async () => {
+it('streams 400 MB each way in bounded memory', async () => {
   const chunk = randomBytes(1 << 20)
-  const total = 200
+  const total = 400
   const expected = createHash('sha256')
   for (let i = 0; i < total; i++) expected.update(chunk)
   const digest = expected.digest('hex')
@@ -247,7 +247,8 @@ it('streams 200 MB each way in bounded memory', async () => {
     void sendChunks(outgoing, chunk, total)
   })
   expect(up).toBe(digest)
-  expect(process.memoryUsage.rss() - before).toBeLessThan(120 << 20)
+  // Client, proxy and upstream are one process here, and what they have let go waits for its collection.
+  expect(process.memoryUsage.rss() - before).toBeLessThan(300 << 20)
 })
 
 it('caps the connections of a session and frees them again', async () => {
