@@ -99,8 +99,8 @@ async function start(): Promise<Sandbox & { outcome: 'kept' | 'made' | Restored 
 
 async function save(sandbox: Sandbox): Promise<void> {
   const before = await refs()
-  sandbox.saver.save()
-  await expect.poll(refs, { timeout: 30_000 }).not.toBe(before)
+  await sandbox.saver.save()
+  expect(await refs()).not.toBe(before)
   await sandbox.saver.stop()
 }
 

@@ -29,8 +29,8 @@ export interface SaverDeps {
 }
 
 export interface Saver {
-  /** Saves what has changed, or does so once more when a save is under way. */
-  save(): void
+  /** Saves what has changed, or does so once more when a save is under way; resolves after the last, never rejects. */
+  save(): Promise<void>
   /** While a turn runs it saves from time to time. */
   watch(isWorking: boolean): void
   stop(): Promise<void>
@@ -50,6 +50,7 @@ export function createSaver(deps: SaverDeps): Saver {
     running ??= saveAll().finally(() => {
       running = undefined
     })
+    return running
   }
   const saveAll = async () => {
     clearTimeout(timer)
