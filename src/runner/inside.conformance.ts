@@ -109,8 +109,7 @@ function serveDoor(server: Server): void {
 }
 
 function entryScript(): string {
-  const dnat = (protocol: string, match: string, to: number) =>
-    `iptables -t nat -A OUTPUT -p ${protocol} ${match} -j DNAT --to-destination :${to}`
+  const dnat = (match: string, to: number) => `ip daddr ${match} dnat to :${to}`
   return [
     'set -e',
     'mount -t tmpfs none "$1/scratch"',
@@ -127,11 +126,15 @@ function entryScript(): string {
     // Without an address beside 127.0.0.1 a C library that is asked for IPv4 "as configured" finds no name at all.
     'ip addr add 198.18.0.1/32 dev lo',
     'ip route add local 198.18.0.0/15 dev lo',
-    dnat('udp', '-d 198.18.0.1 --dport 53', RUNNER_DNS_PORT),
-    dnat('tcp', '-d 198.18.0.1 --dport 53', RUNNER_DNS_PORT),
-    ...REDIRECTED_PORTS.map((port) =>
-      dnat('tcp', `-d 198.18.0.0/15 --dport ${port}`, runnerPortFor(port)),
-    ),
+    "nft -f - <<'END'",
+    'table ip inside {',
+    'chain output { type nat hook output priority -100; policy accept;',
+    dnat('198.18.0.1 udp dport 53', RUNNER_DNS_PORT),
+    dnat('198.18.0.1 tcp dport 53', RUNNER_DNS_PORT),
+    ...REDIRECTED_PORTS.map((port) => dnat(`198.18.0.0/15 tcp dport ${port}`, runnerPortFor(port))),
+    '}',
+    '}',
+    'END',
     `exec env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin HOME=/root chroot "$root" /bin/sh -c "$2"`,
   ].join('\n')
 }
