@@ -1,8 +1,7 @@
-// People and what they lend Errand: user, token, credential.
+// People and how they sign in: login, user, token.
 import type { Command } from 'commander'
 import { AppError } from '../protocol/errors.ts'
 import { addCommand, type Cli, type Printer } from './command.ts'
-import { InterruptedError } from './deps.ts'
 import { formatTable } from './format.ts'
 import { plainLine } from './plain-text.ts'
 
@@ -10,7 +9,6 @@ export function addAccountCommands(cli: Cli, program: Command): void {
   addLogin(cli, program)
   addUserCommands(cli, program.command('user').description('people who may use this installation'))
   addTokenCommands(cli, program.command('token').description('bearer tokens of yours'))
-  addCredentialCommands(cli, program.command('credential').description('access to git hosts'))
 }
 
 function addLogin(cli: Cli, program: Command): void {
@@ -124,64 +122,7 @@ function addTokenCommands(cli: Cli, parent: Command): void {
   )
 }
 
-function addCredentialCommands(cli: Cli, parent: Command): void {
-  addCommand<{ username: string; kind: string }>(
-    cli,
-    parent,
-    {
-      specification: 'add <host>',
-      description:
-        'keep a token, password or private key; it is asked for or read from standard input',
-    },
-    async ([host = ''], { connection, print, options }) => {
-      const kind = options.kind === 'ssh' ? 'ssh' : 'https'
-      const secret = await readSecret(cli)
-      const { username } = options
-      const credential = await connection.client.createCredential({ host, kind, username, secret })
-      print.json(credential)
-      print.line(`${credential.id} is kept for ${plainLine(credential.host)}`)
-    },
-  )
-    .option('--username <name>', 'name that goes with it', '')
-    .option('--kind <kind>', 'https or ssh', 'https')
-  addCommand(
-    cli,
-    parent,
-    { specification: 'list', description: 'list credentials' },
-    async (_, running) => {
-      const credentials = await running.connection.client.listCredentials()
-      const rows = credentials.map(({ id, host, kind, username }) => [id, host, kind, username])
-      printTable(running.print, credentials, { header: ['id', 'host', 'kind', 'username'], rows })
-    },
-  )
-  addCommand(
-    cli,
-    parent,
-    { specification: 'rm <id>', description: 'forget a credential' },
-    async ([id = ''], { connection, print }) => {
-      await connection.client.removeCredential(id)
-      print.json({ id, removed: true })
-      print.line('forgotten')
-    },
-  )
-}
-
-/** Never from the arguments, which every user of the machine can read. */
-async function readSecret({ deps }: Cli): Promise<string> {
-  const asked = new AbortController()
-  const options = {
-    signal: asked.signal,
-    onInterrupt: () => asked.abort(new InterruptedError()),
-    isHidden: true,
-  }
-  const text = deps.prompt ? await deps.prompt('secret > ', options) : await deps.readStdin()
-  // The newline belongs to a private key.
-  const secret = text.includes('PRIVATE KEY') ? `${text.trim()}\n` : text.trim()
-  if (secret !== '') return secret
-  throw new AppError('invalid', 'secret_missing', 'no secret came from standard input')
-}
-
-function printTable(
+export function printTable(
   print: Printer,
   value: unknown,
   { header, rows }: { header: string[]; rows: string[][] },

@@ -145,7 +145,10 @@ function addDefault(cli: Cli, parent: Command): void {
 }
 
 /** By id, else among those that are not archived by name. */
-async function findEnvironment(client: Client, name: string | undefined): Promise<Environment> {
+export async function findEnvironment(
+  client: Client,
+  name: string | undefined,
+): Promise<Environment> {
   const all = await client.listEnvironments({ archived: true })
   const found =
     all.find(({ id }) => id === name) ??
@@ -201,9 +204,9 @@ function printSaved(print: Printer, saved: EnvironmentSaved): void {
   print.json(saved)
   print.line(`${saved.id}  ${plainLine(saved.name)}`)
   for (const { name, host } of saved.hints) {
-    const credential = `errand credential add ${host ?? '<git host>'}`
+    const credential = `errand credential add ${host ?? '<host>'}${host ? '' : ` --kind bearer --variable ${plainLine(name)}`}`
     print.note(
-      `${plainLine(name)} looks like a secret, and the agent can read variables. Access to a git host is better kept with: ${credential}`,
+      `${plainLine(name)} looks like a secret, and the agent can read variables. It is better kept with: ${credential}`,
     )
   }
 }

@@ -306,13 +306,37 @@ describe('the other commands', () => {
     const seen: unknown[] = []
     const createCredential: Client['createCredential'] = async (fields) => {
       seen.push(fields)
-      return { id: 'c_x', host: 'h', kind: 'https', username: '', createdAt: '' }
+      return {
+        ...{ id: 'c_x', host: 'h', kind: 'https', username: '', createdAt: '' },
+        lastUsedAt: null,
+        binding: null,
+      }
     }
     const cli = createTestCli({ client: { createCredential }, stdin: 'hunter2\n' })
     expect(await cli.run('credential', 'add', 'git.example.com', '--username', 'u')).toBe(0)
     expect(seen).toEqual([
       { host: 'git.example.com', kind: 'https', username: 'u', secret: 'hunter2' },
     ])
+  })
+
+  it('bind a credential for an API to hosts, paths and a variable', async () => {
+    let seen: unknown
+    const createCredential: Client['createCredential'] = async (fields) => {
+      seen = fields
+      return {
+        id: 'c_x',
+        ...{ host: 'h', kind: 'header', username: '', createdAt: '' },
+      } as Awaited<ReturnType<Client['createCredential']>>
+    }
+    const cli = createTestCli({ client: { createCredential }, stdin: 'hunter2\n' })
+    const how = ['--kind', 'header', '--header', 'X-Key', '--path', '/v1/', '--variable', 'KEY']
+    expect(await cli.run('credential', 'add', 'a.example', 'b.example', ...how)).toBe(0)
+    expect(seen).toMatchObject({
+      ...{ host: 'a.example', kind: 'header', secret: 'hunter2' },
+      binding: { otherHosts: ['b.example'], header: 'X-Key', paths: ['/v1/'], variable: 'KEY' },
+    })
+    expect(await cli.run('credential', 'add', 'a.example', '--path', '/v1/')).toBe(2)
+    expect(cli.stderr.text()).toContain('credential_kind_mismatch')
   })
 
   it('show help and end well', async () => {

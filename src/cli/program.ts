@@ -4,6 +4,7 @@ import { AppError, toAppError } from '../protocol/errors.ts'
 import { addAccountCommands } from './accounts.ts'
 import { addCheckTools } from './check-tools.ts'
 import type { Cli } from './command.ts'
+import { addCredentialCommands } from './credentials.ts'
 import { type CliDeps, InterruptedError } from './deps.ts'
 import { addEnvironmentCommands } from './environments.ts'
 import { createGit } from './git.ts'
@@ -44,6 +45,7 @@ export function createProgram(deps: CliDeps): Program {
   addCheckTools(cli, program)
   addSessionCommands(cli, program)
   addAccountCommands(cli, program)
+  addCredentialCommands(cli, program)
   addEnvironmentCommands(cli, program)
   const run = async (args: readonly string[]) => {
     exitCode = 0

@@ -2,8 +2,6 @@
 import { z } from 'zod'
 import {
   type AnswerBody,
-  credentialListSchema,
-  credentialSchema,
   diffSchema,
   type EnvironmentDefault,
   type EnvironmentPatch,
@@ -14,7 +12,6 @@ import {
   installationSchema,
   loginLinkSchema,
   messageAcceptedSchema,
-  type NewCredential,
   type NewEnvironment,
   type NewMessage,
   type NewSession,
@@ -31,6 +28,11 @@ import {
   userListSchema,
   userSchema,
 } from '../protocol/api.ts'
+import {
+  credentialListSchema,
+  credentialSchema,
+  type NewCredential,
+} from '../protocol/credential.ts'
 import { environmentSchema } from '../protocol/environment.ts'
 import { parseEvent } from '../protocol/event.ts'
 import type { AllowScope } from '../protocol/session.ts'

@@ -1,6 +1,12 @@
-// Credentials for git hosts. A secret comes in once and is never shown again.
+// Credentials for git hosts and APIs. A secret comes in once and is never shown again.
 import { z } from 'zod'
-import { credentialListSchema, credentialSchema, newCredentialSchema } from '../protocol/api.ts'
+import {
+  bindingSchema,
+  credentialListSchema,
+  credentialSchema,
+  isApiKind,
+  newCredentialSchema,
+} from '../protocol/credential.ts'
 import { AppError } from '../protocol/errors.ts'
 import { credentialIdSchema } from '../protocol/ids.ts'
 import type { HttpDeps } from './deps.ts'
@@ -8,7 +14,10 @@ import { type Api, addRoute } from './route.ts'
 
 const tag = 'Credentials'
 
-export function addCredentialRoutes(api: Api, { owned: { credentials } }: HttpDeps): void {
+export function addCredentialRoutes(
+  api: Api,
+  { owned: { credentials, environments } }: HttpDeps,
+): void {
   addRoute(
     api,
     {
@@ -24,7 +33,13 @@ export function addCredentialRoutes(api: Api, { owned: { credentials } }: HttpDe
       ...{ body: newCredentialSchema, answer: credentialSchema, status: 201 },
     },
     async ({ user, body }) => {
-      return credentials.create({ ...body, ownerId: user.id })
+      if (!isApiKind(body.kind)) return credentials.create({ ...body, ownerId: user.id })
+      const binding = body.binding ?? bindingSchema.parse({})
+      const { environmentId } = binding
+      if (environmentId !== null && !(await environments.get(user.id, environmentId))) {
+        throw new AppError('not_found', 'environment_not_found', 'there is no such environment')
+      }
+      return credentials.create({ ...body, binding, ownerId: user.id })
     },
   )
   addRoute(

@@ -12,13 +12,7 @@ import {
 } from './environment.ts'
 import { ERROR_CODES, type ErrorCode } from './errors.ts'
 import { eventSchema } from './event.ts'
-import {
-  credentialIdSchema,
-  environmentIdSchema,
-  sessionIdSchema,
-  turnIdSchema,
-  uploadIdSchema,
-} from './ids.ts'
+import { environmentIdSchema, sessionIdSchema, turnIdSchema, uploadIdSchema } from './ids.ts'
 import { secretHintSchema } from './secret-hints.ts'
 import {
   allowScopeSchema,
@@ -234,22 +228,6 @@ export const environmentListSchema = z.object({ environments: z.array(environmen
 /** How many layers the next sessions make anew. */
 export const rebuiltSchema = z.object({ layers: z.int() })
 export const environmentListQuerySchema = z.object({ archived: flagSchema.default(false) })
-
-export const newCredentialSchema = z.object({
-  host: z.string().min(1).max(253),
-  kind: z.enum(['https', 'ssh']).default('https'),
-  username: z.string().max(255).default(''),
-  secret: z.string().min(1).max(65_536),
-})
-export const credentialSchema = z.object({
-  id: credentialIdSchema,
-  host: z.string(),
-  kind: z.enum(['https', 'ssh']),
-  username: z.string(),
-  createdAt: z.string(),
-})
-export type NewCredential = z.input<typeof newCredentialSchema>
-export const credentialListSchema = z.object({ credentials: z.array(credentialSchema) })
 
 export const newUserSchema = z.object({ name: z.string().trim().min(1).max(80), email: z.email() })
 export const userSchema = z.object({

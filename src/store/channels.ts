@@ -5,6 +5,8 @@ export const EFFECTS_CHANNEL = 'errand_effects'
 export const LOAD_CHANNEL = 'errand_load'
 /** The payload is the id of the sandbox that becomes a layer. */
 export const LAYERS_CHANNEL = 'errand_layers'
+/** The payload is the id of the owner whose credentials changed. */
+export const CREDENTIALS_CHANNEL = 'errand_credentials'
 
 export function sessionPayload(sessionId: string, seq: number): string {
   return `${sessionId}:${seq}`

@@ -1,14 +1,19 @@
-// Credentials of an owner for git hosts. Secrets go in sealed and come out one at a time; lists never hold them.
-// What a secret was stored for (owner, host, kind, username) is part of its seal: whoever can only write the database
-// cannot have it sent to another host.
+// Credentials of an owner, for git hosts and for APIs. Secrets go in sealed and come out for the gateway and git; lists never
+// hold them. What a secret was stored for (owner, host, kind, username, binding) is part of its seal: whoever can only write
+// the database cannot have it sent to another host, or added in another way.
 import { randomBytes } from 'node:crypto'
-import type { Kysely } from 'kysely'
+import { type Kysely, sql } from 'kysely'
+import {
+  type Binding,
+  bindingSchema,
+  type CredentialKind,
+  type GitCredentialKind,
+} from '../protocol/credential.ts'
 import { AppError } from '../protocol/errors.ts'
 import { createId } from '../protocol/ids.ts'
+import { CREDENTIALS_CHANNEL } from './channels.ts'
 import type { Database } from './schema.ts'
 import type { Sealer } from './sealing.ts'
-
-export type CredentialKind = 'https' | 'ssh'
 
 export interface NewCredential {
   ownerId: string
@@ -18,6 +23,8 @@ export interface NewCredential {
   username: string
   /** A token or password, or a private key. */
   secret: string
+  /** Of API credentials: where and how the gateway adds it. */
+  binding?: Binding | undefined
   /** False: of one session alone, which names it by id; not listed and not found by host. */
   isShared?: boolean
 }
@@ -30,6 +37,11 @@ export interface Credential {
   username: string
   createdAt: string
   lastUsedAt: string | null
+  binding: Binding | null
+}
+
+export interface OpenCredential extends Credential {
+  secret: string
 }
 
 export interface CredentialStore {
@@ -37,9 +49,12 @@ export interface CredentialStore {
   get(ownerId: string, id: string): Promise<Credential | undefined>
   list(ownerId: string): Promise<Credential[]>
   /** The latest one for that host. */
-  find(ownerId: string, host: string, kind?: CredentialKind): Promise<Credential | undefined>
+  find(ownerId: string, host: string, kind: GitCredentialKind): Promise<Credential | undefined>
   /** The secret itself; notes the use. */
   openSecret(ownerId: string, id: string): Promise<string>
+  /** All of an owner with their secrets, those of single sessions too: for the gateway, which adds and redacts them. */
+  openAll(ownerId: string): Promise<OpenCredential[]>
+  noteUse(ownerId: string, id: string): Promise<void>
   remove(ownerId: string, id: string): Promise<boolean>
   /** Of a session that is gone; a shared one stays. */
   removeUnshared(ownerId: string, id: string): Promise<void>
@@ -53,6 +68,7 @@ const COLUMNS = [
   'username',
   'created_at',
   'last_used_at',
+  'binding',
 ] as const
 
 /** Without a sealer (a program that has no key) everything works but what needs the secret. */
@@ -63,14 +79,16 @@ export function createCredentialStore(
 ): CredentialStore {
   const owned = (ownerId: string) =>
     db.selectFrom('credentials').select(COLUMNS).where('owner_id', '=', ownerId)
+  const tellChange = (ownerId: string) =>
+    sql`select pg_notify(${CREDENTIALS_CHANNEL}, ${ownerId})`.execute(db)
   return {
     create: async ({ secret, isShared = true, ...fields }) => {
-      const { ownerId, kind, username } = fields
+      const { ownerId, kind, username, binding = null } = fields
       const id = createId('credential', randomBytes(20))
       const host = fields.host.toLowerCase()
       const sealed = needKey(sealer).seal(
         secret,
-        sealContext({ id, ownerId, host, kind, username }),
+        sealContext({ id, owner_id: ownerId, host, kind, username, binding }),
       )
       const row = await db
         .insertInto('credentials')
@@ -82,10 +100,12 @@ export function createCredentialStore(
           username,
           secret: sealed,
           is_shared: isShared,
+          binding: binding && JSON.stringify(binding),
           created_at: clock(),
         })
         .returning(COLUMNS)
         .executeTakeFirstOrThrow()
+      await tellChange(ownerId)
       return toCredential(row)
     },
     get: async (ownerId, id) => {
@@ -101,13 +121,34 @@ export function createCredentialStore(
       return rows.map(toCredential)
     },
     find: async (ownerId, host, kind) => {
-      let query = owned(ownerId)
+      const query = owned(ownerId)
         .where('is_shared', '=', true)
         .where('host', '=', host.toLowerCase())
-      if (kind) query = query.where('kind', '=', kind)
+        .where('kind', '=', kind)
       const row = await query.orderBy('created_at', 'desc').limit(1).executeTakeFirst()
       return row && toCredential(row)
     },
+    ...createOpening(db, clock, sealer),
+    remove: async (ownerId, id) => {
+      const query = db.deleteFrom('credentials').where('owner_id', '=', ownerId)
+      const { numDeletedRows } = await query.where('id', '=', id).executeTakeFirst()
+      if (numDeletedRows > 0n) await tellChange(ownerId)
+      return numDeletedRows > 0n
+    },
+    removeUnshared: async (ownerId, id) => {
+      const query = db.deleteFrom('credentials').where('owner_id', '=', ownerId)
+      await query.where('id', '=', id).where('is_shared', '=', false).execute()
+    },
+  }
+}
+
+/** What takes secrets out, or notes that one was used. */
+function createOpening(
+  db: Kysely<Database>,
+  clock: () => Date,
+  sealer: Sealer | undefined,
+): Pick<CredentialStore, 'openSecret' | 'openAll' | 'noteUse'> {
+  return {
     openSecret: async (ownerId, id) => {
       const row = await db
         .updateTable('credentials')
@@ -119,15 +160,24 @@ export function createCredentialStore(
       if (!row) {
         throw new AppError('not_found', 'credential_not_found', 'there is no such credential')
       }
-      return needKey(sealer).open(row.secret, sealContext(toCredential(row)))
+      return needKey(sealer).open(row.secret, sealContext(row))
     },
-    remove: async (ownerId, id) => {
-      const query = db.deleteFrom('credentials').where('owner_id', '=', ownerId)
-      return (await query.where('id', '=', id).executeTakeFirst()).numDeletedRows > 0n
+    openAll: async (ownerId) => {
+      const rows = await db
+        .selectFrom('credentials')
+        .select([...COLUMNS, 'secret'])
+        .where('owner_id', '=', ownerId)
+        .orderBy('created_at')
+        .execute()
+      const key = needKey(sealer)
+      return rows.map((row) => ({
+        ...toCredential(row),
+        secret: key.open(row.secret, sealContext(row)),
+      }))
     },
-    removeUnshared: async (ownerId, id) => {
-      const query = db.deleteFrom('credentials').where('owner_id', '=', ownerId)
-      await query.where('id', '=', id).where('is_shared', '=', false).execute()
+    noteUse: async (ownerId, id) => {
+      const query = db.updateTable('credentials').set({ last_used_at: clock() })
+      await query.where('owner_id', '=', ownerId).where('id', '=', id).execute()
     },
   }
 }
@@ -137,10 +187,14 @@ function needKey(sealer: Sealer | undefined): Sealer {
   throw new AppError('unavailable', 'sealing_key_missing', 'this program holds no key for secrets')
 }
 
-function sealContext(fields: Pick<Credential, 'id' | 'ownerId' | 'host' | 'kind' | 'username'>) {
-  const { id, ownerId, host, kind, username } = fields
-  return JSON.stringify([id, ownerId, host, kind, username])
+/** Without a binding it is as it was before there were any, so that what was sealed then still opens. */
+function sealContext({ id, owner_id, host, kind, username, binding }: SealedRow): string {
+  const parts = [id, owner_id, host, kind, username]
+  return JSON.stringify(binding ? [...parts, binding] : parts)
 }
+
+/** The binding as it is stored: what a later version reads into it does not count. */
+type SealedRow = Pick<Row, 'id' | 'owner_id' | 'host' | 'kind' | 'username' | 'binding'>
 
 interface Row {
   id: string
@@ -150,6 +204,7 @@ interface Row {
   username: string
   created_at: Date
   last_used_at: Date | null
+  binding: unknown
 }
 
 function toCredential(row: Row): Credential {
@@ -161,5 +216,6 @@ function toCredential(row: Row): Credential {
     username: row.username,
     createdAt: row.created_at.toISOString(),
     lastUsedAt: row.last_used_at?.toISOString() ?? null,
+    binding: row.binding === null ? null : bindingSchema.parse(row.binding),
   }
 }

@@ -7,6 +7,7 @@ import { standbys } from './migrations/0002-standbys.ts'
 import { queue } from './migrations/0003-queue.ts'
 import { lanes } from './migrations/0004-lanes.ts'
 import { layers } from './migrations/0005-layers.ts'
+import { bindings } from './migrations/0006-bindings.ts'
 
 /** Names sort in the order of their numbers; a name that has been released never changes. */
 const MIGRATIONS = {
@@ -15,6 +16,7 @@ const MIGRATIONS = {
   '0003-queue': queue,
   '0004-lanes': lanes,
   '0005-layers': layers,
+  '0006-bindings': bindings,
 }
 const TABLE = 'errand_migrations'
 

@@ -5,6 +5,7 @@ import { backoffMs } from '../lib/backoff.ts'
 import { delay } from '../lib/deadline.ts'
 import type { Logger } from '../lib/logger.ts'
 import {
+  CREDENTIALS_CHANNEL,
   EFFECTS_CHANNEL,
   LAYERS_CHANNEL,
   LOAD_CHANNEL,
@@ -21,6 +22,8 @@ export interface Notifications {
   onLoad(listener: () => void): () => void
   /** Something was reported of the sandbox that becomes a layer. */
   onLayer(listener: (sandboxId: string) => void): () => void
+  /** The credentials of an owner changed. */
+  onCredentials(listener: (ownerId: string) => void): () => void
   onReconnect(listener: () => void): () => void
   close(): Promise<void>
 }
@@ -31,6 +34,13 @@ export interface NotificationsOptions {
   program?: string
 }
 
+const CHANNELS = [
+  SESSION_CHANNEL,
+  EFFECTS_CHANNEL,
+  LOAD_CHANNEL,
+  LAYERS_CHANNEL,
+  CREDENTIALS_CHANNEL,
+]
 const RECONNECT = { firstMs: 50, mostMs: 5_000 }
 /** A peer that is gone without a word is noticed after at most the two together. */
 const PROBE_EVERY_MS = 20_000
@@ -43,12 +53,14 @@ export async function createNotifications(options: NotificationsOptions): Promis
     effects: new Set<() => void>(),
     load: new Set<() => void>(),
     layer: new Set<(sandboxId: string) => void>(),
+    credentials: new Set<(ownerId: string) => void>(),
     reconnect: new Set<() => void>(),
   }
   const hear = ({ channel, payload = '' }: pg.Notification) => {
     if (channel === EFFECTS_CHANNEL) tell(listeners.effects)
     else if (channel === LOAD_CHANNEL) tell(listeners.load)
     else if (channel === LAYERS_CHANNEL) tell(listeners.layer, payload)
+    else if (channel === CREDENTIALS_CHANNEL) tell(listeners.credentials, payload)
     else if (channel === SESSION_CHANNEL) {
       const parsed = parseSessionPayload(payload)
       if (parsed) tell(listeners.session, parsed.sessionId, parsed.seq)
@@ -73,6 +85,7 @@ export async function createNotifications(options: NotificationsOptions): Promis
     onEffects: (listener) => subscribe(listeners.effects, listener),
     onLoad: (listener) => subscribe(listeners.load, listener),
     onLayer: (listener) => subscribe(listeners.layer, listener),
+    onCredentials: (listener) => subscribe(listeners.credentials, listener),
     onReconnect: (listener) => subscribe(listeners.reconnect, listener),
     close: async () => {
       closing.abort(new Error('notifications were closed'))
@@ -115,9 +128,7 @@ async function listen(
   }, PROBE_EVERY_MS)
   try {
     await client.connect()
-    await client.query(
-      `listen ${SESSION_CHANNEL}; listen ${EFFECTS_CHANNEL}; listen ${LOAD_CHANNEL}; listen ${LAYERS_CHANNEL}`,
-    )
+    await client.query(CHANNELS.map((channel) => `listen ${channel}`).join('; '))
   } catch (error) {
     await end()
     throw error

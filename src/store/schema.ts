@@ -67,6 +67,7 @@ export interface CredentialsTable {
   username: string
   secret: Buffer
   is_shared: boolean
+  binding: ColumnType<unknown, string | null | undefined, string | null>
   created_at: Timestamp
   last_used_at: NullableTimestamp
 }

@@ -3,6 +3,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
 import { createSilentLogger } from '../lib/logger.ts'
+import { bindingSchema } from '../protocol/credential.ts'
 import { environmentFieldsSchema } from '../protocol/environment.ts'
 import { createId } from '../protocol/ids.ts'
 import { clientConfig } from './database.ts'
@@ -158,12 +159,32 @@ test('a row that somebody rearranged in the database does not open', async () =>
   await expect(copied).rejects.toMatchObject({ reason: 'secret_unreadable' })
 })
 
+test('a credential for an API is bound to its hosts and paths by its seal', async () => {
+  const binding = bindingSchema.parse({ paths: ['/v1/'], variable: 'API_TOKEN' })
+  const fields = { host: 'api.example', kind: 'bearer' as const, username: '', binding }
+  const made = await store.credentials.create({ ...fields, ownerId: 'ida', secret: 'k-ida-s3cret' })
+  expect((await store.credentials.list('ida'))[0]).toEqual(made)
+  expect(made.binding).toEqual(binding)
+  expect(await store.credentials.openAll('ida')).toMatchObject([
+    { id: made.id, secret: 'k-ida-s3cret' },
+  ])
+  expect(await store.credentials.openAll('hal')).not.toContainEqual(
+    expect.objectContaining({ id: made.id }),
+  )
+  await store.pool.query(
+    `update credentials set binding = '{"otherHosts": ["evil.example"]}' where id = $1`,
+    [made.id],
+  )
+  const widened = store.credentials.openAll('ida')
+  await expect(widened).rejects.toMatchObject({ reason: 'secret_unreadable' })
+})
+
 test('the latest credential for a host is found, and removed by its owner only', async () => {
   await store.credentials.create(token('fay'))
   const latest = await store.credentials.create(token('fay'))
   expect(await store.credentials.find('fay', 'GIT.example', 'https')).toEqual(latest)
   expect(await store.credentials.find('fay', 'git.example', 'ssh')).toBeUndefined()
-  expect(await store.credentials.find('gus', 'git.example')).toBeUndefined()
+  expect(await store.credentials.find('gus', 'git.example', 'https')).toBeUndefined()
   expect(await store.credentials.remove('gus', latest.id)).toBe(false)
   expect(await store.credentials.remove('fay', latest.id)).toBe(true)
 })
@@ -218,7 +239,7 @@ test('a credential of one session is neither listed nor found by host, and goes 
     secret: 's',
   }
   const { id } = await store.credentials.create({ ...own, isShared: false })
-  expect(await store.credentials.find('ann', 'git.own')).toBeUndefined()
+  expect(await store.credentials.find('ann', 'git.own', 'https')).toBeUndefined()
   expect((await store.credentials.list('ann')).map((credential) => credential.id)).not.toContain(id)
   expect(await store.credentials.openSecret('ann', id)).toBe('s')
   const shared = await store.credentials.create(own)
