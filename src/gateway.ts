@@ -179,9 +179,9 @@ function createGitRoute(
         'This session has one repository: /git/repository.git',
       )
     }
-    const { ownerId, repository } = session.state
+    const { ownerId, repository, pushGrants: push } = session.state
     const credential = await findUpstreamCredential(store.credentials, ownerId, repository)
-    const target = { kind: 'session' as const, id: sessionId, push: true, credential, ...asked }
+    const target = { kind: 'session' as const, id: sessionId, push, credential, ...asked }
     await proxyGit(request, response, { socketPath: gitSocket, target })
   }
 }

@@ -44,10 +44,10 @@ export function createRepositoryPort(
       const { filesChanged, insertions, deletions } = diff
       return { commit: diff.commit ?? diff.base, filesChanged, insertions, deletions }
     },
-    forward: async ({ id, ownerId, repository }, signal) => {
+    forward: async ({ id, ownerId, repository, pushGrants }, signal) => {
       const credential = await findCredential(ownerId, repository)
       const { outward, commit, reason, message } = await git.forward(
-        { sessionId: id, credential },
+        { sessionId: id, credential, rewrite: pushGrants.rewrite },
         { signal },
       )
       if (outward === 'forwarded' && commit) return { commit }

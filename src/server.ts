@@ -245,7 +245,7 @@ function createGitDoor(socketPath: string): GitDoor {
     }
     await proxyGit(incoming, outgoing, {
       socketPath,
-      target: { ...target, ...request, push: false },
+      target: { ...target, ...request, push: null },
     })
   }
 }

@@ -28,6 +28,7 @@ export function addSessionCommands(cli: Cli, program: Command): void {
   addActions(cli, program)
   addAnswer(cli, program)
   addAllow(cli, program)
+  addGrant(cli, program)
 }
 
 function addList(cli: Cli, program: Command): void {
@@ -80,6 +81,7 @@ function showSession(print: Printer, session: SessionAnswer): void {
       : []),
     ['repository', repository.url || repository.name],
     ['branch', `${repository.branch}${commit}`],
+    ...describeGrants(session),
     ['environment', `${environment.name}, network ${environment.network.level}`],
     ['sandbox', [sandbox.state, sandbox.isolation].filter(Boolean).join(', ')],
     [
@@ -103,6 +105,11 @@ function showSession(print: Printer, session: SessionAnswer): void {
   ]
   for (const [name, value] of rows) print.line(`${name.padEnd(12)} ${plainLine(value)}`)
   for (const question of session.questions) print.line(renderQuestion(question).join('\n'))
+}
+
+function describeGrants({ pushGrants: { branches, rewrite } }: SessionState): [string, string][] {
+  if (branches.length === 0 && !rewrite) return []
+  return [['may push', [...(rewrite ? ['its branch anew'] : []), ...branches].join(', ')]]
 }
 
 /** Only while something is here that is not yet outside. */
@@ -210,6 +217,30 @@ function addAllow(cli: Cli, program: Command): void {
       print.line(`${shortId(session)} may reach ${reach}`)
     },
   ).option('--environment', 'in its saved environment as well, and so for later sessions')
+}
+
+function addGrant(cli: Cli, program: Command): void {
+  addCommand<{ revoke?: boolean; rewrite?: boolean }>(
+    cli,
+    program,
+    {
+      specification: 'grant <id> [branch]',
+      description: 'let a session push to one more branch, by its name; or rewrite its own',
+    },
+    async ([id, branch], { connection, print, options: { revoke = false, rewrite } }) => {
+      if (branch === undefined && rewrite === undefined)
+        throw new AppError('invalid', 'grant_missing', 'name a branch, or say --rewrite')
+      const change = revoke ? { revoke: branch } : { grant: branch }
+      const session = await connection.client.changeGrants(sessionId(id), { ...change, rewrite })
+      print.json(session)
+      const { branches, rewrite: anew } = session.pushGrants
+      const own = `${session.repository.branch}${anew ? ' (and rewrite it)' : ''}`
+      print.line(`${shortId(session)} may push to ${plainLine([own, ...branches].join(', '))}`)
+    },
+  )
+    .option('--revoke', 'take the grant of this branch back')
+    .option('--rewrite', 'it may replace commits of its own branch (push --force)')
+    .option('--no-rewrite', 'it may not any more')
 }
 
 function addAnswer(cli: Cli, program: Command): void {

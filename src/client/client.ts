@@ -35,7 +35,7 @@ import {
 } from '../protocol/credential.ts'
 import { environmentSchema } from '../protocol/environment.ts'
 import { parseEvent } from '../protocol/event.ts'
-import type { AllowScope } from '../protocol/session.ts'
+import type { AllowScope, PushGrantChange } from '../protocol/session.ts'
 import { type FollowOptions, followEvents, followSessions } from './follow.ts'
 import { type ClientOptions, requestJson, requestNothing } from './request.ts'
 
@@ -82,6 +82,8 @@ function sessionMethods(options: ClientOptions) {
       state('DELETE', pathOf(id, `/messages/${turnId}`)),
     /** Allows what the repository asks to reach. */
     allowAsked: (id: string, scope: AllowScope) => state('POST', pathOf(id, '/allow'), { scope }),
+    changeGrants: (id: string, change: PushGrantChange) =>
+      state('POST', pathOf(id, '/grant'), change),
     answerQuestion: (id: string, questionId: string, answer: AnswerBody) =>
       state('POST', pathOf(id, `/questions/${encodeURIComponent(questionId)}`), answer),
   }

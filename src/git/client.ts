@@ -6,11 +6,13 @@ import { createLineSplitter } from '../lib/ndjson.ts'
 import { connectPatiently } from '../lib/patient-connect.ts'
 import { openUnix, requestUnix } from '../lib/unix-http.ts'
 import { AppError, isErrorCode } from '../protocol/errors.ts'
+import type { PushGrants } from '../protocol/session.ts'
 import { CREDENTIAL_HEADER, encodeCredential, type UpstreamCredential } from './credential.ts'
 import {
   type Diff,
   type DiffRequest,
   diffSchema,
+  encodeGrants,
   type FilesRequest,
   type Forwarded,
   type ForwardRequest,
@@ -145,8 +147,8 @@ async function reach<T>(work: Promise<T>): Promise<T> {
 }
 
 export interface GitTarget extends GitDoorRequest {
-  /** May the caller push to the session's branch? Uploads always take pushes. */
-  push: boolean
+  /** What the caller may push to beside the session's branch; null: nothing at all. Uploads always take pushes. */
+  push: PushGrants | null
   credential?: UpstreamCredential
 }
 
@@ -204,7 +206,7 @@ function passThrough(
     const value = incoming.headers[name]
     if (typeof value === 'string') headers[name] = value
   }
-  if (target.push) headers[PUSH_HEADER] = '1'
+  if (target.push) headers[PUSH_HEADER] = encodeGrants(target.push)
   if (target.credential) headers[CREDENTIAL_HEADER] = encodeCredential(target.credential)
   const { kind, id, service, advertise } = target
   const path = `/git/${kind}/${id}/${advertise ? `info/refs?service=${service}` : service}`

@@ -10,9 +10,10 @@ import { observedPushSchema } from './observations.ts'
 import type { Outward, OutwardResult } from './outward.ts'
 import {
   isSaved,
+  type PushScope,
   type RefRefusal,
   type RefUpdate,
-  refusalSentence,
+  refusalLines,
   refuseForSession,
   ZERO_ID,
 } from './push-scope.ts'
@@ -35,6 +36,7 @@ interface Deps {
 export interface PushFrom {
   directory: string
   record: SessionRecord
+  scope: PushScope
   credential?: UpstreamCredential
   signal: AbortSignal
 }
@@ -50,16 +52,19 @@ export function createDoorPush(deps: Deps, from: PushFrom): DoorPush {
       const env = quarantineEnvironment(directory, question.quarantine)
       const refusals = await refuseAll(deps.git, from, { updates: question.updates, env })
       if (refusals.length > 0) {
-        const lines = refusals.map((refusal) => refusalSentence(refusal, record.branch))
-        for (const [index, refusal] of refusals.slice(0, MOST_RECORDED_REFUSALS).entries())
-          await observations.add(refusedPush(record, refusal, lines[index] ?? ''))
-        return { accept: false, lines: [...new Set(lines)].slice(0, MOST_RECORDED_REFUSALS) }
+        const said = refusals.slice(0, MOST_RECORDED_REFUSALS).map((refusal) => ({
+          refusal,
+          lines: refusalLines(refusal, from.scope),
+        }))
+        for (const { refusal, lines } of said)
+          await observations.add(refusedPush(record, refusal, lines.join('\n')))
+        return { accept: false, lines: [...new Set(said.flatMap(({ lines }) => lines))] }
       }
       const update = question.updates.find((candidate) => !isSaved(candidate))
       if (!update) return { accept: true, lines: [] }
       return await passOn(deps, from, { update, env })
     },
-    finish: () => settlePush(deps, directory),
+    finish: () => settlePush(deps, directory, record),
   }
 }
 
@@ -74,22 +79,25 @@ function quarantineEnvironment(directory: string, quarantine: string): Record<st
 
 async function refuseAll(
   git: Git,
-  { directory, record }: PushFrom,
+  from: PushFrom,
   { updates, env }: { updates: RefUpdate[]; env: Record<string, string> },
 ): Promise<RefRefusal[]> {
   const refusals: RefRefusal[] = []
-  for (const update of updates) {
-    const refusal =
-      refuseForSession(update, record.branch) ??
-      (await refuseByHistory(git, directory, { update, env }))
+  const byScope = refuseForSession(updates, from.scope)
+  for (const [index, update] of updates.entries()) {
+    const refusal = byScope[index] ?? (await refuseByHistory(git, from, { update, env }))
     if (refusal) refusals.push(refusal)
   }
   return refusals
 }
 
+function isOwn({ ref }: RefUpdate, branch: string): boolean {
+  return ref === `refs/heads/${branch}`
+}
+
 async function refuseByHistory(
   git: Git,
-  directory: string,
+  { directory, scope }: PushFrom,
   { update, env }: { update: RefUpdate; env: Record<string, string> },
 ): Promise<RefRefusal | undefined> {
   if (!(await isCommit(git, directory, { id: update.new, env })))
@@ -98,16 +106,23 @@ async function refuseByHistory(
   // Another push may have come first; this one was made on what is no longer there.
   if (here !== update.old) return { update, reason: 'not_fast_forward' }
   if (update.old === ZERO_ID || isSaved(update)) return undefined
+  if (scope.rewrite && isOwn(update, scope.branch)) return undefined
   const forward = await isAncestor(git, directory, { older: update.old, newer: update.new, env })
   return forward ? undefined : { update, reason: 'not_fast_forward' }
 }
 
 async function passOn(
   { outward, observations }: Deps,
-  { directory, record, credential, signal }: PushFrom,
+  { directory, record, scope, credential, signal }: PushFrom,
   { update, env }: { update: RefUpdate; env: Record<string, string> },
 ): Promise<HookAnswer> {
-  const result = await outward.within(record, { commit: update.new, credential, env, signal })
+  const own = isOwn(update, record.branch)
+  const result = await outward.within(record, {
+    ...{ commit: update.new, credential, env, signal },
+    ...(own
+      ? { branch: record.branch, replaces: scope.rewrite ? update.old : undefined, keeps: true }
+      : { branch: update.ref.slice('refs/heads/'.length), keeps: false }),
+  })
   const accepted = result.outward !== 'refused'
   const push: ObservedPush = {
     kind: 'push',
@@ -121,7 +136,7 @@ async function passOn(
   // On disk before git may write the ref: if gitd dies now, the next start finds out what became of it.
   if (accepted) await writeWhole(pendingPath(directory), JSON.stringify(push))
   else await observations.add(push)
-  return { accept: accepted, lines: result.lines, byUpstream: !accepted }
+  return { accept: accepted, lines: result.lines, isNewsUpstream: !accepted || !own }
 }
 
 /** The lines that git showed, and the sentence when they do not hold it. */
@@ -147,12 +162,13 @@ function pendingPath(directory: string): string {
 export async function settlePush(
   { git, observations }: Pick<Deps, 'git' | 'observations'>,
   directory: string,
+  { branch }: Pick<SessionRecord, 'branch'>,
 ): Promise<void> {
   const push = await readJsonFile(pendingPath(directory), observedPushSchema)
   if (!push) return
   const tip = await readRef(git, directory, push.ref)
   const written = tip === push.new
-  if (written) await addPushedCommit(directory, push.new)
+  if (written && isOwn(push, branch)) await addPushedCommit(directory, push.new)
   await observations.add(
     written
       ? push

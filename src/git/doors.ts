@@ -8,12 +8,12 @@ import { createDoorPush, type DoorPush } from './door-push.ts'
 import { createKeyedLock } from './flights.ts'
 import type { Git, Settings } from './git-process.ts'
 import type { HookAnswer, HookQuestion } from './hooks.ts'
-import { type GitDoorRequest, PUSH_HEADER } from './messages.ts'
+import { decodeGrants, type GitDoorRequest, PUSH_HEADER } from './messages.ts'
 import type { Mirrors } from './mirrors.ts'
 import type { Observations } from './observations.ts'
 import type { Outward } from './outward.ts'
 import type { GitPaths } from './paths.ts'
-import { refusalSentence, refuseForUpload } from './push-scope.ts'
+import { branchRefs, type PushScope, refusalLines, refuseForUpload } from './push-scope.ts'
 import {
   readRecord,
   type SessionRecord,
@@ -97,14 +97,17 @@ async function serveSession(
       await bringUpToDate(deps, { directory, record, credential, turns, signal })
     return serveCall(deps, request, { call: readCall(directory), exchange })
   }
-  if (headers[PUSH_HEADER] !== '1') return refusePush(request, exchange)
-  const call = sessionPushCall(deps, directory, record.branch)
+  const grants = decodeGrants(headers[PUSH_HEADER])
+  if (!grants) return refusePush(request, exchange)
+  const { sessionId, branch, defaultBranch } = record
+  const scope: PushScope = { ...grants, sessionId, branch, defaultBranch }
+  const call = sessionPushCall(deps, directory, scope)
   if (request.advertise) return advertiseRefs(deps.git, call, exchange)
-  const from = { directory, record, credential, signal: abortOnClose(exchange.outgoing) }
+  const from = { directory, record, scope, credential, signal: abortOnClose(exchange.outgoing) }
   const push = turns.inTurn(directory, createDoorPush({ git: deps.git, ...deps.push }, from))
   const decide = async (question: HookQuestion) => {
     const answer = await push.decide(question)
-    if (answer.byUpstream && record.outside)
+    if (answer.isNewsUpstream && record.outside)
       deps.mirrors.expire({ ...record.outside, ownerId: record.ownerId })
     return answer
   }
@@ -127,6 +130,7 @@ async function serveUpload(
       ...pushSettings(deps.paths.hooks, UPLOAD_BYTES),
       ['receive.hideRefs', 'refs/'],
       ['receive.hideRefs', '!refs/heads/'],
+      ['receive.denyNonFastForwards', 'true'],
     ],
     maxBodyBytes: UPLOAD_BYTES + PUSH_OVERHEAD_BYTES,
     decide: decideUpload,
@@ -184,11 +188,11 @@ function readCall(directory: string): SmartHttpCall {
   }
 }
 
-/** The scope, enforced by git itself before and beside the hook: everything is hidden but the one branch and what is saved. */
+/** The scope, enforced by git itself before and beside the hook: everything is hidden but its branches and what is saved. */
 function sessionPushCall(
   { paths, push }: DoorDeps,
   directory: string,
-  branch: string,
+  scope: PushScope,
 ): SmartHttpCall {
   return {
     service: 'git-receive-pack',
@@ -196,8 +200,11 @@ function sessionPushCall(
     settings: [
       ...pushSettings(paths.hooks, push.maxBytes),
       ['receive.hideRefs', 'refs/'],
-      ['receive.hideRefs', `!refs/heads/${branch}`],
-      ...SAVED_REFS.map((ref) => ['receive.hideRefs', `!${ref}`] as const),
+      ...[...branchRefs(scope), ...SAVED_REFS].map(
+        (ref) => ['receive.hideRefs', `!${ref}`] as const,
+      ),
+      // Ancestry is asked of git by the hook, which knows the one branch that may be rewritten.
+      ['receive.denyNonFastForwards', scope.rewrite ? 'false' : 'true'],
       ['core.alternateRefsPrefixes', 'refs/heads/'],
     ],
     maxBodyBytes: push.maxBytes + PUSH_OVERHEAD_BYTES,
@@ -210,7 +217,6 @@ function pushSettings(hooks: string, maxBytes: number): Settings {
     ['receive.fsckObjects', 'true'],
     ...HARMLESS_FLAWS,
     ['receive.maxInputSize', String(maxBytes)],
-    ['receive.denyNonFastForwards', 'true'],
     ['receive.denyDeletes', 'true'],
     ['receive.advertisePushOptions', 'false'],
     ['receive.keepAlive', '5'],
@@ -222,7 +228,7 @@ async function decideUpload({ updates }: HookQuestion): Promise<HookAnswer> {
   const refusals = updates.map(refuseForUpload).filter((refusal) => refusal !== undefined)
   return {
     accept: refusals.length === 0,
-    lines: refusals.map((refusal) => refusalSentence(refusal)),
+    lines: refusals.flatMap((refusal) => refusalLines(refusal)),
   }
 }
 

@@ -31,8 +31,8 @@ export interface HookQuestion {
 export interface HookAnswer {
   accept: boolean
   lines: string[]
-  /** It was the upstream that refused. */
-  byUpstream?: boolean
+  /** The upstream is not as the mirror says: it refused, or a branch that others share has moved there. */
+  isNewsUpstream?: boolean
 }
 
 const MOST_UPDATES = 1000

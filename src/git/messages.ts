@@ -2,13 +2,27 @@
 import { z } from 'zod'
 import { setupInputsSchema } from '../protocol/environment.ts'
 import { sessionIdSchema, uploadIdSchema } from '../protocol/ids.ts'
-import { outwardSchema } from '../protocol/session.ts'
+import { outwardSchema, type PushGrants, pushGrantsSchema } from '../protocol/session.ts'
 import { upstreamCredentialSchema } from './credential.ts'
 
 export type GitService = 'git-upload-pack' | 'git-receive-pack'
 
-/** Set to `1` by a caller that may push to the session's branch. */
+/** Set by a caller that may push to the session's branch: to what else, as `encodeGrants` writes it. */
 export const PUSH_HEADER = 'x-errand-push'
+
+export function encodeGrants(grants: PushGrants): string {
+  return Buffer.from(JSON.stringify(grants)).toString('base64')
+}
+
+/** Undefined when nothing may be pushed: also for what is no such header. */
+export function decodeGrants(header: string | string[] | undefined): PushGrants | undefined {
+  if (typeof header !== 'string') return undefined
+  try {
+    return pushGrantsSchema.parse(JSON.parse(Buffer.from(header, 'base64').toString('utf8')))
+  } catch {
+    return undefined
+  }
+}
 
 export interface GitDoorRequest {
   kind: 'session' | 'upload'
@@ -40,7 +54,7 @@ export const prepareRequestSchema = z.object({
     }),
     z.object({ kind: z.literal('session'), sessionId: sessionIdSchema }),
   ]),
-  /** The only branch that the session may push to. */
+  /** The branch that the session may push to. */
   branch: z.string(),
   /** The default branch when neither this nor `commit` is given. */
   baseBranch: z.string().nullish(),
@@ -78,6 +92,8 @@ export type Upload = z.infer<typeof uploadSchema>
 export const forwardRequestSchema = z.object({
   sessionId: sessionIdSchema,
   credential: upstreamCredentialSchema.nullish(),
+  /** The branch may be rewritten upstream, where that loses nothing that was never here. */
+  rewrite: z.boolean().default(false),
 })
 export type ForwardRequest = z.input<typeof forwardRequestSchema>
 

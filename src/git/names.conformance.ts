@@ -1,7 +1,7 @@
 // Branch names, judged as git judges them.
 import { expect, it } from 'vitest'
 import { runProcess } from '../lib/process.ts'
-import { isBranchName } from './repository-url.ts'
+import { isBranchName } from '../protocol/branch-name.ts'
 
 const PARTS = [
   'a',

@@ -1,11 +1,19 @@
-// Pushes a session's branch on to its upstream: within the agent's own push for up to five seconds, and again later.
+// Pushes a session's branches on to its upstream: within the agent's own push for up to five seconds, and its own branch again
+// later. A branch is replaced there only where the owner allowed it, and only while it holds nothing that was never here.
+import { AppError } from '../protocol/errors.ts'
 import type { UpstreamCredential } from './credential.ts'
 import type { Git } from './git-process.ts'
 import type { Forwarded } from './messages.ts'
 import type { GitPaths } from './paths.ts'
-import { readRecord, type SessionRecord, sessionRecordSchema } from './records.ts'
-import { readRef } from './refs.ts'
-import type { PushOutcome, Upstream } from './upstream.ts'
+import { ZERO_ID } from './push-scope.ts'
+import {
+  readPushedCommits,
+  readRecord,
+  type SessionRecord,
+  sessionRecordSchema,
+} from './records.ts'
+import { isAncestor, readRef } from './refs.ts'
+import type { PushOutcome, Upstream, UpstreamPush } from './upstream.ts'
 
 export interface OutwardResult {
   outward: Forwarded['outward']
@@ -19,17 +27,24 @@ export interface Outward {
   /** Pushes a commit that still lies in quarantine. */
   within(record: SessionRecord, push: WithinPush): Promise<OutwardResult>
   /** Pushes the tip of the session's branch as it is now. Pushing twice changes nothing. */
-  forward(
-    sessionId: string,
-    credential: UpstreamCredential | undefined,
-    signal: AbortSignal,
-  ): Promise<Forwarded>
+  forward(sessionId: string, push: ForwardPush): Promise<Forwarded>
 }
 
 interface WithinPush {
   commit: string
+  branch: string
+  /** The tip here that may be replaced; only forward when undefined. */
+  replaces?: string
+  /** What the upstream does not take now is kept for later rather than refused. */
+  keeps: boolean
   credential?: UpstreamCredential
   env: Record<string, string>
+  signal: AbortSignal
+}
+
+interface ForwardPush {
+  credential?: UpstreamCredential
+  rewrite: boolean
   signal: AbortSignal
 }
 
@@ -37,31 +52,29 @@ const WITHIN_LIMIT_MS = 5_000
 const FORWARD_LIMIT_MS = 120_000
 
 export function createOutward(deps: { git: Git; paths: GitPaths; upstream: Upstream }): Outward {
-  const { git, paths, upstream } = deps
+  const { git, paths } = deps
   return {
-    within: async (record, { commit, credential, env, signal }) => {
-      const { sessionId, branch, outside } = record
+    within: async (record, push) => {
+      const { sessionId, outside } = record
       if (!outside) return { outward: 'none', reason: null, message: '', lines: [] }
-      const push = {
-        directory: paths.session(sessionId),
-        commit,
-        branch,
-        limitMs: WITHIN_LIMIT_MS,
-        signal,
-        env,
-      }
-      const outcome = await upstream.push({ url: outside.url, credential }, push)
-      return explain(outcome, { branch, anonymous: credential === undefined })
+      const { commit, branch, replaces, keeps, credential, env, signal } = push
+      const directory = paths.session(sessionId)
+      const call = { directory, commit, branch, limitMs: WITHIN_LIMIT_MS, signal, env }
+      const target = { url: outside.url, credential }
+      const outcome = await pushOut(deps, { target, call, replaces })
+      return explain(outcome, { branch, keeps, anonymous: credential === undefined })
     },
-    forward: async (sessionId, credential, signal) => {
+    forward: async (sessionId, { credential, rewrite, signal }) => {
       const directory = paths.session(sessionId)
       const { branch, outside } = await readRecord(directory, 'session', sessionRecordSchema)
       const commit = (await readRef(git, directory, `refs/heads/${branch}`)) ?? null
       if (!outside || commit === null) return { outward: 'none', commit, reason: null, message: '' }
-      const push = { directory, commit, branch, limitMs: FORWARD_LIMIT_MS, signal }
-      const outcome = await upstream.push({ url: outside.url, credential }, push)
+      const call = { directory, commit, branch, limitMs: FORWARD_LIMIT_MS, signal }
+      const target = { url: outside.url, credential }
+      const outcome = await pushOut(deps, { target, call, replaces: rewrite ? commit : undefined })
       const { outward, reason, message, lines } = explain(outcome, {
         branch,
+        keeps: true,
         anonymous: credential === undefined,
       })
       return { outward, commit, reason, message: [message, ...lines].filter(Boolean).join('\n') }
@@ -69,13 +82,58 @@ export function createOutward(deps: { git: Git; paths: GitPaths; upstream: Upstr
   }
 }
 
+type Out = { target: Parameters<Upstream['push']>[0]; call: UpstreamPush; replaces?: string }
+
+async function pushOut(
+  deps: { git: Git; upstream: Upstream },
+  { target, call, replaces }: Out,
+): Promise<PushOutcome> {
+  const { upstream } = deps
+  if (replaces === undefined) return upstream.push(target, call)
+  let there: string | null
+  try {
+    there = await upstream.tip(target, call)
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    // The push says in its own words why nothing can be done there.
+    return upstream.push(target, call)
+  }
+  if (there === null || (await isForward(deps.git, call, there))) return upstream.push(target, call)
+  if (await isKnownHere(deps.git, call, { there, replaces }))
+    return upstream.push(target, { ...call, replaces: there })
+  return {
+    result: 'refused',
+    reason: 'upstream_moved_on',
+    message: 'its branch holds commits that were never here (fetch first)',
+    lines: [],
+  }
+}
+
+function isForward(git: Git, { directory, commit, env }: UpstreamPush, there: string) {
+  return isAncestor(git, directory, { older: there, newer: commit, env })
+}
+
+/** What would be lost there was pushed from here, or lies below what is replaced here. */
+async function isKnownHere(
+  git: Git,
+  { directory, env }: UpstreamPush,
+  { there, replaces }: { there: string; replaces: string },
+): Promise<boolean> {
+  if ((await readPushedCommits(directory)).has(there)) return true
+  return replaces !== ZERO_ID && isAncestor(git, directory, { older: there, newer: replaces, env })
+}
+
 /** A host that refuses whoever shows no credential has not refused the work: it is kept until there is one. */
-function explain(outcome: PushOutcome, at: { branch: string; anonymous: boolean }): OutwardResult {
+function explain(
+  outcome: PushOutcome,
+  at: { branch: string; keeps: boolean; anonymous: boolean },
+): OutwardResult {
   const { result, reason, message, lines } = outcome
   if (result === 'forwarded') return { outward: 'forwarded', reason: null, message: '', lines }
-  if (result === 'passing')
+  if (result === 'passing' && at.keeps)
     return { outward: 'kept', reason, message, lines: [...lines, `errand: ${message}`, KEPT_LINE] }
-  if (at.anonymous && (reason === 'repository_access_denied' || reason === 'repository_not_found'))
+  const isUnknown = reason === 'repository_access_denied' || reason === 'repository_not_found'
+  if (at.anonymous && at.keeps && isUnknown)
     return {
       outward: 'kept',
       reason: 'credential_missing',
@@ -86,18 +144,24 @@ function explain(outcome: PushOutcome, at: { branch: string; anonymous: boolean 
     outward: 'refused',
     reason,
     message,
-    lines: [...lines, ...refusedLines(message, at.branch)],
+    lines: [...lines, ...refusedLines(outcome, at)],
   }
 }
 
 const KEPT_LINE =
   'errand: the commits are kept in Errand and go out as soon as the repository takes them'
 
-function refusedLines(message: string, branch: string): string[] {
+function refusedLines(
+  { result, message }: PushOutcome,
+  { branch, keeps }: { branch: string; keeps: boolean },
+): string[] {
+  if (result === 'passing')
+    return [
+      `errand: ${message}`,
+      `errand: ${branch} is not the session's own branch, so nothing is kept for it: push again later`,
+    ]
   const said = `errand: the repository refused the push: ${message}`
   if (!/fetch first|non-fast-forward/.test(message)) return [said]
-  return [
-    said,
-    `errand: fetch, merge and push again; refs/errand/upstream/${branch} is the branch as it stands there`,
-  ]
+  const where = keeps ? `refs/errand/upstream/${branch}` : `origin/${branch}`
+  return [said, `errand: fetch, merge and push again; ${where} is the branch as it stands there`]
 }

@@ -3,6 +3,7 @@
 // what was uploaded or to another session's objects. Git then advertises what is borrowed, so that a first push is small.
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
+import { isBranchName } from '../protocol/branch-name.ts'
 import { AppError } from '../protocol/errors.ts'
 import { readEnvironmentFile } from './environment-file.ts'
 import { createKeyedLock } from './flights.ts'
@@ -20,7 +21,7 @@ import {
   writeRecord,
 } from './records.ts'
 import { chooseBranch, createRefs, isCommit, listRefs } from './refs.ts'
-import { isBranchName, isCommitId } from './repository-url.ts'
+import { isCommitId } from './repository-url.ts'
 import { requireRepositoryUrl } from './upstream-access.ts'
 
 interface Deps {

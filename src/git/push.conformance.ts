@@ -71,10 +71,13 @@ it('refuses everything but the own branch, with a sentence', async () => {
   for (const args of attempts) await expectRefused(args, ONLY)
   await expectRefused(['--mirror'], ONLY)
   const observed = await scene.room.observed(attempts.length)
-  expect(observed.every(({ accepted, reason }) => !accepted && reason === 'ref_not_allowed')).toBe(
-    true,
+  expect(observed.every(({ accepted }) => !accepted)).toBe(true)
+  expect(new Set(observed.map(({ reason }) => reason))).toEqual(
+    new Set(['default_branch_not_allowed', 'ref_not_allowed']),
   )
-  expect(observed[0]).toMatchObject({ ref: 'refs/heads/main', outward: 'none' })
+  expect(observed[0]).toMatchObject({
+    ...{ ref: 'refs/heads/main', outward: 'none', reason: 'default_branch_not_allowed' },
+  })
   expect((await push('-o', 'ci.skip', `HEAD:refs/heads/${BRANCH}`)).stderr).toContain(
     'does not support push options',
   )

@@ -24,7 +24,7 @@ import { createOutward } from './outward.ts'
 import { createPaths, makeFolders } from './paths.ts'
 import { createSessionRepositories, type SessionRepositories } from './prepare.ts'
 import { readFiles } from './read-files.ts'
-import { readRecord, sessionRecordSchema } from './records.ts'
+import { findRecord, readRecord, sessionRecordSchema } from './records.ts'
 import { readSessionRefs } from './session-refs.ts'
 import { clearLeftovers, sweep } from './sweep.ts'
 import { createUpload, removeRepository } from './uploads.ts'
@@ -86,8 +86,11 @@ export async function createRepositories(
   const recordOf = (sessionId: string) =>
     readRecord(paths.session(sessionId), 'session', sessionRecordSchema)
   const doors = createDoors({ git, paths, log, mirrors, push: { outward, observations, maxBytes } })
-  for (const name of await readdir(paths.sessions))
-    await settlePush({ git, observations }, join(paths.sessions, name))
+  for (const name of await readdir(paths.sessions)) {
+    const directory = join(paths.sessions, name)
+    const record = await findRecord(directory, sessionRecordSchema)
+    if (record) await settlePush({ git, observations }, directory, record)
+  }
   const sessions = createSessionRepositories({ git, paths, mirrors, randomName }, remove)
   return {
     prepare: sessions.prepare,
@@ -99,8 +102,8 @@ export async function createRepositories(
     },
     refs: async (sessionId) =>
       readSessionRefs(git, paths.session(sessionId), await recordOf(sessionId)),
-    forward: ({ sessionId, credential }, signal) =>
-      outward.forward(sessionId, credential ?? undefined, signal),
+    forward: ({ sessionId, credential, rewrite = false }, signal) =>
+      outward.forward(sessionId, { credential: credential ?? undefined, rewrite, signal }),
     removeSession: sessions.remove,
     createUpload: (ownerId) => createUpload({ git, paths, ...around }, ownerId),
     removeUpload: (uploadId) => remove(paths.upload(uploadId)),

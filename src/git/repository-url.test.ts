@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { isBranchName, parseRepositoryUrl } from './repository-url.ts'
+import { parseRepositoryUrl } from './repository-url.ts'
 
 const urlOf = (text: string) => {
   const result = parseRepositoryUrl(text)
@@ -121,34 +121,5 @@ describe('parseRepositoryUrl', () => {
 
   it('never throws', () => {
     fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => void parseRepositoryUrl(text)))
-  })
-})
-
-describe('isBranchName', () => {
-  it.each(['main', 'errand/fix-1', 'a.b', 'é', 'a@b', 'HEAD/x'])('takes %s', (name) => {
-    expect(isBranchName(name)).toBe(true)
-  })
-
-  it.each([
-    '',
-    '-x',
-    '/a',
-    'a/',
-    'a//b',
-    '.a',
-    'a/.b',
-    'a.lock',
-    'a.lock/b',
-    'a..b',
-    'a@{b',
-    '@',
-    'HEAD',
-    'a b',
-    'a\n',
-    'a~',
-    'x.',
-    'a'.repeat(241),
-  ])('refuses %j', (name) => {
-    expect(isBranchName(name)).toBe(false)
   })
 })

@@ -1,4 +1,4 @@
-// Which repository addresses and branch names git on the host may be given. Pure; refusals are values.
+// Which repository addresses git on the host may be given. Pure; refusals are values.
 // Says nothing about what a host name resolves to: that is decided by the proxy that git has to use.
 
 export interface RepositoryUrl {
@@ -184,16 +184,6 @@ function folderName(path: string): string {
 
 function refuse(reason: string, message: string): Refusal {
   return { ok: false, reason, message }
-}
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what git refuses
-const REF_FORBIDDEN = /[\u0000-\u0020\u007f~^:?*[\\]|\.\.|@\{|\/\/|\/$|\.$|^\/|^-|^@$/
-
-/** The rules of `git check-ref-format --branch`, and no name that the file system cannot hold. */
-export function isBranchName(name: string): boolean {
-  if (name.length === 0 || Buffer.byteLength(name) > 240 || !name.isWellFormed()) return false
-  if (REF_FORBIDDEN.test(name) || name === 'HEAD') return false
-  return name.split('/').every((part) => !part.startsWith('.') && !part.endsWith('.lock'))
 }
 
 export function isCommitId(text: string): boolean {

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createLogger } from '../lib/logger.ts'
 import { createId } from '../protocol/ids.ts'
+import { NO_GRANTS, type PushGrants } from '../protocol/session.ts'
 import { createGitClient, type GitClient, parseGitRequest, proxyGit } from './client.ts'
 import { createGitServer } from './control.ts'
 import type { UpstreamCredential } from './credential.ts'
@@ -41,6 +42,7 @@ interface TestRoom {
 interface DoorAccess {
   readOnly?: boolean
   credential?: UpstreamCredential
+  grants?: PushGrants
 }
 
 export const PATH = '/usr/local/bin:/usr/bin:/bin'
@@ -114,9 +116,9 @@ export async function createDoor(socketPath: string): Promise<TestDoor> {
       outgoing.writeHead(404).end()
       return
     }
-    const { readOnly, credential } = accesses[Number(number)] ?? {}
+    const { readOnly, credential, grants = NO_GRANTS } = accesses[Number(number)] ?? {}
     const kind = id.startsWith('u_') ? 'upload' : 'session'
-    const target = { ...request, kind, id, push: !readOnly, credential } as const
+    const target = { ...request, kind, id, push: readOnly ? null : grants, credential } as const
     void proxyGit(incoming, outgoing, { socketPath, target })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

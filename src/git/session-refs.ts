@@ -1,7 +1,7 @@
 // Shows upstream's branches and tags of now in a session's repository, and leaves the session's own branch its own.
 import type { Git } from './git-process.ts'
 import type { SessionRefs } from './messages.ts'
-import type { SessionRecord } from './records.ts'
+import { readPushedCommits, type SessionRecord } from './records.ts'
 import { copyRefs, isAncestor, listRefs, readRef } from './refs.ts'
 
 export interface SyncFrom {
@@ -38,6 +38,8 @@ async function followUpstream(
 ): Promise<void> {
   const here = await readRef(git, directory, own)
   if (here === there) return
+  // The session has replaced it since, and that has not reached the upstream yet.
+  if (here !== undefined && (await readPushedCommits(directory)).has(there)) return
   if (here !== undefined && !(await isAncestor(git, directory, { older: here, newer: there })))
     return
   const expected = here ?? '0'.repeat(40)

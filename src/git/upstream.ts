@@ -1,10 +1,10 @@
 // What is asked of an upstream repository: its default branch, its refs and objects, to take a commit.
 // Everything that git says comes back with the credential taken out.
+import { isBranchName } from '../protocol/branch-name.ts'
 import { AppError } from '../protocol/errors.ts'
 import { redact } from './credential.ts'
 import type { Git, GitCall, GitResult } from './git-process.ts'
 import type { GitPaths } from './paths.ts'
-import { isBranchName } from './repository-url.ts'
 import { type UpstreamNetwork, type UpstreamTarget, withUpstreamAccess } from './upstream-access.ts'
 import { explainFailure, isPassing, upstreamError } from './upstream-failure.ts'
 
@@ -14,6 +14,11 @@ export interface Upstream {
     target: UpstreamTarget,
     run: { signal: AbortSignal; onLine?: (line: string) => void },
   ): Promise<UpstreamHead>
+  /** The commit of a branch; null when it has no such branch. Rejects when access is refused. */
+  tip(
+    target: UpstreamTarget,
+    of: { branch: string; signal: AbortSignal; limitMs: number },
+  ): Promise<string | null>
   fetch(target: UpstreamTarget, fetch: UpstreamFetch): Promise<void>
   /** Never rejects: how it went is the result. */
   push(target: UpstreamTarget, push: UpstreamPush): Promise<PushOutcome>
@@ -33,10 +38,12 @@ interface UpstreamFetch {
   onLine?: (line: string) => void
 }
 
-interface UpstreamPush {
+export interface UpstreamPush {
   directory: string
   commit: string
   branch: string
+  /** The commit that the branch has there and that is to be replaced; only forward when undefined. */
+  replaces?: string
   limitMs: number
   signal: AbortSignal
   /** Where objects lie that are not yet part of the repository. */
@@ -77,6 +84,15 @@ export function createUpstream(deps: {
       const result = await orTimeout(run(target, { args, signal, onLine, limitMs: HEAD_LIMIT_MS }))
       if (result.exitCode !== 0) throw upstreamError(result.stderr)
       return parseHead(result.stdout.toString('utf8'))
+    },
+    tip: async (target, { branch, signal, limitMs }) => {
+      const ref = `refs/heads/${branch}`
+      const args = ['ls-remote', '--', target.url, ref]
+      const result = await orTimeout(run(target, { args, signal, limitMs }))
+      if (result.exitCode !== 0) throw upstreamError(result.stderr)
+      const lines = result.stdout.toString('utf8').split('\n')
+      // Names that end the same way are listed as well.
+      return lines.find((line) => line.slice(41) === ref)?.slice(0, 40) ?? null
     },
     fetch: async (target, { directory, wanted, prune, signal, onLine }) => {
       const args = fetchArguments(directory, prune, [target.url, ...wanted])
@@ -136,7 +152,7 @@ function isTimeout(error: unknown): boolean {
 async function pushBranch(
   run: (target: UpstreamTarget, call: GitCall) => Promise<GitResult>,
   target: UpstreamTarget,
-  { directory, commit, branch, limitMs, signal, env }: UpstreamPush,
+  { directory, commit, branch, replaces, limitMs, signal, env }: UpstreamPush,
 ): Promise<PushOutcome> {
   const args = [
     `--git-dir=${directory}`,
@@ -146,6 +162,7 @@ async function pushBranch(
     '--no-signed',
     '--no-follow-tags',
     '--recurse-submodules=no',
+    ...(replaces === undefined ? [] : [`--force-with-lease=refs/heads/${branch}:${replaces}`]),
     '--',
     target.url,
     `${commit}:refs/heads/${branch}`,

@@ -9,6 +9,7 @@ const OWNER_ONLY = ['GET /users', 'POST /users', 'POST /users/{id}/login-link']
 const BODIES: Record<string, unknown> = {
   'POST /sessions': { prompt: 'x', source: { kind: 'remote', url: 'https://example.com/r.git' } },
   'POST /sessions/{id}/allow': { scope: 'session' },
+  'POST /sessions/{id}/grant': { grant: 'side' },
   'PATCH /sessions/{id}': { title: 'taken over' },
   'POST /sessions/{id}/messages': { text: 'x' },
   'POST /sessions/{id}/questions/{questionId}': { allow: true },

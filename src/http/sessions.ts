@@ -15,7 +15,7 @@ import {
   type NetworkPolicy,
 } from '../protocol/environment.ts'
 import { AppError } from '../protocol/errors.ts'
-import type { SessionState } from '../protocol/session.ts'
+import { pushGrantChangeSchema, type SessionState } from '../protocol/session.ts'
 import type { HttpDeps, SessionCommand } from './deps.ts'
 import { summarizeWithPlaces, withPlace } from './places.ts'
 import { type Api, addRoute, ownedSession, sessionParams } from './route.ts'
@@ -75,6 +75,7 @@ export function addSessionRoutes(api: Api, deps: HttpDeps): void {
   addPatch(api, deps)
   addActions(api, deps)
   addAllow(api, deps)
+  addGrant(api, deps)
 }
 
 function addPatch(api: Api, deps: HttpDeps): void {
@@ -146,6 +147,22 @@ function addAllow(api: Api, deps: HttpDeps): void {
       if (scope === 'environment' && asked) await widen(deps, session, asked)
       const allow = { type: 'environment.allow' as const, scope }
       return withPlace(deps.sessions, await deps.sessions.command(session.id, allow))
+    },
+  )
+}
+
+function addGrant(api: Api, deps: HttpDeps): void {
+  addRoute(
+    api,
+    {
+      ...{ method: 'post', path: '/sessions/{id}/grant', tag },
+      summary: 'Let it push to one more branch, take that back, or let it rewrite its own',
+      ...{ params: sessionParams, body: pushGrantChangeSchema, answer: sessionAnswerSchema },
+    },
+    async ({ user, params, body }) => {
+      const session = await ownedSession(deps, user, params.id)
+      const grant = { type: 'push.grant' as const, ...body }
+      return withPlace(deps.sessions, await deps.sessions.command(session.id, grant))
     },
   )
 }

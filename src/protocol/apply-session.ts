@@ -1,7 +1,7 @@
 // One event applied to the state of a session. Pure and total: an event that does not fit changes nothing.
 // Used by `decide` through the store, and by every client through `applyEvent`.
 import type { EventBody, EventOf, SessionEvent } from './event.ts'
-import { LOG_LINES_KEPT, type Phase, type SessionState, withPhase } from './session.ts'
+import { LOG_LINES_KEPT, NO_GRANTS, type Phase, type SessionState, withPhase } from './session.ts'
 
 export function createSessionState(
   event: SessionEvent & { body: EventOf<'session.created'> },
@@ -10,6 +10,7 @@ export function createSessionState(
   return {
     ...fields,
     environmentFile: null,
+    pushGrants: NO_GRANTS,
     id: event.sessionId,
     status: 'queued',
     createdAt: event.at,
@@ -101,7 +102,13 @@ function changedFields(state: SessionState, body: EventBody): Partial<SessionSta
         environment: { ...state.environment, network: body.network },
         environmentFile: state.environmentFile && { ...state.environmentFile, network: null },
       }
+    case 'push.granted': {
+      const { type: _, ...pushGrants } = body
+      return { pushGrants }
+    }
     case 'push.accepted':
+      // A branch that was granted goes outside at once or not at all.
+      if (body.ref !== `refs/heads/${state.repository.branch}`) return {}
       return { outward: { state: body.outward, message: body.message, nextAt: null } }
     case 'push.forwarded':
       return { outward: { state: 'forwarded', message: '', nextAt: null } }

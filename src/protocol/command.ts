@@ -10,6 +10,7 @@ import {
   modeSchema,
   phaseNameSchema,
   promptSchema,
+  pushGrantChangeSchema,
   repositorySchema,
   turnKindSchema,
 } from './session.ts'
@@ -39,6 +40,7 @@ export const userCommandSchema = z.discriminatedUnion('type', [
   command('session.archive', {}),
   command('session.unarchive', {}),
   command('push.retry', {}),
+  command('push.grant', pushGrantChangeSchema.shape),
   command('turn.submit', { turnId: turnIdSchema, kind: turnKindSchema, text: promptSchema }),
   command('message.withdraw', { turnId: turnIdSchema }),
   command('turn.interrupt', {}),

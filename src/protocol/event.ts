@@ -10,6 +10,7 @@ import {
   modeSchema,
   outwardSchema,
   phaseNameSchema,
+  pushGrantsSchema,
   questionSchema,
   repositorySchema,
   turnKindSchema,
@@ -147,6 +148,8 @@ export const eventBodySchema = z.discriminatedUnion('type', [
     nextAt: text.nullable(),
   }),
   fact('push.retry-requested', {}),
+  /** What the session may push to from now on, beside its own branch. */
+  fact('push.granted', pushGrantsSchema.shape),
 
   ...seenFacts,
 ])

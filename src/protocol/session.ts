@@ -1,6 +1,7 @@
 // The state of a session as `applyEvent` builds it: what `decide` rules on and what lists and headers show.
 // Two axes: the session itself (`status`) and its sandbox (`sandbox.state`).
 import { z } from 'zod'
+import { branchNameSchema } from './branch-name.ts'
 import { environmentFileSchema, environmentSchema } from './environment.ts'
 import { credentialIdSchema, sessionIdSchema, turnIdSchema, uploadIdSchema } from './ids.ts'
 
@@ -95,10 +96,27 @@ export const repositorySchema = z.object({
   baseBranch: z.string().nullable(),
   /** The commit that the session starts from; null until it is known. */
   commit: z.string().nullable(),
-  /** The only branch that the session may push to. */
+  /** The branch that the session may push to; further ones are granted. */
   branch: z.string(),
 })
 export type Repository = z.infer<typeof repositorySchema>
+
+/** What the owner allows a session's pushes beyond its own branch. */
+export const pushGrantsSchema = z.object({
+  /** Each is exactly that branch, never a pattern. */
+  branches: z.array(branchNameSchema).max(50),
+  /** The session's own branch may be rewritten; never another one. */
+  rewrite: z.boolean(),
+})
+export type PushGrants = z.infer<typeof pushGrantsSchema>
+/** A change of what is allowed: what is absent stays as it is. */
+export const pushGrantChangeSchema = z.object({
+  grant: branchNameSchema.optional(),
+  revoke: branchNameSchema.optional(),
+  rewrite: z.boolean().optional(),
+})
+export type PushGrantChange = z.infer<typeof pushGrantChangeSchema>
+export const NO_GRANTS: PushGrants = { branches: [], rewrite: false }
 
 export const turnSchema = z.object({
   id: turnIdSchema,
@@ -177,6 +195,7 @@ export const sessionStateSchema = z.object({
   environment: environmentSchema,
   /** What the repository asks for itself; null when it has no such file, or it was not read yet. */
   environmentFile: environmentFileSchema.nullable().default(null),
+  pushGrants: pushGrantsSchema.default(NO_GRANTS),
   driver: z.string(),
   mode: modeSchema,
   model: z.string().nullable(),

@@ -46,6 +46,11 @@ export function noticeOf(body: SessionEvent['body']): Notice | undefined {
       return plain(`Model: ${body.model ?? 'default'}`)
     case 'turn.interrupt-requested':
       return plain('Interrupt requested.')
+    case 'push.granted': {
+      const { branches, rewrite } = body
+      const own = rewrite ? 'its own branch, which it may rewrite' : 'its own branch'
+      return plain(`May push to: ${[own, ...branches].join(', ')}.`)
+    }
     case 'push.retry-requested':
       return plain('Push again requested.')
     default:

@@ -9,6 +9,7 @@ import {
   withPhase,
 } from './session.ts'
 import { type Notice, noticeOf } from './timeline-notices.ts'
+import { type PushLine, pushed } from './timeline-pushes.ts'
 
 interface At {
   seq: number
@@ -57,14 +58,7 @@ export type TimelineItem = At &
         state: 'open' | AllowScope
       }
     | { kind: 'denied'; host: string; port: number; reason: string; count: number }
-    | {
-        kind: 'push'
-        ref: string
-        commit: string
-        accepted: boolean
-        outward: string
-        text: string
-      }
+    | PushLine
     | {
         kind: 'end'
         turnId: string
@@ -152,6 +146,8 @@ export function applyToTimeline(
       return [...items, { ...at, ...pushed(body) }]
     case 'push.forward-failed':
       return applyForwardFailed(items, body)
+    case 'push.granted':
+      return applyGranted(items, body, at)
     case 'assistant.text':
     case 'assistant.thinking':
     case 'command.output':
@@ -253,18 +249,19 @@ function written(body: EventOf<'assistant.text' | 'assistant.thinking' | 'comman
   }
 }
 
-function pushed(body: EventOf<'push.accepted' | 'push.refused'>) {
-  const { ref, message: text } = body
-  return body.type === 'push.accepted'
-    ? {
-        kind: 'push' as const,
-        ref,
-        commit: body.commit,
-        accepted: true,
-        outward: body.outward,
-        text,
-      }
-    : { kind: 'push' as const, ref, commit: '', accepted: false, outward: 'none', text }
+/** What was refused before can be pushed now; the scope as it is now is a line of its own. */
+function applyGranted(
+  items: readonly TimelineItem[],
+  body: EventOf<'push.granted'>,
+  at: At,
+): readonly TimelineItem[] {
+  const notice = noticeOf(body)
+  const answered = items.map((item) =>
+    item.kind === 'push' && item.grantable !== null && body.branches.includes(item.grantable)
+      ? { ...item, grantable: null }
+      : item,
+  )
+  return notice ? [...answered, { ...at, ...notice }] : answered
 }
 
 /** What became of the push that was kept is told where it stands; the time of the next try is in the session's state. */
@@ -273,7 +270,9 @@ function applyForwardFailed(
   { outward, message }: EventOf<'push.forward-failed'>,
 ): readonly TimelineItem[] {
   return update(items, (item) =>
-    item.kind === 'push' && item.accepted ? { ...item, outward, text: message } : undefined,
+    item.kind === 'push' && (item.outward === 'kept' || item.outward === 'refused')
+      ? { ...item, outward, text: message }
+      : undefined,
   )
 }
 

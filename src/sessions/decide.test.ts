@@ -208,6 +208,32 @@ describe('decide', () => {
     expect(again).toThrow('nothing_to_allow')
   })
 
+  it('lets a session push to a branch by its name, and takes that back', () => {
+    const game = play()
+    const grant = (change: object) => game.do({ type: 'push.grant', ...change })
+    grant({ grant: 'side' })
+    grant({ grant: 'main', rewrite: true })
+    expect(game.state.pushGrants).toEqual({ branches: ['side', 'main'], rewrite: true })
+    const count = game.types().length
+    grant({ grant: 'side' })
+    expect(game.types()).toHaveLength(count)
+    grant({ revoke: 'side', rewrite: false })
+    expect(game.state.pushGrants).toEqual({ branches: ['main'], rewrite: false })
+    expect(() => grant({ revoke: 'side' })).toThrow('grant_not_found')
+    expect(() => grant({ grant: game.state.repository.branch })).toThrow('branch_is_own')
+  })
+
+  it('does not take a push to a granted branch for one to its own', () => {
+    const game = ready()
+    const pushed = { type: 'push.accepted', commit: 'c1', message: '' } as const
+    const ref = `refs/heads/${game.state.repository.branch}`
+    game.do({ ...pushed, ref, outward: 'kept' })
+    const before = game.state.outward
+    const other = game.do({ ...pushed, ref: 'refs/heads/side', outward: 'forwarded' })
+    expect(other).toMatchObject({ effects: [], cancels: [] })
+    expect(game.state.outward).toEqual(before)
+  })
+
   it('has one turn at a time, queues the rest and goes on with the next', () => {
     const game = ready()
     game.do({ type: 'turn.submit', turnId: T2, kind: 'agent', text: 'and then' })

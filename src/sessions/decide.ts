@@ -13,6 +13,7 @@ import {
   type Refusal,
   refuse,
 } from './draft.ts'
+import { grantPush } from './grants.ts'
 import { retryPush } from './outward.ts'
 import { advance, beginOrQueue, endTurnBySystem } from './progress.ts'
 
@@ -78,6 +79,7 @@ function apply(draft: Draft, command: Command, now: Date, rules: Rules): Refusal
     case 'session.archive':
     case 'session.unarchive':
     case 'push.retry':
+    case 'push.grant':
     case 'turn.submit':
     case 'message.withdraw':
     case 'turn.interrupt':
@@ -124,6 +126,8 @@ function decideUserCommand(draft: Draft, command: Asked, rules: Rules): Refusal 
       return retry(draft)
     case 'push.retry':
       return retryPush(draft)
+    case 'push.grant':
+      return grantPush(draft, command)
     case 'turn.submit':
       return submit(draft, command, rules)
     case 'message.withdraw':

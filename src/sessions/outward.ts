@@ -10,6 +10,7 @@ const LONGEST_PAUSE_MS = 5 * 60_000
 /** Each push holds all that was kept before it, so only the last one is worth trying. */
 export function takePush(draft: Draft, push: Report<'push.accepted'>): void {
   draft.emit('seen', push)
+  if (push.ref !== `refs/heads/${draft.state.repository.branch}`) return
   draft.request({ kind: 'changes.measure' })
   draft.cancel('outward')
   if (push.outward === 'kept') draft.request({ kind: 'push.forward', attempt: 0, notBefore: null })

@@ -2,7 +2,7 @@
 
 import { environmentFieldsSchema } from '../protocol/environment.ts'
 import { createId } from '../protocol/ids.ts'
-import type { SessionState } from '../protocol/session.ts'
+import { NO_GRANTS, type SessionState } from '../protocol/session.ts'
 import type { Change, ChangeContext, NewEvent } from './event-log.ts'
 
 let made = 0
@@ -38,6 +38,7 @@ export function testState(id: string, { lastSeq, now }: { lastSeq: number; now: 
       branch: 'errand/a',
     },
     environmentFile: null,
+    pushGrants: NO_GRANTS,
     environment: { ...fields, id: `e_${'a'.repeat(20)}`, archivedAt: null },
     driver: 'oci',
     mode: 'work',

@@ -246,6 +246,10 @@ function factsFor(
       const scope = sent.scope as 'session'
       return network ? [{ type: 'environment.allowed', network, scope }] : []
     }
+    case 'grant': {
+      const { branches = [], rewrite = false } = stateOf(session)?.pushGrants ?? {}
+      return [{ type: 'push.granted', branches: [...branches, String(sent.grant)], rewrite }]
+    }
     case 'interrupt':
       return running
         ? [

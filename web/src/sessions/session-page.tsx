@@ -56,6 +56,7 @@ function LoadedSession({
   const actions = {
     onRetry: () => retry.mutate(),
     onAllow: requests.allow.mutate,
+    onGrant: (branch: string) => requests.changeGrants.mutate({ grant: branch }),
     onStop: () => stop.mutate(),
     onTakeBack: takeBack,
     onSendAgain: (turnId: string) => {

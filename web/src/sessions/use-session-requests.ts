@@ -2,7 +2,7 @@
 
 import type { Client } from '../../../src/client/client.ts'
 import type { NewMessage, SessionPatch } from '../../../src/protocol/api.ts'
-import type { AllowScope, Answer } from '../../../src/protocol/session.ts'
+import type { AllowScope, Answer, PushGrantChange } from '../../../src/protocol/session.ts'
 import { useApi } from '../app/api.ts'
 import { useRequest } from '../app/queries.ts'
 import type { SetDraft } from '../composer/use-draft.ts'
@@ -24,6 +24,7 @@ export function useSessionRequests(id: string, setDraft: SetDraft) {
     ),
     change: useRequest((patch: SessionPatch) => api.patchSession(id, patch)),
     allow: useRequest((scope: AllowScope) => api.allowAsked(id, scope)),
+    changeGrants: useRequest((change: PushGrantChange) => api.changeGrants(id, change)),
     interrupt: useRequest(act('interrupt')),
     stop: useRequest(act('stop')),
     retry: useRequest(act('retry')),

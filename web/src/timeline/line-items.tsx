@@ -1,5 +1,6 @@
 // The short lines between: notices, hosts that were blocked, pushes.
 import type { TimelineItem } from '../../../src/protocol/timeline.ts'
+import { Button } from '../ui/button.tsx'
 import { Glyph, type GlyphName } from '../ui/glyph.tsx'
 import { plainText } from '../ui/plain-text.ts'
 
@@ -58,10 +59,17 @@ const OUTWARD: Record<string, string> = {
   none: '',
 }
 
-export function PushItem({ item }: { item: Of<'push'> }) {
+export function PushItem({
+  item,
+  onGrant,
+}: {
+  item: Of<'push'>
+  onGrant: (branch: string) => void
+}) {
   const branch = plainText(item.ref).replace(/^refs\/heads\//, '')
   const outward = OUTWARD[item.outward] ?? item.outward
-  return (
+  const { grantable } = item
+  const line = (
     <Line glyph={item.accepted ? 'push' : 'cross'} color={item.accepted ? 'text-ok' : 'text-bad'}>
       {item.accepted ? 'Pushed ' : 'Push refused: '}
       {item.commit ? (
@@ -73,5 +81,14 @@ export function PushItem({ item }: { item: Of<'push'> }) {
       {outward ? `, ${outward}` : ''}
       {item.text ? <span className="block whitespace-pre-wrap">{plainText(item.text)}</span> : null}
     </Line>
+  )
+  if (grantable === null) return line
+  return (
+    <div className="pb-1.5">
+      {line}
+      <Button className="ml-5.5 max-w-full" onClick={() => onGrant(grantable)}>
+        <span className="truncate">Allow pushes to {plainText(grantable)}</span>
+      </Button>
+    </div>
   )
 }

@@ -26,6 +26,7 @@ const DRAW_ALL_ROWS = 200
 export interface TimelineActions {
   onRetry: () => void
   onAllow: (scope: AllowScope) => void
+  onGrant: (branch: string) => void
   onStop: () => void
   onSendAgain: (turnId: string) => void
   onTakeBack: (turnId: string, text: string) => void
@@ -164,7 +165,7 @@ function ItemView({
     case 'denied':
       return <DeniedItem item={item} />
     case 'push':
-      return <PushItem item={item} />
+      return <PushItem item={item} onGrant={actions.onGrant} />
     case 'end':
       return (
         <EndItem item={item} current={rowKey === lastOf.end} onSendAgain={actions.onSendAgain} />
