@@ -207,8 +207,9 @@ describe('the worker', () => {
   })
 })
 
+const OWN = 'refs/heads/errand/fix-it-abcde'
 const PUSHED: Command = {
-  ...{ type: 'push.accepted', commit: 'a', ref: 'refs/heads/x' },
+  ...{ type: 'push.accepted', commit: 'a', ref: OWN },
   ...{ outward: 'forwarded', message: '' },
 }
 
@@ -359,7 +360,7 @@ describe('a host that does not answer', () => {
     }
     const close = startWorker(ports({ forward: hang(begun), measure }))
     await until(id, ({ sandbox }) => sandbox.isolation !== null)
-    const push = { type: 'push.accepted', ref: 'r', commit: 'c0ffee', outward: 'kept' } as const
+    const push = { type: 'push.accepted', ref: OWN, commit: 'c0ffee', outward: 'kept' } as const
     await dispatch.command(id, { ...push, message: '' })
     await begun.promise
     const ended = { type: 'turn.completed', turnId: turn?.id ?? '', exitCode: null } as const
@@ -384,7 +385,7 @@ describe('a host that does not answer', () => {
       return { commit: 'c0ffee' }
     }
     const close = startWorker(ports({ forward }))
-    const push = { type: 'push.accepted', ref: 'r', commit: 'c0ffee', outward: 'kept' } as const
+    const push = { type: 'push.accepted', ref: OWN, commit: 'c0ffee', outward: 'kept' } as const
     await dispatch.command(id, { ...push, message: '' })
     const kept = await until(id, ({ outward }) => outward.nextAt !== null)
     expect(kept.outward).toMatchObject({ state: 'kept', message: 'No answer.' })
