@@ -4,6 +4,7 @@ import type { DoorRoute } from './door/listener.ts'
 import type { RunnerEvents } from './door/runner-channel.ts'
 import { compileRules, type EgressRules } from './egress/policy.ts'
 import type { SessionWatchDeps } from './gateway-sessions.ts'
+import { registriesOf } from './image/registries.ts'
 import { AppError } from './protocol/errors.ts'
 import { RUNNER_PROTOCOL, type RunnerReport } from './protocol/runner-frames.ts'
 import { SETUP_LIMIT_MS } from './sessions/layers.ts'
@@ -38,7 +39,9 @@ export function createLayerBuilds({ layers, installation }: LayerBuildsDeps): La
     follow: async (sandboxId) => {
       const layer = await layers.findBuilding(sandboxId)
       if (!layer?.recipe) return false
-      known.set(sandboxId, compileRules(layer.recipe.environment.network, installation))
+      const { environment, reach } = layer.recipe
+      const registries = await registriesOf(reach ?? environment.image, installation)
+      known.set(sandboxId, compileRules(environment.network, { ...installation, registries }))
       return true
     },
     rules: (sandboxId) => known.get(sandboxId),

@@ -133,6 +133,15 @@ export function createSandboxPort(driver: SandboxDriver): SandboxPort {
       await driver.create(specOf(session), signal)
       await driver.start(session.id, signal)
     },
+    hasImage: async (image) => {
+      try {
+        await driver.identify(image)
+        return true
+      } catch (error) {
+        if (toAppError(error).code === 'not_found') return false
+        throw error
+      }
+    },
     has: async (sessionId) => (await driver.list()).some((one) => one.sessionId === sessionId),
     stop: ({ id }, graceMs, signal) => driver.stop(id, { graceMs }, signal),
     remove: (sessionId, signal) => driver.remove(sessionId, signal),

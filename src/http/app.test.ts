@@ -178,6 +178,7 @@ describe('the API', () => {
       ...state,
       environment: { ...state.environment, id: made.id, variables: { OLD: '1' } },
       environmentFile: {
+        image: null,
         ...{ variables: { A: '1' }, setup: '', setupInputs: [], network, notices: [] },
       },
     })

@@ -64,7 +64,8 @@ function change(state: SessionState, { body, at }: SessionEvent): SessionState {
     case 'phase.started':
     case 'phase.logged':
     case 'phase.completed':
-    case 'phase.failed': {
+    case 'phase.failed':
+    case 'phase.withdrawn': {
       const phases = applyPhase(state.sandbox.phases, body, at)
       return { ...state, sandbox: { ...state.sandbox, phases } }
     }
@@ -238,7 +239,9 @@ function applySandbox(state: SessionState, body: SandboxBody): SessionState {
   }
 }
 
-type PhaseBody = EventOf<'phase.started' | 'phase.logged' | 'phase.completed' | 'phase.failed'>
+type PhaseBody = EventOf<
+  'phase.started' | 'phase.logged' | 'phase.completed' | 'phase.failed' | 'phase.withdrawn'
+>
 
 function applyPhase(phases: Phase[], body: PhaseBody, at: string): Phase[] {
   if (body.type === 'phase.started') {
@@ -254,10 +257,14 @@ function applyPhase(phases: Phase[], body: PhaseBody, at: string): Phase[] {
     }
     return withPhase(phases, started)
   }
+  if (body.type === 'phase.withdrawn') return phases.filter(({ name }) => name !== body.phase)
   return phases.map((phase) => (phase.name === body.phase ? changePhase(phase, body) : phase))
 }
 
-function changePhase(phase: Phase, body: Exclude<PhaseBody, { type: 'phase.started' }>): Phase {
+function changePhase(
+  phase: Phase,
+  body: Exclude<PhaseBody, { type: 'phase.started' | 'phase.withdrawn' }>,
+): Phase {
   switch (body.type) {
     case 'phase.logged':
       return { ...phase, log: [...phase.log, ...body.lines].slice(-LOG_LINES_KEPT) }

@@ -1,6 +1,6 @@
 // Requests to change a session. `decide` answers each with events and effects, or a refusal.
 import { z } from 'zod'
-import { environmentSchema } from './environment.ts'
+import { environmentFileTextSchema, environmentSchema } from './environment.ts'
 import { seenFacts } from './event.ts'
 import { turnIdSchema } from './ids.ts'
 import type { RunnerReport } from './runner-frames.ts'
@@ -56,12 +56,14 @@ export const reportCommandSchema = z.discriminatedUnion('type', [
   command('phase.log', { phase: phaseNameSchema, generation, lines: z.array(text) }),
   command('phase.fail', { phase: phaseNameSchema, generation, reason: text, message: text }),
   command('phase.complete', { phase: phaseNameSchema, generation }),
+  /** What was begun before it was known what the repository asks for, and is begun anew. */
+  command('phase.withdraw', { generation }),
   command('repository.prepared', {
     generation,
     commit: text,
     baseBranch: text.nullable(),
     /** Of `.errand/environment.yaml` at that commit: cut when it is too long. */
-    environmentFile: z.object({ text, truncated: z.boolean() }).nullish(),
+    environmentFile: environmentFileTextSchema.nullish(),
   }),
   command('sandbox.started', { generation, isolation: text }),
   command('sandbox.stopped', { generation, why: z.enum(['user', 'idle', 'archived', 'failed']) }),

@@ -119,8 +119,18 @@ export const environmentFieldsSchema = z.object({
 })
 export type EnvironmentFields = z.infer<typeof environmentFieldsSchema>
 
+export const environmentFileTextSchema = z.object({
+  text: z.string(),
+  truncated: z.boolean(),
+  /** Whether the image that it names is on this machine. */
+  hasImage: z.boolean().default(false),
+})
+export type EnvironmentFileText = z.infer<typeof environmentFileTextSchema>
+
 /** What a repository's `.errand/environment.yaml` asks for. It holds under what the owner set, and never widens that. */
 export const environmentFileSchema = z.object({
+  /** Null when the environment's own is used. */
+  image: imageSchema.nullable().default(null),
   variables: variablesSchema,
   setup: setupSchema,
   setupInputs: setupInputsSchema,

@@ -131,6 +131,8 @@ export const eventBodySchema = z.discriminatedUnion('type', [
     reason: text,
     message: text,
   }),
+  /** Begun before it was known what the repository asks for; it begins anew, or is not needed. */
+  fact('phase.withdrawn', { phase: phaseNameSchema, generation }),
   fact('repository.resolved', { commit: text, baseBranch: text.nullable() }),
   fact('environment.read', environmentFileSchema.shape),
   /** What the session may reach from now on; `scope` says whether its saved environment was changed as well. */

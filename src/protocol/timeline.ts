@@ -130,6 +130,7 @@ export function applyToTimeline(
     case 'phase.logged':
     case 'phase.completed':
     case 'phase.failed':
+    case 'phase.withdrawn':
     case 'sandbox.ready':
       return update(items, (item) =>
         item.kind === 'preparation' && item.generation === body.generation
@@ -278,7 +279,8 @@ function applyForwardFailed(
 
 type Preparation = Extract<TimelineItem, { kind: 'preparation' }>
 type PreparationBody = EventOf<
-  'phase.started' | 'phase.logged' | 'phase.completed' | 'phase.failed' | 'sandbox.ready'
+  | ('phase.started' | 'phase.logged' | 'phase.completed' | 'phase.failed' | 'phase.withdrawn')
+  | 'sandbox.ready'
 >
 
 function applyToPreparation(item: Preparation, body: PreparationBody, at: string): Preparation {
@@ -296,6 +298,8 @@ function applyToPreparation(item: Preparation, body: PreparationBody, at: string
     }
     return { ...item, phases: withPhase(item.phases, started) }
   }
+  if (body.type === 'phase.withdrawn')
+    return { ...item, phases: item.phases.filter(({ name }) => name !== body.phase) }
   const phases = item.phases.map((phase): PhaseLine => {
     if (phase.name !== body.phase) return phase
     if (body.type === 'phase.logged') return { ...phase, lines: [...phase.lines, ...body.lines] }

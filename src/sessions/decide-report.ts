@@ -16,6 +16,7 @@ export function decideReport(draft: Draft, command: ReportCommand, now: Date, ru
     case 'phase.log':
     case 'phase.fail':
     case 'phase.complete':
+    case 'phase.withdraw':
     case 'repository.prepared':
     case 'sandbox.started':
       if (isCurrentPreparation(draft.state, command.generation))
@@ -60,6 +61,7 @@ type Preparation = Extract<
       | 'phase.log'
       | 'phase.fail'
       | 'phase.complete'
+      | 'phase.withdraw'
       | 'repository.prepared'
       | 'sandbox.started'
   }
@@ -95,6 +97,9 @@ function decidePreparation(draft: Draft, command: Preparation, now: Date): void 
       if (phaseOf(draft.state, command.phase)?.state === 'running')
         completePhase(draft, command.phase, now)
       return
+    case 'phase.withdraw':
+      withdrawPhases(draft)
+      return
     case 'repository.prepared': {
       const { commit, baseBranch, environmentFile } = command
       // Found twice by a worker that took over: the branch may have moved on meanwhile.
@@ -114,6 +119,14 @@ function decidePreparation(draft: Draft, command: Preparation, now: Date): void 
       completePhase(draft, 'sandbox', now)
       return
   }
+}
+
+/** Those of the sandbox: the fetch goes on. */
+function withdrawPhases(draft: Draft): void {
+  const { generation, phases } = draft.state.sandbox
+  for (const { name: phase } of phases)
+    if (phase === 'environment' || phase === 'sandbox')
+      draft.emit('system', { type: 'phase.withdrawn', phase, generation })
 }
 
 function decideStopped(

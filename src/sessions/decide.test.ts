@@ -189,12 +189,27 @@ describe('decide', () => {
     expect(game.state.repository.commit).toBe('c0ffee')
   })
 
+  it('withdraws what was begun for another sandbox than the repository asks for', () => {
+    const game = play()
+    for (const phase of ['fetch', 'environment', 'sandbox'] as const)
+      game.do({ type: 'phase.start', phase, generation: 1 })
+    game.do({ type: 'sandbox.started', generation: 1, isolation: 'container' })
+    expect(game.do({ type: 'phase.withdraw', generation: 2 }).events).toEqual([])
+    game.do({ type: 'phase.withdraw', generation: 1 })
+    expect(game.state.sandbox.phases.map(({ name }) => name)).toEqual(['fetch'])
+    game.do({ type: 'phase.start', phase: 'sandbox', generation: 1 })
+    expect(game.state.sandbox.phases).toMatchObject([
+      { name: 'fetch' },
+      { name: 'sandbox', state: 'running', durationMs: null },
+    ])
+  })
+
   it('allows what the repository asks to reach only when somebody says so, once', () => {
     const game = play()
     const text = 'network: { domains: [a.example] }\nvariables: { A: 1 }'
     game.do({
       ...{ type: 'repository.prepared', generation: 1, commit: 'c0ffee', baseBranch: 'main' },
-      environmentFile: { text, truncated: false },
+      environmentFile: { text, truncated: false, hasImage: false },
     })
     // The runner is told its work with the commit: what it needs of the file must be known by then.
     expect(game.types().slice(-3, -1)).toEqual(['environment.read', 'repository.resolved'])

@@ -3,12 +3,12 @@
 import { z } from 'zod'
 import { withDeadline } from '../lib/deadline.ts'
 import type { Command, ReportCommand } from '../protocol/command.ts'
-import { AppError, toAppError } from '../protocol/errors.ts'
-import type { PhaseName, Repository, SessionState } from '../protocol/session.ts'
-import { LAYER_BUILDING } from '../store/layers.ts'
+import type { EnvironmentFileText, Image } from '../protocol/environment.ts'
+import type { AppError } from '../protocol/errors.ts'
+import type { Repository, SessionState } from '../protocol/session.ts'
 import type { EffectRequest } from './draft.ts'
 import type { Layers } from './layers.ts'
-import { createPhaseLog } from './phase-log.ts'
+import { PreparationError, prepare } from './preparation.ts'
 
 /** A worker's hold on an effect. The signal aborts when it was cancelled or taken over. */
 export interface Hold {
@@ -27,7 +27,7 @@ export interface RepositoryPort {
   ): Promise<{
     commit: string
     baseBranch: string | null
-    environmentFile?: { text: string; truncated: boolean } | null
+    environmentFile?: Omit<EnvironmentFileText, 'hasImage'> | null
   }>
   measure(
     sessionId: string,
@@ -54,6 +54,8 @@ export interface SandboxPort {
   ): Promise<string>
   /** Whether there is one, running or not: it keeps the layers that it was made from. */
   has(sessionId: string): Promise<boolean>
+  /** Whether it can be made from this image here. */
+  hasImage(image: Image): Promise<boolean>
   /** Before there is a session: its work comes later. */
   startAhead(
     session: Pick<SessionState, 'id' | 'environment'> & { layers: string[] },
@@ -185,100 +187,4 @@ export function failureOf(effect: EffectRequest, error: AppError): Command | und
   if (effect.kind !== 'sandbox.start') return undefined
   const phase = error instanceof PreparationError ? error.phase : 'sandbox'
   return { type: 'phase.fail', phase, generation: effect.generation, reason, message }
-}
-
-class PreparationError extends AppError {
-  readonly phase: PhaseName
-  constructor(phase: PhaseName, cause: unknown) {
-    const { code, reason, message } = toAppError(cause)
-    super(code, reason, message, { cause })
-    this.phase = phase
-  }
-}
-
-interface Preparing {
-  ports: EffectPorts
-  state: SessionState
-  hold: Hold
-}
-
-/** Fetches and starts the sandbox at the same time: the runner waits at its door until the commit is known. */
-async function prepare({ ports, state, hold }: Preparing): Promise<void> {
-  const failed = new AbortController()
-  const signal = AbortSignal.any([hold.signal, failed.signal])
-  const both = { ports, state, hold: { ...hold, signal } }
-  const fetched = fetchRepository(both)
-  let putOff: unknown
-  const halves = [fetched, startSandbox(both, fetched)].map((half) =>
-    half.catch((error: unknown) => {
-      // The other half is let go and waited for: what it began must not go on beside a stop. What is put off comes again.
-      if (toAppError(error).reason === LAYER_BUILDING) putOff = error
-      else failed.abort(error)
-    }),
-  )
-  await Promise.all(halves)
-  failed.signal.throwIfAborted()
-  if (putOff) throw putOff
-}
-
-/** Resolves with the commit that the session starts from. */
-async function fetchRepository(preparing: Preparing): Promise<string> {
-  const { ports, hold } = preparing
-  const { id: sessionId, ownerId, repository } = preparing.state
-  const { signal } = hold
-  if (repository.commit !== null) return repository.commit
-  let commit = ''
-  await inPhase(preparing, 'fetch', async (generation, onLine) => {
-    const request = { sessionId, ownerId, repository }
-    const prepared = await ports.repositories.prepare(request, signal, onLine)
-    commit = prepared.commit
-    return { type: 'repository.prepared', generation, ...prepared }
-  })
-  return commit
-}
-
-async function startSandbox(preparing: Preparing, commit: Promise<string>): Promise<void> {
-  const { ports, state, hold } = preparing
-  const hasSetup = state.environment.setup.trim() !== ''
-  const anew = async () => (hasSetup ? await prepareEnvironment(preparing, commit) : [])
-  const isMade = hasSetup && (await ports.sandboxes.has(state.id))
-  const first = isMade ? [] : await anew()
-  await inPhase(preparing, 'sandbox', async (generation, onLine) => {
-    await ports.doors.open(state.id, hold.signal)
-    const isolation = await ports.sandboxes.start(state, hold, onLine, { first, anew })
-    return { type: 'sandbox.started', generation, isolation }
-  })
-}
-
-/** What the setup script has made, or makes now: resolves with the layers that the sandbox starts from. */
-async function prepareEnvironment(preparing: Preparing, commit: Promise<string>) {
-  const { ports, state, hold } = preparing
-  let layers: string[] = []
-  await inPhase(preparing, 'environment', async (generation, onLine) => {
-    layers = await ports.layers.find({ state, commit: () => commit, hold, onLine })
-    return { type: 'phase.complete', phase: 'environment', generation }
-  })
-  return layers
-}
-
-/** The work does not wait for its first event to be stored; its result does, and for its log. */
-async function inPhase(
-  { ports, state, hold }: Preparing,
-  phase: PhaseName,
-  work: (generation: number, onLine: (line: string) => void) => Promise<ReportCommand>,
-): Promise<void> {
-  const { generation } = state.sandbox
-  const begun = ports.report(state.id, { type: 'phase.start', phase, generation })
-  const log = createPhaseLog(async (lines) => {
-    await begun
-    await ports.report(state.id, { type: 'phase.log', phase, generation, lines })
-  })
-  try {
-    const [result] = await Promise.all([work(generation, log.add).finally(log.end), begun])
-    hold.signal.throwIfAborted()
-    await hold.assertHeld()
-    await ports.report(state.id, result)
-  } catch (error) {
-    throw new PreparationError(phase, error)
-  }
 }

@@ -5,9 +5,16 @@ import { readEnvironmentFile } from './environment-file.ts'
 
 const environment = (fields: object = {}): Environment =>
   environmentSchema.parse({ id: `e_${'a'.repeat(20)}`, name: 'Default', ...fields })
-const read = (text: string, fields?: object) =>
-  readEnvironmentFile({ text, truncated: false }, environment(fields))
-const nothing = { variables: {}, setup: '', setupInputs: [], network: null, notices: [] }
+const read = (text: string, fields?: object, hasImage = false) =>
+  readEnvironmentFile({ text, truncated: false, hasImage }, environment(fields))
+const nothing = {
+  image: null,
+  variables: {},
+  setup: '',
+  setupInputs: [],
+  network: null,
+  notices: [],
+}
 
 describe('.errand/environment.yaml', () => {
   it('says what the repository asks for', () => {
@@ -42,6 +49,20 @@ network:
     expect(file.notices.join()).toContain("the environment's own setup script")
   })
 
+  it('chooses an image that is there, where the owner chose none', () => {
+    const universal = { kind: 'named', name: 'universal' }
+    expect(read('image: universal', {}, true)).toEqual({ ...nothing, image: universal })
+    expect(read('image: universal', { image: universal }, true)).toEqual(nothing)
+    for (const image of [
+      { kind: 'named', name: 'mine' },
+      { kind: 'rootfs', path: '/srv/mine' },
+    ]) {
+      const { notices, ...file } = read('image: universal', { image }, true)
+      expect(file.image).toBeNull()
+      expect(notices.join()).toContain("the environment's own image is used")
+    }
+  })
+
   it.each([
     ['trusted', { level: 'trusted' }, false],
     ['trusted', { level: 'none' }, true],
@@ -74,7 +95,9 @@ network:
     ['setupInputs: [../a]', 'within the repository'],
     ['network: { level: all }', 'level, domains'],
     ['network: { domains: ["*"] }', 'level, domains'],
-    ['image: universal', '"universal" is asked for; the owner chooses'],
+    ['image: universal', '"universal" is not on this machine'],
+    ['image: /srv/rootfs', 'the name of an image is expected'],
+    ['image: { kind: rootfs, path: / }', 'the name of an image is expected'],
     ['setup: a\nsetup: b', 'not valid YAML'],
     [
       `a: &a [x,x,x,x,x,x,x,x]\nb: &b [${'*a,'.repeat(9)}]\nc: &c [${'*b,'.repeat(9)}]\nd: [${'*c,'.repeat(9)}]`,
@@ -87,7 +110,10 @@ network:
   })
 
   it('is not followed when it is too long', () => {
-    const file = readEnvironmentFile({ text: 'setup: a', truncated: true }, environment())
+    const file = readEnvironmentFile(
+      { text: 'setup: a', truncated: true, hasImage: false },
+      environment(),
+    )
     expect(file).toEqual({ ...nothing, notices: [expect.stringContaining('64 KiB')] })
   })
 

@@ -7,6 +7,8 @@ import { parseEnvText } from '../protocol/env-text.ts'
 import {
   type Environment,
   type EnvironmentFile,
+  type EnvironmentFileText,
+  imageNameSchema,
   isWider,
   networkPolicySchema,
   setupInputsSchema,
@@ -29,16 +31,17 @@ const networkSchema = z.strictObject({
 interface Reading {
   file: EnvironmentFile
   environment: Environment
+  hasImage: boolean
   note(text: string, line?: number): void
 }
 type Take = (value: unknown, reading: Reading) => string | undefined
 
 export function readEnvironmentFile(
-  { text, truncated }: { text: string; truncated: boolean },
+  { text, truncated, hasImage }: EnvironmentFileText,
   environment: Environment,
 ): EnvironmentFile {
   const file: EnvironmentFile = {
-    ...{ variables: {}, setup: '', setupInputs: [], network: null, notices: [] },
+    ...{ image: null, variables: {}, setup: '', setupInputs: [], network: null, notices: [] },
   }
   const note = (what: string, line?: number) => {
     const at = line === undefined ? NAME : `${NAME}, line ${line}`
@@ -52,7 +55,7 @@ export function readEnvironmentFile(
     const take = TAKES[name]
     const known = Object.keys(TAKES).join(', ')
     const problem = take
-      ? take(value, { file, environment, note })
+      ? take(value, { file, environment, hasImage, note })
       : `there is no such key; known are ${known}`
     if (problem !== undefined) note(`${name.slice(0, 60)}: ${problem}`, line)
   }
@@ -101,10 +104,15 @@ function toValues(document: ReturnType<typeof parseDocument>): Record<string, un
 }
 
 const TAKES: Readonly<Record<string, Take>> = Object.assign(Object.create(null), {
-  image: (value, { environment: { image } }) => {
-    if (typeof value !== 'string') return 'the name of an image is expected'
-    if (Object.values(image).includes(value)) return undefined
-    return `"${value.slice(0, 100)}" is asked for; the owner chooses the image in the environment`
+  image: (value, { file, environment: { image }, hasImage }) => {
+    const name = imageNameSchema.safeParse(value).data
+    if (name === undefined) return 'the name of an image is expected'
+    if (Object.values(image).includes(name)) return undefined
+    if (image.kind !== 'host') return `"${name}" is asked for; the environment's own image is used`
+    if (!hasImage)
+      return `"${name}" is not on this machine, so that the environment's own is used: build it or take it in (errand image)`
+    file.image = { kind: 'named', name }
+    return undefined
   },
   setup: (value, { file, environment }) => {
     const setup = setupSchema.safeParse(value)

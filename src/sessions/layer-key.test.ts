@@ -13,12 +13,17 @@ const environment = environmentSchema.parse({
   variables: { A: '1', B: '2' },
 })
 const ingredients: LayerIngredients = {
-  ...{ ownerId: 'ann', environment, image: 'debian-1' },
+  ...{ ownerId: 'ann', environment, reach: environment.image, image: 'debian-1' },
   files: [{ path: 'a.lock', data: 'QQ==' }],
 }
 const key = layerKey(ingredients)
 const withEnvironment = (change: Partial<typeof environment>) =>
   layerKey({ ...ingredients, environment: { ...environment, ...change } })
+
+it('depends on whose registries the script may reach', () => {
+  const reach = { kind: 'named', name: 'mine' } as const
+  expect(layerKey({ ...ingredients, reach })).not.toBe(key)
+})
 
 it('is the same whatever does not matter', () => {
   expect(withEnvironment({ name: 'renamed', variables: { B: '2', A: '1' } })).toBe(key)

@@ -89,9 +89,10 @@ function ask(found = layers(), waitingSince?: Date, signal = new AbortController
   const sandbox = { state: 'preparing' as const, generation: 1, isolation: null }
   const asked = found.find({
     state: {
-      ...{ id: createId('session', randomBytes(20)), ownerId: 'ann', environment },
+      ...{ id: createId('session', randomBytes(20)), ownerId: 'ann' },
       sandbox: { ...sandbox, phases: waitingSince ? [phase] : [] } as never,
     },
+    ...{ environment, reach: environment.image },
     commit: async () => 'c0ffee',
     hold: { signal, assertHeld: async () => signal.throwIfAborted() },
     onLine: (line) => lines.push(line),

@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto'
 import { delay, withDeadline } from '../lib/deadline.ts'
 import type { Logger } from '../lib/logger.ts'
-import type { Environment } from '../protocol/environment.ts'
+import type { Environment, Image } from '../protocol/environment.ts'
 import { AppError, toAppError } from '../protocol/errors.ts'
 import { createId } from '../protocol/ids.ts'
 import { PHASE_LIMITS_MS, type SessionState } from '../protocol/session.ts'
@@ -42,7 +42,11 @@ export interface LayersDeps {
 }
 
 export interface LayerRequest {
-  state: Pick<SessionState, 'id' | 'ownerId' | 'environment' | 'sandbox'>
+  state: Pick<SessionState, 'id' | 'ownerId' | 'sandbox'>
+  /** With a setup script: the owner's, or the repository's. */
+  environment: Environment
+  /** Whose registries the script may reach at level trusted. */
+  reach: Image
   /** Only asked when the environment names inputs. */
   commit: () => Promise<string>
   hold: Hold
@@ -70,9 +74,9 @@ const TIDY_MS = 30_000
 export function createLayers(deps: LayersDeps): Layers {
   return {
     find: async (request) => {
-      const { ownerId, environment } = request.state
-      if (environment.setup.trim() === '') return []
-      const recipe = { environment, files: await readFiles(deps, request) }
+      const { environment, reach } = request
+      const { ownerId } = request.state
+      const recipe = { environment, reach, files: await readFiles(deps, request) }
       const image = await deps.sandboxes.identify(environment.image)
       const wanted = { key: layerKey({ ownerId, image, ...recipe }), recipe }
       await request.hold.assertHeld()
@@ -86,7 +90,8 @@ export function createLayers(deps: LayersDeps): Layers {
       if (environment.setup.trim() === '') return []
       if (environment.setupInputs.length > 0) return undefined
       const image = await deps.sandboxes.identify(environment.image)
-      const key = layerKey({ ownerId, environment, image, files: [] })
+      const reach = environment.image
+      const key = layerKey({ ownerId, environment, reach, image, files: [] })
       const layer = await deps.store.findReady(key, oldest())
       return layer && [layer.id]
     },
@@ -105,11 +110,11 @@ interface Making {
 async function claim(
   { store }: LayersDeps,
   { key, recipe }: { key: string; recipe: LayerRecipe },
-  { state }: LayerRequest,
+  { state, environment }: LayerRequest,
 ): Promise<Making | { layer: Layer }> {
   const holder = `build-${randomBytes(8).toString('hex')}`
   const { claimed, layer } = await store.claim({
-    ...{ key, ownerId: state.ownerId, environmentId: state.environment.id },
+    ...{ key, ownerId: state.ownerId, environmentId: environment.id },
     ...{ recipe, holder, leaseMs: LEASE_MS },
     ids: {
       layerId: createId('layer', randomBytes(20)),
@@ -149,8 +154,11 @@ function waitingSince({ sandbox }: LayerRequest['state']): Date | undefined {
   return phase && new Date(phase.startedAt)
 }
 
-async function readFiles(deps: LayersDeps, { state, commit, hold, onLine }: LayerRequest) {
-  const { setupInputs: paths } = state.environment
+async function readFiles(
+  deps: LayersDeps,
+  { state, environment, commit, hold, onLine }: LayerRequest,
+) {
+  const { setupInputs: paths } = environment
   if (paths.length === 0) return []
   const asked = { sessionId: state.id, commit: await commit(), paths }
   const files = await deps.readInputs(asked, hold.signal)

@@ -73,6 +73,7 @@ function outside(name: string, before: (step: string) => Promise<void> = async (
       start: () => step('start').then(() => 'container'),
       startAhead: () => step('start ahead'),
       has: async () => false,
+      hasImage: async () => true,
       stop: () => step('stop'),
       remove: () => step('remove'),
       list: async () => [],

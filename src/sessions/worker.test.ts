@@ -80,6 +80,7 @@ function ports(
       start: async () => 'container',
       startAhead: async () => undefined,
       has: async () => false,
+      hasImage: async () => true,
       stop: async () => undefined,
       remove: async () => undefined,
       list: async () => [],

@@ -2,7 +2,7 @@
 // maker holds it by a lease, and who finds it taken waits for the next change. Whatever ends a making wakes those who wait.
 import { type Kysely, type Selectable, sql, type Transaction } from 'kysely'
 import { z } from 'zod'
-import { environmentSchema } from '../protocol/environment.ts'
+import { environmentSchema, imageSchema } from '../protocol/environment.ts'
 import { LAYERS_CHANNEL } from './channels.ts'
 import { wakeEffects } from './effects.ts'
 import type { Database, LayersTable } from './schema.ts'
@@ -13,6 +13,8 @@ export type LayerState = 'building' | 'ready' | 'stale' | 'failed'
 /** All that its sandbox is made from. `data` in base64. */
 const recipeSchema = z.object({
   environment: environmentSchema,
+  /** Whose registries the script may reach at level trusted; those of the environment's image unless told. */
+  reach: imageSchema.optional(),
   files: z.array(z.object({ path: z.string(), data: z.string() })),
 })
 export type LayerRecipe = z.infer<typeof recipeSchema>

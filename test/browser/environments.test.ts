@@ -137,7 +137,14 @@ it.each([false, true])(
       title: 'With hooks',
       facts: [
         {
-          ...{ type: 'environment.read', variables: {}, setup: '', setupInputs: [], network },
+          ...{
+            type: 'environment.read',
+            image: null,
+            variables: {},
+            setup: '',
+            setupInputs: [],
+            network,
+          },
           notices: ['.errand/environment.yaml, line 7: secrets: there is no such key'],
         },
         ...prepared,

@@ -1,7 +1,7 @@
 // Setup scripts for real: run once for each content in a sandbox of their own, and what they made is under every session.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createSampleRepository, gitEnvironment } from '../../demo/repository.ts'
 import { delay } from '../../src/lib/deadline.ts'
@@ -31,7 +31,10 @@ const git = (...args: string[]) =>
   runChecked('git', args, { cwd: repository, env: gitEnvironment() })
 
 async function commit(files: Record<string, string>): Promise<void> {
-  for (const [path, text] of Object.entries(files)) await writeFile(join(repository, path), text)
+  for (const [path, text] of Object.entries(files)) {
+    await mkdir(dirname(join(repository, path)), { recursive: true })
+    await writeFile(join(repository, path), text)
+  }
   await git('add', '--all')
   await git('commit', '--quiet', '--message', 'change')
 }
@@ -148,6 +151,56 @@ it('takes nothing of a session along, whatever branch that is on', async () => {
   // Also while the hostile one is still there, and from its own next start.
   await errand.client.removeSession(evil.id)
   expect((await run(environment, look)).output).toBe(good.output)
+})
+
+const ENVIRONMENT_FILE = '.errand/environment.yaml'
+/** Where the owner's environment has no script: `more` is what a branch adds to it. */
+const ownScript = (more: string) => `
+image: nowhere
+variables: { GREETING: hello }
+setupInputs: [package-lock.json]
+setup: |
+  ${MARK}; mkdir -p /opt/lib; echo good > /opt/lib/code
+  echo "$GREETING from $PWD:" $(find . -type f) > /opt/lib/seen
+  ${more}
+`
+
+it('runs the script of a repository where the owner has none, and keeps what a hostile branch makes of it apart', async () => {
+  const environment = await newEnvironment({})
+  await git('checkout', '--quiet', '-b', 'own', 'main')
+  await commit({ [ENVIRONMENT_FILE]: ownScript('echo plain') })
+  const look = 'cat /opt/mark /opt/lib/*; ls /opt/evil /root/evil 2>/dev/null; echo "$GREETING"'
+  const first = await run(environment, look)
+  expect(first.output).toMatch(
+    /^[0-9a-f-]{36}\ngood\nhello from \/var\/lib\/errand-setup: \.\/package-lock\.json\nhello\n$/,
+  )
+  const { phases } = (await errand.client.getSession(first.id)).sandbox
+  expect(phases.map(({ name }) => name)).toEqual([
+    ...['fetch', 'environment', 'sandbox', 'checkout', 'agent'],
+  ])
+  expect(eventsOf(first.events, 'environment.read')).toMatchObject([
+    { notices: [expect.stringContaining('"nowhere" is not on this machine')] },
+  ])
+
+  // The same lock file and another script: a layer of its own.
+  await git('checkout', '--quiet', '-b', 'hostile-script')
+  await commit({ [ENVIRONMENT_FILE]: ownScript('echo evil > /opt/lib/code; touch /opt/evil') })
+  const evil = await run(environment, `${look}; touch /root/evil`)
+  expect(evil.output).toMatch(/\nevil\n[\s\S]*\/opt\/evil\n/)
+  // The same lock file and script: the same layer, which knows nothing of the branch.
+  await git('checkout', '--quiet', 'own')
+  await git('checkout', '--quiet', '-b', 'hostile-files')
+  await commit({
+    'package.json': '{"scripts":{"preinstall":"touch /opt/evil"}}',
+    'evil.sh': 'evil',
+  })
+  const other = await run(environment, `${look}; echo evil > /opt/lib/code; touch /root/evil`)
+  expect(other.output).toBe(first.output)
+  await git('checkout', '--quiet', 'own')
+  expect((await run(environment, look)).output).toBe(first.output)
+
+  expect((await errand.client.rebuildEnvironment(environment)).layers).toBe(2)
+  await git('checkout', '--quiet', 'main')
 })
 
 it('starts a stopped session with what it had', async () => {
