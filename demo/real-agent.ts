@@ -16,6 +16,8 @@ import {
 } from '@anthropic-ai/claude-agent-sdk'
 import { runChecked } from '../src/lib/process.ts'
 import { createModelDoor, type ModelProblem, type ModelUsage } from '../src/model/pass-through.ts'
+import { createMessagesUpstream, type Upstream } from '../src/model/upstream.ts'
+import { modelDoorVariables } from '../src/runner/agent-environment.ts'
 import { createSampleRepository, gitEnvironment } from './repository.ts'
 import { loadScenarios, type Scenario } from './scenario.ts'
 import { createScriptedModel, type ScriptedModel } from './scripted-model.ts'
@@ -49,7 +51,13 @@ const KEY = 'sk-ant-only-the-door-knows'
 const SESSION = 's_bbbbbbbbbbbbbbbbbbbb'
 
 export async function createRealAgent(
-  options: { scenarios?: Scenario[]; canUseTool?: CanUseTool; maxRetries?: number } = {},
+  options: {
+    scenarios?: Scenario[]
+    canUseTool?: CanUseTool
+    maxRetries?: number
+    /** What the door asks instead of the scripted model itself. */
+    upstreamFor?: (model: { url: () => string; key: string }) => Promise<Upstream>
+  } = {},
 ): Promise<RealAgent> {
   const folder = mkdtempSync(join(tmpdir(), 'errand-agent-'))
   const repository = await createSampleRepository(join(folder, 'cart'))
@@ -59,7 +67,10 @@ export async function createRealAgent(
   await git('remote', 'add', 'origin', join(folder, 'origin.git'))
   const scenarios = options.scenarios ?? loadScenarios()
   const model = await createScriptedModel({ scenarios, requireKey: KEY })
-  const door = await startDoor(model.url)
+  const upstream = options.upstreamFor
+    ? await options.upstreamFor({ url: () => model.url, key: KEY })
+    : createMessagesUpstream({ baseUrl: model.url, key: KEY })
+  const door = await startDoor(upstream)
   const prompts = createInbox()
   const running = query({
     prompt: prompts,
@@ -74,8 +85,7 @@ export async function createRealAgent(
         ...gitEnvironment(),
         HOME: join(folder, 'home'),
         PATH: `${dirname(process.execPath)}:${process.env.PATH}`,
-        ANTHROPIC_BASE_URL: door.url,
-        ANTHROPIC_API_KEY: 'errand-placeholder',
+        ...modelDoorVariables(upstream.form, door.url),
         IS_SANDBOX: '1',
         CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
         CLAUDE_CODE_MAX_RETRIES: String(options.maxRetries ?? 2),
@@ -102,11 +112,11 @@ export async function createRealAgent(
   }
 }
 
-async function startDoor(baseUrl: string) {
+async function startDoor(upstream: Upstream) {
   const usage: ModelUsage[] = []
   const problems: ModelProblem[] = []
   const door = createModelDoor({
-    upstreamFor: () => ({ baseUrl, auth: [{ kind: 'api_key', value: KEY }] }),
+    upstreamFor: () => upstream,
     policy: { allowsHost: () => false },
     onUsage: (one) => usage.push(one),
     onProblem: (one) => problems.push(one),

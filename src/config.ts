@@ -1,9 +1,10 @@
 // Where everything lives and how it is set up. The only place that reads the process environment; every program of an
 // installation gets its part as plain values from here.
 import { createHash } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { availableParallelism, homedir, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { MODEL_NAME_VARIABLES, MODEL_VARIABLES, type ModelSettings } from './model/upstream.ts'
 import { AppError } from './protocol/errors.ts'
 
 /** The users that the programs run as when Errand is started by root; each exists for Errand alone. */
@@ -42,16 +43,21 @@ export interface Config {
   allowUnlimited: boolean
   /** How many sessions may work at once; further ones wait in a queue. */
   concurrency: number
-  model: {
-    apiKey: string | undefined
-    authToken: string | undefined
-    baseUrl: string | undefined
-    isScripted: boolean
-  }
+  model: ModelSettings & ModelCaps & { isScripted: boolean }
   /** Private networks that the owner opened for named hosts. */
   allowedNetworks: AllowedNetwork[]
   /** Certificate files that the host's own variables name; carried into sandboxes. */
   extraCaFiles: string[]
+}
+
+/** What a session may take of the model. */
+export interface ModelCaps {
+  /** Names, with `*` for any part; all when it is empty. */
+  allowed: string[]
+  /** Requests of one session at the same time. */
+  concurrency: number
+  /** Tokens of one session, in and out, cached ones too; 0 for no limit. */
+  tokens: number
 }
 
 export interface ConfigOverrides {
@@ -72,6 +78,7 @@ const CA_VARIABLES = [
 export const DEFAULT_PORT = 7777
 const DEFAULT_STANDBYS = 1
 const DEFAULT_LAYERS_GIB = 20
+const DEFAULT_MODEL_REQUESTS = 16
 const MOST = 1_000
 /** An agent waits for its model most of the time. */
 const SESSIONS_PER_CPU = 4
@@ -101,7 +108,9 @@ export function readConfig(
     standbys: parseCount('ERRAND_STANDBYS', env.ERRAND_STANDBYS, DEFAULT_STANDBYS),
     layerGib: parseCount('ERRAND_LAYERS_GIB', env.ERRAND_LAYERS_GIB, DEFAULT_LAYERS_GIB),
     allowUnlimited: overrides.allowUnlimited ?? env.ERRAND_ALLOW_UNLIMITED === '1',
-    concurrency: parseCount('ERRAND_CONCURRENCY', env.ERRAND_CONCURRENCY, usualConcurrency(), 1),
+    concurrency: parseCount('ERRAND_CONCURRENCY', env.ERRAND_CONCURRENCY, usualConcurrency(), {
+      least: 1,
+    }),
     model: overrides.model ?? readModel(env),
     allowedNetworks: parseAllowedNetworks(env.ERRAND_ALLOWED_NETWORKS),
     extraCaFiles: [...new Set(CA_VARIABLES.map((name) => env[name] ?? ''))].filter(
@@ -135,31 +144,51 @@ export function inheritedEnvironment(env: NodeJS.ProcessEnv = process.env): Reco
 
 /** Claude Code's own variables; ERRAND_MODEL=scripted says that the endpoint plays a scenario, so that it is shown. */
 function readModel(env: NodeJS.ProcessEnv): Config['model'] {
+  const names = [...MODEL_VARIABLES, ...MODEL_NAME_VARIABLES]
+  const set = names.flatMap((name) => (env[name] ? [[name, env[name]] as const] : []))
   return {
-    apiKey: env.ANTHROPIC_API_KEY || undefined,
-    authToken: env.ANTHROPIC_AUTH_TOKEN || undefined,
-    baseUrl: env.ANTHROPIC_BASE_URL || undefined,
+    variables: Object.fromEntries(set),
+    googleCredentials: readGoogleCredentials(env),
     isScripted: env.ERRAND_MODEL === 'scripted',
+    allowed: (env.ERRAND_MODELS ?? '').split(/[\s,]+/).filter((name) => name !== ''),
+    concurrency: parseCount(
+      'ERRAND_MODEL_REQUESTS',
+      env.ERRAND_MODEL_REQUESTS,
+      DEFAULT_MODEL_REQUESTS,
+      { least: 1 },
+    ),
+    tokens: parseCount('ERRAND_SESSION_TOKENS', env.ERRAND_SESSION_TOKENS, 0, {
+      most: Number.MAX_SAFE_INTEGER,
+    }),
+  }
+}
+
+/** Read here, since only who starts Errand may read the file. */
+function readGoogleCredentials(env: NodeJS.ProcessEnv): string | undefined {
+  const path = env.GOOGLE_APPLICATION_CREDENTIALS
+  if (!path || !env.CLAUDE_CODE_USE_VERTEX) return undefined
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (cause) {
+    const message = `The file that GOOGLE_APPLICATION_CREDENTIALS names cannot be read: ${path}`
+    throw new AppError('invalid', 'model_credentials_unreadable', message, { cause })
   }
 }
 
 export function scriptedModel(baseUrl: string): Config['model'] {
-  return { apiKey: 'scripted', authToken: undefined, baseUrl, isScripted: true }
+  return {
+    ...readModel({}),
+    variables: { ANTHROPIC_API_KEY: 'scripted', ANTHROPIC_BASE_URL: baseUrl },
+    isScripted: true,
+  }
 }
 
 /** The variables that `readModel` reads this from. */
-export function modelVariables({
-  apiKey,
-  authToken,
-  baseUrl,
-  isScripted,
-}: Config['model']): Record<string, string> {
-  return {
-    ...(apiKey ? { ANTHROPIC_API_KEY: apiKey } : {}),
-    ...(authToken ? { ANTHROPIC_AUTH_TOKEN: authToken } : {}),
-    ...(baseUrl ? { ANTHROPIC_BASE_URL: baseUrl } : {}),
-    ...(isScripted ? { ERRAND_MODEL: 'scripted' } : {}),
-  }
+export function modelVariables({ variables, isScripted }: Config['model']): Record<string, string> {
+  const names = [...MODEL_VARIABLES, ...MODEL_NAME_VARIABLES]
+  // An empty one hides what would be inherited.
+  const all = Object.fromEntries(names.map((name) => [name, variables[name] ?? '']))
+  return { ...all, ERRAND_MODEL: isScripted ? 'scripted' : '' }
 }
 
 function defaultDataDir(isRoot: boolean, env: NodeJS.ProcessEnv): string {
@@ -185,14 +214,19 @@ function parsePort(value: string | undefined): number {
   )
 }
 
-function parseCount(name: string, value: string | undefined, usual: number, least = 0): number {
+function parseCount(
+  name: string,
+  value: string | undefined,
+  usual: number,
+  { least = 0, most = MOST } = {},
+): number {
   if (value === undefined || value === '') return usual
   const count = Number(value)
-  if (Number.isInteger(count) && count >= least && count <= MOST) return count
+  if (Number.isInteger(count) && count >= least && count <= most) return count
   throw new AppError(
     'invalid',
     'invalid_count',
-    `${name} is "${value}". Give a whole number from ${least} to ${MOST}.`,
+    `${name} is "${value}". Give a whole number from ${least} to ${most}.`,
   )
 }
 

@@ -15,6 +15,7 @@ import { runTask } from './cli/run.ts'
 import { type Config, readConfig, scriptedModel } from './config.ts'
 import { connectTo, startInBackground } from './connect.ts'
 import { findInstance, stopInstance } from './instance.ts'
+import { isUpstream, readUpstream } from './model/upstream.ts'
 import { AppError } from './protocol/errors.ts'
 import { removeUserTree } from './sandbox/rootless-rights.ts'
 
@@ -64,7 +65,7 @@ async function playDemo(
   const own = readConfig({ dataDir: join(folder, 'data'), port: 0, host: '127.0.0.1' })
   // One session is all that there will be: nothing is worth starting ahead of it.
   const base = { ...own, databaseUrl: undefined, publicUrl: undefined, standbys: 0 }
-  const isLive = base.model.apiKey !== undefined || base.model.authToken !== undefined
+  const isLive = isUpstream(readUpstream(base.model))
   say(
     isLive
       ? 'Model: live, with your key.'

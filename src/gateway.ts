@@ -16,6 +16,7 @@ import { createRunnerLink } from './gateway-runner.ts'
 import { createSessionWatch, NO_RULES, type SessionWatch } from './gateway-sessions.ts'
 import { createGitClient, parseGitRequest, proxyGit } from './git/client.ts'
 import { createHostDial } from './git-egress.ts'
+import { createModelCaps } from './model/caps.ts'
 import { createModelDoor } from './model/pass-through.ts'
 import { readUpstream } from './model/upstream.ts'
 import { openUsageJournal } from './model/usage-journal.ts'
@@ -31,6 +32,12 @@ import { findUpstreamCredential } from './upstream-credential.ts'
 type Context = ProgramContext<GatewaySettings>
 
 const HTTPS_PORT = 443
+/** A sandbox that waits for its session, or makes a layer, has no model. */
+const NO_SESSION = {
+  status: 400,
+  reason: 'session_missing',
+  message: 'there is no session yet that could ask a model',
+} as const
 
 async function startGateway({ settings, logger, shutdown }: Context): Promise<void> {
   const { connection, keyFile } = settings
@@ -133,21 +140,17 @@ interface RouteParts {
 function createRoutes({ settings, store, watch, reports, builds }: RouteParts) {
   const rulesFor = (sessionId: string) =>
     watch.get(sessionId)?.rules ?? builds.rules(sessionId) ?? NO_RULES
-  const { apiKey, authToken, baseUrl } = settings.model
-  const upstream = readUpstream({
-    ANTHROPIC_API_KEY: apiKey,
-    ANTHROPIC_AUTH_TOKEN: authToken,
-    ANTHROPIC_BASE_URL: baseUrl,
-  })
+  const upstream = readUpstream(settings.model)
   const egress = createForwardProxy({
     policyFor: rulesFor,
     dial: createHostDial(),
     onDecision: reports.decided,
   })
   const model = createModelDoor({
-    // A sandbox that waits for its session has no model yet.
-    upstreamFor: (sessionId) => watch.get(sessionId) && upstream,
+    upstreamFor: (sessionId) => (watch.get(sessionId) ? upstream : NO_SESSION),
+    limits: { maxConcurrent: settings.model.concurrency },
     policy: {
+      ...createModelCaps(settings.model, (sessionId) => watch.get(sessionId)?.state.usage),
       allowsHost: (sessionId, host) =>
         decideHost(rulesFor(sessionId), parseHost(host), HTTPS_PORT).allow,
     },

@@ -7,6 +7,7 @@ import { isCommitId } from './git/repository-url.ts'
 import type { Diff } from './protocol/api.ts'
 import type { Environment } from './protocol/environment.ts'
 import { AppError, toAppError } from './protocol/errors.ts'
+import type { ModelInside } from './protocol/model-endpoint.ts'
 import type { RunnerBoot } from './protocol/runner-frames.ts'
 import type { Repository, SessionState } from './protocol/session.ts'
 import { isolationLine, type SandboxDriver, type SandboxStatus } from './sandbox/driver.ts'
@@ -94,7 +95,8 @@ const LAYER_GRACE_MS = 2_000
 /** Without its disk a sandbox cannot be started; what it had saved lies in the session's repository. */
 const LOST_DISK = new Set(['disk_missing', 'disk_damaged'])
 
-export function createSandboxPort(driver: SandboxDriver): SandboxPort {
+/** `model`: what every sandbox is told of it. */
+export function createSandboxPort(driver: SandboxDriver, model: ModelInside): SandboxPort {
   const start = async (
     { layers, ...state }: SessionState & { layers: string[] },
     hold: Hold,
@@ -103,7 +105,7 @@ export function createSandboxPort(driver: SandboxDriver): SandboxPort {
     const { signal } = hold
     await hold.assertHeld()
     await slowly(onLine, 'Making the disk and the image of the sandbox …', () =>
-      driver.create(specOf({ ...state, layers }), signal),
+      driver.create(specOf({ ...state, layers }, { model }), signal),
     )
     // Whoever has taken over runs this sandbox already.
     await hold.assertHeld()
@@ -130,7 +132,7 @@ export function createSandboxPort(driver: SandboxDriver): SandboxPort {
       }
     },
     startAhead: async (session, signal) => {
-      await driver.create(specOf(session), signal)
+      await driver.create(specOf(session, { model }), signal)
       await driver.start(session.id, signal)
     },
     hasImage: async (image) => {
@@ -180,7 +182,7 @@ export function createLayerSandboxes(driver: SandboxDriver, port: SandboxPort): 
   return {
     identify: driver.identify,
     startLayer: async ({ sandboxId: id, environment }, signal) => {
-      await driver.create(specOf({ id, environment, layers: [] }, 'layer'), signal)
+      await driver.create(specOf({ id, environment, layers: [] }, { purpose: 'layer' }), signal)
       await driver.start(id, signal)
     },
     keepLayer: async (sandboxId, layerId) => {
@@ -195,9 +197,9 @@ export function createLayerSandboxes(driver: SandboxDriver, port: SandboxPort): 
 
 function specOf(
   { id, environment, layers }: { id: string; environment: Environment; layers: string[] },
-  purpose?: RunnerBoot['purpose'],
+  rest: Pick<RunnerBoot, 'purpose' | 'model'>,
 ) {
-  const boot: RunnerBoot = { sessionId: id, variables: environment.variables, purpose }
+  const boot: RunnerBoot = { sessionId: id, variables: environment.variables, ...rest }
   return {
     sessionId: id,
     image: environment.image,

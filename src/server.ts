@@ -75,7 +75,7 @@ interface Ports extends EffectPorts {
 
 function createPorts(parts: Parts): Ports {
   const { store, dispatch, git, sandboxes: driver, settings, notifications, logger } = parts
-  const sandboxes = createSandboxPort(driver)
+  const sandboxes = createSandboxPort(driver, settings.modelInside)
   const doors = createDoorkeeperClient(settings.gatewaySocket)
   return {
     repositories: createRepositoryPort(git, (ownerId, repository) =>

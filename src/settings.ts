@@ -1,6 +1,7 @@
 // What each program is told when it starts. Written by `up`, read by the programs; no other way in.
 import type { AllowedNetwork, Config } from './config.ts'
 import type { Registry } from './egress/registry-files.ts'
+import type { ModelInside } from './protocol/model-endpoint.ts'
 import type { DatabaseConnection } from './store/database.ts'
 
 interface Common {
@@ -38,6 +39,7 @@ export interface ServerSettings extends Common {
   webDir: string
   version: string
   modelKind: 'live' | 'scripted' | 'missing'
+  modelInside: ModelInside
   /** How many sandboxes are kept started ahead. */
   standbys: number
   concurrency: number

@@ -1,4 +1,5 @@
 // Starts a whole installation, in order, and stops it in the reverse order. Sandboxes go on running: they are found again.
+
 import { readFile, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { homedir } from 'node:os'
@@ -18,6 +19,7 @@ import { findRegistries } from './image-registries.ts'
 import { claimInstance, versionOf } from './instance.ts'
 import type { Logger } from './lib/logger.ts'
 import { createShutdown } from './lib/shutdown.ts'
+import { describeInside, isUpstream, readUpstream } from './model/upstream.ts'
 import { type Program, startProgram } from './programs.ts'
 import type { GatewaySettings, SandboxdReady, ServerReady, ServerSettings } from './settings.ts'
 import type { DatabaseConnection } from './store/database.ts'
@@ -221,8 +223,8 @@ function serverSettings(
   layout: Layout,
   connection: DatabaseConnection,
 ): Omit<ServerSettings, 'logLevel' | 'token'> {
-  const { apiKey, authToken, isScripted } = config.model
-  const hasKey = apiKey !== undefined || authToken !== undefined
+  const { isScripted } = config.model
+  const hasKey = isUpstream(readUpstream(config.model))
   return {
     connection,
     keyFile: layout.keyFile,
@@ -238,5 +240,6 @@ function serverSettings(
     concurrency: config.concurrency,
     layerBytes: config.layerGib * GIB,
     modelKind: isScripted ? 'scripted' : hasKey ? 'live' : 'missing',
+    modelInside: describeInside(config.model),
   }
 }

@@ -95,7 +95,8 @@ export interface ErrandFacts {
 
 export interface OutsideFacts {
   model: {
-    hasKey: boolean
+    /** Why model requests would be refused; null when a key or another way in is set. */
+    refusal: string | null
     isScripted: boolean
     host: string
     /** Null when it answered, whatever its status. */

@@ -61,7 +61,7 @@ const errand: ErrandFacts = {
   version: '0.1.0',
 }
 const outside: OutsideFacts = {
-  model: { hasKey: true, isScripted: false, host: 'model.example', error: null },
+  model: { refusal: null, isScripted: false, host: 'model.example', error: null },
   registries: { count: 3, warnings: [] },
   certificates: [],
 }
@@ -176,7 +176,7 @@ describe('doctor', () => {
     ['disk', { errand: { dataDir: { ...errand.dataDir, freeBytes: 2 ** 30 } } }],
     ['port', { errand: { port: { host: '127.0.0.1', port: 7777, state: 'taken' } } }],
     ['running', { errand: { instance: { state: 'foreign' } } }],
-    ['model key', { outside: { model: { ...outside.model, hasKey: false } } }],
+    ['model key', { outside: { model: { ...outside.model, refusal: 'no key is set' } } }],
     ['model endpoint', { outside: { model: { ...outside.model, error: 'ENOTFOUND' } } }],
     ['package registries', { outside: { registries: { count: 1, warnings: ['apt is silent'] } } }],
     ['extra certificates', { outside: { certificates: [{ path: '/ca.pem', error: 'ENOENT' }] } }],

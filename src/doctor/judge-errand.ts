@@ -139,13 +139,13 @@ function judgeInstance({ instance, version }: ErrandFacts): Check {
 
 const outside = checksOf('outside')
 
-function judgeKey({ hasKey, isScripted }: OutsideFacts['model']): Check {
+function judgeKey({ refusal, isScripted }: OutsideFacts['model']): Check {
   const why = 'what agents think with'
   if (isScripted) return outside.fine('model key', 'a scripted model plays a scenario', why)
-  if (hasKey) return outside.fine('model key', 'set', why)
-  return outside.warn('model key', 'not set', {
+  if (refusal === null) return outside.fine('model key', 'set', why)
+  return outside.warn('model key', refusal, {
     why: 'Sessions fail at their first model request; errand demo needs none.',
-    fix: 'Set ANTHROPIC_API_KEY (or ANTHROPIC_AUTH_TOKEN) and start errand up again.',
+    fix: 'Set what is missing and start errand up again.',
   })
 }
 

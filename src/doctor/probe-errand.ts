@@ -10,7 +10,7 @@ import { findRegistries } from '../image-registries.ts'
 import { findInstance, versionOf } from '../instance.ts'
 import { runProcess } from '../lib/process.ts'
 import { openUnix } from '../lib/unix-http.ts'
-import { readUpstream } from '../model/upstream.ts'
+import { isUpstream, readUpstream } from '../model/upstream.ts'
 import { toAppError } from '../protocol/errors.ts'
 import { createSandboxClient } from '../sandbox/client.ts'
 import { askDatabase } from '../store/ask.ts'
@@ -198,16 +198,20 @@ async function withLimit<T>(work: Promise<T>): Promise<T> {
 async function probeModel({
   model,
 }: Config): Promise<OutsideFacts['model'] & { endpointClock: Elsewhere | null }> {
-  const { apiKey, authToken, baseUrl, isScripted } = model
-  const hasKey = apiKey !== undefined || authToken !== undefined
-  const url = baseUrl ?? DEFAULT_ENDPOINT
-  const facts = { hasKey, isScripted, host: hostOf(url) }
+  const { isScripted } = model
+  let facts: Omit<OutsideFacts['model'], 'error'> = {
+    isScripted,
+    host: 'what the variables name',
+    refusal: 'the settings cannot be used',
+  }
   try {
-    readUpstream({
-      ANTHROPIC_API_KEY: apiKey,
-      ANTHROPIC_AUTH_TOKEN: authToken,
-      ANTHROPIC_BASE_URL: baseUrl,
-    })
+    const upstream = readUpstream(model)
+    const url = isUpstream(upstream) ? upstream.baseUrl : DEFAULT_ENDPOINT
+    facts = {
+      isScripted,
+      host: hostOf(url),
+      refusal: isUpstream(upstream) ? null : upstream.message,
+    }
     const signal = AbortSignal.timeout(LIMIT_MS)
     const { headers } = await fetch(url, { method: 'HEAD', signal, redirect: 'manual' })
     const now = new Date(headers.get('date') ?? '')

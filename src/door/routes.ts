@@ -46,9 +46,13 @@ function doorPath(url: string): string | null {
   return rest.startsWith('/') ? rest : `/${rest}`
 }
 
-/** No detour that a route could read differently: no `..`, backslash, double slash or encoded form of them in the path. */
+/**
+ * No detour that a route could read differently: no `..`, backslash, double slash or encoded form of them in the path. But for
+ * the slashes in a model's ARN, which the model door takes for a part of its name.
+ */
 function isPlainPath(path: string): boolean {
   const [pathname = ''] = path.split('?', 1)
-  if (/\/\/|\\|%2e|%2f|%5c|%00/i.test(pathname)) return false
+  if (/\/\/|\\|%2e|%5c|%00/i.test(pathname)) return false
+  if (/%2f/i.test(pathname) && !pathname.startsWith('/model/bedrock/model/')) return false
   return !pathname.split('/').some((part) => part === '.' || part === '..')
 }

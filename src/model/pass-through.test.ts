@@ -15,6 +15,7 @@ import {
   type ModelProblem,
   type ModelUsage,
 } from './pass-through.ts'
+import { createMessagesUpstream, readUpstream } from './upstream.ts'
 
 const KEY = 'sk-ant-test-0123456789'
 const SESSION = 's_aaaaaaaaaaaaaaaaaaaa'
@@ -79,7 +80,7 @@ async function setup(upstream: Upstream, over: Partial<ModelDoorOptions> = {}) {
   const problems: ModelProblem[] = []
   const handled: Promise<void>[] = []
   const door = createModelDoor({
-    upstreamFor: () => ({ baseUrl, auth: [{ kind: 'api_key', value: KEY }] }),
+    upstreamFor: () => createMessagesUpstream({ baseUrl, key: KEY }),
     policy: { allowsHost: () => false },
     onUsage: (one) => usage.push(one),
     onProblem: (one) => problems.push(one),
@@ -376,7 +377,7 @@ describe('the model door', () => {
 
   it('answers 502 when the upstream cannot be reached or stays silent', async () => {
     const gone = await setup((_, res) => res.end(), {
-      upstreamFor: () => ({ baseUrl: 'http://127.0.0.1:1', auth: [] }),
+      upstreamFor: () => createMessagesUpstream({ baseUrl: 'http://127.0.0.1:1' }),
     })
     const answer = await call(gone.url)
     expect(answer.status).toBe(502)
@@ -438,7 +439,30 @@ describe('the model door', () => {
     expect(await reasonOf({ policy: { allowsHost, allowsModel: () => false } })).toBe(
       'model_not_allowed',
     )
-    expect(await reasonOf({ upstreamFor: () => undefined })).toBe('model_key_missing')
+    expect(await reasonOf({ upstreamFor: () => readUpstream({ variables: {} }) })).toBe(
+      'model_key_missing',
+    )
+  })
+
+  it('asks only in the form, the region and the project of the installation', async () => {
+    const form = { kind: 'vertex', region: 'us-east5', project: 'ours' } as const
+    const { url, seen } = await setup((_, res) => sendJson(res, MESSAGE), {
+      upstreamFor: () => ({ ...createMessagesUpstream({ baseUrl: 'http://127.0.0.1:1' }), form }),
+    })
+    const reasonOf = async (path: string, body: unknown) =>
+      (await call(url, body, { path })).headers['x-deny-reason']
+    const { model: _, ...rest } = BODY
+    const body = { ...rest, anthropic_version: 'vertex-2023-10-16' }
+    const at = (project: string, region: string) =>
+      `/model/vertex/projects/${project}/locations/${region}/publishers/anthropic/models/m:rawPredict`
+    expect(await reasonOf('/model/v1/messages', BODY)).toBe('model_form_unknown')
+    expect(await reasonOf(at('theirs', 'us-east5'), body)).toBe('model_place_not_allowed')
+    expect(await reasonOf(at('ours', 'asia-east1'), body)).toBe('model_place_not_allowed')
+    expect(await reasonOf(at('ours', 'us-east5'), BODY)).toBe('request_invalid')
+    expect(await reasonOf(at('ours', 'us-east5'), { ...body, mcp_servers: [] })).toBe(
+      'mcp_servers_not_allowed',
+    )
+    expect(seen).toEqual([])
   })
 
   it('passes count_tokens and counts nothing for it', async () => {

@@ -1,14 +1,17 @@
-// The model door: hands the agent's Messages API requests to the real endpoint with the installation's key, refuses what a
-// session may not ask, counts what it used. The answer passes unchanged as it arrives, errors of the upstream included.
+// The model door: hands the agent's Messages API requests (also in the forms of Bedrock and Vertex) to the real endpoint
+// with the installation's key, refuses what a session may not ask, counts what it used. The answer passes unchanged.
 // It does not know what an upstream bills for a request whose client left before the answer began: that counts as 0.
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { AppError } from '../protocol/errors.ts'
 import { type Refusal, sendRefusal } from './anthropic-error.ts'
 import { parseJson, readBody } from './body.ts'
+import { readAsked } from './model-body.ts'
+import { type ModelTarget, readTarget } from './model-target.ts'
 import { costUsd } from './prices.ts'
 import { type Problem, type Relayed, relayAnswer, sendBroken } from './relay.ts'
 import { checkRequest } from './request-check.ts'
-import type { Upstream } from './upstream.ts'
+import { isUpstream, type Upstream } from './upstream.ts'
 import { openUpstream, passRequestHeaders } from './upstream-request.ts'
 import type { MeteredUsage } from './usage-meter.ts'
 
@@ -41,8 +44,8 @@ export interface ModelProblem {
 }
 
 export interface ModelDoorOptions {
-  /** Undefined: no key is configured for this session. */
-  upstreamFor: (sessionId: string) => Upstream | undefined
+  /** A refusal where there is none for this session. */
+  upstreamFor: (sessionId: string) => Upstream | Refusal
   policy: {
     allowsHost: (sessionId: string, host: string) => boolean
     /** All models unless given. */
@@ -72,8 +75,7 @@ type ModelDoor = (sessionId: string, req: IncomingMessage, res: ServerResponse) 
 
 interface Exchange {
   sessionId: string
-  path: '/v1/messages' | '/v1/messages/count_tokens'
-  query: string
+  target: ModelTarget
   req: IncomingMessage
   res: ServerResponse
   startedAt: number
@@ -93,10 +95,6 @@ const DEFAULT_LIMITS: ModelLimits = {
   idleMs: 10 * 60_000,
 }
 const CLIENT_LEFT = 499
-const PATHS = {
-  '/model/v1/messages': '/v1/messages',
-  '/model/v1/messages/count_tokens': '/v1/messages/count_tokens',
-} as const
 
 export function createModelDoor(options: ModelDoorOptions): ModelDoor {
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
@@ -118,7 +116,7 @@ export function createModelDoor(options: ModelDoorOptions): ModelDoor {
     }
   }
   return async (sessionId, req, res) => {
-    const exchange = readTarget(sessionId, req, res)
+    const exchange = openExchange(sessionId, req, res)
     if (!exchange) return
     try {
       await inTurn(exchange)
@@ -133,35 +131,35 @@ export function createModelDoor(options: ModelDoorOptions): ModelDoor {
 }
 
 /** What is asked for; undefined when that is answered already: the empty greeting, or 404 for what the door does not have. */
-function readTarget(
+function openExchange(
   sessionId: string,
   req: IncomingMessage,
   res: ServerResponse,
 ): Exchange | undefined {
-  const url = URL.parse(req.url ?? '', 'http://door.invalid')
-  const pathname = url?.pathname ?? ''
+  const [pathname = '', query = ''] = (req.url ?? '').split('?', 2)
   if (/^\/model\/?$/.test(pathname) && (req.method === 'HEAD' || req.method === 'GET')) {
     res.writeHead(200, { 'content-length': '0' }).end()
     return undefined
   }
-  if (req.method !== 'POST' || !Object.hasOwn(PATHS, pathname)) {
-    sendRefusal(res, {
-      status: 404,
-      reason: 'model_path_unknown',
-      message: 'the model door does not have this path',
-    })
+  const path = pathname.slice('/model'.length)
+  const target = req.method === 'POST' && readTarget(path, new URLSearchParams(query))
+  if (!target) {
+    sendRefusal(res, UNKNOWN_PATH)
     return undefined
   }
-  return {
-    sessionId,
-    path: PATHS[pathname as keyof typeof PATHS],
-    query: url?.searchParams.get('beta') === 'true' ? '?beta=true' : '',
-    req,
-    res,
-    startedAt: performance.now(),
-    requestId: randomUUID(),
-    upstreamRequestId: undefined,
-  }
+  const startedAt = performance.now()
+  const requestId = randomUUID()
+  return { sessionId, target, req, res, startedAt, requestId, upstreamRequestId: undefined }
+}
+
+/** The agent speaks the form that it was told; region and project are not its to choose. */
+function fitting({ form, place }: ModelTarget, upstream: Upstream | Refusal): Upstream | Refusal {
+  if (!isUpstream(upstream)) return upstream
+  const { form: ours } = upstream
+  if (form !== ours.kind) return WRONG_FORM
+  if (ours.kind !== 'vertex') return upstream
+  const isSame = place?.project === ours.project && place.region === ours.region
+  return isSame ? upstream : WRONG_PLACE
 }
 
 async function pass(
@@ -184,7 +182,7 @@ async function ask(
   limits: ModelLimits,
   exchange: Exchange,
 ): Promise<Relayed> {
-  const { req, res, path, query } = exchange
+  const { req, res, target } = exchange
   const { upstream, body } = checked
   const controller = new AbortController()
   res.once('close', () => {
@@ -192,21 +190,22 @@ async function ask(
   })
   const { signal } = controller
   const headers = passRequestHeaders(req.headers)
-  const call = { upstream, path: path + query, headers, body, idleMs: limits.idleMs, signal }
+  const { idleMs } = limits
+  const call = { upstream, path: target.path, headers, body, idleMs, signal }
   try {
     const answer = await openUpstream(call)
     exchange.upstreamRequestId = requestIdOf(answer)
-    const secrets = upstream.auth.map(({ value }) => value)
+    const secrets = upstream.secrets()
     const status = answer.statusCode ?? 500
     const onUsed = (usage: MeteredUsage) => {
-      if (exchange.path !== '/v1/messages') return
+      if (target.asks !== 'message') return
       options.onProgress?.(usageOf(exchange, checked.model, { status, usage }))
     }
     return await relayAnswer(answer, res, { secrets, onUsed })
   } catch (error) {
     if (signal.aborted) return { status: CLIENT_LEFT }
     const { code, message } = error as NodeJS.ErrnoException
-    return sendBroken(res, code ?? message)
+    return sendBroken(res, error instanceof AppError ? message : (code ?? message))
   }
 }
 
@@ -220,20 +219,21 @@ async function check(
   const { policy, upstreamFor } = options
   const bytes = await readBody(req, limits.maxBodyBytes)
   if (!bytes) return refuse(options, exchange, TOO_LARGE)
-  const body = parseJson(bytes)
-  const refusal = checkRequest(body, {
+  const read = readAsked(exchange.target, parseJson(bytes))
+  if (!read) return refuse(options, exchange, UNFIT)
+  const refusal = checkRequest(read.asked, {
     allowsHost: (host) => policy.allowsHost(sessionId, host),
     allowsModel: (model) => policy.allowsModel?.(sessionId, model) ?? true,
   })
   if (refusal) return refuse(options, exchange, refusal)
   const hasTokensLeft = (await policy.hasTokensLeft?.(sessionId)) ?? true
   if (!hasTokensLeft) return refuse(options, exchange, NO_TOKENS)
-  const upstream = upstreamFor(sessionId)
-  if (!upstream) return refuse(options, exchange, NO_KEY)
+  const upstream = fitting(exchange.target, upstreamFor(sessionId))
+  if (!isUpstream(upstream)) return refuse(options, exchange, upstream)
   // What was checked is what is sent: of a doubled key the upstream's parser might take another value than this one did.
   // For a body that JSON.stringify wrote, as Claude Code's, the bytes stay the same.
-  const sent = Buffer.from(JSON.stringify(body))
-  return { model: (body as { model: string }).model, body: sent, upstream }
+  const body = Buffer.from(JSON.stringify(read.sent))
+  return { model: (read.asked as { model: string }).model, body, upstream }
 }
 
 function count(
@@ -242,7 +242,7 @@ function count(
   asked: string,
   relayed: Relayed,
 ): void {
-  if (exchange.path === '/v1/messages') onUsage(usageOf(exchange, asked, relayed))
+  if (exchange.target.asks === 'message') onUsage(usageOf(exchange, asked, relayed))
 }
 
 function usageOf(exchange: Exchange, asked: string, { status, usage }: Relayed): ModelUsage {
@@ -275,7 +275,7 @@ function refuse(options: ModelDoorOptions, exchange: Exchange, refusal: Refusal)
 }
 
 function requestIdOf(answer: IncomingMessage): string | undefined {
-  const id = answer.headers['request-id']
+  const id = answer.headers['request-id'] ?? answer.headers['x-amzn-requestid']
   return typeof id === 'string' && /^[\w-]{1,100}$/.test(id) ? id : undefined
 }
 
@@ -294,9 +294,23 @@ const NO_TOKENS: Refusal = {
   reason: 'token_limit_reached',
   message: 'this session has used up its tokens',
 }
-const NO_KEY: Refusal = {
+const UNKNOWN_PATH: Refusal = {
+  status: 404,
+  reason: 'model_path_unknown',
+  message: 'the model door does not have this path',
+}
+const WRONG_FORM: Refusal = {
+  status: 404,
+  reason: 'model_form_unknown',
+  message: 'the model endpoint of this installation is not asked in this form',
+}
+const WRONG_PLACE: Refusal = {
   status: 400,
-  reason: 'model_key_missing',
-  message:
-    'no key for the model API is set: start Errand with ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN',
+  reason: 'model_place_not_allowed',
+  message: 'region and project of the model are those of this installation',
+}
+const UNFIT: Refusal = {
+  status: 400,
+  reason: 'request_invalid',
+  message: 'this is no request in the form of its path',
 }

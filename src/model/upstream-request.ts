@@ -2,11 +2,11 @@
 // either direction. The key exists only in this request's headers; nothing here logs, and no redirect is followed.
 import { type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
-import { authHeaders, type Upstream } from './upstream.ts'
+import type { Upstream } from './upstream.ts'
 
 interface UpstreamCall {
   upstream: Upstream
-  /** With the API's own query, such as `/v1/messages?beta=true`. */
+  /** Behind the base URL, with the API's own query, such as `/v1/messages?beta=true`. */
   path: string
   headers: Record<string, string>
   body: Buffer
@@ -20,11 +20,12 @@ const REQUEST_HEADERS =
   /^(accept|content-type|user-agent|anthropic-version|anthropic-beta|x-app|x-claude-code-session-id|x-stainless-[a-z-]+)$/
 /** What of the upstream's headers reaches the agent: nothing about the account beyond its rate limits. */
 const RESPONSE_HEADERS =
-  /^(content-type|content-length|cache-control|date|request-id|retry-after|retry-after-ms|x-should-retry|anthropic-ratelimit-[a-z0-9-]+)$/
+  /^(content-type|content-length|cache-control|date|request-id|x-amzn-requestid|x-amzn-errortype|retry-after|retry-after-ms|x-should-retry|anthropic-ratelimit-[a-z0-9-]+)$/
 
 /** Resolves with the answer once its head has arrived; rejects when there is none. */
 export async function openUpstream(call: UpstreamCall): Promise<IncomingMessage> {
-  const first = send(call)
+  const headers = await authorize(call)
+  const first = send(call, headers)
   try {
     return await first.answer
   } catch (error) {
@@ -32,7 +33,7 @@ export async function openUpstream(call: UpstreamCall): Promise<IncomingMessage>
     const stale =
       first.request.reusedSocket && (error as NodeJS.ErrnoException).code === 'ECONNRESET'
     if (!stale || call.signal.aborted) throw error
-    return send(call).answer
+    return send(call, headers).answer
   }
 }
 
@@ -48,15 +49,22 @@ export function passResponseHeaders(
   return pickHeaders(headers, RESPONSE_HEADERS)
 }
 
-function send(call: UpstreamCall): { request: ClientRequest; answer: Promise<IncomingMessage> } {
+async function authorize({ upstream, path, headers, body, signal }: UpstreamCall) {
+  const url = upstream.baseUrl + path
+  return { ...headers, ...(await upstream.authorize({ url, body }, signal)) }
+}
+
+function send(
+  call: UpstreamCall,
+  headers: Record<string, string>,
+): { request: ClientRequest; answer: Promise<IncomingMessage> } {
   const url = new URL(call.upstream.baseUrl + call.path)
   const open = url.protocol === 'https:' ? requestHttps : requestHttp
   const request = open(url, {
     method: 'POST',
     signal: call.signal,
     headers: {
-      ...call.headers,
-      ...authHeaders(call.upstream),
+      ...headers,
       'accept-encoding': 'identity',
       'content-length': String(call.body.length),
     },

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { encodeAwsMessage } from './aws-event-stream.fixture.ts'
 import { createUsageMeter } from './usage-meter.ts'
 
 const event = (value: { type: string }) =>
@@ -95,6 +96,52 @@ describe('createUsageMeter', () => {
     expect(meter('text/event-stream', 'data: {oops\n\n', odd)).toMatchObject({
       inputTokens: 0,
       outputTokens: 0,
+    })
+  })
+})
+
+describe('the event stream of Bedrock', () => {
+  const TYPE = 'application/vnd.amazon.eventstream'
+  const frame = (value: unknown) => {
+    const bytes = Buffer.from(JSON.stringify(value)).toString('base64')
+    const headers = { ':message-type': 'event', ':event-type': 'chunk' }
+    return encodeAwsMessage(headers, Buffer.from(JSON.stringify({ bytes })))
+  }
+  const started = frame({
+    type: 'message_start',
+    message: { model: 'claude-opus-5-5', usage: { input_tokens: 4, output_tokens: 1 } },
+  })
+
+  it('is counted as the other one is', () => {
+    const stopped = [
+      frame({
+        type: 'message_delta',
+        delta: { stop_reason: 'end_turn' },
+        usage: { output_tokens: 42 },
+      }),
+      frame({ type: 'message_stop' }),
+    ]
+    expect(meter(TYPE, started, ...stopped)).toMatchObject({
+      ...{ model: 'claude-opus-5-5', inputTokens: 4, outputTokens: 42 },
+      ...{ stopReason: 'end_turn', complete: true },
+    })
+  })
+
+  it('tells an exception as an error of the API', () => {
+    const thrown = encodeAwsMessage(
+      { ':message-type': 'exception', ':exception-type': 'throttlingException' },
+      Buffer.from('{"message":"slow down"}'),
+    )
+    expect(meter(TYPE, started, thrown)).toMatchObject({
+      complete: false,
+      streamError: { type: 'rate_limit_error', message: 'slow down' },
+    })
+  })
+
+  it('counts as broken off when it is damaged', () => {
+    expect(meter(TYPE, started, Buffer.alloc(64))).toMatchObject({
+      complete: false,
+      inputTokens: 4,
     })
   })
 })

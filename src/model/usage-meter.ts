@@ -2,6 +2,7 @@
 // message. Never changes or holds back a byte. What it counts is what the upstream says; an answer that broke off before the
 // upstream said how much it wrote is estimated from what was seen, so that breaking off is no way around a limit.
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
+import { type AwsMessage, createAwsStreamReader } from './aws-event-stream.ts'
 
 export interface MeteredUsage {
   /** The model that answered, as the upstream names it. */
@@ -36,35 +37,76 @@ const CHARS_PER_TOKEN = 4
 type Json = Record<string, unknown>
 
 export function createUsageMeter(contentType: string | undefined): UsageMeter {
-  return contentType?.startsWith('text/event-stream') ? createStreamMeter() : createJsonMeter()
+  if (contentType?.startsWith('text/event-stream')) return createStreamMeter(readServerSentEvents)
+  if (contentType?.startsWith(AWS_STREAM)) return createStreamMeter(readAwsEvents)
+  return createJsonMeter()
 }
 
-function createStreamMeter(): UsageMeter {
-  const usage = emptyUsage()
+const AWS_STREAM = 'application/vnd.amazon.eventstream'
+
+/** Takes chunks and tells the events in them; throws when it can read no more. */
+type EventReader = (onEvent: (event: Json) => void) => (chunk: Buffer) => void
+
+const readServerSentEvents: EventReader = (onEvent) => {
   const decoder = new TextDecoder()
+  const parser = createParser({
+    maxBufferSize: MAX_EVENT_CHARS,
+    onError: (error) => {
+      if (error.type === 'max-buffer-size-exceeded') throw error
+    },
+    onEvent: ({ data }: EventSourceMessage) => {
+      const event = parseObject(data)
+      if (event) onEvent(event)
+    },
+  })
+  return (chunk) => parser.feed(decoder.decode(chunk, { stream: true }))
+}
+
+const readAwsEvents: EventReader = (onEvent) =>
+  createAwsStreamReader((message) => {
+    const event = eventOf(message)
+    if (event) onEvent(event)
+  })
+
+/** An event of the Messages API is in the field `bytes`; an exception is what the API calls an error. */
+function eventOf({ headers, payload }: AwsMessage): Json | undefined {
+  const body = parseObject(payload.toString('utf8'))
+  if (headers[':message-type'] === 'event') {
+    if (typeof body?.bytes !== 'string') return undefined
+    return parseObject(Buffer.from(body.bytes, 'base64').toString('utf8'))
+  }
+  const name = headers[':exception-type'] ?? headers[':error-code'] ?? ''
+  const type = AWS_EXCEPTIONS[name] ?? 'api_error'
+  return { type: 'error', error: { type, message: body?.message ?? name } }
+}
+
+const AWS_EXCEPTIONS: Readonly<Record<string, string>> = {
+  throttlingException: 'rate_limit_error',
+  serviceUnavailableException: 'overloaded_error',
+  validationException: 'invalid_request_error',
+}
+
+function createStreamMeter(createReader: EventReader): UsageMeter {
+  const usage = emptyUsage()
   let seenChars = 0
   let closed = false
   let readable = true
   let hasNews = false
-  const parser = createParser({
-    maxBufferSize: MAX_EVENT_CHARS,
-    onError: ({ type }) => {
-      // The parser is of no more use then: the rest passes uncounted and the answer counts as broken off.
-      if (type === 'max-buffer-size-exceeded') readable = false
-    },
-    onEvent: ({ data }: EventSourceMessage) => {
-      const event = parseObject(data)
-      if (!event) return
-      if (event.type === 'content_block_delta') seenChars += deltaChars(event.delta)
-      if (event.type === 'message_delta') closed = true
-      if (event.type === 'message_delta' || event.type === 'message_start') hasNews = true
-      readEvent(usage, event)
-    },
+  const read = createReader((event) => {
+    if (event.type === 'content_block_delta') seenChars += deltaChars(event.delta)
+    if (event.type === 'message_delta') closed = true
+    if (event.type === 'message_delta' || event.type === 'message_start') hasNews = true
+    readEvent(usage, event)
   })
   return {
     push: (chunk) => {
       hasNews = false
-      if (readable) parser.feed(decoder.decode(chunk, { stream: true }))
+      try {
+        if (readable) read(chunk)
+      } catch {
+        // The rest passes uncounted, and the answer counts as broken off.
+        readable = false
+      }
       return hasNews
     },
     used: () => usage,
@@ -115,9 +157,10 @@ function readEvent(usage: MeteredUsage, event: Json): void {
   }
 }
 
-/** The type and sentence of an error in the API's shape, with what is missing left empty. */
+/** The type and sentence of an error in the API's shape, or of Bedrock's bare `message`; what is missing is left empty. */
 export function readError(value: unknown): { type: string; message: string } {
-  const error = isObject(value) && isObject(value.error) ? value.error : {}
+  const outer = isObject(value) ? value : {}
+  const error = isObject(outer.error) ? outer.error : outer
   return {
     type: typeof error.type === 'string' ? error.type : 'error',
     message: typeof error.message === 'string' ? error.message.slice(0, 500) : '',

@@ -3,6 +3,7 @@
 // Gateway to runner: `directives` are the whole of what is wanted now, sent again at every change and reconnect.
 import { z } from 'zod'
 import { turnIdSchema } from './ids.ts'
+import { modelInsideSchema } from './model-endpoint.ts'
 import {
   answerSchema,
   hookOutcomeSchema,
@@ -174,6 +175,8 @@ export const runnerBootSchema = z.object({
   variables: z.record(z.string(), z.string()),
   /** `layer`: what is written there is kept for others, so that nothing of the runner may be in it. A session unless told. */
   purpose: z.enum(['session', 'layer']).optional(),
+  /** The Messages API unless told. */
+  model: modelInsideSchema.optional(),
 })
 export type RunnerBoot = z.infer<typeof runnerBootSchema>
 export type RunnerSetup = Pick<RunnerBoot, 'sessionId' | 'variables'> & Omit<WorkAssignment, 'kind'>

@@ -20,7 +20,7 @@ const setup = {
   sessionUrl: null,
 }
 const build = (variables: Record<string, string>, inherited: Record<string, string> = {}) =>
-  buildVariables({ ...setup, variables }, inherited, transportVariables())
+  buildVariables({ ...setup, variables }, inherited, transportVariables({ kind: 'messages' }))
 
 describe('buildVariables', () => {
   it('lets an environment set what it likes, but not the way out', () => {

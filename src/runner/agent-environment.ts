@@ -1,5 +1,6 @@
 // The environment variables of the agent and of commands, and what Claude Code's settings may not change. Pure.
 // Nothing here is a secret: the key is a placeholder and the gateway knows the session by its socket.
+import type { ModelForm } from '../protocol/model-endpoint.ts'
 import { DOOR_HOST, KEY_PLACEHOLDER } from '../protocol/network.ts'
 import type { RunnerSetup } from '../protocol/runner-frames.ts'
 
@@ -33,10 +34,9 @@ export const COMMAND_MARK = 'ERRAND_COMMAND_RUN'
 export type Variables = Record<string, string>
 
 /** How the way out works. Neither an environment nor a repository's settings may change it. */
-export function transportVariables(modelUrl = `${DOOR}/model`): Variables {
+export function transportVariables(form: ModelForm): Variables {
   return {
-    ANTHROPIC_BASE_URL: modelUrl,
-    ANTHROPIC_API_KEY: KEY_PLACEHOLDER,
+    ...modelDoorVariables(form),
     HTTP_PROXY: PROXY,
     HTTPS_PROXY: PROXY,
     http_proxy: PROXY,
@@ -46,6 +46,28 @@ export function transportVariables(modelUrl = `${DOOR}/model`): Variables {
     IS_SANDBOX: '1',
     DISABLE_AUTOUPDATER: '1',
     CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
+  }
+}
+
+/** Where Claude Code asks its model; what proves who asks is added outside. */
+export function modelDoorVariables(form: ModelForm, door = `${DOOR}/model`): Variables {
+  switch (form.kind) {
+    case 'messages':
+      return { ANTHROPIC_BASE_URL: door, ANTHROPIC_API_KEY: KEY_PLACEHOLDER }
+    case 'bedrock':
+      return {
+        CLAUDE_CODE_USE_BEDROCK: '1',
+        CLAUDE_CODE_SKIP_BEDROCK_AUTH: '1',
+        ANTHROPIC_BEDROCK_BASE_URL: `${door}/bedrock`,
+      }
+    case 'vertex':
+      return {
+        CLAUDE_CODE_USE_VERTEX: '1',
+        CLAUDE_CODE_SKIP_VERTEX_AUTH: '1',
+        ANTHROPIC_VERTEX_BASE_URL: `${door}/vertex`,
+        ANTHROPIC_VERTEX_PROJECT_ID: form.project,
+        CLOUD_ML_REGION: form.region,
+      }
   }
 }
 

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createLogger } from '../lib/logger.ts'
 import { createShutdown, stopOnSignals } from '../lib/shutdown.ts'
+import { MESSAGES_MODEL } from '../protocol/model-endpoint.ts'
 import {
   DOOR_ADDRESS,
   REDIRECTED_PORTS,
@@ -38,15 +39,16 @@ export async function main(): Promise<void> {
   })
   shutdown.add('connections', redirect.close)
 
+  const model = boot.model ?? MESSAGES_MODEL
   const place = {
     doorSocket: SANDBOX_PATHS.doorSocket,
     stateFolder: boot.purpose === 'layer' ? SANDBOX_PATHS.passingState : SANDBOX_PATHS.state,
     workspace: SANDBOX_PATHS.workspace,
     gitConfigPath: '/etc/gitconfig',
     agent: SANDBOX_PATHS.agent,
-    inherited: environment,
+    inherited: { ...environment, ...model.names },
     ownsProcesses: await isOnlyChild(),
-    transport: transportVariables(),
+    transport: transportVariables(model.form),
     certificates: CERTIFICATE_FILES.find((path) => existsSync(path)) ?? null,
   }
   const runner = await startRunner(boot, place, log)
