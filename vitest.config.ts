@@ -8,7 +8,7 @@ const suite = (name: string, include: string[], testTimeout: number) => ({
 export default defineConfig({
   test: {
     projects: [
-      suite('unit', ['src/**/*.test.ts', 'demo/**/*.test.ts', 'bench/**/*.test.ts'], 15_000),
+      suite('unit', ['src/**/*.test.ts', 'demo/**/*.test.ts', 'bench/**/*.test.ts'], 60_000),
       { ...suite('conformance', ['src/**/*.conformance.ts', 'demo/**/*.conformance.ts'], 60_000) },
       { ...suite('e2e', ['test/e2e/**/*.test.ts'], 120_000) },
       { ...suite('machine', ['test/machine/**/*.test.ts'], 120_000) },
