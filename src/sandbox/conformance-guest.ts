@@ -7,7 +7,7 @@ import { createLineSplitter, encodeLine } from '../lib/ndjson.ts'
 import { SANDBOX_PATHS } from '../protocol/network.ts'
 
 /** Runs each line that it gets, `{id, script}` with sh or `{id, code}` as an async function in process 1 itself. */
-export const GUEST_PROGRAM = `
+export const guestProgram = (doorSocket: string) => `
 import { spawn } from 'node:child_process'
 import net from 'node:net'
 import { createInterface } from 'node:readline'
@@ -30,7 +30,7 @@ const evaluate = async (id, code) => {
   }
 }
 const connect = () => {
-  socket = net.connect('${SANDBOX_PATHS.doorSocket}')
+  socket = net.connect('${doorSocket}')
   socket.on('error', () => undefined)
   socket.on('close', () => setTimeout(connect, 20))
   const lines = createInterface({ input: socket })
@@ -45,6 +45,9 @@ connect()
 console.log('guest started')
 process.on('SIGTERM', () => process.exit(7))
 `
+
+/** Takes the place of the gateway. */
+export const GUEST_PROGRAM = guestProgram(SANDBOX_PATHS.doorSocket)
 
 interface GuestResult {
   exitCode: number | null
@@ -67,10 +70,15 @@ export interface Guest {
   close(): Promise<void>
 }
 
-export async function openDoor(doorsDir: string, sessionId: string): Promise<Guest> {
+/** `name` is that of the socket: a guest beside the real gateway has another one in the same folder. */
+export async function openDoor(
+  doorsDir: string,
+  sessionId: string,
+  name = 'gateway.sock',
+): Promise<Guest> {
   const folder = join(doorsDir, sessionId)
   await mkdir(folder, { recursive: true })
-  const socketPath = join(folder, 'gateway.sock')
+  const socketPath = join(folder, name)
   await rm(socketPath, { force: true })
   const connection = createConnectionState()
   const server = createServer(connection.accept)

@@ -72,6 +72,9 @@ export interface OciConfigInput {
   machine: { arch: string; cgroups: CgroupFeatures; maxOpenFiles: number }
 }
 
+/** Writes the configuration of one container; the drivers are given `ociConfig`. */
+export type MakeConfig = (input: OciConfigInput) => object
+
 export function ociConfig({ spec, uidBase, root, mounts, machine }: OciConfigInput) {
   const ids = [{ containerID: 0, hostID: uidBase, size: RANGE_SIZE }]
   const namespaces = ['user', 'mount', 'pid', 'network', 'ipc', 'uts', 'cgroup']

@@ -3,6 +3,7 @@ import { chmod, mkdir, readFile, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { orWhenMissing } from './files.ts'
 import { createImages, type Images } from './images.ts'
+import type { MakeConfig } from './oci-config.ts'
 import type { LaunchContext } from './oci-launch.ts'
 import { type OciFolders, runtimeStateFolder, sandboxesFolder, sandboxPaths } from './oci-paths.ts'
 import { listSessionIds, readClaims, type SandboxClaims } from './oci-record.ts'
@@ -39,6 +40,7 @@ export interface Oci {
   rights: Rights
   images: Images
   machine: LaunchContext['machine']
+  makeConfig: MakeConfig
   programsFolder: string
   /** Whether a mount can show the files of this folder with other owners. */
   canShift(path: string): Promise<boolean>
@@ -48,7 +50,7 @@ export interface Oci {
 
 export type Queues = <T>(key: string, work: () => Promise<T>) => Promise<T>
 
-export async function openOci(given: OciDriverConfig): Promise<Oci> {
+export async function openOci(given: OciDriverConfig, makeConfig: MakeConfig): Promise<Oci> {
   const { runtimeDir } = given
   await mkdir(sandboxesFolder(given.dataDir), { recursive: true, mode: 0o700 })
   // The kernel names loop devices by the true path.
@@ -67,6 +69,7 @@ export async function openOci(given: OciDriverConfig): Promise<Oci> {
     rights,
     images: createImages({ ...config, arch, rights }),
     machine: { arch, cgroups: rights.cgroups, maxOpenFiles: await readMaxOpenFiles() },
+    makeConfig,
     programsFolder: await makeProgramsFolder(config.dataDir, Object.keys(config.tools)),
     canShift: rights.mayShift ? createShiftProbe(config) : async () => false,
     serialize: createQueues(),

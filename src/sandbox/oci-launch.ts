@@ -8,7 +8,7 @@ import { type CgroupFeatures, countingPlan } from './cgroups.ts'
 import { orWhenMissing, writeWhole } from './files.ts'
 import { hostMounts } from './host-image.ts'
 import { encodePlan, LAUNCHER } from './launch-plan.ts'
-import { type Mount, ociConfig, readOnlyBind } from './oci-config.ts'
+import { type MakeConfig, type Mount, readOnlyBind } from './oci-config.ts'
 import { layerPaths, runtimeStateFolder, type SandboxPaths } from './oci-paths.ts'
 import { describeProcess, type ProcessIdentity, type SandboxRecord } from './oci-record.ts'
 import type { Rights } from './oci-rights.ts'
@@ -18,6 +18,7 @@ export interface LaunchContext {
   paths: SandboxPaths
   record: SandboxRecord
   rights: Rights
+  makeConfig: MakeConfig
   config: {
     dataDir: string
     runtimeDir: string
@@ -54,7 +55,7 @@ async function writeBundle(context: LaunchContext): Promise<void> {
   ]
   const { spec, uidBase } = record
   const { root } = rights.ground(paths)
-  const text = JSON.stringify(ociConfig({ spec, uidBase, root, mounts, machine }))
+  const text = JSON.stringify(context.makeConfig({ spec, uidBase, root, mounts, machine }))
   await writeWhole(paths.config, text)
 }
 

@@ -7,6 +7,7 @@ import { watchDisks } from './disk-watch.ts'
 import type { IsolationReport, SandboxDriver, SandboxStatus } from './driver.ts'
 import { exists, writeWhole } from './files.ts'
 import { keepLayer, listLayers, removeLayer, removeUnfinished } from './kept-layers.ts'
+import { type MakeConfig, ociConfig } from './oci-config.ts'
 import { type Oci, type OciDriverConfig, openOci, readAllClaims } from './oci-context.ts'
 import { createSandbox } from './oci-create.ts'
 import { launch } from './oci-launch.ts'
@@ -25,8 +26,9 @@ type Report = (what: string, error: unknown) => void
 export async function createOciDriver(
   given: OciDriverConfig,
   report: Report,
+  makeConfig: MakeConfig = ociConfig,
 ): Promise<SandboxDriver> {
-  const oci = await openOci(given)
+  const oci = await openOci(given, makeConfig)
   const verbs = createVerbs(oci.serialize)
   const at = (sessionId: string) => sandboxPaths(oci.config, sessionId)
   await cleanUp(oci, report)
@@ -177,8 +179,8 @@ async function describe(paths: SandboxPaths): Promise<SandboxStatus | undefined>
   return { sessionId, state: 'stopped', startedAt, exit }
 }
 
-function launchSettings({ config, machine, rights, programsFolder }: Oci) {
-  return { config: { ...config, programsFolder }, machine, rights }
+function launchSettings({ config, machine, rights, programsFolder, makeConfig }: Oci) {
+  return { config: { ...config, programsFolder }, machine, rights, makeConfig }
 }
 
 function reapSandbox({ config, rights }: Oci, paths: SandboxPaths): Promise<void> {
