@@ -5,7 +5,9 @@ import { join } from 'node:path'
 import { hasUniversal, universalDataDir } from '../test/e2e/universal.ts'
 
 const root = join(import.meta.dirname, '..')
-const SUITES = ['unit', 'conformance', 'e2e', 'machine', 'faults', 'browser'] as const
+const SUITES = ['unit', 'conformance', 'attack', 'e2e', 'machine', 'faults', 'browser'] as const
+/** Its packets stay where they are sent from. */
+const OWN_NETWORK = 'scripts/own-network.sh'
 const CHECKS: [string, ...string[]][] = [
   ['biome', 'ci'],
   ['tsc', '-p', 'tsconfig.json'],
@@ -23,9 +25,9 @@ if (unknown.length > 0) {
 }
 const everything = asked.length === 0
 
-function run(program: string, args: string[]): void {
-  const bin = join(root, 'node_modules/.bin', program)
-  const { status } = spawnSync(bin, args, { cwd: root, stdio: 'inherit' })
+function run(program: string, args: string[], before: string[] = []): void {
+  const [command = '', ...rest] = [...before, join(root, 'node_modules/.bin', program), ...args]
+  const { status } = spawnSync(command, rest, { cwd: root, stdio: 'inherit' })
   if (status !== 0) process.exit(status ?? 1)
 }
 
@@ -43,7 +45,10 @@ function startImage(dataDir: string): Promise<void> {
 }
 
 function runSuites(names: readonly string[]): void {
-  if (names.length > 0) run('vitest', ['run', ...names.flatMap((name) => ['--project', name])])
+  const others = names.filter((name) => name !== 'attack')
+  if (others.length > 0) run('vitest', ['run', ...others.flatMap((name) => ['--project', name])])
+  if (others.length < names.length)
+    run('vitest', ['run', '--project', 'attack'], [join(root, OWN_NETWORK)])
 }
 
 const suites = SUITES.filter(
@@ -55,7 +60,9 @@ const image = isMissing ? startImage(universalDir) : undefined
 
 if (everything || asked.includes('check'))
   for (const [program, ...args] of CHECKS) run(program, args)
-const before = image ? suites.filter((suite) => suite === 'unit' || suite === 'conformance') : []
+const before = image
+  ? suites.filter((suite) => suite === 'unit' || suite === 'conformance' || suite === 'attack')
+  : []
 runSuites(before)
 await image
 runSuites(suites.filter((suite) => before.every((done) => done !== suite)))

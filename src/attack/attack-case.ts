@@ -1,0 +1,115 @@
+// What an attack is: a script that runs inside a sandbox, tries one thing in one or more ways, and prints a line for each:
+// `way: what came of it`. Data and pure rules only; test/attack/ and `errand attack` run them.
+import { SANDBOX_PATHS } from '../protocol/network.ts'
+
+/** What a script is aimed at; whoever runs it made all of it. */
+export interface Targets {
+  /** A file of the host that every user of the host may read. Its text holds `secret`. */
+  hostFile: string
+  secret: string
+  /** An argument of a process of the host. */
+  processMark: string
+  /** Key of a piece of shared memory of the host whose text holds `secret`. */
+  sharedMemoryKey: number
+  /** A folder with a socket of another session's door. */
+  otherDoor: string
+  /** Id of another session. */
+  otherSession: string
+  /** Addresses of places that no session may reach, with a port on which somebody would answer. */
+  forbidden: { metadata: string; metadata6: string; private10: string; private192: string }
+  publicAddress: string
+  port: number
+  /** A host that the session may not reach. */
+  deniedHost: string
+}
+
+export interface AttackCase {
+  /** Names it in docs/threat-model.md. */
+  id: string
+  /** What is tried, in a few words. */
+  title: string
+  script(targets: Targets): string
+  /** What is printed behind `way: ` when the control holds. It names the reason, so that a missing tool is no success. */
+  held: RegExp
+  /** Where one of several controls may be the first to refuse. */
+  heldOnInstallation?: RegExp
+  /** What is printed when the attack has worked. */
+  broken: RegExp
+  /** Why `errand attack` leaves it out. */
+  notOnInstallation?: string
+}
+
+export interface Attempt {
+  way: string
+  outcome: string
+}
+
+/** What the script printed; lines in another form are no attempts. */
+export function readAttempts(output: string): Attempt[] {
+  return output.split('\n').flatMap((line) => {
+    const [, way = '', outcome = ''] = /^([a-z0-9][a-z0-9 ._/-]*): (.*)$/i.exec(line.trim()) ?? []
+    return way === '' ? [] : [{ way, outcome }]
+  })
+}
+
+export type Verdict =
+  | { kind: 'held' | 'broken'; detail: string }
+  | { kind: 'not_tried'; detail: string }
+
+/** Broken when one way has worked; held when each one failed for the reason of the control. */
+export function judge({ held, broken }: AttackCase, output: string): Verdict {
+  const attempts = readAttempts(output)
+  const text = ({ way, outcome }: Attempt) => `${way}: ${outcome}`
+  const worked = attempts.find(({ outcome }) => broken.test(outcome))
+  if (worked) return { kind: 'broken', detail: text(worked) }
+  const strange = attempts.find(({ outcome }) => !held.test(outcome))
+  const [first] = attempts
+  if (strange || !first)
+    return { kind: 'not_tried', detail: strange ? text(strange) : output.trim().slice(-200) }
+  return { kind: 'held', detail: text(first) }
+}
+
+/** A script for sh that has the Node.js of the sandbox run this module. */
+export function inNode(code: string): string {
+  return `${SANDBOX_PATHS.node} --input-type=module - <<'END_OF_ATTACK'\n${PRELUDE}${code}\nEND_OF_ATTACK\n`
+}
+
+/** What scripts in Node.js begin with: `say`, `connect` (TCP or unix), and `ask`, which sends bytes to the session's door. */
+const PRELUDE = `
+import net from 'node:net'
+const DOOR = '${SANDBOX_PATHS.doorSocket}'
+const say = (way, outcome) => console.log(way + ': ' + String(outcome).replace(/[\\r\\n]+/g, ' ').slice(0, 300))
+const connect = (where, ms = 3000) => new Promise((resolve) => {
+  const socket = net.connect(where, () => { clearTimeout(timer); resolve(socket) })
+  const timer = setTimeout(() => { socket.destroy(); resolve('no answer') }, ms)
+  socket.on('error', (error) => { clearTimeout(timer); resolve(error.code) })
+})
+const tryConnect = async (where) => {
+  const socket = await connect(where)
+  if (typeof socket === 'string') return socket
+  socket.destroy()
+  return 'connected'
+}
+const readAll = (socket, ms = 5000, enough = () => false) => new Promise((resolve) => {
+  let text = ''
+  const end = () => { clearTimeout(timer); socket.destroy(); resolve(text) }
+  const timer = setTimeout(end, ms)
+  socket.on('data', (chunk) => { text += chunk.toString('latin1'); if (enough(text)) end() })
+  socket.on('error', end)
+  socket.on('close', end)
+})
+const ask = async (bytes, { ms, enough } = {}) => {
+  const socket = await connect(DOOR)
+  if (typeof socket === 'string') return socket
+  const answer = readAll(socket, ms, enough)
+  socket.write(bytes)
+  return answer
+}
+const summary = (answer) => {
+  const status = /^HTTP\\/1\\.1 (\\d+)/.exec(answer)?.[1]
+  const reason = /^x-(?:deny|error)-reason: (\\S+)/im.exec(answer)?.[1] ?? /"reason":"([a-z_]+)"/.exec(answer)?.[1]
+  return status ? [status, reason ?? answer.split('\\r\\n\\r\\n').slice(1).join(' ').slice(0, 200)].join(' ') : answer || 'closed'
+}
+const http = (method, target, headers = [], body = '') =>
+  [method + ' ' + target + ' HTTP/1.1', 'Host: errand.internal', 'Connection: close', ...headers, '', body].join('\\r\\n')
+`

@@ -1,0 +1,71 @@
+// The network that scripts/own-network.sh made: where forbidden addresses are, and a stand-in that answers at each of them.
+// Nothing of the suite runs anywhere else, so that no packet leaves the machine even with a control off.
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { createServer, type IncomingMessage } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import type { Targets } from '../../src/attack/attack-case.ts'
+
+export const FORBIDDEN: Targets['forbidden'] = {
+  metadata: '169.254.169.254',
+  metadata6: 'fd00:ec2::254',
+  private10: '10.66.0.1',
+  private192: '192.168.66.1',
+}
+/** Documentation addresses, which count as public. */
+export const PUBLIC_ADDRESS = '203.0.113.66'
+export const OTHER_PUBLIC_ADDRESS = '203.0.113.67'
+
+/** What every stand-in answers. */
+export const STAND_IN = 'stand-in'
+
+export interface StandIn {
+  port: number
+  /** Request line, headers and body of each request, whatever address it was sent to. */
+  requests: { at: string; line: string; headers: IncomingMessage['headers']; body: string }[]
+  close(): Promise<void>
+}
+
+export function requireOwnNetwork(): void {
+  const here = networkInterfaces()
+  const isOwn = Object.keys(here).every((name) => name === 'lo')
+  if (isOwn && here.lo?.some(({ address }) => address === FORBIDDEN.metadata)) return
+  throw new Error(
+    'The attack suite runs in a network of its own: ./errand test attack, or scripts/own-network.sh COMMAND',
+  )
+}
+
+/** Answers HTTP, and swallows datagrams, at every address of this network. */
+export async function startStandIn(): Promise<StandIn> {
+  requireOwnNetwork()
+  const requests: StandIn['requests'] = []
+  const open = new Set<Socket>()
+  const server = createServer(async (request, response) => {
+    let body = ''
+    for await (const chunk of request) body += chunk
+    const line = `${request.method} ${request.url}`
+    requests.push({ at: request.socket.localAddress ?? '', line, headers: request.headers, body })
+    response.end(STAND_IN)
+  })
+  server.on('connection', (socket) => {
+    open.add(socket)
+    socket.on('close', () => open.delete(socket))
+  })
+  server.listen(0, '::')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const datagrams = createSocket('udp6')
+  datagrams.bind(port, '::')
+  await once(datagrams, 'listening')
+  return {
+    port,
+    requests,
+    close: async () => {
+      for (const socket of open) socket.destroy()
+      datagrams.close()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}

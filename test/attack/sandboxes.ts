@@ -1,0 +1,110 @@
+// Real sandboxes of the suite: the driver in this process, process 1 of each one a guest that runs scripts for the test, and
+// the configuration of the container as the driver makes it or as a case changes it.
+import { randomBytes } from 'node:crypto'
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { SANDBOX_PATHS } from '../../src/protocol/network.ts'
+import { newSpec } from '../../src/sandbox/conformance-cases.ts'
+import { type Guest, guestProgram, openDoor } from '../../src/sandbox/conformance-guest.ts'
+import type { SandboxDriver } from '../../src/sandbox/driver.ts'
+import { createOciDriver } from '../../src/sandbox/oci.ts'
+import { type OciConfigInput, ociConfig } from '../../src/sandbox/oci-config.ts'
+import type { SandboxSpec } from '../../src/sandbox/spec.ts'
+import { requireOwnNetwork } from './own-network.ts'
+
+export type ContainerConfig = ReturnType<typeof ociConfig>
+/** May change what it is given; answers with the configuration that the container gets. */
+export type ChangeConfig = (config: ContainerConfig, input: OciConfigInput) => ContainerConfig
+
+export interface AttackSandbox {
+  sessionId: string
+  /** What a script printed, on either stream. */
+  run(script: string): Promise<string>
+  remove(): Promise<void>
+}
+
+export interface Sandboxes {
+  doorsDir: string
+  driver: SandboxDriver
+  /** A folder of the test that passes for one of the host. */
+  hostDir: string
+  start(options?: { spec?: Partial<SandboxSpec>; change?: ChangeConfig }): Promise<AttackSandbox>
+  close(): Promise<void>
+}
+
+/** In the folder of the door, beside the real one. */
+const GUEST_SOCKET = 'guest.sock'
+
+export async function openSandboxes(): Promise<Sandboxes> {
+  requireOwnNetwork()
+  const top = await mkdtemp(join(tmpdir(), 'errand-attack-'))
+  const runtimeDir = await mkdtemp('/run/errand-attack-')
+  const doorsDir = join(runtimeDir, 'doors')
+  const hostDir = await mkdtemp(join('/var/tmp', 'errand-attack-host-'))
+  const runner = join(top, 'runner')
+  const agent = join(top, 'agent')
+  await mkdir(runner)
+  await mkdir(doorsDir)
+  const guest = guestProgram(`${SANDBOX_PATHS.door}/${GUEST_SOCKET}`)
+  const program = join(runner, basename(SANDBOX_PATHS.runner))
+  await writeFile(program, guest)
+  // Only how it is mounted keeps a sandbox from changing it.
+  await chmod(program, 0o666)
+  await writeFile(agent, '#!/bin/sh\n', { mode: 0o755 })
+  const changes = new Map<string, ChangeConfig>()
+  const driver = await createOciDriver(
+    {
+      ...{ dataDir: join(top, 'data'), runtimeDir, doorsDir, runtime: 'runc' },
+      programs: { node: process.execPath, runner, agent },
+      ...{ tools: {}, rootfsDirs: [], extraCaFiles: [], homeDir: '/root' },
+      ...{ ownerShift: 'auto', allowUnlimited: false },
+    },
+    (what, error) => process.stderr.write(`${what}: ${String(error)}\n`),
+    (input) => (changes.get(input.spec.sessionId) ?? unchanged)(ociConfig(input), input),
+  )
+  return {
+    ...{ doorsDir, driver, hostDir },
+    start: async ({ spec = {}, change = unchanged } = {}) => {
+      const full = newSpec({ limits: LIMITS, ...spec })
+      changes.set(full.sessionId, change)
+      return startOne(driver, doorsDir, full)
+    },
+    close: async () => {
+      for (const folder of [top, runtimeDir, hostDir])
+        await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+const MIB = 1 << 20
+const LIMITS = { memoryBytes: 384 * MIB, cpus: 2, processes: 128, diskBytes: 128 * MIB }
+
+const unchanged: ChangeConfig = (config) => config
+
+async function startOne(
+  driver: SandboxDriver,
+  doorsDir: string,
+  spec: SandboxSpec,
+): Promise<AttackSandbox> {
+  const { sessionId } = spec
+  const guest: Guest = await openDoor(doorsDir, sessionId, GUEST_SOCKET)
+  await driver.create(spec)
+  await driver.start(sessionId)
+  await guest.connected()
+  return {
+    sessionId,
+    run: async (script) => {
+      const { stdout, stderr } = await guest.sh(script)
+      return stdout + stderr
+    },
+    remove: async () => {
+      await guest.close()
+      await driver.remove(sessionId)
+    },
+  }
+}
+
+export function newSecret(): string {
+  return `canary-${randomBytes(12).toString('hex')}`
+}
