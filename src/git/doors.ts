@@ -13,6 +13,7 @@ import type { Mirrors } from './mirrors.ts'
 import type { Observations } from './observations.ts'
 import type { Outward } from './outward.ts'
 import type { GitPaths } from './paths.ts'
+import { wantedPullRefs } from './pull-refs.ts'
 import { branchRefs, type PushScope, refusalLines, refuseForUpload } from './push-scope.ts'
 import {
   readRecord,
@@ -20,7 +21,8 @@ import {
   sessionRecordSchema,
   uploadRecordSchema,
 } from './records.ts'
-import { syncFromMirror } from './session-refs.ts'
+import { readSmallBody } from './request-body.ts'
+import { syncFromMirror, syncPullRefs } from './session-refs.ts'
 import {
   abortOnClose,
   advertiseRefs,
@@ -43,6 +45,8 @@ export interface Doors {
 }
 
 const READ_BODY_BYTES = 64 << 20
+/** A list of what is asked for; what brings objects or long negotiations is longer. */
+const SMALL_BODY_BYTES = 64 << 10
 const UPLOAD_BYTES = 8 * 2 ** 30
 /** Beside the objects, a push carries its list of refs. */
 const PUSH_OVERHEAD_BYTES = 16 << 20
@@ -93,9 +97,14 @@ async function serveSession(
   const credential = decodeCredential(headers[CREDENTIAL_HEADER] as string | undefined)
   if (request.service === 'git-upload-pack') {
     const signal = abortOnClose(exchange.outgoing)
-    if (request.advertise)
-      await bringUpToDate(deps, { directory, record, credential, turns, signal })
-    return serveCall(deps, request, { call: readCall(directory), exchange })
+    const at = { directory, record, credential, turns, signal }
+    if (request.advertise) {
+      await bringUpToDate(deps, at)
+      return advertiseRefs(deps.git, readCall(directory), exchange)
+    }
+    const body = await readSmallBody(exchange.incoming, SMALL_BODY_BYTES)
+    if (body) await bringPullRefs(deps, at, wantedPullRefs(body))
+    return runService(deps, { ...readCall(directory), body }, exchange)
   }
   const grants = decodeGrants(headers[PUSH_HEADER])
   if (!grants) return refusePush(request, exchange)
@@ -152,16 +161,31 @@ function refusePush({ advertise, service }: GitDoorRequest, { outgoing }: Exchan
   refuseRefs(service, sentence, outgoing)
 }
 
-async function bringUpToDate(
+interface Reading {
+  directory: string
+  record: SessionRecord
+  credential?: UpstreamCredential
+  turns: PushTurns
+  signal: AbortSignal
+}
+
+/** Pull requests that are asked for by name: the mirror does not hold them by itself. */
+async function bringPullRefs(
   { git, paths, mirrors, log }: DoorDeps,
-  at: {
-    directory: string
-    record: SessionRecord
-    credential?: UpstreamCredential
-    turns: PushTurns
-    signal: AbortSignal
-  },
+  { directory, record, credential, signal }: Reading,
+  refs: string[],
 ): Promise<void> {
+  if (!record.outside || refs.length === 0) return
+  const key = { ...record.outside, ownerId: record.ownerId }
+  await mirrors.bringRefs(key, { url: key.url, credential }, { refs, signal })
+  try {
+    await syncPullRefs(git, { directory, mirror: paths.mirror(key), refs })
+  } catch (error) {
+    log.warn({ directory, err: error }, 'a session shows pull requests as they were')
+  }
+}
+
+async function bringUpToDate({ git, paths, mirrors, log }: DoorDeps, at: Reading): Promise<void> {
   const { directory, record, credential, turns, signal } = at
   if (!record.outside) return
   const key = { ...record.outside, ownerId: record.ownerId }

@@ -20,6 +20,8 @@ export interface Mirrors {
   refresh(key: MirrorKey, target: UpstreamTarget, signal: AbortSignal): Promise<void>
   /** The next refresh asks the upstream, however soon it comes. */
   expire(key: MirrorKey): void
+  /** Brings refs that a mirror does not hold by itself, each at most once in ten seconds. Never rejects. */
+  bringRefs(key: MirrorKey, target: UpstreamTarget, wanted: BringRefs): Promise<void>
   /** Fetches one commit that no branch or tag holds. */
   fetchCommit(
     key: MirrorKey,
@@ -33,6 +35,12 @@ export interface MirrorRun {
   onLine?: (line: string) => void
 }
 
+interface BringRefs {
+  /** Full names, or patterns with one `*`. */
+  refs: readonly string[]
+  signal: AbortSignal
+}
+
 interface OpenMirror {
   directory: string
   head: UpstreamHead
@@ -40,6 +48,7 @@ interface OpenMirror {
 
 const REFRESH_INTERVAL_MS = 10_000
 const MOST_PACKS = 50
+const MOST_REMEMBERED = 10_000
 const REFSPECS = ['+refs/heads/*:refs/heads/*', '+refs/tags/*:refs/tags/*']
 
 interface Deps {
@@ -87,18 +96,29 @@ export function createMirrors(deps: Deps): Mirrors {
     refresh: async (key, target, signal) => {
       const directory = paths.mirror(key)
       const flight = `${directory} ${fingerprint(target)}`
-      if (nowMs() - (triedAtMs.get(flight) ?? Number.NEGATIVE_INFINITY) < REFRESH_INTERVAL_MS)
-        return
+      if (!dueAgain(triedAtMs, flight, nowMs())) return
       try {
-        await refreshes(flight, signal, async (shared) => {
-          triedAtMs.set(flight, nowMs())
-          await update(directory, target, { signal: shared })
-        })
+        await refreshes(flight, signal, (shared) => update(directory, target, { signal: shared }))
       } catch (error) {
         log.warn(
           { directory, err: error },
           'a mirror could not be refreshed and is served as it was',
         )
+      }
+    },
+    bringRefs: async (key, target, { refs, signal }) => {
+      const directory = paths.mirror(key)
+      const isDue = (ref: string) =>
+        dueAgain(triedAtMs, `${directory} ${fingerprint(target)} ${ref}`, nowMs())
+      for (const ref of refs.filter(isDue)) {
+        const fetch = { directory, wanted: [`+${ref}:${ref}`], prune: false, signal }
+        try {
+          await lock(directory, () => upstream.fetch(target, fetch))
+          await lock(directory, () => joinPacks(git, directory, signal))
+        } catch (error) {
+          // git says to the client itself that there is no such ref.
+          log.info({ directory, ref, err: error }, 'a ref could not be brought from upstream')
+        }
       }
     },
     expire: (key) => {
@@ -112,6 +132,15 @@ export function createMirrors(deps: Deps): Mirrors {
       return lock(directory, () => upstream.fetch(target, fetch))
     },
   }
+}
+
+/** True, and noted, when it was not tried within the last ten seconds. */
+function dueAgain(triedAtMs: Map<string, number>, what: string, nowMs: number): boolean {
+  const last = triedAtMs.get(what) ?? Number.NEGATIVE_INFINITY
+  if (nowMs - last < REFRESH_INTERVAL_MS) return false
+  if (triedAtMs.size > MOST_REMEMBERED) triedAtMs.clear()
+  triedAtMs.set(what, nowMs)
+  return true
 }
 
 /** Both at once; when one fails, the other is ended before that is told. */

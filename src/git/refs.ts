@@ -1,16 +1,16 @@
 // Reading and comparing the refs of a repository on this host.
 import type { Git } from './git-process.ts'
 
-/** Branches and tags by full name. A tag's id is that of the tag object. */
-export async function listRefs(git: Git, directory: string): Promise<Map<string, string>> {
+const SHOWN = ['refs/heads', 'refs/tags']
+
+/** Branches and tags by full name, or what lies at or below other names. A tag's id is that of the tag object. */
+export async function listRefs(
+  git: Git,
+  directory: string,
+  below: readonly string[] = SHOWN,
+): Promise<Map<string, string>> {
   const text = await git.text({
-    args: [
-      `--git-dir=${directory}`,
-      'for-each-ref',
-      '--format=%(objectname) %(refname)',
-      'refs/heads',
-      'refs/tags',
-    ],
+    args: [`--git-dir=${directory}`, 'for-each-ref', '--format=%(objectname) %(refname)', ...below],
   })
   const refs = new Map<string, string>()
   for (const line of text.split('\n')) if (line !== '') refs.set(line.slice(41), line.slice(0, 40))
@@ -58,9 +58,14 @@ export async function isAncestor(
 /** Makes the branches and tags of a repository those that are given, except what `keep` names. */
 export async function copyRefs(
   git: Git,
-  move: { from: ReadonlyMap<string, string>; to: string; keep: (ref: string) => boolean },
+  move: {
+    from: ReadonlyMap<string, string>
+    to: string
+    keep: (ref: string) => boolean
+    below?: readonly string[]
+  },
 ): Promise<void> {
-  const present = await listRefs(git, move.to)
+  const present = await listRefs(git, move.to, move.below)
   const gone = [...present.keys()].filter((ref) => !move.from.has(ref) && !move.keep(ref))
   const changed = [...move.from].filter(([ref, id]) => present.get(ref) !== id && !move.keep(ref))
   // Two transactions: a branch `a` must be gone before `a/b` can be written.

@@ -1,20 +1,25 @@
 // Writes the body of a git request to git, unpacked and in constant memory. git may stop reading at any time with its reason
 // on stdout; the request is then left alone, so that the client still gets the answer.
 import type { IncomingMessage } from 'node:http'
-import type { Readable, Writable } from 'node:stream'
+import { Readable, type Writable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { AppError } from '../protocol/errors.ts'
+
+/** gzip packs the lists of a fetch no better than this. */
+const MOST_UNPACKED = 64
 
 export interface Feed {
   /** Most bytes after unpacking. */
   maxBytes: number
+  /** What `readSmallBody` has read of it, unpacked. */
+  body?: Buffer
   /** Is called with each piece. */
   onMove: () => void
 }
 
 /** Resolves at the end of the body or when git has stopped reading; rejects when the body is cut, broken or too large. */
 export function feedBody(incoming: IncomingMessage, stdin: Writable, feed: Feed): Promise<void> {
-  const body = unpack(incoming)
+  const body = feed.body ? Readable.from([feed.body]) : unpack(incoming)
   return new Promise((resolve, reject) => {
     let size = 0
     const stop = () => {
@@ -51,6 +56,24 @@ export function feedBody(incoming: IncomingMessage, stdin: Writable, feed: Feed)
       resolve()
     })
   })
+}
+
+/** The whole body, unpacked, when it says that it is small; undefined, and nothing is read, when it does not. */
+export async function readSmallBody(
+  incoming: IncomingMessage,
+  mostBytes: number,
+): Promise<Buffer | undefined> {
+  const length = Number(incoming.headers['content-length'] ?? Number.NaN)
+  if (!(length <= mostBytes)) return undefined
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of unpack(incoming) as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > mostBytes * MOST_UNPACKED)
+      throw new AppError('too_large', 'git_body_too_large', 'The request is too large.')
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
 }
 
 function unpack(incoming: IncomingMessage): Readable {

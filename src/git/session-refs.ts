@@ -30,6 +30,16 @@ export async function syncFromMirror(
   if (!pushing) await followUpstream(git, directory, { own, there })
 }
 
+/** Shows refs of pull requests that the mirror has, by name or by pattern, as they are there. */
+export async function syncPullRefs(
+  git: Git,
+  { directory, mirror, refs }: { directory: string; mirror: string; refs: readonly string[] },
+): Promise<void> {
+  const folders = refs.map((ref) => ref.replace(/\/\*\/head$/, ''))
+  const from = await listRefs(git, mirror, folders)
+  await copyRefs(git, { from, to: directory, keep: () => false, below: folders })
+}
+
 /** Somebody may have added to the session's branch upstream: it moves forward, and never drops what is only here. */
 async function followUpstream(
   git: Git,

@@ -17,6 +17,8 @@ export interface SmartHttpCall {
   settings: Settings
   /** Most bytes of the request after unpacking. */
   maxBodyBytes: number
+  /** The body, when it was read already. */
+  body?: Buffer
   /** Asked by the pre-receive hook of a push. */
   decide?: (question: HookQuestion) => Promise<HookAnswer>
   /** Awaited after git has ended and before the answer ends. */
@@ -89,8 +91,9 @@ export async function runService(
   outgoing.writeHead(200, { ...NO_CACHE, 'content-type': `application/x-${call.service}-result` })
   child.stdout?.pipe(outgoing, { end: false })
   try {
-    const { maxBodyBytes: maxBytes } = call
-    if (child.stdin) await feedBody(incoming, child.stdin, { maxBytes, onMove: watcher.onMove })
+    const { maxBodyBytes: maxBytes, body } = call
+    if (child.stdin)
+      await feedBody(incoming, child.stdin, { maxBytes, body, onMove: watcher.onMove })
     const code = await closed
     if (code !== 0)
       deps.log.info(
