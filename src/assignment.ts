@@ -1,13 +1,13 @@
 // What a session's runner is told to work on. Used by the gateway, which says it, and holds nothing secret.
-import type { WorkAssignment } from './protocol/runner-frames.ts'
-import type { SessionState } from './protocol/session.ts'
+import type { AssignedAdditional, WorkAssignment } from './protocol/runner-frames.ts'
+import type { AdditionalState, SessionState } from './protocol/session.ts'
 
 /** What commits made inside are signed with as author; a setting of the installation later. */
 const IDENTITY = { name: 'Errand', email: 'errand@localhost.invalid' }
 
 /** Undefined while it is not known which commit the session starts from. */
 export function assignmentOf(
-  { id, repository, environmentFile }: SessionState,
+  { id, repository, additional, environmentFile }: SessionState,
   publicUrl: string | null,
 ): WorkAssignment | undefined {
   const { name, url, commit, branch, baseBranch } = repository
@@ -15,8 +15,21 @@ export function assignmentOf(
   return {
     kind: 'work',
     repository: { name, url, commit, branch, baseBranch },
+    ...(additional.length > 0 ? { additional: additional.map(assignedOf) } : {}),
     ...(environmentFile ? { repositoryVariables: environmentFile.variables } : {}),
     identity: IDENTITY,
     sessionUrl: publicUrl && `${publicUrl}/sessions/${id}`,
   }
+}
+
+/** The commits of all repositories are known at the same moment. */
+function assignedOf({ name, url, commit, branch, baseBranch, access }: AdditionalState) {
+  return {
+    name,
+    url,
+    commit: commit ?? '',
+    branch,
+    baseBranch,
+    access,
+  } satisfies AssignedAdditional
 }

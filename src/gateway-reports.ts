@@ -91,16 +91,18 @@ export function createReports(
     failed: ({ sessionId, requestId, status, reason, message }) => {
       inBackground(store(sessionId, { type: 'model.failed', requestId, status, reason, message }))
     },
-    pushed: ({ n, at, sessionId, ref, new: commit, accepted, outward, reason, message }) =>
-      store(
+    pushed: ({ n, at, sessionId, accepted, reason, new: commit, ...push }) => {
+      const { repository, ref, outward, message } = push
+      return store(
         sessionId,
         accepted
-          ? { type: 'push.accepted', ref, commit, outward, message }
-          : { type: 'push.refused', ref, reason: reason ?? 'refused', message },
+          ? { type: 'push.accepted', repository, ref, commit, outward, message }
+          : { type: 'push.refused', repository, ref, reason: reason ?? 'refused', message },
         // It is told again when the gateway ends between storing and acknowledging it. The time, because a new folder of
         // git counts from 1 again.
         `push ${n} ${at}`,
-      ),
+      )
+    },
     settled: async () => {
       await Promise.all(pending)
     },

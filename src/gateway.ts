@@ -22,6 +22,8 @@ import { readUpstream } from './model/upstream.ts'
 import { openUsageJournal } from './model/usage-journal.ts'
 import { type ProgramContext, runProgram } from './program-main.ts'
 import { AppError } from './protocol/errors.ts'
+import { repositoryAtDoor } from './protocol/git-door.ts'
+import { NO_GRANTS } from './protocol/session.ts'
 import { defaultRules } from './sessions/decide.ts'
 import { createDispatch, sessionNotFound } from './sessions/dispatch.ts'
 import type { GatewaySettings } from './settings.ts'
@@ -175,17 +177,23 @@ function createGitRoute(
   return async ({ sessionId, request, response, path }) => {
     const session = watch.get(sessionId)
     const asked = parseGitRequest(request.method ?? 'GET', path)
-    if (!session || !asked || !path.startsWith('/git/repository.git/')) {
+    const repository = session && repositoryAtDoor(session.state, path)
+    if (!repository || !asked) {
       throw new AppError(
         'not_found',
         'repository_not_found',
-        'This session has one repository: /git/repository.git',
+        'This session has no such repository: see `git remote -v` in its checkouts.',
       )
     }
-    const { ownerId, repository, pushGrants: push } = session.state
+    const { ownerId, pushGrants } = session.state
+    // Each with the credential of its own host, if there is one.
     const credential = await findUpstreamCredential(store.credentials, ownerId, repository)
-    const target = { kind: 'session' as const, id: sessionId, push, credential, ...asked }
-    await proxyGit(request, response, { socketPath: gitSocket, target })
+    const target = { kind: 'session' as const, id: sessionId, credential, ...asked }
+    const scope =
+      'access' in repository
+        ? { repository: repository.name, push: repository.access === 'write' ? NO_GRANTS : null }
+        : { push: pushGrants }
+    await proxyGit(request, response, { socketPath: gitSocket, target: { ...target, ...scope } })
   }
 }
 

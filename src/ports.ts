@@ -9,7 +9,7 @@ import type { Environment } from './protocol/environment.ts'
 import { AppError, toAppError } from './protocol/errors.ts'
 import type { ModelInside } from './protocol/model-endpoint.ts'
 import type { RunnerBoot } from './protocol/runner-frames.ts'
-import type { Repository, SessionState } from './protocol/session.ts'
+import { type Repository, repositoryOf, type SessionState } from './protocol/session.ts'
 import { isolationLine, type SandboxDriver, type SandboxStatus } from './sandbox/driver.ts'
 import type { Hold, RepositoryPort, SandboxPort } from './sessions/effects.ts'
 import type { LayerSandboxes } from './sessions/layers.ts'
@@ -27,28 +27,32 @@ export function createRepositoryPort(
   findCredential: FindCredential,
 ): RepositoryPort {
   return {
-    prepare: async ({ sessionId, ownerId, repository }, signal, onProgress) => {
+    prepare: async ({ sessionId, ownerId, repository, additional }, signal, onProgress) => {
       const credential = await findCredential(ownerId, repository)
       const { branch, baseBranch } = repository
       const from =
         baseBranch !== null && isCommitId(baseBranch) ? { commit: baseBranch } : { baseBranch }
       const source = sourceOf(repository, credential)
+      const which = { sessionId, repository: additional?.name, access: additional?.access }
       const prepared = await git.prepareSession(
-        { sessionId, ownerId, source, branch, ...from },
+        { ...which, ownerId, source, branch, ...from },
         { signal, onProgress },
       )
       const { commit, baseBranch: foundBranch, environmentFile } = prepared
       return { commit, baseBranch: foundBranch, environmentFile }
     },
-    measure: async (sessionId, signal) => {
-      const diff = await git.diff({ sessionId, maxBytes: COUNT_ONLY_BYTES }, { signal })
+    measure: async (which, signal) => {
+      const diff = await git.diff({ ...which, maxBytes: COUNT_ONLY_BYTES }, { signal })
       const { filesChanged, insertions, deletions } = diff
       return { commit: diff.commit ?? diff.base, filesChanged, insertions, deletions }
     },
-    forward: async ({ id, ownerId, repository, pushGrants }, signal) => {
-      const credential = await findCredential(ownerId, repository)
+    forward: async ({ state, repository }, signal) => {
+      const place = repositoryOf(state, repository)
+      const credential = place && (await findCredential(state.ownerId, place))
+      // What was granted is granted of the main repository.
+      const rewrite = repository === undefined && state.pushGrants.rewrite
       const { outward, commit, reason, message } = await git.forward(
-        { sessionId: id, credential, rewrite: pushGrants.rewrite },
+        { sessionId: state.id, repository, credential, rewrite },
         { signal },
       )
       if (outward === 'forwarded' && commit) return { commit }
@@ -66,10 +70,12 @@ export function createRepositoryPort(
 }
 
 /** The diff as the API shows it: everything from the commit that the session started from to its branch. */
-export async function readDiff(git: GitClient, sessionId: string): Promise<Diff> {
-  const { base, commit, files, insertions, deletions, commits, patch, truncated } = await git.diff({
-    sessionId,
-  })
+export async function readDiff(
+  git: GitClient,
+  which: { sessionId: string; repository?: string | undefined },
+): Promise<Diff> {
+  const { base, commit, files, insertions, deletions, commits, patch, truncated } =
+    await git.diff(which)
   return {
     base,
     head: commit ?? base,

@@ -47,14 +47,14 @@ export function createSessionsApi({
     list: (ownerId, page) => directory.list({ ownerId, ...page }),
     places: async () => placesIn(await directory.readLoad()),
     readEvents: store.readEvents,
-    diff: (sessionId) => readDiff(git, sessionId),
+    diff: (sessionId, repository) => readDiff(git, { sessionId, repository }),
     remove: async (sessionId) => {
       const state = await directory.get(sessionId)
-      const source = state?.repository.source
       await removeSession({ directory, effects: store.effects }, sessionId)
-      if (state && source?.kind === 'remote' && source.credentialId) {
-        await credentials.removeUnshared(state.ownerId, source.credentialId)
-      }
+      if (!state) return
+      for (const { source } of [state.repository, ...state.additional])
+        if (source.kind === 'remote' && source.credentialId)
+          await credentials.removeUnshared(state.ownerId, source.credentialId)
     },
   }
 }

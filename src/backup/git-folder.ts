@@ -53,7 +53,7 @@ async function objectFolders(gitFolder: string): Promise<string[]> {
   const found: string[] = []
   for (const kind of REPOSITORIES) {
     for (const name of await namesIn(join(gitFolder, kind))) {
-      if (!/^[a-z0-9_]+\.git$/.test(name)) continue
+      if (!/^[a-z0-9_]+(\.[A-Za-z0-9._-]+)?\.git$/.test(name)) continue
       const inside = await namesIn(join(gitFolder, kind, name))
       if (inside.includes('objects')) found.push(`${kind}/${name}/objects`)
       if (inside.includes('base.git')) found.push(`${kind}/${name}/base.git/objects`)

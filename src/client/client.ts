@@ -67,7 +67,9 @@ function sessionMethods(options: ClientOptions) {
     patchSession: (id: string, patch: SessionPatch) => state('PATCH', pathOf(id), patch),
     actOnSession: (id: string, action: SessionAction) => state('POST', pathOf(id, `/${action}`)),
     removeSession: (id: string) => requestNothing(options, { method: 'DELETE', path: pathOf(id) }),
-    getDiff: (id: string) => requestJson(options, diffSchema, { path: pathOf(id, '/diff') }),
+    /** `repository`: which of the additional ones; the main one without. */
+    getDiff: (id: string, repository?: string) =>
+      requestJson(options, diffSchema, { path: pathOf(id, '/diff'), query: { repository } }),
     /** Events of types that this version does not know are left out. */
     readEvents: async (id: string, query: { after?: number; limit?: number } = {}) => {
       const page = await requestJson(options, rawPageSchema, { path: pathOf(id, '/events'), query })

@@ -25,6 +25,7 @@ import {
   type RepositoryFiles,
   repositoryFilesSchema,
   type SessionRefs,
+  type SessionRequest,
   sessionRefsSchema,
   type Upload,
   uploadSchema,
@@ -42,7 +43,10 @@ export interface GitClient {
   ): Promise<PreparedSession>
   diff(request: DiffRequest, options?: CallOptions): Promise<Diff>
   files(request: FilesRequest, options?: CallOptions): Promise<RepositoryFiles>
-  sessionRefs(sessionId: string, options?: CallOptions): Promise<SessionRefs>
+  sessionRefs(
+    sessionId: string,
+    options?: CallOptions & Pick<SessionRequest, 'repository'>,
+  ): Promise<SessionRefs>
   forward(request: ForwardRequest, options?: CallOptions): Promise<Forwarded>
   removeSession(sessionId: string, options?: CallOptions): Promise<void>
   createUpload(ownerId: string, options?: CallOptions): Promise<Upload>
@@ -82,8 +86,8 @@ export function createGitClient(socketPath: string): GitClient {
     diff: (request, options) => post('/sessions/diff', request, { schema: diffSchema, ...options }),
     files: (request, options) =>
       post('/sessions/files', request, { schema: repositoryFilesSchema, ...options }),
-    sessionRefs: (sessionId, options) =>
-      post('/sessions/refs', { sessionId }, { schema: sessionRefsSchema, ...options }),
+    sessionRefs: (sessionId, { repository, ...options } = {}) =>
+      post('/sessions/refs', { sessionId, repository }, { schema: sessionRefsSchema, ...options }),
     forward: (request, options) =>
       post('/sessions/forward', request, { schema: forwardedSchema, ...options }),
     removeSession: async (sessionId, options) => {
@@ -208,8 +212,9 @@ function passThrough(
   }
   if (target.push) headers[PUSH_HEADER] = encodeGrants(target.push)
   if (target.credential) headers[CREDENTIAL_HEADER] = encodeCredential(target.credential)
-  const { kind, id, service, advertise } = target
-  const path = `/git/${kind}/${id}/${advertise ? `info/refs?service=${service}` : service}`
+  const { kind, id, repository, service, advertise } = target
+  const which = repository === undefined ? id : `${id}/${repository}.git`
+  const path = `/git/${kind}/${which}/${advertise ? `info/refs?service=${service}` : service}`
   // With a connection of its own no agent has a part in it: it is closed after the one request.
   const createConnection = () => socket
   const upstream = httpRequest({ createConnection, method: incoming.method, path, headers })

@@ -14,6 +14,7 @@ import {
   type GitDoorRequest,
   type PrepareLine,
   prepareRequestSchema,
+  removeSessionRequestSchema,
   sessionRequestSchema,
   uploadRequestSchema,
 } from './messages.ts'
@@ -24,7 +25,7 @@ type Answer = (body: unknown, exchange: Exchange) => Promise<unknown>
 
 const BODY_BYTES = 1 << 20
 const DOOR =
-  /^\/git\/(session|upload)\/([a-z0-9_]+)\/(info\/refs|git-upload-pack|git-receive-pack)$/
+  /^\/git\/(session|upload)\/([a-z0-9_]+)(?:\/([A-Za-z0-9_][A-Za-z0-9._-]*)\.git)?\/(info\/refs|git-upload-pack|git-receive-pack)$/
 
 export function createGitServer(deps: { repositories: Repositories; log: Logger }): Server {
   const { repositories, log } = deps
@@ -64,17 +65,14 @@ function createRoutes(repositories: Repositories): Map<string, Answer> {
       'POST /sessions/files',
       post(filesRequestSchema, (request, at) => repositories.files(request, signalOf(at))),
     ],
-    [
-      'POST /sessions/refs',
-      post(sessionRequestSchema, ({ sessionId }) => repositories.refs(sessionId)),
-    ],
+    ['POST /sessions/refs', post(sessionRequestSchema, (request) => repositories.refs(request))],
     [
       'POST /sessions/forward',
       post(forwardRequestSchema, (request, at) => repositories.forward(request, signalOf(at))),
     ],
     [
       'POST /sessions/remove',
-      post(sessionRequestSchema, ({ sessionId }) => repositories.removeSession(sessionId)),
+      post(removeSessionRequestSchema, ({ sessionId }) => repositories.removeSession(sessionId)),
     ],
     [
       'POST /uploads/create',
@@ -113,7 +111,7 @@ async function answer(
 }
 
 function doorRequest(method: string, url: URL): GitDoorRequest | undefined {
-  const [, kind, id = '', what] = DOOR.exec(url.pathname) ?? []
+  const [, kind, id = '', repository, what] = DOOR.exec(url.pathname) ?? []
   if (kind !== 'session' && kind !== 'upload') return undefined
   const advertise = what === 'info/refs'
   const service = advertise ? url.searchParams.get('service') : what
@@ -121,7 +119,7 @@ function doorRequest(method: string, url: URL): GitDoorRequest | undefined {
     throw new AppError('unsupported', 'git_dumb_http_unsupported', 'Only smart HTTP is served.')
   if (method !== (advertise ? 'GET' : 'POST'))
     throw new AppError('invalid', 'method_not_allowed', `${method} is not allowed here.`)
-  return { kind, id, service, advertise }
+  return { kind, id, ...(repository === undefined ? {} : { repository }), service, advertise }
 }
 
 /** Progress lines while it works, then the result or the error, all with status 200. */

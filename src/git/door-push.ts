@@ -126,7 +126,7 @@ async function passOn(
   const accepted = result.outward !== 'refused'
   const push: ObservedPush = {
     kind: 'push',
-    sessionId: record.sessionId,
+    ...repositoryOf(record),
     ...update,
     accepted,
     reason: result.reason,
@@ -150,8 +150,12 @@ function refusedPush(
   { update, reason }: RefRefusal,
   message: string,
 ): ObservedPush {
-  const { sessionId } = record
-  return { kind: 'push', sessionId, ...update, accepted: false, reason, outward: 'none', message }
+  const seen = { accepted: false, reason, outward: 'none', message } as const
+  return { kind: 'push', ...repositoryOf(record), ...update, ...seen }
+}
+
+function repositoryOf({ sessionId, repository }: SessionRecord) {
+  return { sessionId, ...(repository === null ? {} : { repository }) }
 }
 
 function pendingPath(directory: string): string {

@@ -1,5 +1,6 @@
 // The git doors: which repository a request means, what it may do there, and with which settings git serves it.
-// `/git/session/<id>/…` reads always and pushes the session's branch when the caller says so; `/git/upload/<id>/…` takes pushes.
+// `/git/session/<id>/…` reads always and pushes the session's branch when the caller says so; an additional repository of it
+// is `/git/session/<id>/<name>.git/…`, and takes no push when its record says so. `/git/upload/<id>/…` takes pushes.
 import type { Logger } from '../lib/logger.ts'
 import { AppError } from '../protocol/errors.ts'
 import { SAVED_REFS } from '../protocol/saved-refs.ts'
@@ -91,7 +92,7 @@ async function serveSession(
   turns: PushTurns,
   { request, exchange }: { request: GitDoorRequest; exchange: Exchange },
 ): Promise<void> {
-  const directory = deps.paths.session(request.id)
+  const directory = deps.paths.session({ sessionId: request.id, repository: request.repository })
   const record = await readRecord(directory, 'session', sessionRecordSchema)
   const { headers } = exchange.incoming
   const credential = decodeCredential(headers[CREDENTIAL_HEADER] as string | undefined)
@@ -106,10 +107,12 @@ async function serveSession(
     if (body) await bringPullRefs(deps, at, wantedPullRefs(body))
     return runService(deps, { ...readCall(directory), body }, exchange)
   }
+  const refusal = readOnlyReason(record)
+  if (refusal) return refusePush(request, exchange, refusal)
   const grants = decodeGrants(headers[PUSH_HEADER])
-  if (!grants) return refusePush(request, exchange)
-  const { sessionId, branch, defaultBranch } = record
-  const scope: PushScope = { ...grants, sessionId, branch, defaultBranch }
+  if (!grants) return refusePush(request, exchange, NOT_FOR_PUSHES)
+  const { sessionId, repository, branch, defaultBranch } = record
+  const scope: PushScope = { ...grants, sessionId, repository, branch, defaultBranch }
   const call = sessionPushCall(deps, directory, scope)
   if (request.advertise) return advertiseRefs(deps.git, call, exchange)
   const from = { directory, record, scope, credential, signal: abortOnClose(exchange.outgoing) }
@@ -155,9 +158,29 @@ function serveCall(
   return advertise ? advertiseRefs(deps.git, call, exchange) : runService(deps, call, exchange)
 }
 
-function refusePush({ advertise, service }: GitDoorRequest, { outgoing }: Exchange): void {
-  const sentence = 'errand: this repository is read-only here'
-  if (!advertise) throw new AppError('forbidden', 'push_not_allowed', sentence)
+interface PushRefusal {
+  reason: string
+  sentence: string
+}
+
+const NOT_FOR_PUSHES: PushRefusal = {
+  reason: 'push_not_allowed',
+  sentence: 'errand: this repository is read-only here',
+}
+
+/** What the owner attached for reading: git is not even asked what it would take. */
+function readOnlyReason({ access, repository }: SessionRecord): PushRefusal | undefined {
+  if (access === 'write') return undefined
+  const sentence = `errand: ${repository} was attached to this session for reading only (repository_read_only): nothing can be pushed to it`
+  return { reason: 'repository_read_only', sentence }
+}
+
+function refusePush(
+  { advertise, service }: GitDoorRequest,
+  { outgoing }: Exchange,
+  { reason, sentence }: PushRefusal,
+): void {
+  if (!advertise) throw new AppError('forbidden', reason, sentence)
   refuseRefs(service, sentence, outgoing)
 }
 

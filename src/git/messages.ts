@@ -2,7 +2,13 @@
 import { z } from 'zod'
 import { setupInputsSchema } from '../protocol/environment.ts'
 import { sessionIdSchema, uploadIdSchema } from '../protocol/ids.ts'
-import { outwardSchema, type PushGrants, pushGrantsSchema } from '../protocol/session.ts'
+import {
+  accessSchema,
+  outwardSchema,
+  type PushGrants,
+  pushGrantsSchema,
+  repositoryNameSchema,
+} from '../protocol/session.ts'
 import { upstreamCredentialSchema } from './credential.ts'
 
 export type GitService = 'git-upload-pack' | 'git-receive-pack'
@@ -27,6 +33,8 @@ export function decodeGrants(header: string | string[] | undefined): PushGrants 
 export interface GitDoorRequest {
   kind: 'session' | 'upload'
   id: string
+  /** Of a session: which of its additional repositories; the main one without. */
+  repository?: string
   service: GitService
   /** `info/refs` rather than the service itself. */
   advertise: boolean
@@ -34,8 +42,15 @@ export interface GitDoorRequest {
 
 const ownerIdSchema = z.string().min(1).max(200)
 
-export const prepareRequestSchema = z.object({
+/** Which of a session's repositories: the main one, or by its name an additional one. */
+const sessionRepositorySchema = z.object({
   sessionId: sessionIdSchema,
+  repository: repositoryNameSchema.nullish(),
+})
+
+export const prepareRequestSchema = sessionRepositorySchema.extend({
+  /** `read`: every push is refused, and no ref of the name of `branch` is made. */
+  access: accessSchema.default('write'),
   ownerId: ownerIdSchema,
   source: z.discriminatedUnion('kind', [
     z.object({
@@ -83,14 +98,15 @@ export const prepareLineSchema = z.discriminatedUnion('type', [
 ])
 export type PrepareLine = z.infer<typeof prepareLineSchema>
 
-export const sessionRequestSchema = z.object({ sessionId: sessionIdSchema })
+export const sessionRequestSchema = sessionRepositorySchema
+export type SessionRequest = z.input<typeof sessionRequestSchema>
+export const removeSessionRequestSchema = z.object({ sessionId: sessionIdSchema })
 export const uploadRequestSchema = z.object({ uploadId: uploadIdSchema })
 export const createUploadRequestSchema = z.object({ ownerId: ownerIdSchema })
 export const uploadSchema = z.object({ uploadId: uploadIdSchema, expiresAt: z.string() })
 export type Upload = z.infer<typeof uploadSchema>
 
-export const forwardRequestSchema = z.object({
-  sessionId: sessionIdSchema,
+export const forwardRequestSchema = sessionRepositorySchema.extend({
   credential: upstreamCredentialSchema.nullish(),
   /** The branch may be rewritten upstream, where that loses nothing that was never here. */
   rewrite: z.boolean().default(false),
@@ -117,8 +133,7 @@ export const sessionRefsSchema = z.object({
 })
 export type SessionRefs = z.infer<typeof sessionRefsSchema>
 
-export const diffRequestSchema = z.object({
-  sessionId: sessionIdSchema,
+export const diffRequestSchema = sessionRepositorySchema.extend({
   /** Most bytes of the patch; 5 MB unless told. */
   maxBytes: z
     .int()

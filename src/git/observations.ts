@@ -12,6 +12,8 @@ import { writeWhole } from './records.ts'
 export const observedPushSchema = z.object({
   kind: z.literal('push'),
   sessionId: sessionIdSchema,
+  /** Which of the session's additional repositories; absent for the main one. */
+  repository: z.string().optional(),
   ref: z.string(),
   /** 40 zeros when the ref is new. */
   old: z.string(),

@@ -4,7 +4,7 @@ import { AppError } from '../protocol/errors.ts'
 import type { UpstreamCredential } from './credential.ts'
 import type { Git } from './git-process.ts'
 import type { Forwarded } from './messages.ts'
-import type { GitPaths } from './paths.ts'
+import type { GitPaths, SessionRepository } from './paths.ts'
 import { ZERO_ID } from './push-scope.ts'
 import {
   readPushedCommits,
@@ -27,7 +27,7 @@ export interface Outward {
   /** Pushes a commit that still lies in quarantine. */
   within(record: SessionRecord, push: WithinPush): Promise<OutwardResult>
   /** Pushes the tip of the session's branch as it is now. Pushing twice changes nothing. */
-  forward(sessionId: string, push: ForwardPush): Promise<Forwarded>
+  forward(which: SessionRepository, push: ForwardPush): Promise<Forwarded>
 }
 
 interface WithinPush {
@@ -55,17 +55,17 @@ export function createOutward(deps: { git: Git; paths: GitPaths; upstream: Upstr
   const { git, paths } = deps
   return {
     within: async (record, push) => {
-      const { sessionId, outside } = record
+      const { outside } = record
       if (!outside) return { outward: 'none', reason: null, message: '', lines: [] }
       const { commit, branch, replaces, keeps, credential, env, signal } = push
-      const directory = paths.session(sessionId)
+      const directory = paths.session(record)
       const call = { directory, commit, branch, limitMs: WITHIN_LIMIT_MS, signal, env }
       const target = { url: outside.url, credential }
       const outcome = await pushOut(deps, { target, call, replaces })
       return explain(outcome, { branch, keeps, anonymous: credential === undefined })
     },
-    forward: async (sessionId, { credential, rewrite, signal }) => {
-      const directory = paths.session(sessionId)
+    forward: async (which, { credential, rewrite, signal }) => {
+      const directory = paths.session(which)
       const { branch, outside } = await readRecord(directory, 'session', sessionRecordSchema)
       const commit = (await readRef(git, directory, `refs/heads/${branch}`)) ?? null
       if (!outside || commit === null) return { outward: 'none', commit, reason: null, message: '' }

@@ -4,6 +4,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '../protocol/errors.ts'
 import { idPattern } from '../protocol/ids.ts'
+import { repositoryNameSchema } from '../protocol/session.ts'
 
 export interface GitPaths {
   home: string
@@ -14,9 +15,17 @@ export interface GitPaths {
   temporary: string
   observations: string
   knownHosts: string
-  session(sessionId: string): string
+  session(which: SessionRepository): string
+  /** The session that a folder in `sessions` belongs to. */
+  sessionOf(folderName: string): string
   upload(uploadId: string): string
   mirror(key: MirrorKey): string
+}
+
+/** One of a session's repositories: the main one, or by its name an additional one. */
+export interface SessionRepository {
+  sessionId: string
+  repository?: string | null
 }
 
 /** A mirror belongs to one owner and one credential, and holds only what that credential may read. */
@@ -40,7 +49,12 @@ export function createPaths(root: string): GitPaths {
     temporary: folder('tmp'),
     observations: folder('observations'),
     knownHosts: folder('known_hosts'),
-    session: (id) => join(root, 'sessions', `${checked(id, SESSION, 'session')}.git`),
+    session: ({ sessionId, repository }) => {
+      const own = checked(sessionId, SESSION, 'session')
+      const name = repository == null ? own : `${own}.${checkedName(repository)}`
+      return join(root, 'sessions', `${name}.git`)
+    },
+    sessionOf: (folderName) => folderName.split('.', 1)[0] ?? '',
     upload: (id) => join(root, 'uploads', `${checked(id, UPLOAD, 'upload')}.git`),
     mirror: (key) => join(root, 'mirrors', `${mirrorName(key)}.git`),
   }
@@ -64,6 +78,16 @@ function mirrorName({ url, ownerId, credentialId }: MirrorKey): string {
     .update(JSON.stringify([url, ownerId, credentialId]))
     .digest('hex')
     .slice(0, 40)
+}
+
+function checkedName(name: string): string {
+  if (!repositoryNameSchema.safeParse(name).success)
+    throw new AppError(
+      'invalid',
+      'repository_name_invalid',
+      'This is not the name of a repository.',
+    )
+  return name
 }
 
 function checked(id: string, pattern: RegExp, kind: string): string {

@@ -1,8 +1,8 @@
 // Makes the bare repository of a session: whole under its final name, or not there at all.
 // A session repository borrows: from the mirror of its upstream, or from `base.git` inside itself, which holds hard links to
 // what was uploaded or to another session's objects. Git then advertises what is borrowed, so that a first push is small.
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
-import { join, relative } from 'node:path'
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { basename, join, relative } from 'node:path'
 import { isBranchName } from '../protocol/branch-name.ts'
 import { AppError } from '../protocol/errors.ts'
 import { readEnvironmentFile } from './environment-file.ts'
@@ -57,9 +57,10 @@ export function createSessionRepositories(
   removeDirectory: (directory: string) => Promise<void>,
 ): SessionRepositories {
   const lock = createKeyedLock()
+  /** By folder. */
   const preparing = new Map<string, Set<AbortController>>()
   const prepare = async (request: PrepareRequest, run: MirrorRun) => {
-    const directory = deps.paths.session(request.sessionId)
+    const directory = deps.paths.session(request)
     const present = await findRecord(directory, sessionRecordSchema)
     if (present) {
       requireSame(present, request)
@@ -79,27 +80,34 @@ export function createSessionRepositories(
   }
   return {
     prepare: async (request, run) => {
-      const { sessionId } = request
+      const directory = deps.paths.session(request)
       requireNames(request)
       const removing = new AbortController()
-      const own = preparing.get(sessionId) ?? new Set()
-      preparing.set(sessionId, own.add(removing))
+      const own = preparing.get(directory) ?? new Set()
+      preparing.set(directory, own.add(removing))
       const signal = AbortSignal.any([run.signal, removing.signal])
       try {
-        return await lock(sessionId, async () => {
+        return await lock(directory, async () => {
           signal.throwIfAborted()
           return prepare(request, { ...run, signal })
         })
       } finally {
         own.delete(removing)
-        if (own.size === 0) preparing.delete(sessionId)
+        if (own.size === 0) preparing.delete(directory)
       }
     },
     remove: async (sessionId) => {
-      const directory = deps.paths.session(sessionId)
+      const { sessions, session, sessionOf } = deps.paths
       const why = new AppError('conflict', 'session_removed', 'The session is being removed.')
-      for (const removing of preparing.get(sessionId) ?? []) removing.abort(why)
-      await lock(sessionId, () => removeDirectory(directory))
+      const isOwn = (directory: string) => sessionOf(basename(directory)) === sessionId
+      const coming = [session({ sessionId }), ...preparing.keys()].filter(isOwn)
+      for (const directory of coming)
+        for (const removing of preparing.get(directory) ?? []) removing.abort(why)
+      const present = (await readdir(sessions)).map((name) => join(sessions, name)).filter(isOwn)
+      const all = new Set([...coming, ...present])
+      await Promise.all(
+        [...all].map((directory) => lock(directory, () => removeDirectory(directory))),
+      )
     },
   }
 }
@@ -117,7 +125,9 @@ function requireNames({ branch, baseBranch, commit }: PrepareRequest): void {
 }
 
 function requireSame(record: SessionRecord, request: PrepareRequest): void {
-  if (record.ownerId !== request.ownerId || record.branch !== request.branch)
+  const { ownerId, branch, access } = record
+  const isSame = ownerId === request.ownerId && branch === request.branch
+  if (!isSame || access !== (request.access ?? 'write'))
     throw new AppError('conflict', 'session_exists', 'Another session has this id.')
 }
 
@@ -187,7 +197,7 @@ async function findSession(
   source: SourceOf<'session'>,
   temporary: string,
 ): Promise<Base> {
-  const directory = deps.paths.session(source.sessionId)
+  const directory = deps.paths.session({ sessionId: source.sessionId })
   const record = await readRecord(directory, 'session', sessionRecordSchema)
   requireOwner(record.ownerId === source.ownerId, 'session')
   const refs = await copyRepository(deps, directory, temporary)
@@ -253,7 +263,8 @@ async function build(
       'The repository has no branch yet: commit something first.',
     )
   const start = await resolveStart(git, request, { base, defaultBranch })
-  requireFreeBranch(refs, request.branch, start.baseBranch)
+  const { sessionId, repository = null, access = 'write', ownerId, branch } = request
+  if (access === 'write') requireFreeBranch(refs, branch, start.baseBranch)
   await cloneBorrowing(git, base, temporary)
   const inNew = `--git-dir=${temporary}`
   const [environmentFile] = await Promise.all([
@@ -262,9 +273,11 @@ async function build(
     git.text({ args: [inNew, 'symbolic-ref', 'HEAD', `refs/heads/${defaultBranch}`] }),
     git.run({ args: [inNew, 'config', '--remove-section', 'remote.origin'] }),
   ])
-  const { sessionId, ownerId, branch } = request
   const { name, outside } = base
-  const record = { sessionId, ownerId, name, branch, ...start, defaultBranch, outside }
+  const record = {
+    ...{ sessionId, repository, access, ownerId, name, branch },
+    ...{ ...start, defaultBranch, outside },
+  }
   await writeRecord(temporary, record)
   return { record, environmentFile }
 }

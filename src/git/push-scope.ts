@@ -21,6 +21,8 @@ export interface RefRefusal {
 
 export interface PushScope extends PushGrants {
   sessionId: string
+  /** Which of the session's additional repositories: nothing is granted of one. */
+  repository?: string | null
   branch: string
   defaultBranch: string | null
 }
@@ -101,6 +103,11 @@ export function refusalLines({ update, reason }: RefRefusal, scope?: PushScope):
           "errand: push the commits to the session's own branch: tags and the like cannot be allowed",
         ]
       const name = ref.slice(HEADS.length)
+      if (scope.repository)
+        return [
+          only,
+          `errand: of ${scope.repository}, an additional repository, that branch is all that can be pushed`,
+        ]
       const how = PLAIN_NAME.test(name) ? `: ${grant} ${name}` : ''
       return [only, `errand: its owner may allow this branch as well${how}`]
     }
@@ -111,7 +118,7 @@ export function refusalLines({ update, reason }: RefRefusal, scope?: PushScope):
     case 'not_fast_forward':
       return [
         `errand: ${ref} may only move forward: build on ${update.old.slice(0, 12)} instead of replacing it`,
-        ...(ref === HEADS + scope.branch && !scope.rewrite
+        ...(ref === HEADS + scope.branch && !scope.rewrite && !scope.repository
           ? [`errand: or its owner allows to rewrite it: ${grant} --rewrite`]
           : []),
       ]

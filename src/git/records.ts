@@ -3,9 +3,13 @@ import { appendFile, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { AppError } from '../protocol/errors.ts'
+import { accessSchema } from '../protocol/session.ts'
 
 export const sessionRecordSchema = z.object({
   sessionId: z.string(),
+  /** Which of its additional repositories; null for the main one. */
+  repository: z.string().nullable().default(null),
+  access: accessSchema.default('write'),
   ownerId: z.string(),
   name: z.string(),
   branch: z.string(),

@@ -16,12 +16,13 @@ import type {
   ForwardRequest,
   RepositoryFiles,
   SessionRefs,
+  SessionRequest,
   Upload,
 } from './messages.ts'
 import { createMirrors } from './mirrors.ts'
 import { createObservations, type Observations } from './observations.ts'
 import { createOutward } from './outward.ts'
-import { createPaths, makeFolders } from './paths.ts'
+import { createPaths, makeFolders, type SessionRepository } from './paths.ts'
 import { createSessionRepositories, type SessionRepositories } from './prepare.ts'
 import { readFiles } from './read-files.ts'
 import { findRecord, readRecord, sessionRecordSchema } from './records.ts'
@@ -36,9 +37,10 @@ export interface Repositories {
   diff(request: DiffRequest, signal: AbortSignal): Promise<Diff>
   /** Of a commit, as data. */
   files(request: FilesRequest, signal: AbortSignal): Promise<RepositoryFiles>
-  refs(sessionId: string): Promise<SessionRefs>
+  refs(request: SessionRequest): Promise<SessionRefs>
   /** Tries again to push outward what is only here. */
   forward(request: ForwardRequest, signal: AbortSignal): Promise<Forwarded>
+  /** All of its repositories. */
   removeSession(sessionId: string): Promise<void>
   createUpload(ownerId: string): Promise<Upload>
   removeUpload(uploadId: string): Promise<void>
@@ -83,8 +85,8 @@ export async function createRepositories(
   )
   const randomName = () => Buffer.from(around.randomBytes(12)).toString('hex')
   const remove = (directory: string) => removeRepository(paths, directory, randomName())
-  const recordOf = (sessionId: string) =>
-    readRecord(paths.session(sessionId), 'session', sessionRecordSchema)
+  const recordOf = (which: SessionRepository) =>
+    readRecord(paths.session(which), 'session', sessionRecordSchema)
   const doors = createDoors({ git, paths, log, mirrors, push: { outward, observations, maxBytes } })
   for (const name of await readdir(paths.sessions)) {
     const directory = join(paths.sessions, name)
@@ -94,16 +96,16 @@ export async function createRepositories(
   const sessions = createSessionRepositories({ git, paths, mirrors, randomName }, remove)
   return {
     prepare: sessions.prepare,
-    diff: async ({ sessionId, maxBytes }, signal) =>
-      readDiff(git, paths.session(sessionId), await recordOf(sessionId), { maxBytes, signal }),
+    diff: async ({ maxBytes, ...which }, signal) =>
+      readDiff(git, paths.session(which), await recordOf(which), { maxBytes, signal }),
     files: async (request, signal) => {
-      await recordOf(request.sessionId)
-      return readFiles(git, paths.session(request.sessionId), request, signal)
+      const main = { sessionId: request.sessionId }
+      await recordOf(main)
+      return readFiles(git, paths.session(main), request, signal)
     },
-    refs: async (sessionId) =>
-      readSessionRefs(git, paths.session(sessionId), await recordOf(sessionId)),
-    forward: ({ sessionId, credential, rewrite = false }, signal) =>
-      outward.forward(sessionId, { credential: credential ?? undefined, rewrite, signal }),
+    refs: async (which) => readSessionRefs(git, paths.session(which), await recordOf(which)),
+    forward: ({ credential, rewrite = false, ...which }, signal) =>
+      outward.forward(which, { credential: credential ?? undefined, rewrite, signal }),
     removeSession: sessions.remove,
     createUpload: (ownerId) => createUpload({ git, paths, ...around }, ownerId),
     removeUpload: (uploadId) => remove(paths.upload(uploadId)),

@@ -1,5 +1,6 @@
 // For conformance suites: gitd's repositories on a socket with a clock of their own, and a door in front of it as the
-// gateway has one: whoever reaches its port may clone `<door>/<session id>` and push there.
+// gateway has one: whoever reaches its port may clone `<door>/<session id>` and push there; an additional repository of the
+// session is `<door>/<session id>/<name>.git`.
 import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
@@ -110,7 +111,7 @@ export interface TestDoor {
 export async function createDoor(socketPath: string): Promise<TestDoor> {
   const accesses: DoorAccess[] = []
   const server = createServer((incoming, outgoing) => {
-    const [, number = '', id = ''] = (incoming.url ?? '').split('/')
+    const [, number = '', id = '', name = ''] = (incoming.url ?? '').split('/')
     const request = parseGitRequest(incoming.method ?? '', incoming.url ?? '')
     if (!request) {
       outgoing.writeHead(404).end()
@@ -118,7 +119,9 @@ export async function createDoor(socketPath: string): Promise<TestDoor> {
     }
     const { readOnly, credential, grants = NO_GRANTS } = accesses[Number(number)] ?? {}
     const kind = id.startsWith('u_') ? 'upload' : 'session'
-    const target = { ...request, kind, id, push: readOnly ? null : grants, credential } as const
+    const repository = name.endsWith('.git') ? { repository: name.slice(0, -4) } : {}
+    const push = readOnly ? null : grants
+    const target = { ...request, kind, id, ...repository, push, credential } as const
     void proxyGit(incoming, outgoing, { socketPath, target })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

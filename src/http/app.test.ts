@@ -475,7 +475,7 @@ describe('the event stream', () => {
         source: { kind: 'remote', url: 'https://example.com/r' },
         kind: 'agent',
       },
-      ...{ mode: 'work', model: null, baseBranch: null },
+      ...{ mode: 'work', model: null, baseBranch: null, additional: [] },
     })
     const own = [...test.sessions.states.values()].find(({ ownerId }) => ownerId === other.user.id)
     test.notify(own?.id ?? '', 1)

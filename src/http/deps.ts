@@ -37,7 +37,8 @@ export interface SessionsApi {
   /** Of all sessions that wait for a free slot, whoever they belong to. */
   places(): Promise<ReadonlyMap<string, Place>>
   readEvents(sessionId: string, range: { afterSeq: number; limit: number }): Promise<EventPage>
-  diff(sessionId: string): Promise<Diff>
+  /** `repository`: which of the additional ones; the main one without. */
+  diff(sessionId: string, repository?: string): Promise<Diff>
   /** Removes sandbox, repository, events: everything. */
   remove(sessionId: string): Promise<void>
 }
@@ -76,7 +77,7 @@ export interface LiveFeed {
 
 /** The smart HTTP door of git for people: `push` to an upload, `fetch` from a session's repository. */
 export interface GitRequest {
-  target: { kind: 'upload' | 'session'; id: string }
+  target: { kind: 'upload' | 'session'; id: string; repository?: string }
   /** Below the repository, with the query: `info/refs?service=git-upload-pack`, `git-receive-pack`. */
   rest: string
   access: 'push' | 'fetch'

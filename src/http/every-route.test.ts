@@ -59,8 +59,9 @@ beforeAll(async () => {
     kind: 'agent',
     mode: 'work',
     baseBranch: null,
+    additional: [],
     model: null,
-  } as const
+  } satisfies Parameters<typeof sessions.create>[1]
   owned = {
     session: (await sessions.create(id, fields)).id,
     upload: (await stores.uploads.create(id, { name: 'r' })).id,
@@ -98,6 +99,7 @@ function pathOf({ template }: Operation): string {
   const id = ids.find(([pattern]) => pattern.test(template))?.[1] ?? 'unknown'
   const path = template
     .replace('{id}', id)
+    .replace('{repository}', 'lib')
     .replace('{turnId}', `t_${'a'.repeat(20)}`)
     .replace('{questionId}', 'q1')
   const service = template.includes('sessions') ? 'git-upload-pack' : 'git-receive-pack'

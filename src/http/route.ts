@@ -7,7 +7,7 @@ import type { Context } from 'hono'
 import { z } from 'zod'
 import { errorBodySchema, type User } from '../protocol/api.ts'
 import { AppError } from '../protocol/errors.ts'
-import type { SessionState } from '../protocol/session.ts'
+import { repositoryOf, type SessionState } from '../protocol/session.ts'
 import type { HttpDeps } from './deps.ts'
 
 export interface ApiEnv {
@@ -127,6 +127,14 @@ const NOBODY: User = { id: '', name: '', email: '', role: 'member' }
 export const sessionParams = z.object({
   id: z.string().regex(/^s_[a-z2-7]{1,20}$/, 'not a session id'),
 })
+
+/** With the name of an additional repository the session has to have one; without, its main one is meant. */
+export function requireRepository(session: SessionState, name: string | undefined): SessionState {
+  if (repositoryOf(session, name)) return session
+  const known = session.additional.map((one) => one.name).join(', ') || 'none'
+  const message = `the session has no additional repository ${name}; it has: ${known}`
+  throw new AppError('not_found', 'repository_not_found', message)
+}
 
 /** Another owner's session is not there, as if it did not exist. */
 export async function ownedSession(

@@ -2,6 +2,7 @@
 import type { z } from 'zod'
 import {
   allowBodySchema,
+  diffQuerySchema,
   diffSchema,
   newSessionSchema,
   sessionAnswerSchema,
@@ -18,7 +19,7 @@ import { AppError } from '../protocol/errors.ts'
 import { pushGrantChangeSchema, type SessionState } from '../protocol/session.ts'
 import type { HttpDeps, SessionCommand } from './deps.ts'
 import { summarizeWithPlaces, withPlace } from './places.ts'
-import { type Api, addRoute, ownedSession, sessionParams } from './route.ts'
+import { type Api, addRoute, ownedSession, requireRepository, sessionParams } from './route.ts'
 
 const tag = 'Sessions'
 
@@ -31,7 +32,7 @@ export function addSessionRoutes(api: Api, deps: HttpDeps): void {
       ...{ body: newSessionSchema, answer: sessionAnswerSchema, status: 201 },
     },
     async ({ user, body }) => {
-      await checkSource(deps, user.id, body.source)
+      for (const { source } of [body, ...body.additional]) await checkSource(deps, user.id, source)
       return withPlace(sessions, await sessions.create(user.id, body))
     },
   )
@@ -60,9 +61,12 @@ export function addSessionRoutes(api: Api, deps: HttpDeps): void {
     api,
     {
       ...{ method: 'get', path: '/sessions/{id}/diff', summary: 'What its branch changed', tag },
-      ...{ params: sessionParams, answer: diffSchema },
+      ...{ params: sessionParams, query: diffQuerySchema, answer: diffSchema },
     },
-    async ({ user, params }) => sessions.diff((await ownedSession(deps, user, params.id)).id),
+    async ({ user, params, query: { repository } }) => {
+      const session = await ownedSession(deps, user, params.id)
+      return sessions.diff(requireRepository(session, repository).id, repository)
+    },
   )
   addRoute(
     api,

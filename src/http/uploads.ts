@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { newUploadSchema, uploadSchema } from '../protocol/api.ts'
 import { AppError } from '../protocol/errors.ts'
 import { uploadIdSchema } from '../protocol/ids.ts'
+import { repositoryNameSchema } from '../protocol/session.ts'
 import type { GitRequest, HttpDeps } from './deps.ts'
 import {
   type Api,
@@ -13,11 +14,13 @@ import {
   allowedUser,
   describeRoute,
   ownedSession,
+  requireRepository,
   sessionParams,
 } from './route.ts'
 
 const tag = 'Git'
 const uploadParams = z.object({ id: uploadIdSchema })
+const repositoryParams = sessionParams.extend({ repository: repositoryNameSchema })
 const serviceQuery = z.object({ service: z.enum(['git-upload-pack', 'git-receive-pack']) })
 const SERVICES = { push: 'git-receive-pack', fetch: 'git-upload-pack' } as const
 
@@ -37,32 +40,42 @@ export function addUploadRoutes(api: Api, deps: HttpDeps): void {
   )
   addGit(api, deps, {
     ...{ kind: 'upload', access: 'push', path: '/git/uploads/{id}', params: uploadParams },
-    find: async (c, id) => {
-      if (await uploads.has(allowedUser(c, 'user').id, id)) return id
+    find: async (c, { id }) => {
+      if (await uploads.has(allowedUser(c, 'user').id, id)) return { id }
       throw new AppError('not_found', 'upload_not_found', 'there is no such upload')
     },
   })
   addGit(api, deps, {
     ...{ kind: 'session', access: 'fetch', path: '/git/sessions/{id}', params: sessionParams },
-    find: async (c, id) => (await ownedSession(deps, allowedUser(c, 'user'), id)).id,
+    find: async (c, { id }) => ({ id: (await ownedSession(deps, allowedUser(c, 'user'), id)).id }),
+  })
+  addGit(api, deps, {
+    ...{ kind: 'session', access: 'fetch', params: repositoryParams },
+    path: '/git/sessions/{id}/repositories/{repository}',
+    find: async (c, { id, repository }) => {
+      const session = await ownedSession(deps, allowedUser(c, 'user'), id)
+      return { id: requireRepository(session, repository).id, repository }
+    },
   })
 }
+
+type Named = Omit<GitRequest['target'], 'kind'>
 
 interface GitRepository {
   kind: GitRequest['target']['kind']
   access: GitRequest['access']
   path: string
   params: z.ZodObject
-  /** The whole id of what the caller owns. */
-  find(c: ApiContext, id: string): Promise<string>
+  /** With the whole id of what the caller owns. */
+  find(c: ApiContext, named: Named): Promise<Named>
 }
 
 function addGit(api: Api, deps: HttpDeps, repository: GitRepository): void {
   const { access, path, params } = repository
   const service = SERVICES[access]
   const run = (rest: string) => async (c: ApiContext) => {
-    const { id } = c.req.valid('param' as never) as { id: string }
-    const target = { kind: repository.kind, id: await repository.find(c, id) }
+    const named = c.req.valid('param' as never) as Named
+    const target = { kind: repository.kind, ...(await repository.find(c, named)) }
     const { incoming, outgoing } = c.env ?? {}
     if (!incoming || !outgoing) {
       throw new AppError('unsupported', 'no_stream', 'git needs a connection of its own')

@@ -15,10 +15,13 @@ import { eventSchema } from './event.ts'
 import { environmentIdSchema, sessionIdSchema, turnIdSchema, uploadIdSchema } from './ids.ts'
 import { secretHintSchema } from './secret-hints.ts'
 import {
+  accessSchema,
   allowScopeSchema,
   answerSchema,
+  MOST_REPOSITORIES,
   modeSchema,
   promptSchema,
+  repositoryNameSchema,
   type SessionState,
   sessionStateSchema,
   turnKindSchema,
@@ -36,12 +39,27 @@ export const newSourceSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('session'), sessionId: sessionIdSchema }),
 ])
 
+/** Branch or commit to start from; the default branch when absent. */
+const startSchema = z.string().min(1).max(250).nullable().default(null)
+
+export const newAdditionalSchema = z.object({
+  source: newSourceSchema,
+  baseBranch: startSchema,
+  /** `write`: a branch of the session's own there, which is pushed. `read`: fetched only. */
+  access: accessSchema.default('write'),
+})
+
 export const newSessionSchema = z.object({
   prompt: promptSchema,
   kind: turnKindSchema.default('agent'),
+  /** The main repository. */
   source: newSourceSchema,
-  /** Branch or commit to start from; the default branch when absent. */
-  baseBranch: z.string().min(1).max(250).nullable().default(null),
+  baseBranch: startSchema,
+  /** Further repositories, each in a folder beside the main one. */
+  additional: z
+    .array(newAdditionalSchema)
+    .max(MOST_REPOSITORIES - 1)
+    .default([]),
   title: z.string().trim().min(1).max(200).optional(),
   /** Id or name; the default of the repository or of its owner when absent. */
   environment: z.string().min(1).max(80).optional(),
@@ -73,6 +91,7 @@ export const sessionSummarySchema = sessionStateSchema
     updatedAt: true,
     lastSeq: true,
     repository: true,
+    additional: true,
     mode: true,
     model: true,
     usage: true,
@@ -92,10 +111,11 @@ export type SessionSummary = z.infer<typeof sessionSummarySchema>
 
 /** What lists show of a session; its place is not in its state. */
 export function summarizeSession(state: SessionState): SessionSummary {
-  const { id, title, status, createdAt, updatedAt, lastSeq, repository, mode, model } = state
+  const { id, title, status, createdAt, updatedAt, lastSeq, mode, model } = state
+  const { repository, additional } = state
   const { usage, changes, outward, failure, sandbox, questions, queue } = state
   return {
-    ...{ id, title, status, createdAt, updatedAt, lastSeq, repository, mode, model },
+    ...{ id, title, status, createdAt, updatedAt, lastSeq, repository, additional, mode, model },
     ...{ usage, changes, outward, failure },
     sandboxState: sandbox.state,
     openQuestions: questions.length,
@@ -148,6 +168,9 @@ export const sessionPatchSchema = z.object({
 export type SessionPatch = z.infer<typeof sessionPatchSchema>
 
 export const allowBodySchema = z.object({ scope: allowScopeSchema })
+
+/** Which of the session's repositories, by name; the main one when absent. */
+export const diffQuerySchema = z.object({ repository: repositoryNameSchema.optional() })
 
 export const fileChangeSchema = z.object({
   path: z.string(),

@@ -1,14 +1,24 @@
 // One event applied to the state of a session. Pure and total: an event that does not fit changes nothing.
 // Used by `decide` through the store, and by every client through `applyEvent`.
 import type { EventBody, EventOf, SessionEvent } from './event.ts'
-import { LOG_LINES_KEPT, NO_GRANTS, type Phase, type SessionState, withPhase } from './session.ts'
+import {
+  type AdditionalState,
+  LOG_LINES_KEPT,
+  NO_GRANTS,
+  type Phase,
+  type SessionState,
+  withPhase,
+} from './session.ts'
+
+const NOTHING_OUTSIDE = { state: 'none', message: '', nextAt: null } as const
 
 export function createSessionState(
   event: SessionEvent & { body: EventOf<'session.created'> },
 ): SessionState {
-  const { type: _, ...fields } = event.body
+  const { type: _, additional = [], ...fields } = event.body
   return {
     ...fields,
+    additional: additional.map((one) => ({ ...one, changes: null, outward: NOTHING_OUTSIDE })),
     environmentFile: null,
     pushGrants: NO_GRANTS,
     id: event.sessionId,
@@ -31,7 +41,7 @@ export function createSessionState(
       costUsd: null,
     },
     changes: null,
-    outward: { state: 'none', message: '', nextAt: null },
+    outward: NOTHING_OUTSIDE,
     failure: null,
   }
 }
@@ -69,6 +79,13 @@ function change(state: SessionState, { body, at }: SessionEvent): SessionState {
       const phases = applyPhase(state.sandbox.phases, body, at)
       return { ...state, sandbox: { ...state.sandbox, phases } }
     }
+    case 'repository.resolved':
+    case 'push.accepted':
+    case 'push.forwarded':
+    case 'push.forward-failed':
+    case 'push.retry-requested':
+    case 'changes.measured':
+      return applyRepository(state, body)
     default:
       return { ...state, ...changedFields(state, body) }
   }
@@ -90,10 +107,6 @@ function changedFields(state: SessionState, body: EventBody): Partial<SessionSta
       return { mode: body.mode }
     case 'model.changed':
       return { model: body.model }
-    case 'repository.resolved':
-      return {
-        repository: { ...state.repository, commit: body.commit, baseBranch: body.baseBranch },
-      }
     case 'environment.read': {
       const { type: _, ...environmentFile } = body
       return { environmentFile }
@@ -107,9 +120,51 @@ function changedFields(state: SessionState, body: EventBody): Partial<SessionSta
       const { type: _, ...pushGrants } = body
       return { pushGrants }
     }
+    case 'model.used':
+      return { usage: addUsage(state.usage, body) }
+    default:
+      return {}
+  }
+}
+
+type RepositoryBody = EventOf<
+  | 'repository.resolved'
+  | 'push.accepted'
+  | 'push.forwarded'
+  | 'push.forward-failed'
+  | 'push.retry-requested'
+  | 'changes.measured'
+>
+
+/** The main repository's facts are the session's own. */
+function applyRepository(state: SessionState, body: RepositoryBody): SessionState {
+  if (body.repository !== undefined) {
+    const additional = state.additional.map((one): AdditionalState => {
+      if (one.name !== body.repository) return one
+      return { ...one, ...resolved(body), ...seenOf(body, one) }
+    })
+    return { ...state, additional }
+  }
+  const repository = { ...state.repository, ...resolved(body) }
+  const { outward } = state
+  return { ...state, repository, ...seenOf(body, { branch: repository.branch, outward }) }
+}
+
+function resolved(body: RepositoryBody) {
+  if (body.type !== 'repository.resolved') return {}
+  return { commit: body.commit, baseBranch: body.baseBranch }
+}
+
+function seenOf(
+  body: RepositoryBody,
+  before: { branch: string; outward: SessionState['outward'] },
+): Partial<Pick<SessionState, 'outward' | 'changes'>> {
+  switch (body.type) {
+    case 'repository.resolved':
+      return {}
     case 'push.accepted':
       // A branch that was granted goes outside at once or not at all.
-      if (body.ref !== `refs/heads/${state.repository.branch}`) return {}
+      if (body.ref !== `refs/heads/${before.branch}`) return {}
       return { outward: { state: body.outward, message: body.message, nextAt: null } }
     case 'push.forwarded':
       return { outward: { state: 'forwarded', message: '', nextAt: null } }
@@ -118,15 +173,11 @@ function changedFields(state: SessionState, body: EventBody): Partial<SessionSta
       return { outward: { state: outward, message, nextAt } }
     }
     case 'push.retry-requested':
-      return { outward: { ...state.outward, state: 'kept', nextAt: null } }
+      return { outward: { ...before.outward, state: 'kept', nextAt: null } }
     case 'changes.measured': {
-      const { type: _, ...changes } = body
-      return { changes }
+      const { commit, filesChanged, insertions, deletions } = body
+      return { changes: { commit, filesChanged, insertions, deletions } }
     }
-    case 'model.used':
-      return { usage: addUsage(state.usage, body) }
-    default:
-      return {}
   }
 }
 

@@ -5,6 +5,7 @@ import { seenFacts } from './event.ts'
 import { turnIdSchema } from './ids.ts'
 import type { RunnerReport } from './runner-frames.ts'
 import {
+  additionalRepositorySchema,
   allowScopeSchema,
   answerSchema,
   modeSchema,
@@ -26,6 +27,7 @@ export const userCommandSchema = z.discriminatedUnion('type', [
     ownerId: text,
     title: text,
     repository: repositorySchema,
+    additional: z.array(additionalRepositorySchema).optional(),
     environment: environmentSchema,
     driver: text,
     mode: modeSchema,
@@ -64,6 +66,9 @@ export const reportCommandSchema = z.discriminatedUnion('type', [
     baseBranch: text.nullable(),
     /** Of `.errand/environment.yaml` at that commit: cut when it is too long. */
     environmentFile: environmentFileTextSchema.nullish(),
+    additional: z
+      .array(z.object({ repository: text, commit: text, baseBranch: text.nullable() }))
+      .optional(),
   }),
   command('sandbox.started', { generation, isolation: text }),
   command('sandbox.stopped', { generation, why: z.enum(['user', 'idle', 'archived', 'failed']) }),
@@ -72,6 +77,7 @@ export const reportCommandSchema = z.discriminatedUnion('type', [
   command('session.admit', {}),
   /** `attempt` counts from 0; `passes`: the same push may well succeed later. */
   command('push.forward-fail', {
+    repository: text.optional(),
     attempt: z.int(),
     passes: z.boolean(),
     reason: text,

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { environmentFileSchema, environmentSchema, networkPolicySchema } from './environment.ts'
 import { sessionIdSchema, turnIdSchema } from './ids.ts'
 import {
+  additionalRepositorySchema,
   allowScopeSchema,
   answerSchema,
   hookOutcomeSchema,
@@ -28,13 +29,22 @@ const turnId = turnIdSchema
 const uuid = z.string().max(100)
 const text = z.string()
 const generation = z.int()
+/** Which of the additional repositories; absent for the main one. */
+const repository = z.string().optional()
 
 /** What git and the gateway have seen: recorded as they report it, so that a report of it has the same shape. */
 export const seenFacts = [
-  fact('push.accepted', { ref: text, commit: text, outward: outwardSchema, message: text }),
-  fact('push.refused', { ref: text, reason: text, message: text }),
-  fact('push.forwarded', { commit: text }),
+  fact('push.accepted', {
+    repository,
+    ref: text,
+    commit: text,
+    outward: outwardSchema,
+    message: text,
+  }),
+  fact('push.refused', { repository, ref: text, reason: text, message: text }),
+  fact('push.forwarded', { repository, commit: text }),
   fact('changes.measured', {
+    repository,
     commit: text,
     filesChanged: z.int(),
     insertions: z.int(),
@@ -59,6 +69,7 @@ export const eventBodySchema = z.discriminatedUnion('type', [
     ownerId: z.string(),
     title: text,
     repository: repositorySchema,
+    additional: z.array(additionalRepositorySchema).optional(),
     environment: environmentSchema,
     driver: z.string(),
     mode: modeSchema,
@@ -133,7 +144,7 @@ export const eventBodySchema = z.discriminatedUnion('type', [
   }),
   /** Begun before it was known what the repository asks for; it begins anew, or is not needed. */
   fact('phase.withdrawn', { phase: phaseNameSchema, generation }),
-  fact('repository.resolved', { commit: text, baseBranch: text.nullable() }),
+  fact('repository.resolved', { repository, commit: text, baseBranch: text.nullable() }),
   fact('environment.read', environmentFileSchema.shape),
   /** What the session may reach from now on; `scope` says whether its saved environment was changed as well. */
   fact('environment.allowed', { network: networkPolicySchema, scope: allowScopeSchema }),
@@ -144,13 +155,14 @@ export const eventBodySchema = z.discriminatedUnion('type', [
 
   /** Kept commits did not get outside. `nextAt`: when it is tried again; null when not by itself. */
   fact('push.forward-failed', {
+    repository,
     outward: outwardSchema,
     reason: text,
     message: text,
     nextAt: text.nullable(),
   }),
-  fact('push.retry-requested', {}),
-  /** What the session may push to from now on, beside its own branch. */
+  fact('push.retry-requested', { repository }),
+  /** What the session may push to from now on, beside its own branch. Of its main repository. */
   fact('push.granted', pushGrantsSchema.shape),
 
   ...seenFacts,

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { turnIdSchema } from './ids.ts'
 import { modelInsideSchema } from './model-endpoint.ts'
 import {
+  accessSchema,
   answerSchema,
   hookOutcomeSchema,
   modeSchema,
@@ -110,16 +111,22 @@ export const directivesSchema = z.object({
 })
 export type Directives = z.infer<typeof directivesSchema>
 
+const assignedRepositorySchema = z.object({
+  name: z.string(),
+  url: z.string(),
+  commit: z.string(),
+  branch: z.string(),
+  baseBranch: z.string().nullable(),
+})
+const assignedAdditionalSchema = assignedRepositorySchema.extend({ access: accessSchema })
+export type AssignedAdditional = z.infer<typeof assignedAdditionalSchema>
+
 /** Work on a repository. Holds nothing secret. */
 const workAssignmentSchema = z.object({
   kind: z.literal('work'),
-  repository: z.object({
-    name: z.string(),
-    url: z.string(),
-    commit: z.string(),
-    branch: z.string(),
-    baseBranch: z.string().nullable(),
-  }),
+  repository: assignedRepositorySchema,
+  /** Beside the main one, each in a folder of its own. */
+  additional: z.array(assignedAdditionalSchema).optional(),
   /** Asked for by the repository: set where the environment sets none. */
   repositoryVariables: z.record(z.string(), z.string()).optional(),
   /** Who commits. */

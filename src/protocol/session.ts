@@ -117,6 +117,22 @@ export const pushGrantChangeSchema = z.object({
 })
 export type PushGrantChange = z.infer<typeof pushGrantChangeSchema>
 export const NO_GRANTS: PushGrants = { branches: [], rewrite: false }
+/** With the main one. */
+export const MOST_REPOSITORIES = 10
+
+/** Folder of a checkout, part of a path of the git door. */
+export const repositoryNameSchema = z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/)
+
+/** `write`: the session has a branch of its own there. `read`: it fetches, and every push is refused. */
+export const accessSchema = z.enum(['write', 'read'])
+export type Access = z.infer<typeof accessSchema>
+
+/** Beside the main one. `name` tells it from the others of its session; `branch` is never made where access is `read`. */
+export const additionalRepositorySchema = repositorySchema.extend({
+  name: repositoryNameSchema,
+  access: accessSchema,
+})
+export type AdditionalRepository = z.infer<typeof additionalRepositorySchema>
 
 export const turnSchema = z.object({
   id: turnIdSchema,
@@ -183,6 +199,22 @@ export type AllowScope = z.infer<typeof allowScopeSchema>
 /** `cancelled`: it took longer than it may, or the turn was interrupted. */
 export const hookOutcomeSchema = z.enum(['success', 'error', 'cancelled'])
 
+const changesSchema = z
+  .object({ commit: z.string(), filesChanged: z.int(), insertions: z.int(), deletions: z.int() })
+  .nullable()
+const outwardStateSchema = z.object({
+  state: outwardSchema,
+  message: z.string(),
+  /** When kept commits are tried again; null when nothing is planned. */
+  nextAt: z.string().nullable().default(null),
+})
+
+/** What became of the work in one repository: both are seen by git. */
+const additionalStateSchema = additionalRepositorySchema.extend({
+  changes: changesSchema,
+  outward: outwardStateSchema,
+})
+
 export const sessionStateSchema = z.object({
   id: sessionIdSchema,
   ownerId: z.string(),
@@ -191,7 +223,9 @@ export const sessionStateSchema = z.object({
   createdAt: z.string(),
   updatedAt: z.string(),
   lastSeq: z.int(),
+  /** The main one: the agent starts in its folder. */
   repository: repositorySchema,
+  additional: z.array(additionalStateSchema).default([]),
   environment: environmentSchema,
   /** What the repository asks for itself; null when it has no such file, or it was not read yet. */
   environmentFile: environmentFileSchema.nullable().default(null),
@@ -222,15 +256,18 @@ export const sessionStateSchema = z.object({
     })
     .nullable(),
   usage: usageSchema,
-  changes: z
-    .object({ commit: z.string(), filesChanged: z.int(), insertions: z.int(), deletions: z.int() })
-    .nullable(),
-  outward: z.object({
-    state: outwardSchema,
-    message: z.string(),
-    /** When kept commits are tried again; null when nothing is planned. */
-    nextAt: z.string().nullable().default(null),
-  }),
+  /** Of the main repository, as is `outward`. */
+  changes: changesSchema,
+  outward: outwardStateSchema,
   failure: z.object({ reason: z.string(), message: z.string() }).nullable(),
 })
 export type SessionState = z.infer<typeof sessionStateSchema>
+export type AdditionalState = SessionState['additional'][number]
+
+/** One of a session's repositories: the main one without a name. */
+export function repositoryOf(
+  { repository, additional }: Pick<SessionState, 'repository' | 'additional'>,
+  name: string | null | undefined,
+): Repository | AdditionalState | undefined {
+  return name == null ? repository : additional.find((one) => one.name === name)
+}

@@ -18,7 +18,9 @@ export function noticeOf(body: SessionEvent['body']): Notice | undefined {
   })
   switch (body.type) {
     case 'push.forwarded':
-      return plain('The commits that were kept here have reached the forge.')
+      return plain(
+        `The commits ${body.repository ? `of ${body.repository} ` : ''}that were kept here have reached the forge.`,
+      )
     case 'agent.notice':
       return {
         ...{ kind: 'notice', code: body.kind, text: body.text },
@@ -52,7 +54,7 @@ export function noticeOf(body: SessionEvent['body']): Notice | undefined {
       return plain(`May push to: ${[own, ...branches].join(', ')}.`)
     }
     case 'push.retry-requested':
-      return plain('Push again requested.')
+      return plain(`Push again requested${body.repository ? ` for ${body.repository}` : ''}.`)
     default:
       return undefined
   }

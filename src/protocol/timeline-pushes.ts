@@ -4,6 +4,8 @@ import type { EventOf } from './event.ts'
 
 export interface PushLine {
   kind: 'push'
+  /** Which of the additional repositories; null for the main one. */
+  repository: string | null
   ref: string
   commit: string
   accepted: boolean
@@ -16,24 +18,18 @@ export interface PushLine {
 /** What a push, or the refusal of one, shows. */
 export function pushed(body: EventOf<'push.accepted' | 'push.refused'>): PushLine {
   const { ref, message: text } = body
+  const push = { kind: 'push' as const, repository: body.repository ?? null, ref, text }
   return body.type === 'push.accepted'
-    ? {
-        kind: 'push' as const,
-        ref,
-        commit: body.commit,
-        accepted: true,
-        outward: body.outward,
-        text,
-        grantable: null,
-      }
-    : {
-        ...{ kind: 'push' as const, ref, commit: '', accepted: false, outward: 'none', text },
-        grantable: grantableOf(body),
-      }
+    ? { ...push, commit: body.commit, accepted: true, outward: body.outward, grantable: null }
+    : { ...push, commit: '', accepted: false, outward: 'none', grantable: grantableOf(body) }
 }
 
-/** Not the default branch: who grants that says its name, and presses no button that happens to be there. */
-function grantableOf({ ref, reason }: EventOf<'push.refused'>): string | null {
+/**
+ * Not the default branch: who grants that says its name, and presses no button that happens to be there. What is granted is
+ * granted of the main repository.
+ */
+function grantableOf({ repository, ref, reason }: EventOf<'push.refused'>): string | null {
+  if (repository !== undefined) return null
   const name = ref.replace(/^refs\/heads\//, '')
   return reason === 'ref_not_allowed' && name !== ref && isBranchName(name) ? name : null
 }

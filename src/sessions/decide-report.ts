@@ -101,7 +101,7 @@ function decidePreparation(draft: Draft, command: Preparation, now: Date): void 
       withdrawPhases(draft)
       return
     case 'repository.prepared': {
-      const { commit, baseBranch, environmentFile } = command
+      const { commit, baseBranch, environmentFile, additional = [] } = command
       // Found twice by a worker that took over: the branch may have moved on meanwhile.
       if (draft.state.repository.commit !== null) return
       // Before the commit is known: the runner is told all of its work at once.
@@ -109,6 +109,7 @@ function decidePreparation(draft: Draft, command: Preparation, now: Date): void 
         const read = readEnvironmentFile(environmentFile, draft.state.environment)
         draft.emit('seen', { type: 'environment.read', ...read })
       }
+      for (const one of additional) draft.emit('seen', { type: 'repository.resolved', ...one })
       draft.emit('seen', { type: 'repository.resolved', commit, baseBranch })
       completePhase(draft, 'fetch', now)
       return
@@ -277,7 +278,11 @@ function measuresNews(
   state: SessionState,
   measured: Extract<ReportCommand, { type: 'changes.measured' }>,
 ): boolean {
-  const { changes } = state
+  const { repository } = measured
+  const place =
+    repository === undefined ? state : state.additional.find(({ name }) => name === repository)
+  if (!place) return false
+  const { changes } = place
   if (!changes) return measured.filesChanged > 0
   return changes.commit !== measured.commit || changes.filesChanged !== measured.filesChanged
 }

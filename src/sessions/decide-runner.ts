@@ -2,6 +2,7 @@
 // touches what was seen: pushes, denials, tokens and cost come from git and the gateway only.
 import type { RunnerReport } from '../protocol/runner-frames.ts'
 import type { Draft } from './draft.ts'
+import { measureAll } from './outward.ts'
 import { advance, failPreparation } from './progress.ts'
 
 export function decideRunnerReport(draft: Draft, report: RunnerReport): void {
@@ -31,13 +32,13 @@ export function decideRunnerReport(draft: Draft, report: RunnerReport): void {
     case 'turn.interrupted':
       if (!isCurrentTurn(draft, report.turnId)) return
       draft.emit('claimed', report)
-      draft.request({ kind: 'changes.measure' })
+      measureAll(draft)
       advance(draft)
       return
     case 'turn.failed':
       if (!isCurrentTurn(draft, report.turnId)) return
       draft.emit('claimed', report)
-      draft.request({ kind: 'changes.measure' })
+      measureAll(draft)
       return
     case 'assistant.text':
     case 'assistant.thinking':

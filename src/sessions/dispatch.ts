@@ -136,10 +136,11 @@ function toChange(decision: Decision, rules: Rules): Change {
   }
 }
 
-export function toNewEffect({ kind, ...payload }: EffectRequest): NewEffect {
+export function toNewEffect(effect: EffectRequest): NewEffect {
+  const { kind, ...payload } = effect
   const notBefore = 'notBefore' in payload ? payload.notBefore : null
   const runAfter = notBefore === null ? {} : { runAfter: new Date(notBefore) }
-  return { kind, lane: laneOf(kind), payload, ...runAfter }
+  return { kind, lane: laneOf(effect), payload, ...runAfter }
 }
 
 function asError(refusal: { code: AppError['code']; reason: string; message: string }): AppError {

@@ -16,9 +16,15 @@ export type EffectRequest =
   /** Fetches the repository as well when it is not known yet where the session starts from. */
   | { kind: 'sandbox.start'; generation: number }
   | { kind: 'sandbox.stop'; generation: number; why: 'user' | 'idle' | 'archived' | 'failed' }
-  | { kind: 'changes.measure' }
+  /** `repository`: which of the additional ones; the main one without. */
+  | { kind: 'changes.measure'; repository?: string | undefined }
   /** `attempt` counts from 0. `notBefore` is a time in ISO 8601; null: at once. */
-  | { kind: 'push.forward'; attempt: number; notBefore: string | null }
+  | {
+      kind: 'push.forward'
+      attempt: number
+      notBefore: string | null
+      repository?: string | undefined
+    }
   /** The session is gone; this takes away what is left of it outside of the database. Requested by removing it. */
   | { kind: 'session.remove' }
 
@@ -77,7 +83,7 @@ export function createDraft(initial: SessionState, { now, hasSlot }: Moment): Dr
       effects.push(effect)
     },
     cancel(lane) {
-      effects = effects.filter(({ kind }) => laneOf(kind) !== lane)
+      effects = effects.filter((effect) => laneOf(effect) !== lane)
       cancels.add(lane)
     },
     takeSlot() {

@@ -5,7 +5,7 @@ import { withDeadline } from '../lib/deadline.ts'
 import type { Command, ReportCommand } from '../protocol/command.ts'
 import type { EnvironmentFileText, Image } from '../protocol/environment.ts'
 import type { AppError } from '../protocol/errors.ts'
-import type { Repository, SessionState } from '../protocol/session.ts'
+import type { Access, Repository, SessionState } from '../protocol/session.ts'
 import type { EffectRequest } from './draft.ts'
 import type { Layers } from './layers.ts'
 import { PreparationError, prepare } from './preparation.ts'
@@ -17,10 +17,18 @@ export interface Hold {
   assertHeld(): Promise<void>
 }
 
+export interface RepositoryRequest {
+  sessionId: string
+  ownerId: string
+  repository: Repository
+  /** Of an additional one. */
+  additional?: { name: string; access: Access }
+}
+
 /** Git on the host, as the effects need it. Credentials are found by who implements this. */
 export interface RepositoryPort {
   prepare(
-    request: { sessionId: string; ownerId: string; repository: Repository },
+    request: RepositoryRequest,
     signal: AbortSignal,
     /** Is told what git says meanwhile, line by line. */
     onLine: (line: string) => void,
@@ -30,11 +38,15 @@ export interface RepositoryPort {
     environmentFile?: Omit<EnvironmentFileText, 'hasImage'> | null
   }>
   measure(
-    sessionId: string,
+    which: { sessionId: string; repository: string | undefined },
     signal: AbortSignal,
   ): Promise<{ commit: string; filesChanged: number; insertions: number; deletions: number }>
   /** Pushes outward what was kept; resolves with the commit once it is outside. */
-  forward(state: SessionState, signal: AbortSignal): Promise<{ commit: string }>
+  forward(
+    which: { state: SessionState; repository: string | undefined },
+    signal: AbortSignal,
+  ): Promise<{ commit: string }>
+  /** All of the session's. */
   remove(sessionId: string, signal: AbortSignal): Promise<void>
 }
 
@@ -81,6 +93,7 @@ export interface EffectPorts {
 }
 
 const generation = z.int()
+const repository = z.string().optional()
 const effectSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('sandbox.start'), generation }),
   z.object({
@@ -88,9 +101,10 @@ const effectSchema = z.discriminatedUnion('kind', [
     generation,
     why: z.enum(['user', 'idle', 'archived', 'failed']),
   }),
-  z.object({ kind: z.literal('changes.measure') }),
+  z.object({ kind: z.literal('changes.measure'), repository }),
   z.object({
     kind: z.literal('push.forward'),
+    repository,
     attempt: z.int().default(0),
     notBefore: z.string().nullable().default(null),
   }),
@@ -138,10 +152,16 @@ export async function runEffect(
       await hold.assertHeld()
       await closeDoor(ports, sessionId, signal)
       return { type: 'sandbox.stopped', generation: effect.generation, why: effect.why }
-    case 'changes.measure':
-      return { type: 'changes.measured', ...(await ports.repositories.measure(sessionId, signal)) }
-    case 'push.forward':
-      return { type: 'push.forwarded', ...(await ports.repositories.forward(state, signal)) }
+    case 'changes.measure': {
+      const { repository } = effect
+      const measured = await ports.repositories.measure({ sessionId, repository }, signal)
+      return { type: 'changes.measured', repository, ...measured }
+    }
+    case 'push.forward': {
+      const { repository } = effect
+      const forwarded = await ports.repositories.forward({ state, repository }, signal)
+      return { type: 'push.forwarded', repository, ...forwarded }
+    }
     case 'session.remove':
       // The session is there, so nobody wants this.
       return undefined
@@ -181,8 +201,15 @@ async function closeDoor({ doors }: EffectPorts, sessionId: string, signal: Abor
 export function failureOf(effect: EffectRequest, error: AppError): Command | undefined {
   const { reason, message } = error
   if (effect.kind === 'push.forward') {
-    const { attempt } = effect
-    return { type: 'push.forward-fail', attempt, passes: mayPass(error), reason, message }
+    const { repository, attempt } = effect
+    return {
+      type: 'push.forward-fail',
+      repository,
+      attempt,
+      passes: mayPass(error),
+      reason,
+      message,
+    }
   }
   if (effect.kind !== 'sandbox.start') return undefined
   const phase = error instanceof PreparationError ? error.phase : 'sandbox'

@@ -6,12 +6,14 @@ import type { newSessionSchema } from '../protocol/api.ts'
 import type { UserCommand } from '../protocol/command.ts'
 import type { Environment } from '../protocol/environment.ts'
 import { AppError } from '../protocol/errors.ts'
+import { doorUrl } from '../protocol/git-door.ts'
 import { createId } from '../protocol/ids.ts'
-import type { Repository, Source } from '../protocol/session.ts'
+import type { AdditionalRepository, Repository, Source } from '../protocol/session.ts'
 import type { CredentialStore } from '../store/credentials.ts'
 import type { EnvironmentStore } from '../store/environments.ts'
 import type { SessionDirectory } from '../store/sessions.ts'
 import type { UploadStore } from '../store/uploads.ts'
+import { nameAdditional } from './repository-names.ts'
 import { slugOf, titleOf } from './titles.ts'
 
 export interface NewSessionDeps {
@@ -25,8 +27,6 @@ export interface NewSessionDeps {
 type Asked = z.infer<typeof newSessionSchema>
 export type CreateCommand = Extract<UserCommand, { type: 'session.create' }>
 
-/** Stands for an origin that a repository on a disk does not have. */
-const NO_ORIGIN = 'http://errand.internal/git/repository.git'
 const BRANCH_SUFFIX_LENGTH = 5
 
 export async function planSession(
@@ -45,7 +45,8 @@ export async function planSession(
     )
   }
   const title = asked.title ?? titleOf(asked.prompt)
-  const { source, name, url } = await findSource(deps, ownerId, asked.source)
+  const { source, name, url: known } = await findSource(deps, ownerId, asked.source)
+  const url = known ?? doorUrl()
   const repository: Repository = {
     source,
     name,
@@ -54,11 +55,13 @@ export async function planSession(
     commit: null,
     branch: `errand/${slugOf(title)}-${suffix(random())}`,
   }
+  const additional = await findAdditional(deps, ownerId, { asked, main: repository })
   return {
     type: 'session.create',
     ownerId,
     title,
     repository,
+    ...(additional.length > 0 ? { additional } : {}),
     environment: await findEnvironment(deps, ownerId, { asked, url }),
     driver,
     mode: asked.mode,
@@ -84,10 +87,36 @@ async function findEnvironment(
   return asked.network ? { ...environment, network: asked.network } : environment
 }
 
+/** All have the session's branch; what each is called is told from the others. */
+async function findAdditional(
+  deps: NewSessionDeps,
+  ownerId: string,
+  { asked, main }: { asked: Asked; main: Repository },
+): Promise<AdditionalRepository[]> {
+  const found: AdditionalRepository[] = []
+  for (const { source: from, baseBranch, access } of asked.additional) {
+    const { source, name: wish, url: known } = await findSource(deps, ownerId, from)
+    const before = [main, ...found]
+    const name = nameAdditional(wish, before)
+    const url = known ?? doorUrl(name)
+    if (before.some((one) => one.url === url)) throw twice(url)
+    const { branch } = main
+    found.push({ source, name, url, baseBranch, commit: null, branch, access })
+  }
+  return found
+}
+
+/** Inside, git tells repositories by their URL. */
+function twice(url: string): AppError {
+  const message = `The repository ${url} is in the list twice: a session has it once.`
+  return new AppError('invalid', 'repository_twice', message)
+}
+
 interface FoundSource {
   source: Source
   name: string
-  url: string
+  /** Undefined for what has no address: a repository on a disk without an origin. */
+  url: string | undefined
 }
 
 async function findSource(
@@ -115,7 +144,8 @@ async function findSource(
         )
       }
       const { name, url } = session.repository
-      return { source: { kind: 'session', sessionId: session.id }, name, url }
+      const known = url === doorUrl() ? undefined : url
+      return { source: { kind: 'session', sessionId: session.id }, name, url: known }
     }
   }
 }
@@ -150,9 +180,9 @@ export function publicRepositoryUrl(text: string): string {
 }
 
 /** The origin as it may be shown inside: never with a password, and nothing that git would run. */
-function publicOrigin(origin: string | null): string {
+function publicOrigin(origin: string | null): string | undefined {
   const parsed = origin === null ? undefined : parseRepositoryUrl(origin)
-  return parsed?.ok ? parsed.repository.url : NO_ORIGIN
+  return parsed?.ok ? parsed.repository.url : undefined
 }
 
 function suffix(random: Uint8Array): string {

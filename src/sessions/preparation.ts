@@ -7,6 +7,7 @@ import type { PhaseName, SessionState } from '../protocol/session.ts'
 import { LAYER_BUILDING } from '../store/layers.ts'
 import type { EffectPorts, Hold } from './effects.ts'
 import { readEnvironmentFile } from './environment-file.ts'
+import { fetchAll } from './fetch-all.ts'
 import type { LayerRequest } from './layers.ts'
 import { createPhaseLog } from './phase-log.ts'
 import { isSameSandbox, type Recipe, recipeOf } from './recipe.ts'
@@ -62,13 +63,11 @@ async function fetchRepository(
   withdraw: () => Promise<void>,
 ): Promise<Fetched> {
   const { ports, state, hold } = preparing
-  const { id: sessionId, ownerId, repository } = state
-  const { signal } = hold
-  if (repository.commit !== null) return { commit: repository.commit, other: undefined }
+  const { commit } = state.repository
+  if (commit !== null) return { commit, other: undefined }
   const found: Fetched = { commit: '', other: undefined }
   await inPhase(preparing, 'fetch', async (generation, onLine) => {
-    const request = { sessionId, ownerId, repository }
-    const prepared = await ports.repositories.prepare(request, signal, onLine)
+    const prepared = await fetchAll(ports.repositories, { state, signal: hold.signal, onLine })
     found.commit = prepared.commit
     const environmentFile = prepared.environmentFile && {
       ...prepared.environmentFile,

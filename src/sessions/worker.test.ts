@@ -269,8 +269,8 @@ describe('long work', () => {
     }
     const close = startWorker(
       ports({
-        measure: async (id) => {
-          measured.push(id)
+        measure: async ({ sessionId }) => {
+          measured.push(sessionId)
           begun.resolve()
           await go.promise
           return { commit: 'c0ffee', filesChanged: 0, insertions: 0, deletions: 0 }
@@ -377,9 +377,9 @@ describe('a host that does not answer', () => {
   it('is asked again, and what it says is told each time', async () => {
     const { id } = await createSession()
     let tries = 0
-    const forward = async (session: SessionState) => {
+    const forward = async ({ state }: { state: SessionState }) => {
       // What an earlier test has left is asked again as well.
-      if (session.id !== id) return { commit: 'c0ffee' }
+      if (state.id !== id) return { commit: 'c0ffee' }
       tries++
       if (tries === 1) throw new AppError('unavailable', 'upstream_unreachable', 'No answer.')
       if (tries === 2) throw new AppError('forbidden', 'upstream_refused', 'No.')

@@ -37,6 +37,7 @@ export function testState(id: string, { lastSeq, now }: { lastSeq: number; now: 
       commit: null,
       branch: 'errand/a',
     },
+    additional: [],
     environmentFile: null,
     pushGrants: NO_GRANTS,
     environment: { ...fields, id: `e_${'a'.repeat(20)}`, archivedAt: null },
