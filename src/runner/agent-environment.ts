@@ -2,7 +2,7 @@
 // Nothing here is a secret: the key is a placeholder and the gateway knows the session by its socket.
 import type { ModelForm } from '../protocol/model-endpoint.ts'
 import { DOOR_HOST, KEY_PLACEHOLDER } from '../protocol/network.ts'
-import type { RunnerSetup } from '../protocol/runner-frames.ts'
+import type { AssignedAdditional, RunnerSetup } from '../protocol/runner-frames.ts'
 
 const DOOR = `http://${DOOR_HOST}`
 /** With its port: curl takes 1080 for a proxy that names none. */
@@ -93,6 +93,8 @@ export function buildVariables(
     PYTHONUNBUFFERED: '1',
     ...setup.variables,
     CLAUDE_CODE_REMOTE: 'true',
+    // CLAUDE.md and rules of additional repositories are read like those of the main one.
+    CLAUDE_CODE_ADDITIONAL_DIRECTORIES_CLAUDE_MD: '1',
     CLAUDE_CODE_REMOTE_SESSION_ID: setup.sessionId,
     ...transport,
     PATH: path.split(':').includes(TOOLS_FOLDER) ? path : `${path}:${TOOLS_FOLDER}`,
@@ -100,7 +102,10 @@ export function buildVariables(
 }
 
 /** Said to the agent at the end of Claude Code's own system prompt. */
-export function describeSandbox(setup: RunnerSetup): string {
+export function describeSandbox(
+  setup: RunnerSetup,
+  additional: readonly { folder: string; repository: AssignedAdditional }[] = [],
+): string {
   const { branch, baseBranch } = setup.repository
   const link = setup.sessionUrl
     ? `- The page of this session is ${setup.sessionUrl}: name it where a link to this work is useful.`
@@ -114,6 +119,7 @@ export function describeSandbox(setup: RunnerSetup): string {
     `- Develop on the branch \`${branch}\`${baseBranch ? ` (it started from \`${baseBranch}\`)` : ''}; it is checked out.`,
     `- Commit there with clear messages and push with \`git push\`. Pushes to any other branch or tag are refused. What is left`,
     '  uncommitted or unpushed when you finish is committed and pushed for you.',
+    ...additional.map(describeAdditional),
     '- Do not open a pull request: the user does that from the branch.',
     '- The network is limited by a policy. A denied host answers with status 403 and the header `x-deny-reason`, or the connection',
     '  is closed; trying again does not help. Say what was denied instead of working around it.',
@@ -121,4 +127,17 @@ export function describeSandbox(setup: RunnerSetup): string {
     '- You are root; packages that you install and files that you write stay for the rest of this session.',
     ...(link ? [link] : []),
   ].join('\n')
+}
+
+function describeAdditional({
+  folder,
+  repository,
+}: {
+  folder: string
+  repository: AssignedAdditional
+}): string {
+  const { access, branch } = repository
+  return access === 'write'
+    ? `- The repository in \`${folder}\` is part of this work: what you change there goes to a branch \`${branch}\` of its own in the same way.`
+    : `- The repository in \`${folder}\` is there to be read. Pushes to it are refused, and changes there are not kept.`
 }

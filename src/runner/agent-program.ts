@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import type { CanUseTool, Options } from '@anthropic-ai/claude-agent-sdk'
+import type { AdditionalSettings } from './additional-settings.ts'
 import { RUN_MARK, type Variables } from './agent-environment.ts'
 import { OVER_REPOSITORY, type RepositorySettings } from './repository-settings.ts'
 import type { Processes } from './stray.ts'
@@ -32,10 +33,11 @@ export interface AgentProcess {
   words: () => string
 }
 
-/** `repository`: what the folder's own settings ask for, where the folder is known. */
+/** `repository`: what the folder's own settings ask for, where the folder is known. `sessionStart`: further hooks. */
 export async function describeAgent(
   program: AgentProgram,
   repository: Pick<RepositorySettings, 'deny' | 'ask' | 'kept'> = { deny: [], ask: [], kept: {} },
+  sessionStart: AdditionalSettings['sessionStart'] = [],
 ): Promise<AgentProcess> {
   const spared = await program.processes.present()
   const id = `${program.sessionId}/${randomUUID()}`
@@ -51,6 +53,7 @@ export async function describeAgent(
       env: { ...repository.kept, ...program.transport },
       enableAllProjectMcpServers: true,
       cleanupPeriodDays: KEEP_TRANSCRIPTS_DAYS,
+      ...(sessionStart.length > 0 ? { hooks: { SessionStart: sessionStart } } : {}),
     },
     // Rules that allow come from here only; those of the repository that forbid are said again.
     managedSettings: {

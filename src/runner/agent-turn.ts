@@ -2,7 +2,6 @@
 // that died again, and at the end commits and pushes what was changed. Exactly one turn at a time.
 import { createHash } from 'node:crypto'
 import type { SDKMessage } from '@anthropic-ai/claude-agent-sdk'
-import { withDeadline } from '../lib/deadline.ts'
 import type { RunnerReport } from '../protocol/runner-frames.ts'
 import type { Claude } from './claude.ts'
 import {
@@ -13,23 +12,22 @@ import {
   refusalOf,
   reportsOf,
 } from './claude-messages.ts'
-import { type FinishDeps, finishWork, type Snapshot, takeSnapshot } from './finish-work.ts'
 import { createHookReports } from './hook-reports.ts'
 import { createReportOrder } from './report-order.ts'
 import type { StateFile } from './state-file.ts'
 import type { Transcript } from './transcript.ts'
 import type { RunTurn, TurnContext, TurnEnd } from './turn-end.ts'
+import type { TurnWork } from './turn-work.ts'
 
 const DELTA_MS = 40
 /** An interrupt that the agent does not answer in this time ends its process. */
 const INTERRUPT_MS = 10_000
-const FINISH_MS = 180_000
 /** An agent that dies so often in one turn would die again. */
 const MOST_DEATHS = 3
 
 export interface AgentTurnDeps {
   claude: Claude
-  finish: FinishDeps
+  work: TurnWork
   state: StateFile
   report: (report: RunnerReport) => void
   conversation: {
@@ -100,10 +98,9 @@ export function createAgentTurns(deps: AgentTurnDeps): AgentTurns {
   }
   return {
     run: async (turn, context) => {
-      const before = await beforeTurn(deps, turn.id, context)
-      deps.state.set({ turn: { id: turn.id, before } })
+      await deps.work.begin(turn.id, context)
       const end = await converseToEnd(deps, converse, { turn, context })
-      if (!context.stopped.aborted) await finishTurn(deps, turn, before, context.stopped)
+      if (!context.stopped.aborted) await deps.work.finish(turn, context.stopped)
       return end
     },
     take(message) {
@@ -250,17 +247,6 @@ function uuidOf(turnId: string, attempt = 0): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`
 }
 
-async function beforeTurn(
-  { state, finish }: AgentTurnDeps,
-  turnId: string,
-  { isResumed, stopped }: TurnContext,
-): Promise<Snapshot | null> {
-  const known = state.get().turn
-  if (isResumed && known?.id === turnId) return known.before
-  // A folder that is no work tree any more is said at the end of the turn.
-  return takeSnapshot(finish, stopped).catch(() => null)
-}
-
 async function interrupt(claude: Claude, working: Working | undefined): Promise<void> {
   if (!working || working.interruptedAt !== undefined) return
   working.interruptedAt = performance.now()
@@ -288,32 +274,6 @@ function takeOutside({ report }: AgentTurnDeps, message: SDKMessage): void {
   for (const item of reportsOf(message, '')) {
     if (item.type === 'assistant.text')
       report({ type: 'agent.notice', turnId: null, kind: 'background', text: item.text })
-  }
-}
-
-async function finishTurn(
-  { finish, state, report }: AgentTurnDeps,
-  turn: { id: string; text: string },
-  before: Snapshot | null,
-  stopped: AbortSignal,
-): Promise<void> {
-  const { pushPending } = state.get()
-  const notice = (kind: string, text: string) =>
-    report({ type: 'agent.notice', turnId: turn.id, kind, text })
-  try {
-    const work = { prompt: turn.text, before, pushPending }
-    const outcome = await withDeadline(
-      'committing and pushing',
-      FINISH_MS,
-      (signal) => finishWork(finish, work, signal),
-      stopped,
-    )
-    state.set({ pushPending: outcome.pushPending })
-    for (const { kind, text } of outcome.notices) notice(kind, text)
-  } catch (error) {
-    if (stopped.aborted) return
-    state.set({ pushPending: true })
-    notice('commit', error instanceof Error ? error.message : String(error))
   }
 }
 

@@ -118,7 +118,10 @@ describe('gitConfig', () => {
   it('cannot be broken out of', async () => {
     const setup = setupFor({ url: 'https://x.example/"]\n[core]\n\tsshCommand = evil' })
     const path = join(root, 'other')
-    await writeFile(path, gitConfig(setup, 'http://door/git'))
+    await writeFile(
+      path,
+      gitConfig(setup, [{ url: setup.repository.url, source: 'http://door/git' }]),
+    )
     const list = await run(root, 'config', '--file', path, '--list')
     expect(list).not.toMatch(/^core\./m)
     expect(list).toContain(
@@ -127,6 +130,8 @@ describe('gitConfig', () => {
   })
 
   it('rewrites nothing when there is no URL', () => {
-    expect(gitConfig(setupFor({ url: '' }), 'http://door/git')).not.toContain('insteadOf')
+    expect(gitConfig(setupFor({}), [{ url: '', source: 'http://door/git' }])).not.toContain(
+      'insteadOf',
+    )
   })
 })

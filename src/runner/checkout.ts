@@ -5,14 +5,12 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ProcessError, runProcess } from '../lib/process.ts'
 import { AppError } from '../protocol/errors.ts'
-import { DOOR_HOST } from '../protocol/network.ts'
+import { doorUrl } from '../protocol/git-door.ts'
 import type { RunnerSetup } from '../protocol/runner-frames.ts'
 import type { Variables } from './agent-environment.ts'
 import { type Restored, restore } from './restore.ts'
 import type { StateFile } from './state-file.ts'
 import { claudeHome } from './transcript.ts'
-
-const DOOR_REPOSITORY = `http://${DOOR_HOST}/git/repository.git`
 
 export interface CheckoutDeps {
   setup: RunnerSetup
@@ -25,6 +23,8 @@ export interface CheckoutDeps {
   stateFolder: string
   /** Where git really fetches from; the door unless told. */
   source?: string
+  /** The same of an additional repository. */
+  additionalSource?: (name: string) => string
 }
 
 export interface CheckoutRequest extends CheckoutDeps {
@@ -38,13 +38,13 @@ export function checkoutFolder({ setup, workspace }: Pick<CheckoutDeps, 'setup' 
 
 /** What a saver and a restored sandbox work with. */
 export function savedPlaces(deps: CheckoutDeps) {
-  const { variables, source = DOOR_REPOSITORY, stateFolder } = deps
+  const { variables, source = doorUrl(), stateFolder } = deps
   const store = join(stateFolder, 'saved')
   return { folder: checkoutFolder(deps), source, variables, store, home: claudeHome(variables) }
 }
 
 /** `kept`: a finished checkout was there already. `made`: from the commit, or from what was pushed. */
-type Checkout = 'kept' | 'made' | Restored
+export type Checkout = 'kept' | 'made' | Restored
 
 /** `logged` gets git's own words. */
 export async function makeCheckout(
@@ -53,36 +53,71 @@ export async function makeCheckout(
   signal: AbortSignal,
 ): Promise<Checkout> {
   const folder = checkoutFolder(deps)
-  const { url, commit, branch } = deps.setup.repository
-  const source = deps.source ?? DOOR_REPOSITORY
   await mkdir(dirname(deps.gitConfigPath), { recursive: true })
-  await writeFile(deps.gitConfigPath, gitConfig(deps.setup, source))
-  if (deps.state.get().checkout === folder && existsSync(join(folder, '.git'))) return 'kept'
+  await writeFile(deps.gitConfigPath, gitConfig(deps.setup, sourcesOf(deps)))
+  const { url, commit, branch } = deps.setup.repository
+  const repository = { url, commit, branch, source: deps.source ?? doorUrl(), pushes: true }
+  const places = savedPlaces(deps)
+  const one: OneCheckout = {
+    ...{ folder, repository, variables: deps.variables, isFirst: deps.isFirst },
+    isFinished: () => deps.state.get().checkout === folder,
+    finished: () => deps.state.set({ checkout: folder }),
+    restore: (limit) => restore({ places, ownBranch: branch, state: deps.state }, limit),
+  }
+  return await checkOut(one, logged, signal)
+}
+
+export interface OneCheckout {
+  folder: string
+  repository: {
+    url: string
+    source: string
+    commit: string
+    /** The local branch that is checked out. */
+    branch: string
+    /** It is the session's own, which may have been pushed. */
+    pushes: boolean
+  }
+  variables: Variables
+  isFirst: boolean
+  isFinished(): boolean
+  finished(): void
+  /** Of what a lost sandbox saved; undefined when there is nothing. */
+  restore(signal: AbortSignal): Promise<Restored | undefined>
+}
+
+/** The same for every repository of a session. */
+export async function checkOut(
+  { folder, repository, variables, isFirst, ...place }: OneCheckout,
+  logged: (lines: string[]) => void,
+  signal: AbortSignal,
+): Promise<Checkout> {
+  const { url, source, commit, branch } = repository
+  if (place.isFinished() && existsSync(join(folder, '.git'))) return 'kept'
 
   const git = async (args: string[], cwd: string, settings: string[] = []) => {
     const command = [...settings.flatMap((setting) => ['-c', setting]), ...args]
-    const result = await runProcess('git', command, { cwd, env: deps.variables, signal })
+    const result = await runProcess('git', command, { cwd, env: variables, signal })
     const words = `${result.stdout}${result.stderr}`.trim()
     if (words !== '') logged(words.split('\n').slice(-100))
     if (result.exitCode !== 0) throw new ProcessError(`git ${args[0]}`, result)
     return result.stdout.trim()
   }
   await rm(folder, { recursive: true, force: true })
-  await mkdir(deps.workspace, { recursive: true })
+  await mkdir(dirname(folder), { recursive: true })
   try {
     // Everything is wanted anyway: version 0 says so in one round trip less.
     const clone = ['clone', '--no-checkout', '--', url || source, folder]
-    await git(clone, deps.workspace, ['protocol.version=0'])
-    if (!(await hasCommit(folder, commit, deps.variables)))
+    await git(clone, dirname(folder), ['protocol.version=0'])
+    if (!(await hasCommit(folder, commit, variables)))
       await git(['fetch', '--quiet', 'origin', commit], folder)
-    const restored = deps.isFirst
-      ? undefined
-      : await restore({ ...deps, places: savedPlaces(deps), ownBranch: branch }, signal)
+    const restored = isFirst ? undefined : await place.restore(signal)
     if (!restored) {
-      const start = deps.isFirst ? commit : await startingPoint(folder, deps)
+      const isNew = isFirst || !repository.pushes
+      const start = isNew ? commit : await startingPoint(folder, repository, variables)
       await git(['checkout', '--quiet', '--no-track', '-B', branch, start, '--'], folder)
     }
-    deps.state.set({ checkout: folder })
+    place.finished()
     return restored ?? 'made'
   } catch (error) {
     if (!(error instanceof ProcessError)) throw error
@@ -92,17 +127,15 @@ export async function makeCheckout(
 }
 
 /** Traffic goes through the door while `remote.origin.url` keeps saying the true URL. */
-export function gitConfig({ repository, identity }: RunnerSetup, source: string): string {
-  const { url } = repository
-  const spellings = url === '' ? [] : [url, `${url}/`, url.endsWith('.git') ? '' : `${url}.git`]
-  const rewrites = spellings
-    .filter((spelling) => spelling !== '')
-    .map((spelling) => `\tinsteadOf = ${quote(spelling)}`)
+export function gitConfig(
+  { identity }: Pick<RunnerSetup, 'identity'>,
+  sources: { url: string; source: string }[],
+): string {
   return [
     '[user]',
     `\tname = ${quote(identity.name)}`,
     `\temail = ${quote(identity.email)}`,
-    ...(rewrites.length > 0 ? [`[url ${quote(source)}]`, ...rewrites] : []),
+    ...sources.flatMap(rewriting),
     '[safe]',
     '\tdirectory = *',
     '[push]',
@@ -115,6 +148,23 @@ export function gitConfig({ repository, identity }: RunnerSetup, source: string)
   ].join('\n')
 }
 
+function rewriting({ url, source }: { url: string; source: string }): string[] {
+  if (url === '') return []
+  const spellings = [url, `${url}/`, ...(url.endsWith('.git') ? [] : [`${url}.git`])]
+  return [
+    `[url ${quote(source)}]`,
+    ...spellings.map((spelling) => `\tinsteadOf = ${quote(spelling)}`),
+  ]
+}
+
+function sourcesOf({ setup, source, additionalSource = doorUrl }: CheckoutDeps) {
+  const others = setup.additional ?? []
+  return [
+    { url: setup.repository.url, source: source ?? doorUrl() },
+    ...others.map(({ name, url }) => ({ url, source: additionalSource(name) })),
+  ]
+}
+
 /** A value of git's configuration syntax; control characters cannot be written in one and are dropped. */
 function quote(value: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must go.
@@ -123,8 +173,11 @@ function quote(value: string): string {
 }
 
 /** A sandbox that was lost is made again from what the session had pushed. */
-async function startingPoint(folder: string, { setup, variables }: CheckoutDeps): Promise<string> {
-  const { branch, commit } = setup.repository
+async function startingPoint(
+  folder: string,
+  { branch, commit }: OneCheckout['repository'],
+  variables: Variables,
+): Promise<string> {
   const pushed = `refs/remotes/origin/${branch}`
   const result = await runProcess('git', ['merge-base', '--is-ancestor', commit, pushed], {
     cwd: folder,

@@ -16,6 +16,7 @@ import { withDeadline } from '../lib/deadline.ts'
 import type { Logger } from '../lib/logger.ts'
 import { killGroup } from '../lib/process.ts'
 import type { Mode } from '../protocol/session.ts'
+import { type AdditionalFolder, readAdditionalSettings } from './additional-settings.ts'
 import {
   type AgentProcess,
   type AgentProgram,
@@ -23,7 +24,7 @@ import {
   systemPrompt,
 } from './agent-program.ts'
 import type { Parked, ParkedAgent } from './parked-agent.ts'
-import { type RepositorySettings, readRepositorySettings } from './repository-settings.ts'
+import { readRepositorySettings } from './repository-settings.ts'
 import type { StateFile } from './state-file.ts'
 import { transcriptPath } from './transcript.ts'
 
@@ -41,6 +42,8 @@ export interface ClaudeDeps {
     cwd: string
     /** Added to the system prompt. */
     appendix: string
+    /** Where it may work as well. */
+    additional: readonly AdditionalFolder[]
   }
   parked: ParkedAgent
   state: StateFile
@@ -215,11 +218,13 @@ async function endChild(child: ChildProcess): Promise<void> {
 /** One that waits already is used for a conversation that is new; it takes folders with harmless settings only. */
 async function startRun(deps: ClaudeDeps): Promise<Run> {
   const repository = await readRepositorySettings(deps.place.cwd, deps.program.variables)
-  deps.events.settingsRead(repository.notices)
+  const additional = await readAdditionalSettings(deps.place.additional)
+  deps.events.settingsRead([...repository.notices, ...additional.notices])
   const parked = await deps.parked.take()
   const isNew = deps.state.get().conversationId === null
-  // Rules that forbid are given at the start of a process only.
-  const hasRules = repository.deny.length + repository.ask.length > 0
+  // Rules that forbid, and hooks, are given at the start of a process only.
+  const { deny, ask } = repository
+  const hasRules = deny.length + ask.length + additional.sessionStart.length > 0
   if (parked && isNew && !hasRules) {
     try {
       return await claimRun(deps, parked)
@@ -232,7 +237,10 @@ async function startRun(deps: ClaudeDeps): Promise<Run> {
     const child = parked.agent.child()
     if (child) await endChild(child)
   }
-  return await startColdRun(deps, repository)
+  return await startColdRun(
+    deps,
+    await describeAgent(deps.program, repository, additional.sessionStart),
+  )
 }
 
 async function claimRun(deps: ClaudeDeps, { agent, spare }: Parked): Promise<Run> {
@@ -241,7 +249,7 @@ async function claimRun(deps: ClaudeDeps, { agent, spare }: Parked): Promise<Run
   const query = spare.claim({
     prompt: input,
     options: {
-      cwd: deps.place.cwd,
+      ...folders(deps.place),
       permissionMode: PERMISSION_MODES[mode],
       appendSystemPrompt: deps.place.appendix,
       ...(model === null ? {} : { model }),
@@ -254,13 +262,12 @@ async function claimRun(deps: ClaudeDeps, { agent, spare }: Parked): Promise<Run
   return run
 }
 
-async function startColdRun(deps: ClaudeDeps, repository: RepositorySettings): Promise<Run> {
-  const agent = await describeAgent(deps.program, repository)
+async function startColdRun(deps: ClaudeDeps, agent: AgentProcess): Promise<Run> {
   const { mode, model } = deps.wanted()
   const options: Options = {
     ...agent.options,
     ...(await conversation(deps)),
-    cwd: deps.place.cwd,
+    ...folders(deps.place),
     permissionMode: PERMISSION_MODES[mode],
     systemPrompt: systemPrompt(deps.place.appendix),
     ...(model === null ? {} : { model }),
@@ -274,6 +281,11 @@ async function startColdRun(deps: ClaudeDeps, repository: RepositorySettings): P
       run.ready.reject(new Error(agent.words().trim() || String(cause), { cause })),
   )
   return run
+}
+
+function folders({ cwd, additional }: ClaudeDeps['place']) {
+  if (additional.length === 0) return { cwd }
+  return { cwd, additionalDirectories: additional.map(({ folder }) => folder) }
 }
 
 function createRun(

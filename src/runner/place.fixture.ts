@@ -1,9 +1,9 @@
 // For suites: a whole runner outside of a sandbox, with the real Claude Code and git in a folder of its own; the model is
 // scripted and the gateway is a stand-in. As root it runs with IS_SANDBOX=1, like inside.
-import { mkdir, mkdtemp, readdir, readFile, readlink, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createSampleRepository, gitEnvironment } from '../../demo/repository.ts'
 import type { Scenario } from '../../demo/scenario.ts'
 import { createScriptedModel, type ScriptedModel } from '../../demo/scripted-model.ts'
@@ -41,6 +41,8 @@ export interface Place {
   transcript(): Promise<string>
   /** Process ids of its agents. */
   agents(): Promise<number[]>
+  /** Gives the session one more repository, made of these files; resolves with its folder inside. */
+  attach(name: string, access: 'read' | 'write', files: Record<string, string>): Promise<string>
   /** Removes all that a sandbox's disk holds; no runner may be there. */
   loseDisk(): Promise<void>
   close(): Promise<void>
@@ -110,6 +112,13 @@ export async function createPlace(
       return readFile(join(projects, name, `${state.conversationId}.jsonl`), 'utf8')
     },
     agents: () => agentsOf(setup.sessionId),
+    async attach(name, access, files) {
+      const commit = await createBare(join(folder, `${name}.git`), files)
+      const url = `https://forge.example/shop/${name}`
+      const one = { name, url, commit, branch: BRANCH, baseBranch: 'main', access }
+      setup.additional = [...(setup.additional ?? []), one]
+      return join(folder, 'workspace', name)
+    },
     async loseDisk() {
       for (const name of ['home', 'state', 'workspace', 'gitconfig'])
         await rm(join(folder, name), { recursive: true, force: true })
@@ -121,6 +130,23 @@ export async function createPlace(
       await rm(folder, { recursive: true, force: true })
     },
   }
+}
+
+/** A bare repository with one commit on `main`. */
+async function createBare(target: string, files: Record<string, string>): Promise<string> {
+  const env = gitEnvironment()
+  const work = `${target}.work`
+  const git = (...args: string[]) => runChecked('git', args, { cwd: work, env })
+  await mkdir(work)
+  await git('init', '--quiet', '--initial-branch=main')
+  for (const [path, text] of Object.entries(files)) {
+    await mkdir(dirname(join(work, path)), { recursive: true })
+    await writeFile(join(work, path), text, { mode: 0o755 })
+  }
+  await git('add', '--all')
+  await git('commit', '--quiet', '--message', 'Start')
+  await git('clone', '--quiet', '--bare', work, target)
+  return (await git('rev-parse', 'HEAD')).trim()
 }
 
 function turnsOf(gateway: FakeGateway): Pick<Place, 'ask' | 'interrupt' | 'endOf'> {
@@ -182,6 +208,7 @@ function startIn(folder: string, setup: RunnerSetup, modelUrl: string): Promise<
     certificates: null,
     ownsProcesses: false,
     gitSource: join(folder, 'upstream.git'),
+    additionalSource: (name: string) => join(folder, `${name}.git`),
   }
   return startRunner(setup, place, createSilentLogger())
 }

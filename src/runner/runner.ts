@@ -30,6 +30,8 @@ export interface RunnerPlace {
   ownsProcesses: boolean
   /** Where git fetches from and pushes to; the door unless told. */
   gitSource?: string
+  /** The same of an additional repository. */
+  additionalSource?: (name: string) => string
 }
 
 export interface Runner {

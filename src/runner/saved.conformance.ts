@@ -69,6 +69,7 @@ async function openSandbox(): Promise<Sandbox> {
   const reports: RunnerReport[] = []
   const saver = createSaver({
     places: savedPlaces(deps),
+    additional: [],
     state: deps.state,
     report: (item) => reports.push(item),
     log: createSilentLogger(),
@@ -295,6 +296,7 @@ describe('a work tree', () => {
 
 const saverDeps = ({ deps, reports }: Sandbox) => ({
   places: savedPlaces(deps),
+  additional: [],
   state: deps.state,
   report: (item: RunnerReport) => reports.push(item),
   log: createSilentLogger(),

@@ -21,6 +21,8 @@ const FAILURES_UNTIL_TOLD = 2
 
 export interface SaverDeps {
   places: SavedPlaces & ConversationPlaces
+  /** Checkouts of additional repositories: their work alone, each to its own. */
+  additional: { name: string; places: SavedPlaces }[]
   state: StateFile
   report: (report: RunnerReport) => void
   log: Logger
@@ -84,16 +86,19 @@ export function createSaver(deps: SaverDeps): Saver {
 }
 
 /** One save: what is the same as the last time is not sent again. */
-function createSave({ places, state, report }: SaverDeps) {
+function createSave({ places, additional, state, report }: SaverDeps) {
   let opened: { store: SavedStore; conversation: ConversationSaver } | undefined
   let saved: { work?: string; conversation?: string } = {}
-  const leftOut = new Set<string>()
-  const tellLeftOut = (names: string[]) => {
-    const news = names.filter((name) => !leftOut.has(name))
-    for (const name of news) leftOut.add(name)
-    if (news.length === 0) return
-    const text = `Too large to be saved; these files would be lost with the sandbox until they are committed: ${news.join(', ')}`
-    report({ type: 'agent.notice', turnId: null, kind: 'not_saved', text })
+  const tellLeftOut = createLeftOut(report)
+  const others = additional.map(({ name, places: its }) => ({
+    name,
+    save: createAdditionalSave(its, (names) => tellLeftOut(names.map((file) => `${name}/${file}`))),
+  }))
+  const saveOthers = async (signal: AbortSignal) => {
+    const there = others.filter(({ name }) => state.get().additional.includes(name))
+    const ends = await Promise.allSettled(there.map(({ save }) => save(signal)))
+    const failed = ends.find((end) => end.status === 'rejected')
+    if (failed) throw failed.reason
   }
   return async (signal: AbortSignal) => {
     if (!opened) {
@@ -111,10 +116,39 @@ function createSave({ places, state, report }: SaverDeps) {
       pushed.push(`${commit}:${SAVED_CONVERSATION_REF}`)
     }
     if (work) pushed.push(`${work.commit}:${SAVED_WORK_REF}`)
-    if (pushed.length === 0) return
-    await store.git.text(['push', '--quiet', '--no-verify', '--force', places.source, ...pushed])
+    if (pushed.length > 0) await pushSaved(store, places, pushed)
     saved = { work: work?.content ?? saved.work, conversation: known }
     if (work) tellLeftOut(work.leftOut)
+    await saveOthers(signal)
+  }
+}
+
+function createAdditionalSave(places: SavedPlaces, tellLeftOut: (names: string[]) => void) {
+  let store: SavedStore | undefined
+  let since: string | undefined
+  return async (signal: AbortSignal) => {
+    store ??= await openSavedStore(places, signal)
+    const work = await saveWork(places, store, { since, signal })
+    if (!work) return
+    await pushSaved(store, places, [`${work.commit}:${SAVED_WORK_REF}`])
+    since = work.content
+    tellLeftOut(work.leftOut)
+  }
+}
+
+async function pushSaved({ git }: SavedStore, { source }: SavedPlaces, refs: string[]) {
+  await git.text(['push', '--quiet', '--no-verify', '--force', source, ...refs])
+}
+
+/** Says of each file once that it is not saved. */
+function createLeftOut(report: SaverDeps['report']) {
+  const told = new Set<string>()
+  return (names: string[]) => {
+    const news = names.filter((name) => !told.has(name))
+    for (const name of news) told.add(name)
+    if (news.length === 0) return
+    const text = `Too large to be saved; these files would be lost with the sandbox until they are committed: ${news.join(', ')}`
+    report({ type: 'agent.notice', turnId: null, kind: 'not_saved', text })
   }
 }
 

@@ -12,14 +12,22 @@ import {
 import { dirname } from 'node:path'
 import { z } from 'zod'
 
+const snapshotSchema = z.object({ head: z.string(), tree: z.string() })
 const stateSchema = z.object({
   /** The conversation of the agent; chosen by us before its first start. */
   conversationId: z.string().nullable().default(null),
   /** The checkout that was finished, so that a broken one is made again. */
   checkout: z.string().nullable().default(null),
+  /** The same for additional repositories, by name. */
+  additional: z.array(z.string()).default([]),
   /** The turn that was started last, and what the work tree was like before it. */
   turn: z
-    .object({ id: z.string(), before: z.object({ head: z.string(), tree: z.string() }).nullable() })
+    .object({
+      id: z.string(),
+      before: snapshotSchema.nullable(),
+      /** In the additional repositories, by name. */
+      additional: z.record(z.string(), snapshotSchema).optional(),
+    })
     .nullable()
     .default(null),
   /** What was said last of settings that are not followed. */
@@ -27,6 +35,8 @@ const stateSchema = z.object({
   openQuestions: z.array(z.string()).default([]),
   /** Commits that could not be pushed at the end of their turn. */
   pushPending: z.boolean().default(false),
+  /** Additional repositories of which the same is true. */
+  pushPendingIn: z.array(z.string()).default([]),
   /** Up to this size the transcript came from a lost sandbox, which had reported what it holds. */
   transcriptFrom: z.int().default(0),
   /** When that was saved from which this sandbox went on, until the agent was told. */
@@ -59,7 +69,7 @@ export function openStateFile(path: string): StateFile {
   return {
     get: () => state,
     set,
-    restore: (value) => set({ ...stateSchema.parse(value), checkout: null }),
+    restore: (value) => set({ ...stateSchema.parse(value), checkout: null, additional: [] }),
   }
 }
 

@@ -1,6 +1,7 @@
 // What a runner does once it knows its repository: prepares the workspace, then works on the turns that are wanted.
 import type { Logger } from '../lib/logger.ts'
 import type { Directives, RunnerReport, RunnerSetup } from '../protocol/runner-frames.ts'
+import { additionalPlaces, makeAdditionalCheckouts } from './additional-checkouts.ts'
 import { describeSandbox, type Variables } from './agent-environment.ts'
 import type { AgentProgram } from './agent-program.ts'
 import { createAgentTurns } from './agent-turn.ts'
@@ -15,6 +16,7 @@ import { createSaver, type Saver } from './saver.ts'
 import type { StateFile } from './state-file.ts'
 import { createTranscript } from './transcript.ts'
 import type { RunTurn } from './turn-end.ts'
+import { createTurnWork } from './turn-work.ts'
 import { createTurns, endedTurns } from './turns.ts'
 import {
   createPreparation,
@@ -112,13 +114,17 @@ function assembleParts(setup: RunnerSetup, deps: WorkDeps, wishes: Wishes) {
   const { variables } = program
   const checkout: CheckoutDeps = { setup, ...place, variables, state, source: place.gitSource }
   const folder = checkoutFolder(checkout)
-  const { branch, commit: baseCommit } = setup.repository
   const everyMs = 1_000 * (Number(variables[SAVE_VARIABLE]) || SAVE_EVERY_S)
-  const saver = createSaver({ places: savedPlaces(checkout), state, report, log, everyMs })
+  const additional = additionalPlaces(checkout).map(({ repository, places }) => {
+    return { name: repository.name, folder: places.folder, repository, places }
+  })
+  const pushed = additional.filter(({ repository }) => repository.access === 'write')
+  const places = savedPlaces(checkout)
+  const saver = createSaver({ places, additional: pushed, state, report, log, everyMs })
 
   const claude: Claude = createClaude({
     program,
-    place: { cwd: folder, appendix: describeSandbox(setup) },
+    place: { cwd: folder, appendix: describeSandbox(setup, additional), additional },
     // Its variables are those that it was started with.
     parked: program === deps.program ? deps.parked : withoutParked(deps.parked),
     state,
@@ -134,7 +140,14 @@ function assembleParts(setup: RunnerSetup, deps: WorkDeps, wishes: Wishes) {
   const transcript = createTranscript(variables, () => state.get().conversationId)
   const agentTurns = createAgentTurns({
     claude,
-    finish: { folder, branch, baseCommit, variables },
+    work: createTurnWork({
+      main: { folder, ...branchOf(setup.repository), variables },
+      additional: pushed.map(({ name, repository, places: its }) => {
+        return { name, checkout: { folder: its.folder, ...branchOf(repository), variables } }
+      }),
+      state,
+      report,
+    }),
     state,
     report,
     conversation: { transcript, hasReported: deps.journal.hasReported },
@@ -153,6 +166,10 @@ function assembleParts(setup: RunnerSetup, deps: WorkDeps, wishes: Wishes) {
     reportInOrder: agentTurns.reportInOrder,
     workingTurnId: agentTurns.workingTurnId,
   }
+}
+
+function branchOf({ branch, commit }: { branch: string; commit: string }) {
+  return { branch, baseCommit: commit }
 }
 
 /** With the variables of the repository, below those of the environment. */
@@ -193,13 +210,16 @@ function checkoutPhase(
   { isReplaced, isFirst }: Wishes,
 ): PhaseWork {
   return async (logged, signal) => {
-    const made = await makeCheckout({ ...checkout, isFirst: isFirst() }, logged, signal)
-    if (made === 'kept') return 'kept'
+    const request = { ...checkout, isFirst: isFirst() }
+    const made = await makeCheckout(request, logged, signal)
+    const others = await makeAdditionalCheckouts(request, logged, signal)
+    if (made === 'kept') return others.isKept ? 'kept' : 'done'
     if (made === 'made' && !isReplaced()) return 'done'
-    const text =
+    const main =
       made === 'made'
         ? 'The sandbox was lost and replaced. Nothing of it had been saved: this one starts from what was pushed, with a new conversation.'
         : made.text
+    const text = [main, ...others.told].join('\n')
     logged([text])
     deps.report({ type: 'agent.notice', turnId: null, kind: 'sandbox_replaced', text })
     deps.questions.closeLeftOver()
