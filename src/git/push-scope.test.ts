@@ -117,6 +117,9 @@ describe('refuseForSession', () => {
       'errand: this session may push to refs/heads/errand/x, refs/heads/side only; refs/tags/v1 was refused',
       "errand: push the commits to the session's own branch: tags and the like cannot be allowed",
     ])
+    const additional = linesOf('refs/heads/side', { repository: 'lib' }).join('\n')
+    expect(additional).toContain('lib, an additional repository')
+    expect(additional).not.toContain('errand grant')
     expect(linesOf('refs/heads/x;rm').join()).not.toContain('errand grant')
     const back = { update: update('refs/heads/errand/x'), reason: 'not_fast_forward' } as const
     expect(refusalLines(back, scope('errand/x'))[1]).toContain('--rewrite')

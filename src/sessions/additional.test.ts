@@ -45,7 +45,14 @@ function begin() {
 }
 
 const push = (repository: string | undefined, outward: 'kept' | 'forwarded') =>
-  ({ type: 'push.accepted', repository, ref: 'r', commit: 'c', outward, message: '' }) as const
+  ({
+    type: 'push.accepted',
+    repository,
+    ref: 'refs/heads/errand/fix',
+    commit: 'c',
+    outward,
+    message: '',
+  }) as const
 
 describe('the repositories of a session', () => {
   it('are known at the same moment, each with its commit', () => {
