@@ -113,7 +113,7 @@ it('holds a bounded number of denials while the database is away', async () => {
   )
   const denial = {
     ...{ allowed: false, host: 'a.example', reason: 'host_not_allowed', method: 'CONNECT' },
-    ...{ bytesUp: 0, bytesDown: 0, durationMs: 1 },
+    ...{ bytesUp: 0, bytesDown: 0, durationMs: 1, id: 'c', startedMs: 0 },
   }
   for (let n = 0; n < 100; n++) {
     const sessionId = createId('session', new Uint8Array(20).fill(n))

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, it } from 'vitest'
 import { createForwardProxy } from '../egress/forward-proxy.ts'
+import { compileRules } from '../egress/policy.ts'
 import { createSilentLogger } from '../lib/logger.ts'
 import { AppError } from '../protocol/errors.ts'
 import { RUNNER_PROTOCOL } from '../protocol/runner-frames.ts'
@@ -38,8 +39,10 @@ async function setUp(options: Options = {}) {
   await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', () => resolve()))
   ending.push(async () => upstream.close())
   const dialled: string[] = []
+  const full = { level: 'full' as const, domains: [], includeTrusted: false }
+  const rules = compileRules(full, { registries: [], allowedNetworks: [] })
   const egress = createForwardProxy({
-    policyFor: () => ({ level: 'full', exact: new Map(), below: new Map(), networks: [] }),
+    policyFor: () => rules,
     dial: async ({ host, port }) => {
       if (host.kind !== 'name') throw new AppError('forbidden', 'address_not_allowed', 'no')
       dialled.push(`${host.name}:${port}`)

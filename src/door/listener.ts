@@ -15,11 +15,11 @@ import type { Duplex } from 'node:stream'
 import type { ForwardProxy } from '../egress/forward-proxy.ts'
 import { isWebSocketUpgrade } from '../egress/proxy-upgrade.ts'
 import type { Logger } from '../lib/logger.ts'
+import { createTokenBucket, type Rate, type TakeToken } from '../lib/token-bucket.ts'
 import { AppError, toAppError } from '../protocol/errors.ts'
 import { limitBody } from './body-limit.ts'
 import { isDoorTunnel, isRunnerUpgrade, type Route, routeOf } from './routes.ts'
 import type { RunnerChannel } from './runner-channel.ts'
-import { createTokenBucket, type Rate, type TakeToken } from './token-bucket.ts'
 
 /** A request to git, model or reach. `path`, like `request.url`, is in origin form, whatever form the client used. */
 export interface DoorCall {

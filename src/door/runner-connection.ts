@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream'
 import { delay } from '../lib/deadline.ts'
 import { encodeLine } from '../lib/ndjson.ts'
+import { createTokenBucket, type Rate, type TakeToken } from '../lib/token-bucket.ts'
 import {
   type Assignment,
   type GatewayFrame,
@@ -11,7 +12,6 @@ import {
   runnerFrameSchema,
 } from '../protocol/runner-frames.ts'
 import { createLineQueue } from './line-queue.ts'
-import { createTokenBucket, type Rate, type TakeToken } from './token-bucket.ts'
 
 export interface RunnerHello {
   protocol: number

@@ -3,11 +3,12 @@
 // under an allowed name can be written to, a CDN may serve other tenants to who asks for them inside TLS, and at `full` there
 // is no list at all. The lists narrow where data can go; secrets must not be inside in the first place.
 import { type Host, hostText } from './hosts.ts'
-import type { EgressRules, HostEntry } from './policy.ts'
+import type { EgressRules, HostEntry, HostList } from './policy.ts'
 
 type HostDenial =
   | 'invalid_host'
   | 'level_none'
+  | 'denied_by_installation'
   | 'address_not_allowed'
   | 'host_not_allowed'
   | 'port_not_allowed'
@@ -24,6 +25,7 @@ export function decideHost(rules: EgressRules, host: Host, port: number): HostDe
   if (host.kind === 'invalid') return deny('invalid_host')
   if (rules.level === 'none') return deny('level_none')
   if (!Number.isInteger(port) || port < 1 || port > 65_535) return deny('port_not_allowed')
+  if (isDenied(rules, host, port)) return deny('denied_by_installation')
   if (rules.level === 'full') return decideAtFull(rules, host)
   const entries = entriesFor(rules, host)
   if (entries.length === 0) {
@@ -32,20 +34,25 @@ export function decideHost(rules: EgressRules, host: Host, port: number): HostDe
   return entries.some(({ ports }) => ports.has(port)) ? ALLOWED : deny('port_not_allowed')
 }
 
+/** Whether the installation's deny list names it; the entries without ports stand for all of them. */
+export function isDenied({ denied }: EgressRules, host: Host, port: number): boolean {
+  return entriesFor(denied, host).some(({ ports }) => ports.size === 0 || ports.has(port))
+}
+
 function decideAtFull(rules: EgressRules, host: Host): HostDecision {
   if (host.kind === 'name') return ALLOWED
   const listed = rules.networks.some((entry) => !entry.below && entry.host === hostText(host))
   return listed ? ALLOWED : deny('address_not_allowed')
 }
 
-function entriesFor(rules: EgressRules, host: Host): HostEntry[] {
+function entriesFor(list: HostList, host: Host): HostEntry[] {
   const text = hostText(host)
   const found: HostEntry[] = []
-  const exact = rules.exact.get(text)
+  const exact = list.exact.get(text)
   if (exact) found.push(exact)
   if (host.kind !== 'name') return found
   for (let dot = text.indexOf('.'); dot !== -1; dot = text.indexOf('.', dot + 1)) {
-    const below = rules.below.get(text.slice(dot + 1))
+    const below = list.below.get(text.slice(dot + 1))
     if (below) found.push(below)
   }
   return found
@@ -59,6 +66,8 @@ const ADVICE: Record<string, string> = {
   invalid_host: 'the host is not a valid name.',
   level_none:
     "the environment's network level is none. Choose another level in the environment to allow it.",
+  denied_by_installation:
+    "the host is on this installation's deny list, which holds for every session. Its owner can take it off.",
   address_not_allowed:
     'private, local and raw addresses are refused at every level. Use a public name; for an internal service the owner lists its host and network for this installation.',
   host_not_allowed:
@@ -66,6 +75,10 @@ const ADVICE: Record<string, string> = {
   port_not_allowed:
     'the host is allowed, but not on this port: hosts of the lists are reached on 80 and 443.',
   too_many_connections: 'this session has too many connections open. Close some and try again.',
+  rate_limited: 'this session opens connections faster than it may. Wait a moment and try again.',
+  bytes_exhausted:
+    'this session has sent and received as much today as it may. It goes on at midnight UTC, or when the limit is raised.',
+  policy_changed: 'the host is no longer allowed.',
   sni_mismatch: 'the TLS server name differs from the name that was asked for.',
   sni_missing: 'TLS without a server name is refused.',
   tls_malformed: 'the TLS greeting could not be read.',

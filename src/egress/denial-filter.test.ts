@@ -2,6 +2,7 @@ import { expect, it } from 'vitest'
 import { createDenialFilter } from './denial-filter.ts'
 
 const decision = (host: string, fields: { sessionId?: string; allowed?: boolean } = {}) => ({
+  ...{ id: 'c', startedMs: 0 },
   sessionId: 's_a',
   host,
   port: 443,

@@ -4,8 +4,8 @@ import type { Socket } from 'node:net'
 import { AppError } from '../protocol/errors.ts'
 import { isAddressAllowed } from './addresses.ts'
 import type { Connect } from './connect.ts'
-import { decideHost, denialText } from './decide.ts'
-import { authorityText, type Host, hostText } from './hosts.ts'
+import { decideHost, denialText, isDenied } from './decide.ts'
+import { authorityText, type Host, hostText, parseHost } from './hosts.ts'
 import { type EgressRules, networksFor } from './policy.ts'
 import type { Resolve } from './resolve.ts'
 
@@ -36,7 +36,10 @@ export function createDial({ resolve, connect, ownAddresses }: DialDeps): Dial {
     const addresses = host.kind === 'address' ? [name] : await resolve(name, signal)
     const own = ownAddresses()
     const networks = networksFor(rules, name)
-    const allowed = addresses.filter((address) => isAddressAllowed(address, own, networks))
+    const allowed = addresses.filter(
+      (address) =>
+        isAddressAllowed(address, own, networks) && !isDenied(rules, parseHost(address), port),
+    )
     if (allowed.length === 0) throw denied(host, port, 'address_not_allowed')
     const socket = await connect(allowed, port, signal)
     // The peer may break the connection before anyone listens; whoever uses the socket sees its 'close'.

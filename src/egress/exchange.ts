@@ -1,17 +1,25 @@
 // One connection outward on behalf of a session: counted, decided, dialled, and reported when it is over.
 // Shared by the three ways through the proxy (proxy-connect, proxy-request, proxy-upgrade).
+import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
+import { AppError } from '../protocol/errors.ts'
 import { denialText } from './decide.ts'
 import type { Dial } from './dial.ts'
 import { hostText } from './hosts.ts'
+import { mayStay, type OpenEntry, type OpenExchanges } from './open-exchanges.ts'
 import type { EgressRules } from './policy.ts'
 import type { ProxyTarget } from './proxy-target.ts'
 import { deniedBecause, type Refusal, refusalOf } from './refusal.ts'
+import type { Traffic, TrafficLimits } from './traffic.ts'
 
 /** What the gateway has seen of one request. Denials come at once, the others when their connection ends. */
 export interface EgressDecision {
+  /** Of this connection. */
+  id: string
   sessionId: string
+  /** Milliseconds since 1970. */
+  startedMs: number
   host: string
   port: number
   method: string
@@ -36,6 +44,12 @@ export interface ForwardProxyDeps {
   policyFor: (sessionId: string) => EgressRules | Promise<EgressRules>
   dial: Dial
   onDecision: (decision: EgressDecision) => void
+  /** Connections that are open: when they were made, and in steps while bytes move. */
+  onOpen?: (decision: EgressDecision) => void
+  /** How much a session may move; undefined: as much as it likes. */
+  trafficFor?: (sessionId: string) => TrafficLimits | undefined
+  /** What it has moved on this day before the proxy knew it. */
+  usedBefore?: (sessionId: string, day: string) => number
   limits?: Partial<ProxyLimits>
   now?: () => number
 }
@@ -71,58 +85,92 @@ export function isRefusal(result: Exchange | Refusal): result is Refusal {
   return 'status' in result
 }
 
-/** `open` counts the connections of each session. */
+export interface ExchangeParts {
+  open: OpenExchanges
+  traffic: Traffic
+}
+
 export function createOpenExchange(
   deps: ForwardProxyDeps,
-  open: Map<string, number>,
+  { open, traffic }: ExchangeParts,
 ): OpenExchange {
-  const { policyFor, dial, onDecision, now = Date.now } = deps
+  const { policyFor, dial, onDecision, onOpen, now = Date.now } = deps
   const limits = { ...DEFAULT_LIMITS, ...deps.limits }
-  const count = (sessionId: string, step: number) => {
-    const next = (open.get(sessionId) ?? 0) + step
-    if (next > 0) open.set(sessionId, next)
-    else open.delete(sessionId)
-  }
   return async ({ sessionId, request }, target, signal) => {
-    const startedMs = now()
-    const report = (allowed: boolean, reason: string | null, upstream?: Socket) =>
-      onDecision({
-        sessionId,
-        host: hostText(target.host) || target.text.slice(0, 255),
-        port: target.port,
-        method: request.method ?? '',
-        allowed,
-        reason,
-        bytesUp: upstream?.bytesWritten ?? 0,
-        bytesDown: upstream?.bytesRead ?? 0,
-        durationMs: now() - startedMs,
-      })
-    if ((open.get(sessionId) ?? 0) >= limits.connectionsPerSession) {
-      report(false, 'too_many_connections')
-      return deniedBecause('too_many_connections', denialText(target.text, 'too_many_connections'))
+    const entry = createEntry({ sessionId, request }, target, now())
+    const tell = (allowed: boolean, reason: string | null) =>
+      onDecision(describeEntry(entry, { allowed, reason }, now()))
+    const busy = refuseBusy(entry, { open, traffic, limits })
+    if (busy) {
+      tell(false, busy.reason)
+      return busy
     }
-    count(sessionId, 1)
+    open.add(entry)
     try {
       const rules = await policyFor(sessionId)
-      const upstream = await dial({ rules, host: target.host, port: target.port }, signal)
+      entry.upstream = await dial({ rules, host: target.host, port: target.port }, signal)
+      entry.rules = rules
+      const current = await policyFor(sessionId)
+      if (!mayStay(entry, current)) {
+        entry.upstream.destroy()
+        throw new AppError('forbidden', 'policy_changed', denialText(target.text, 'policy_changed'))
+      }
+      entry.rules = current
+      onOpen?.(describeEntry(entry, { allowed: true, reason: null }, now()))
+      const { upstream } = entry
       const finish = once((reason: string | null, allowed: boolean) => {
-        count(sessionId, -1)
         upstream.destroy()
-        report(allowed, reason, upstream)
+        open.remove(entry)
+        tell(allowed, entry.cutReason ?? reason)
       })
       return {
-        rules,
+        rules: current,
         upstream,
         limits,
         finish: (reason, allowed = true) => finish(reason, allowed),
       }
     } catch (error) {
-      count(sessionId, -1)
+      open.remove(entry)
       const refusal = refusalOf(error)
-      report(!refusal.denied, refusal.reason)
+      tell(!refusal.denied, refusal.reason)
       return refusal
     }
   }
+}
+
+function createEntry(
+  { sessionId, request: { method = '' } }: ProxyCall,
+  target: ProxyTarget,
+  startedMs: number,
+): OpenEntry {
+  return { id: randomUUID(), sessionId, target, method, startedMs, cutReason: null, counted: 0 }
+}
+
+export function describeEntry(
+  entry: OpenEntry,
+  outcome: Pick<EgressDecision, 'allowed' | 'reason'>,
+  nowMs: number,
+): EgressDecision {
+  const { id, sessionId, target, method, startedMs, upstream } = entry
+  return {
+    ...{ id, sessionId, startedMs, method, ...outcome },
+    host: hostText(target.host) || target.text.slice(0, 255),
+    port: target.port,
+    bytesUp: upstream?.bytesWritten ?? 0,
+    bytesDown: upstream?.bytesRead ?? 0,
+    durationMs: nowMs - startedMs,
+  }
+}
+
+function refuseBusy(
+  { sessionId, target }: OpenEntry,
+  { open, traffic, limits }: ExchangeParts & { limits: ProxyLimits },
+): Refusal | null {
+  const refuse = (reason: string, retryAfterS?: number) =>
+    deniedBecause(reason, denialText(target.text, reason), retryAfterS)
+  if (open.count(sessionId) >= limits.connectionsPerSession) return refuse('too_many_connections')
+  const refused = traffic.admit(sessionId)
+  return refused && refuse(refused.reason, refused.retryAfterS)
 }
 
 function once<A extends unknown[]>(act: (...args: A) => void): (...args: A) => void {

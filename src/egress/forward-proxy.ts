@@ -3,25 +3,45 @@
 // It never reads a tunnel beyond the TLS greeting, and it adds no credential.
 import type { ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { createOpenExchange, type ForwardProxyDeps, type ProxyCall } from './exchange.ts'
+import {
+  createOpenExchange,
+  describeEntry,
+  type ForwardProxyDeps,
+  type ProxyCall,
+} from './exchange.ts'
+import { createOpenExchanges } from './open-exchanges.ts'
+import type { EgressRules } from './policy.ts'
 import { serveConnect } from './proxy-connect.ts'
 import { serveRequest } from './proxy-request.ts'
 import { serveUpgrade } from './proxy-upgrade.ts'
+import { createTraffic } from './traffic.ts'
 
 export interface ForwardProxy {
   connect(call: ProxyCall & { socket: Duplex; head: Buffer }): Promise<void>
   request(call: ProxyCall & { response: ServerResponse }): Promise<void>
   upgrade(call: ProxyCall & { socket: Duplex; head: Buffer }): Promise<void>
   connections(sessionId: string): number
+  /** The session's rules are these from now on: what is open and not allowed by them is ended. How many that were. */
+  recheck(sessionId: string, rules: EgressRules): number
+  /** The session is over: what is open is left to its end. */
+  forget(sessionId: string): void
 }
 
 export function createForwardProxy(deps: ForwardProxyDeps): ForwardProxy {
-  const open = new Map<string, number>()
-  const openExchange = createOpenExchange(deps, open)
+  const { trafficFor, usedBefore, onOpen, now = Date.now } = deps
+  const ticks = () => performance.now()
+  const traffic = createTraffic({ limitsFor: (id) => trafficFor?.(id), usedBefore, now, ticks })
+  const open = createOpenExchanges({
+    traffic,
+    onMoved: (entry) => onOpen?.(describeEntry(entry, { allowed: true, reason: null }, now())),
+  })
+  const openExchange = createOpenExchange(deps, { open, traffic })
   return {
     connect: (call) => serveConnect(openExchange, call),
     request: (call) => serveRequest(openExchange, call),
     upgrade: (call) => serveUpgrade(openExchange, call),
-    connections: (sessionId) => open.get(sessionId) ?? 0,
+    connections: open.count,
+    recheck: open.recheck,
+    forget: traffic.forget,
   }
 }

@@ -25,38 +25,60 @@ export interface AllowedRegistry {
 export interface InstallationEgress {
   registries: readonly AllowedRegistry[]
   allowedNetworks: readonly AllowedNetwork[]
+  /** `deny` wins over whatever allows the same host; `allow` holds at every level but `none`. */
+  lists?: { allow: readonly string[]; deny: readonly string[] }
 }
 
 export interface HostEntry {
   ports: Set<number>
 }
 
-export interface EgressRules {
-  level: NetworkLevel
+export interface HostList {
   /** By exact name or address. */
   exact: ReadonlyMap<string, HostEntry>
   /** By the domain behind `*.`. */
   below: ReadonlyMap<string, HostEntry>
+}
+
+export interface EgressRules extends HostList {
+  level: NetworkLevel
+  /** Of the installation: refused at every level. An entry without ports stands for all of them. */
+  denied: HostList
   networks: readonly { host: string; below: boolean; network: Network }[]
 }
 
 export function compileRules(policy: NetworkPolicy, installation: InstallationEgress): EgressRules {
+  const { lists = { allow: [], deny: [] } } = installation
+  const allowed = createHostList(WEB_PORTS)
+  if (policy.level === 'custom') for (const domain of policy.domains) allowed.add(domain)
+  if (policy.level === 'trusted' || (policy.level === 'custom' && policy.includeTrusted)) {
+    for (const domain of TRUSTED_DOMAINS) allowed.add(domain)
+    for (const { host, port } of installation.registries) allowed.add(host, [port])
+  }
+  for (const domain of lists.allow) allowed.add(domain)
+  const denied = createHostList([])
+  for (const domain of lists.deny) denied.add(domain)
+  const { exact, below } = allowed.list
+  const networks = compileNetworks(installation)
+  return { level: policy.level, exact, below, denied: denied.list, networks }
+}
+
+/** `usualPorts` are those of an entry that names none. */
+function createHostList(usualPorts: readonly number[]) {
   const exact = new Map<string, HostEntry>()
   const below = new Map<string, HostEntry>()
-  const add = (text: string, ports?: readonly number[]) => {
+  const add = (text: string, ports = usualPorts) => {
     const pattern = parsePattern(text)
     if (!pattern) return
     const map = pattern.below ? below : exact
-    const entry = map.get(pattern.host) ?? { ports: new Set() }
-    for (const port of pattern.port ? [pattern.port] : (ports ?? WEB_PORTS)) entry.ports.add(port)
-    map.set(pattern.host, entry)
+    const wanted = pattern.port ? [pattern.port] : ports
+    const entry = map.get(pattern.host)
+    // All ports already, which one more would narrow.
+    if (entry?.ports.size === 0) return
+    const all = wanted.length === 0 ? [] : [...(entry?.ports ?? []), ...wanted]
+    map.set(pattern.host, { ports: new Set(all) })
   }
-  if (policy.level === 'custom') for (const domain of policy.domains) add(domain)
-  if (policy.level === 'trusted' || (policy.level === 'custom' && policy.includeTrusted)) {
-    for (const domain of TRUSTED_DOMAINS) add(domain)
-    for (const { host, port } of installation.registries) add(host, [port])
-  }
-  return { level: policy.level, exact, below, networks: compileNetworks(installation) }
+  return { add, list: { exact, below } }
 }
 
 /** `example.org`, `*.example.org`, either with `:port`. Null for what is no pattern: it then matches nothing. */

@@ -15,11 +15,14 @@ import { createForwardProxy, type ForwardProxy } from './forward-proxy.ts'
 import { type AllowedNetwork, compileRules } from './policy.ts'
 import { isWebSocketUpgrade } from './proxy-upgrade.ts'
 import { createResolve, type Lookup } from './resolve.ts'
+import type { TrafficLimits } from './traffic.ts'
 
 export interface ProxyFixture {
   port: number
   proxy: ForwardProxy
   decisions: EgressDecision[]
+  /** What was told of connections while they were open. */
+  opened: EgressDecision[]
   /** The next decision that is made. */
   nextDecision(): Promise<EgressDecision>
   /** What was looked up and connected to, in order. */
@@ -27,6 +30,9 @@ export interface ProxyFixture {
   /** Connections to `address:port` end at this loopback port. */
   route(target: string, realPort: number): void
   setPolicy(policy: Partial<NetworkPolicy>): void
+  setLists(lists: { allow: string[]; deny: string[] }): void
+  /** As the gateway does when a policy has changed; how many were ended. */
+  recheck(): number
   close(): Promise<void>
 }
 
@@ -36,19 +42,29 @@ export interface FixtureOptions {
   allowedNetworks?: AllowedNetwork[]
   own?: string[]
   limits?: Partial<ProxyLimits>
+  traffic?: TrafficLimits
   dnsLimitMs?: number
   connectLimitMs?: number
 }
 
+const SESSION = 's_aaaaaaaaaaaaaaaaaaaa'
+
 export async function createProxyFixture(options: FixtureOptions): Promise<ProxyFixture> {
   const trace: string[] = []
   const decisions: EgressDecision[] = []
+  const opened: EgressDecision[] = []
   const waiting: ((decision: EgressDecision) => void)[] = []
   const routes = new Map<string, number>()
   let policy = policyOf(options.policy ?? {})
+  let lists = { allow: [] as string[], deny: [] as string[] }
+  const rules = () =>
+    compileRules(policy, {
+      registries: [],
+      allowedNetworks: options.allowedNetworks ?? [],
+      lists,
+    })
   const proxy = createForwardProxy({
-    policyFor: () =>
-      compileRules(policy, { registries: [], allowedNetworks: options.allowedNetworks ?? [] }),
+    policyFor: rules,
     dial: createDial({
       resolve: createResolve({
         lookup: (name, signal) => {
@@ -72,6 +88,8 @@ export async function createProxyFixture(options: FixtureOptions): Promise<Proxy
       decisions.push(decision)
       for (const resolve of waiting.splice(0)) resolve(decision)
     },
+    onOpen: (decision) => opened.push(decision),
+    trafficFor: () => options.traffic,
     ...(options.limits ? { limits: options.limits } : {}),
   })
   const { server, end } = serveProxy(proxy)
@@ -80,12 +98,17 @@ export async function createProxyFixture(options: FixtureOptions): Promise<Proxy
     port,
     proxy,
     decisions,
+    opened,
     trace,
     nextDecision: () => new Promise((resolve) => waiting.push(resolve)),
     route: (target, realPort) => void routes.set(target, realPort),
     setPolicy: (next) => {
       policy = policyOf(next)
     },
+    setLists: (next) => {
+      lists = next
+    },
+    recheck: () => proxy.recheck(SESSION, rules()),
     close: end,
   }
 }
@@ -149,7 +172,7 @@ export function closeServer(server: Server): Promise<void> {
 }
 
 function serveProxy(proxy: ForwardProxy): { server: Server; end: () => Promise<void> } {
-  const sessionId = 's_aaaaaaaaaaaaaaaaaaaa'
+  const sessionId = SESSION
   const server = createServer({ shouldUpgradeCallback: isWebSocketUpgrade })
   const opened = new Set<Socket>()
   server.on('connection', (socket: Socket) => opened.add(socket))

@@ -13,14 +13,24 @@ export interface Refusal {
   /** Whether a rule said no, rather than the network. */
   denied: boolean
   text: string
+  /** Seconds after which it may go. */
+  retryAfterS?: number
 }
+
+/** What passes by itself: the same request may go later. */
+const PASSING: ReadonlySet<string> = new Set([
+  'too_many_connections',
+  'rate_limited',
+  'bytes_exhausted',
+])
 
 export function badRequest(reason: string, text: string): Refusal {
   return { status: 400, reason, denied: false, text: `${text}\n` }
 }
 
-export function deniedBecause(reason: string, text: string): Refusal {
-  return { status: reason === 'too_many_connections' ? 429 : 403, reason, denied: true, text }
+export function deniedBecause(reason: string, text: string, retryAfterS?: number): Refusal {
+  const status = PASSING.has(reason) ? 429 : 403
+  return { status, reason, denied: true, text, ...(retryAfterS ? { retryAfterS } : {}) }
 }
 
 /** What dial.ts or the policy rejected with, as an answer. Anything unforeseen says nothing about our inside. */
@@ -60,6 +70,7 @@ function refusalHeaders(refusal: Refusal): Record<string, string> {
     'content-type': 'text/plain; charset=utf-8',
     'content-length': String(Buffer.byteLength(refusal.text)),
     connection: 'close',
+    ...(refusal.retryAfterS ? { 'retry-after': String(refusal.retryAfterS) } : {}),
   }
 }
 
