@@ -3,9 +3,12 @@
 import type { DoorRoute } from './door/listener.ts'
 import type { RunnerEvents } from './door/runner-channel.ts'
 import { compileRules, type EgressRules } from './egress/policy.ts'
+import type { Registry } from './egress/registry-files.ts'
 import type { SessionWatchDeps } from './gateway-sessions.ts'
 import { registriesOf } from './image/registries.ts'
+import type { Environment, TrafficLimits } from './protocol/environment.ts'
 import { AppError } from './protocol/errors.ts'
+import { joinLimits } from './protocol/installation-network.ts'
 import { RUNNER_PROTOCOL, type RunnerReport } from './protocol/runner-frames.ts'
 import { SETUP_LIMIT_MS } from './sessions/layers.ts'
 import type { LayerReport, LayerStore } from './store/layers.ts'
@@ -14,21 +17,35 @@ export interface LayerBuilds {
   /** Reads what is known of it; false when no layer is being made of this sandbox. */
   follow(sandboxId: string): Promise<boolean>
   rules(sandboxId: string): EgressRules | undefined
+  traffic(sandboxId: string): TrafficLimits | undefined
+  /** What the owner has set for all of them has changed. */
+  recompile(): void
   forget(sandboxId: string): void
   events(sandboxId: string): RunnerEvents
   inputs: DoorRoute
 }
 
-export interface LayerBuildsDeps {
+export interface LayerBuildsDeps
+  extends Pick<SessionWatchDeps, 'installation' | 'network' | 'onRules'> {
   layers: Pick<LayerStore, 'findBuilding' | 'report'>
-  installation: SessionWatchDeps['installation']
+}
+
+interface Build {
+  environment: Environment
+  registries: Registry[]
+  rules: EgressRules
 }
 
 /** Nothing is prepared twice in such a sandbox. */
 const GENERATION = 1
 
-export function createLayerBuilds({ layers, installation }: LayerBuildsDeps): LayerBuilds {
-  const known = new Map<string, EgressRules>()
+export function createLayerBuilds(deps: LayerBuildsDeps): LayerBuilds {
+  const { layers, installation, network, onRules } = deps
+  const known = new Map<string, Build>()
+  const compile = ({ environment, registries }: Omit<Build, 'rules'>): Build => {
+    const all = { ...installation, registries, lists: network() }
+    return { environment, registries, rules: compileRules(environment.network, all) }
+  }
   const read = async (sandboxId: string) => {
     const layer = await layers.findBuilding(sandboxId)
     if (!layer?.recipe)
@@ -41,10 +58,21 @@ export function createLayerBuilds({ layers, installation }: LayerBuildsDeps): La
       if (!layer?.recipe) return false
       const { environment, reach } = layer.recipe
       const registries = await registriesOf(reach ?? environment.image, installation)
-      known.set(sandboxId, compileRules(environment.network, { ...installation, registries }))
+      known.set(sandboxId, compile({ environment, registries }))
       return true
     },
-    rules: (sandboxId) => known.get(sandboxId),
+    rules: (sandboxId) => known.get(sandboxId)?.rules,
+    traffic: (sandboxId) => {
+      const build = known.get(sandboxId)
+      return build && joinLimits(build.environment.traffic, network())
+    },
+    recompile: () => {
+      for (const [sandboxId, build] of known) {
+        const next = compile(build)
+        known.set(sandboxId, next)
+        onRules(sandboxId, next.rules)
+      }
+    },
     forget: (sandboxId) => {
       known.delete(sandboxId)
     },

@@ -11,7 +11,8 @@ const registries: Registry[] = [
 function session(level: 'none' | 'trusted' | 'custom'): KnownSession {
   const policy = { level, domains: ['listed.example'], includeTrusted: false }
   const rules = compileRules(policy, { registries, allowedNetworks: [] })
-  return { rules, registries, state: {} as KnownSession['state'] }
+  const traffic = { connectionsPerSecond: 1, bytesPerDay: 1 }
+  return { rules, registries, traffic, madeFrom: '', state: {} as KnownSession['state'] }
 }
 
 describe('what a session may reach', () => {

@@ -6,6 +6,8 @@ import { compileRules, type EgressRules } from './egress/policy.ts'
 import type { Registry } from './egress/registry-files.ts'
 import { registriesOf } from './image/registries.ts'
 import type { Logger } from './lib/logger.ts'
+import type { TrafficLimits } from './protocol/environment.ts'
+import { type InstallationNetwork, joinLimits } from './protocol/installation-network.ts'
 import type { SessionState } from './protocol/session.ts'
 import type { Notifications } from './store/notifications.ts'
 import type { SessionDirectory } from './store/sessions.ts'
@@ -13,14 +15,20 @@ import type { SessionDirectory } from './store/sessions.ts'
 export interface KnownSession {
   state: SessionState
   rules: EgressRules
+  /** How much it may move, by its environment and the owner. */
+  traffic: TrafficLimits
   /** What the image's package managers are configured for. */
   registries: Registry[]
+  /** What the rules were compiled from, to see whether they have to be again. */
+  madeFrom: string
 }
 
 export interface SessionWatch {
   get(sessionId: string): KnownSession | undefined
   /** Reads the session and keeps it current from now on; undefined when there is none. */
   follow(sessionId: string): Promise<KnownSession | undefined>
+  /** What the owner has set for all of them has changed. */
+  recompile(): void
   forget(sessionId: string): void
   close(): void
 }
@@ -33,7 +41,11 @@ export interface SessionWatchDeps {
     allowedNetworks: AllowedNetwork[]
     namedImagesDir: string
   }
+  /** What the owner has set, as it is now. */
+  network(): InstallationNetwork
   onChange(session: KnownSession): void
+  /** The rules are other ones than before. */
+  onRules(sessionId: string, rules: EgressRules): void
   logger: Logger
 }
 
@@ -46,12 +58,13 @@ export function createSessionWatch(deps: SessionWatchDeps): SessionWatch {
   const known = new Map<string, KnownSession | undefined>()
   const read = async (sessionId: string) => {
     const state = await deps.directory.get(sessionId)
-    const reach = state && (await reachOf(state, known.get(sessionId), deps.installation))
+    const reach = state && (await reachOf(state, known.get(sessionId), deps))
     if (!known.has(sessionId)) return undefined
     const previous = known.get(sessionId)
     if (previous && state && previous.state.lastSeq > state.lastSeq) return previous
     const session = state && reach && { state, ...reach }
     known.set(sessionId, session)
+    if (session && session.rules !== previous?.rules) deps.onRules(sessionId, session.rules)
     if (session) deps.onChange(session)
     return session
   }
@@ -73,6 +86,9 @@ export function createSessionWatch(deps: SessionWatchDeps): SessionWatch {
       if (!known.has(sessionId)) known.set(sessionId, undefined)
       return read(sessionId)
     },
+    recompile: () => {
+      for (const sessionId of known.keys()) refresh(sessionId)
+    },
     forget: (sessionId) => {
       known.delete(sessionId)
     },
@@ -86,11 +102,18 @@ export function createSessionWatch(deps: SessionWatchDeps): SessionWatch {
 async function reachOf(
   state: SessionState,
   previous: KnownSession | undefined,
-  installation: SessionWatchDeps['installation'],
-): Promise<Pick<KnownSession, 'rules' | 'registries'>> {
-  const { network, image } = state.environment
-  if (previous && JSON.stringify(previous.state.environment.network) === JSON.stringify(network))
-    return { rules: previous.rules, registries: previous.registries }
+  { installation, network }: Pick<SessionWatchDeps, 'installation' | 'network'>,
+): Promise<Pick<KnownSession, 'rules' | 'registries' | 'traffic' | 'madeFrom'>> {
+  const { network: policy, image, traffic } = state.environment
+  const ingredients = () => JSON.stringify([policy, traffic, network()])
+  if (previous?.madeFrom === ingredients()) {
+    const { rules, registries, traffic: limits, madeFrom } = previous
+    return { rules, registries, traffic: limits, madeFrom }
+  }
   const registries = await registriesOf(image, installation)
-  return { rules: compileRules(network, { ...installation, registries }), registries }
+  // As it is now: it may have been changed meanwhile.
+  const lists = network()
+  const rules = compileRules(policy, { ...installation, registries, lists })
+  const limits = joinLimits(traffic, lists)
+  return { rules, registries, traffic: limits, madeFrom: ingredients() }
 }

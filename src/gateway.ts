@@ -9,11 +9,17 @@ import { createForwardProxy } from './egress/forward-proxy.ts'
 import { parseHost } from './egress/hosts.ts'
 import { type ControlServer, startControl } from './gateway-control.ts'
 import { createLayerBuilds, type LayerBuilds } from './gateway-layers.ts'
+import { createNetworkWatch } from './gateway-network.ts'
 import { followPushes } from './gateway-pushes.ts'
 import { createReachRoute } from './gateway-reach.ts'
 import { createReports, type Reports } from './gateway-reports.ts'
 import { createRunnerLink } from './gateway-runner.ts'
-import { createSessionWatch, NO_RULES, type SessionWatch } from './gateway-sessions.ts'
+import {
+  createSessionWatch,
+  NO_RULES,
+  type SessionWatch,
+  type SessionWatchDeps,
+} from './gateway-sessions.ts'
 import { createGitClient, parseGitRequest, proxyGit } from './git/client.ts'
 import { createHostDial } from './git-egress.ts'
 import { createModelCaps } from './model/caps.ts'
@@ -27,7 +33,7 @@ import { NO_GRANTS } from './protocol/session.ts'
 import { defaultRules } from './sessions/decide.ts'
 import { createDispatch, sessionNotFound } from './sessions/dispatch.ts'
 import type { GatewaySettings } from './settings.ts'
-import { createNotifications } from './store/notifications.ts'
+import { createNotifications, type Notifications } from './store/notifications.ts'
 import { openStore, type Store } from './store/store.ts'
 import { findUpstreamCredential } from './upstream-credential.ts'
 
@@ -55,15 +61,15 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
   const journal = openUsageJournal(join(settings.dataDir, 'usage.ndjson'))
   const reports = createReports({ dispatch, journal, logger }, closing.signal)
   for (const usage of journal.left) reports.used(usage)
-  const watch: SessionWatch = createSessionWatch({
-    directory: store.sessions,
-    notifications,
-    installation: settings,
-    onChange: ({ state }) => link.direct(state),
-    logger,
-  })
-  shutdown.add('watch', () => watch.close())
-  const builds = createLayerBuilds({ layers: store.layers, installation: settings })
+  const { watch, builds } = await startWatching(
+    { settings, logger, shutdown, store, notifications },
+    {
+      onChange: ({ state }) => link.direct(state),
+      // What is open and no longer allowed ends now.
+      onRules: (sessionId, rules) => void routes.egress.recheck(sessionId, rules),
+    },
+  )
+  const routes = createRoutes({ settings, store, watch, reports, builds })
   let control: ControlServer | undefined
   const link = createRunnerLink({
     dispatch,
@@ -76,7 +82,7 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
   })
   const doors: Doors = createDoors({
     doorsDir: settings.doorsDir,
-    routes: createRoutes({ settings, store, watch, reports, builds }),
+    routes,
     runnerEvents: (id) => (builds.rules(id) ? builds.events(id) : link.events(id)),
     logger,
   })
@@ -89,6 +95,7 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
     },
     close: async (sessionId) => {
       watch.forget(sessionId)
+      routes.egress.forget(sessionId)
       builds.forget(sessionId)
       await doors.remove(sessionId)
     },
@@ -101,6 +108,33 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
     closing.abort()
     await Promise.allSettled([following, reports.settled()])
   })
+}
+
+/** Sessions and layers in the making as they are, with what the owner has set for all of them. */
+async function startWatching(
+  {
+    settings,
+    logger,
+    shutdown,
+    store,
+    notifications,
+  }: Context & { store: Store; notifications: Notifications },
+  { onChange, onRules }: Pick<SessionWatchDeps, 'onChange' | 'onRules'>,
+): Promise<{ watch: SessionWatch; builds: LayerBuilds }> {
+  const network = await createNetworkWatch({
+    ...{ store: store.installationNetwork, notifications, logger },
+    onChange: () => {
+      watch.recompile()
+      builds.recompile()
+    },
+  })
+  shutdown.add('network', () => network.close())
+  const shared = { installation: settings, network: network.get, onRules }
+  const directory = store.sessions
+  const watch = createSessionWatch({ ...shared, directory, notifications, onChange, logger })
+  shutdown.add('watch', () => watch.close())
+  const builds = createLayerBuilds({ ...shared, layers: store.layers })
+  return { watch, builds }
 }
 
 /** Sandboxes that run already find their door again; a door that an earlier gateway could not close goes. */
@@ -146,6 +180,7 @@ function createRoutes({ settings, store, watch, reports, builds }: RouteParts) {
   const egress = createForwardProxy({
     policyFor: rulesFor,
     dial: createHostDial(),
+    trafficFor: (sessionId) => watch.get(sessionId)?.traffic ?? builds.traffic(sessionId),
     onDecision: reports.decided,
   })
   const model = createModelDoor({

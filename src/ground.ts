@@ -42,6 +42,8 @@ export interface Layout {
   gitData: string
   gitSocket: string
   gatewayData: string
+  /** Images that were built or imported here. */
+  namedImages: string
   sandboxSocket: string
   doors: string
   gatewaySocket: string
@@ -68,6 +70,7 @@ export function layoutOf({ codeDir, dataDir, runtimeDir, isRoot }: Config): Layo
     gitData: join(data, 'git'),
     gitSocket: join(runtimeDir, 'git/git.sock'),
     gatewayData: join(data, 'gateway'),
+    namedImages: join(data, 'images/named'),
     sandboxSocket: join(runtimeDir, 'sandbox/sandbox.sock'),
     doors: join(runtimeDir, 'doors'),
     gatewaySocket: join(runtimeDir, 'gateway/gateway.sock'),

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
+import { TRUSTED_GROUPS } from './egress/trusted-domains.ts'
 import { createDoorkeeperClient, followLive, type LiveDelta } from './gateway-control.ts'
 import { createGitClient, type GitClient, parseGitRequest, proxyGit } from './git/client.ts'
 import { type Accounts, createAccounts, createAuthSecret } from './http/accounts.ts'
@@ -10,6 +11,7 @@ import { createHttpApp } from './http/app.ts'
 import type { GitDoor, UploadsApi } from './http/deps.ts'
 import { listenHttp } from './http/listen.ts'
 import { createLiveFeed, type LiveFeedSource } from './http/live.ts'
+import { registriesOf } from './image/registries.ts'
 import { createLayerSandboxes, createRepositoryPort, createSandboxPort } from './ports.ts'
 import { type ProgramContext, runProgram } from './program-main.ts'
 import { AppError } from './protocol/errors.ts'
@@ -163,6 +165,11 @@ async function startSite(parts: Parts, ports: Ports): Promise<ServerReady> {
         isolation: (await parts.sandboxes.isolation()).line,
         drivers: [...DRIVERS],
         standbys: await standbys.counts(),
+      }),
+      network: store.installationNetwork,
+      trusted: async (image) => ({
+        groups: TRUSTED_GROUPS.map((group) => ({ ...group, domains: [...group.domains] })),
+        registries: await registriesOf(image, settings),
       }),
       logger,
     },

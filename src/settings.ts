@@ -43,6 +43,9 @@ export interface ServerSettings extends Common {
   /** How many sandboxes are kept started ahead. */
   standbys: number
   concurrency: number
+  /** As the gateway has them, to be shown. */
+  registries: Registry[]
+  namedImagesDir: string
   /** What the layers of all environments may take on the disk. */
   layerBytes: number
   /** The CLI's token from the last start, kept while it is good. */

@@ -68,7 +68,8 @@ export async function startErrand(config: Config, logger: Logger): Promise<Runni
     ])
     const port = config.port === 0 ? await findFreePort(config.host) : config.port
     const token = await readFile(layout.tokenFile, 'utf8').catch(() => null)
-    const settings = { ...serverSettings({ ...config, port }, layout, connection), token }
+    const found = { connection, registries: await registries }
+    const settings = { ...serverSettings({ ...config, port }, layout, found), token }
     const server: Program<ServerReady> = await start('server', 'server', settings)
     const { url, loginUrl } = server.ready
     await writeFile(layout.tokenFile, server.ready.token, { mode: 0o600 })
@@ -208,7 +209,7 @@ function gatewaySettings(
     keyFile: layout.keyFile,
     dataDir: layout.gatewayData,
     doorsDir: layout.doors,
-    namedImagesDir: join(layout.data, 'images/named'),
+    namedImagesDir: layout.namedImages,
     socketPath: layout.gatewaySocket,
     gitSocket: layout.gitSocket,
     model: config.model,
@@ -221,12 +222,13 @@ function gatewaySettings(
 function serverSettings(
   config: Config,
   layout: Layout,
-  connection: DatabaseConnection,
+  learnt: Pick<ServerSettings, 'connection' | 'registries'>,
 ): Omit<ServerSettings, 'logLevel' | 'token'> {
   const { isScripted } = config.model
   const hasKey = isUpstream(readUpstream(config.model))
   return {
-    connection,
+    ...learnt,
+    namedImagesDir: layout.namedImages,
     keyFile: layout.keyFile,
     host: config.host,
     port: config.port,

@@ -7,17 +7,21 @@ import {
   type Environment,
   type Image,
   imageNameSchema,
+  type NetworkPolicy,
   networkLevelSchema,
 } from '../protocol/environment.ts'
 import { AppError } from '../protocol/errors.ts'
 import type { CliDeps } from './deps.ts'
 import { plainLine } from './plain-text.ts'
 
-export interface EnvironmentOptions {
-  image?: string
+export interface NetworkOptions {
   network?: string
   allow?: string[]
   includeTrusted?: boolean
+}
+
+export interface EnvironmentOptions extends NetworkOptions {
+  image?: string
   variables?: string
   setup?: string
   setupInput?: string[]
@@ -25,6 +29,8 @@ export interface EnvironmentOptions {
   cpus?: string
   processes?: string
   disk?: string
+  connectionsPerSecond?: string
+  bytesPerDay?: string
 }
 
 export function addEnvironmentOptions(command: Command): void {
@@ -41,6 +47,8 @@ export function addEnvironmentOptions(command: Command): void {
     .option('--cpus <count>', 'such as 2 or 0.5')
     .option('--processes <count>', 'how many at once')
     .option('--disk <size>', 'such as 20GiB')
+    .option('--connections-per-second <count>', 'how many it may open to hosts')
+    .option('--bytes-per-day <size>', 'how much it may move to and from hosts, such as 20GiB')
 }
 
 /** What the options say; of a network or limits that are given in part, the rest is as in `current`. */
@@ -54,6 +62,7 @@ export async function readFields(
   const { image, variables, setup, setupInput } = options
   const network = networkOf(options, current)
   const limits = limitsOf(options, current)
+  const traffic = trafficOf(options, current)
   return {
     ...(image === undefined ? {} : { image: imageOf(image) }),
     ...(network ? { network } : {}),
@@ -61,6 +70,7 @@ export async function readFields(
     ...(setup === undefined ? {} : { setup: await readText(deps, setup) }),
     ...(setupInput === undefined ? {} : { setupInputs: setupInput }),
     ...(limits ? { limits } : {}),
+    ...(traffic ? { traffic } : {}),
   }
 }
 
@@ -83,10 +93,10 @@ function imageOf(text: string): Image {
   throw new AppError('invalid', 'image_unknown', message)
 }
 
-function networkOf(
-  { network, allow, includeTrusted }: EnvironmentOptions,
-  current: Environment | undefined,
-): EnvironmentPatch['network'] {
+export function networkOf(
+  { network, allow, includeTrusted }: NetworkOptions,
+  current: Pick<Environment, 'network'> | undefined,
+): NetworkPolicy | undefined {
   if (network === undefined && allow === undefined && includeTrusted === undefined) return undefined
   const isCustom = allow !== undefined || includeTrusted !== undefined
   const level = networkLevelSchema.safeParse(network ?? (isCustom ? 'custom' : undefined))
@@ -115,9 +125,22 @@ function limitsOf(
   return Object.keys(given).length === 0 ? undefined : { ...current?.limits, ...given }
 }
 
+function trafficOf(
+  { connectionsPerSecond, bytesPerDay }: EnvironmentOptions,
+  current: Environment | undefined,
+): EnvironmentPatch['traffic'] {
+  const given = {
+    ...(connectionsPerSecond === undefined
+      ? {}
+      : { connectionsPerSecond: numberOf(connectionsPerSecond) }),
+    ...(bytesPerDay === undefined ? {} : { bytesPerDay: bytesOf(bytesPerDay) }),
+  }
+  return Object.keys(given).length === 0 ? undefined : { ...current?.traffic, ...given }
+}
+
 const UNITS: Record<string, number> = { MIB: 1024 ** 2, GIB: 1024 ** 3, MB: 1e6, GB: 1e9 }
 
-function bytesOf(text: string): number {
+export function bytesOf(text: string): number {
   const [, count = '', unit = ''] = /^(\d+(?:\.\d+)?)\s*([KMG]i?B?)$/i.exec(text.trim()) ?? []
   const word = unit.toUpperCase()
   const factor = UNITS[word.length === 1 ? `${word}IB` : word]
@@ -129,7 +152,7 @@ function bytesOf(text: string): number {
   )
 }
 
-function numberOf(text: string): number {
+export function numberOf(text: string): number {
   const count = Number(text)
   if (text.trim() !== '' && Number.isFinite(count)) return count
   throw new AppError('invalid', 'number_invalid', `${plainLine(text)} is no number`)

@@ -9,6 +9,7 @@ import { type CliDeps, InterruptedError } from './deps.ts'
 import { addEnvironmentCommands } from './environments.ts'
 import { createGit } from './git.ts'
 import { addLogs } from './logs.ts'
+import { addNetworkCommands } from './network.ts'
 import { plainLine, safeJson } from './plain-text.ts'
 import { addRunCommands } from './run.ts'
 import { addSessionCommands } from './sessions.ts'
@@ -47,6 +48,7 @@ export function createProgram(deps: CliDeps): Program {
   addAccountCommands(cli, program)
   addCredentialCommands(cli, program)
   addEnvironmentCommands(cli, program)
+  addNetworkCommands(cli, program)
   const run = async (args: readonly string[]) => {
     exitCode = 0
     try {

@@ -206,12 +206,12 @@ function addAllow(cli: Cli, program: Command): void {
     cli,
     program,
     {
-      specification: 'allow <id>',
-      description: 'let a session reach what its repository asks for',
+      specification: 'allow <id> [host]',
+      description: 'let a session reach a host; without one, what its repository asks for',
     },
-    async ([id], { connection, print, options }) => {
+    async ([id, host], { connection, print, options }) => {
       const scope = options.environment ? 'environment' : 'session'
-      const session = await connection.client.allowAsked(sessionId(id), scope)
+      const session = await connection.client.allow(sessionId(id), scope, host)
       print.json(session)
       const reach = plainLine(describeNetwork(session.environment.network))
       print.line(`${shortId(session)} may reach ${reach}`)

@@ -23,6 +23,7 @@ import {
   sessionPageSchema,
   tokenCreatedSchema,
   tokenListSchema,
+  trustedHostsSchema,
   uploadSchema,
   userCreatedSchema,
   userListSchema,
@@ -35,6 +36,10 @@ import {
 } from '../protocol/credential.ts'
 import { environmentSchema } from '../protocol/environment.ts'
 import { parseEvent } from '../protocol/event.ts'
+import {
+  type InstallationNetworkPatch,
+  installationNetworkSchema,
+} from '../protocol/installation-network.ts'
 import type { AllowScope, PushGrantChange } from '../protocol/session.ts'
 import { type FollowOptions, followEvents, followSessions } from './follow.ts'
 import { type ClientOptions, requestJson, requestNothing } from './request.ts'
@@ -82,10 +87,11 @@ function sessionMethods(options: ClientOptions) {
       }),
     withdrawMessage: (id: string, turnId: string) =>
       state('DELETE', pathOf(id, `/messages/${turnId}`)),
-    /** Allows what the repository asks to reach. */
-    allowAsked: (id: string, scope: AllowScope) => state('POST', pathOf(id, '/allow'), { scope }),
     changeGrants: (id: string, change: PushGrantChange) =>
       state('POST', pathOf(id, '/grant'), change),
+    /** Allows a host, or without one what the repository asks to reach. */
+    allow: (id: string, scope: AllowScope, host?: string) =>
+      state('POST', pathOf(id, '/allow'), { scope, host }),
     answerQuestion: (id: string, questionId: string, answer: AnswerBody) =>
       state('POST', pathOf(id, `/questions/${encodeURIComponent(questionId)}`), answer),
   }
@@ -124,6 +130,14 @@ function resourceMethods(options: ClientOptions) {
     createCredential: (fields: NewCredential) => change(credentialSchema, '/credentials', fields),
     removeCredential: (id: string) =>
       requestNothing(options, { method: 'DELETE', path: `/credentials/${encodeURIComponent(id)}` }),
+    getInstallationNetwork: () => ask(installationNetworkSchema, '/installation/network'),
+    patchInstallationNetwork: (patch: InstallationNetworkPatch) =>
+      requestJson(options, installationNetworkSchema, {
+        ...{ method: 'PATCH', path: '/installation/network', body: patch },
+      }),
+    /** By id or name of an environment; of the default one without. */
+    getTrustedHosts: (environment?: string) =>
+      requestJson(options, trustedHostsSchema, { path: '/trusted-hosts', query: { environment } }),
     createUpload: (fields: NewUpload) => change(uploadSchema, '/uploads', fields),
   }
 }

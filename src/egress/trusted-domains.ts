@@ -9,6 +9,6 @@ interface TrustedGroup {
   domains: readonly string[]
 }
 
-const TRUSTED_GROUPS: readonly TrustedGroup[] = groups
+export const TRUSTED_GROUPS: readonly TrustedGroup[] = groups
 
 export const TRUSTED_DOMAINS: readonly string[] = TRUSTED_GROUPS.flatMap(({ domains }) => domains)

@@ -201,6 +201,50 @@ describe('the API', () => {
     })
   })
 
+  it('allows a host for a session, or in its environment, unless the owner refuses it', async () => {
+    const { environments } = test.deps.owned
+    const fields = { prompt: 'x', source: { kind: 'remote', url: 'https://example.com/r.git' } }
+    const session = (await (await post('/api/v1/sessions', fields)).json()) as { id: string }
+    const state = test.sessions.states.get(session.id)
+    const made = await (await post('/api/v1/environments', { name: 'one host' })).json()
+    const { id } = made as { id: string }
+    if (!state) throw new Error('no session')
+    test.sessions.states.set(state.id, { ...state, environment: { ...state.environment, id } })
+    const allow = (body: unknown) => post(`/api/v1/sessions/${session.id}/allow`, body)
+    const host = 'api.example:8443'
+    await allow({ scope: 'environment', host })
+    expect(test.sessions.commands.at(-1)?.command).toMatchObject({ scope: 'environment', host })
+    expect((await environments.get(owner.user.id, id))?.network).toEqual({
+      ...{ level: 'custom', domains: [host], includeTrusted: true },
+    })
+    for (const bad of ['https://a.example/', '*', '*.com', 'a.example:0', 'a.example:65536', '-a'])
+      expect((await allow({ scope: 'session', host: bad })).status).toBe(400)
+    const change = (as: Caller, body: unknown) =>
+      call(test, '/api/v1/installation/network', { method: 'PATCH', as, body })
+    const denied = await change(owner, { deny: ['*.evil.example', 'b.example'] })
+    expect(await denied.json()).toMatchObject({ allow: [], deny: ['*.evil.example', 'b.example'] })
+    for (const name of ['x.evil.example', 'b.example', 'b.example:8443', '*.evil.example'])
+      expect(await errorOf(await allow({ scope: 'session', host: name }))).toMatchObject({
+        reason: 'denied_by_installation',
+      })
+    const limited = await change(owner, { deny: [], limits: { bytesPerDay: 1 << 30 } })
+    expect(await limited.json()).toEqual({
+      ...{ allow: [], deny: [], limits: { connectionsPerSecond: null, bytesPerDay: 1 << 30 } },
+    })
+    await change(owner, { limits: { bytesPerDay: null } })
+  })
+
+  it('shows what trusted stands for, by environment', async () => {
+    const get = (query: string) => call(test, `/api/v1/trusted-hosts${query}`, { as: owner })
+    expect(await (await get('')).json()).toMatchObject({
+      registries: [],
+      groups: [{ group: 'Code', domains: ['code.example'] }],
+    })
+    expect(await errorOf(await get('?environment=none'))).toMatchObject({
+      reason: 'environment_not_found',
+    })
+  })
+
   it.each(['/etc/passwd', '../up', 'a/../../b', './a', 'a//b', 'a/'])(
     'refuses %s as an input of a setup',
     async (path) => {

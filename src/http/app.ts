@@ -12,6 +12,7 @@ import { addEventRoutes } from './events.ts'
 import { addInstallationRoutes } from './installation.ts'
 import { addLogout, createLoginPage } from './login.ts'
 import { addMessageRoutes } from './messages.ts'
+import { addNetworkRoutes } from './network.ts'
 import type { Api, ApiEnv } from './route.ts'
 import { checkHost, checkOrigin, secureHeaders } from './security.ts'
 import { addSessionRoutes } from './sessions.ts'
@@ -54,6 +55,7 @@ function createApi(deps: HttpDeps): Api {
   addTokenRoutes(api, deps)
   addLogout(api, deps.accounts)
   addInstallationRoutes(api, deps)
+  addNetworkRoutes(api, deps)
   return api
 }
 

@@ -12,12 +12,15 @@ import type {
   newUploadSchema,
   Place,
   SessionSummary,
+  TrustedHosts,
   User,
 } from '../protocol/api.ts'
 import type { UserCommand } from '../protocol/command.ts'
+import type { Image } from '../protocol/environment.ts'
 import type { SessionState } from '../protocol/session.ts'
 import type { CredentialStore } from '../store/credentials.ts'
 import type { EnvironmentStore } from '../store/environments.ts'
+import type { InstallationNetworkStore } from '../store/installation-network.ts'
 import type { LayerStore } from '../store/layers.ts'
 import type { Accounts } from './accounts.ts'
 
@@ -46,7 +49,15 @@ export interface SessionsApi {
 /** As the store has them. */
 type EnvironmentsApi = Pick<
   EnvironmentStore,
-  'list' | 'create' | 'get' | 'update' | 'archive' | 'ensureDefault' | 'defaults' | 'setDefault'
+  | 'list'
+  | 'create'
+  | 'get'
+  | 'find'
+  | 'update'
+  | 'archive'
+  | 'ensureDefault'
+  | 'defaults'
+  | 'setDefault'
 >
 type CredentialsApi = Pick<CredentialStore, 'list' | 'create' | 'remove'>
 
@@ -96,6 +107,10 @@ interface Site {
   webFolder: string
   version: string
   installation(user: User): Promise<Omit<Installation, 'version' | 'user'>>
+  /** What the owner sets for the network of every session. */
+  network: InstallationNetworkStore
+  /** What `trusted` allows in a sandbox of this image. */
+  trusted(image: Image): Promise<Omit<TrustedHosts, 'environment'>>
   logger: Logger
 }
 

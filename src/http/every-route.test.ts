@@ -4,7 +4,12 @@ import { startTestDatabase, type TestDatabase } from '../store/test-database.ts'
 import { type Caller, call, createTestApp, ORIGIN, signIn, type TestApp } from './test-app.ts'
 
 const PUBLIC = ['GET /health', 'GET /openapi.json', 'GET /docs']
-const OWNER_ONLY = ['GET /users', 'POST /users', 'POST /users/{id}/login-link']
+const OWNER_ONLY = [
+  'GET /users',
+  'POST /users',
+  'POST /users/{id}/login-link',
+  'PATCH /installation/network',
+]
 
 const BODIES: Record<string, unknown> = {
   'POST /sessions': { prompt: 'x', source: { kind: 'remote', url: 'https://example.com/r.git' } },
@@ -19,6 +24,7 @@ const BODIES: Record<string, unknown> = {
   'PATCH /environment-defaults': { environment: null },
   'POST /credentials': { host: 'example.com', secret: 'x' },
   'POST /uploads': { name: 'x' },
+  'PATCH /installation/network': { deny: ['taken.example'] },
   'POST /users': { name: 'x', email: 'x@example.com' },
   'POST /tokens': { name: 'x' },
 }

@@ -11,11 +11,13 @@ import {
   sessionPatchSchema,
 } from '../protocol/api.ts'
 import {
+  allowOnly,
   environmentFieldsSchema,
   joinNetworks,
   type NetworkPolicy,
 } from '../protocol/environment.ts'
 import { AppError } from '../protocol/errors.ts'
+import { hostOfPattern, namesHost } from '../protocol/installation-network.ts'
 import { pushGrantChangeSchema, type SessionState } from '../protocol/session.ts'
 import type { HttpDeps, SessionCommand } from './deps.ts'
 import { summarizeWithPlaces, withPlace } from './places.ts'
@@ -87,7 +89,7 @@ function addPatch(api: Api, deps: HttpDeps): void {
     api,
     {
       ...{ method: 'patch', path: '/sessions/{id}', tag },
-      summary: 'Rename it, or set mode or model for what follows',
+      summary: 'Rename it, set mode or model for what follows, or what it may reach from now on',
       ...{ params: sessionParams, body: sessionPatchSchema, answer: sessionAnswerSchema },
     },
     async ({ user, params, body }) => {
@@ -104,11 +106,13 @@ function patchCommands({
   title,
   mode,
   model,
+  network,
 }: z.infer<typeof sessionPatchSchema>): SessionCommand[] {
   return [
     ...(title === undefined ? [] : [{ type: 'session.rename' as const, title }]),
     ...(mode === undefined ? [] : [{ type: 'mode.set' as const, mode }]),
     ...(model === undefined ? [] : [{ type: 'model.set' as const, model }]),
+    ...(network === undefined ? [] : [{ type: 'network.set' as const, network }]),
   ]
 }
 
@@ -142,14 +146,15 @@ function addAllow(api: Api, deps: HttpDeps): void {
     api,
     {
       ...{ method: 'post', path: '/sessions/{id}/allow', tag },
-      summary: 'Allow what its repository asks to reach, here or in its environment',
+      summary: 'Allow a host, or what its repository asks to reach, here or in its environment',
       ...{ params: sessionParams, body: allowBodySchema, answer: sessionAnswerSchema },
     },
-    async ({ user, params, body: { scope } }) => {
+    async ({ user, params, body: { scope, host } }) => {
       const session = await ownedSession(deps, user, params.id)
-      const asked = session.environmentFile?.network
+      if (host) await refuseDenied(deps, host)
+      const asked = host ? allowOnly(host) : session.environmentFile?.network
       if (scope === 'environment' && asked) await widen(deps, session, asked)
-      const allow = { type: 'environment.allow' as const, scope }
+      const allow = { type: 'environment.allow' as const, scope, ...(host ? { host } : {}) }
       return withPlace(deps.sessions, await deps.sessions.command(session.id, allow))
     },
   )
@@ -169,6 +174,15 @@ function addGrant(api: Api, deps: HttpDeps): void {
       return withPlace(deps.sessions, await deps.sessions.command(session.id, grant))
     },
   )
+}
+
+/** It would be allowed and refused all the same. */
+async function refuseDenied({ site }: HttpDeps, pattern: string): Promise<void> {
+  const asked = hostOfPattern(pattern)
+  const { deny } = await site.network.get()
+  if (!(deny.includes(pattern) || (asked && namesHost(deny, asked)))) return
+  const message = `${pattern} is on the deny list of this installation, which wins. Its owner can take it off.`
+  throw new AppError('conflict', 'denied_by_installation', message)
 }
 
 /** The saved environment as it is now: it may have been changed since the session started. */

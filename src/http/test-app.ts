@@ -90,6 +90,11 @@ export async function createTestApp(
         ...{ model: 'scripted', isolation: 'none', drivers: ['oci'] },
         standbys: { ready: 0, wanted: 0 },
       }),
+      network: store.installationNetwork,
+      trusted: async () => ({
+        groups: [{ group: 'Code', reason: 'Builds read it.', domains: ['code.example'] }],
+        registries: [],
+      }),
       logger,
     },
   }

@@ -1,6 +1,7 @@
 // Bodies of the HTTP API under /api/v1. The routes, the OpenAPI document, the CLI and the page share these schemas.
 import { z } from 'zod'
 import {
+  domainPatternSchema,
   environmentFieldsSchema,
   environmentSchema,
   imageSchema,
@@ -8,11 +9,13 @@ import {
   networkPolicySchema,
   setupInputsSchema,
   setupSchema,
+  trafficLimitsSchema,
   variablesSchema,
 } from './environment.ts'
 import { ERROR_CODES, type ErrorCode } from './errors.ts'
 import { eventSchema } from './event.ts'
 import { environmentIdSchema, sessionIdSchema, turnIdSchema, uploadIdSchema } from './ids.ts'
+import { registrySchema } from './reach.ts'
 import { secretHintSchema } from './secret-hints.ts'
 import {
   accessSchema,
@@ -164,10 +167,16 @@ export const sessionPatchSchema = z.object({
   title: z.string().trim().min(1).max(200).optional(),
   mode: modeSchema.optional(),
   model: z.string().min(1).max(100).nullable().optional(),
+  /** Holds within two seconds, also for connections that are open. */
+  network: networkPolicySchema.optional(),
 })
 export type SessionPatch = z.infer<typeof sessionPatchSchema>
 
-export const allowBodySchema = z.object({ scope: allowScopeSchema })
+/** Without a host: what the repository asks to reach. */
+export const allowBodySchema = z.object({
+  scope: allowScopeSchema,
+  host: domainPatternSchema.optional(),
+})
 
 /** Which of the session's repositories, by name; the main one when absent. */
 export const diffQuerySchema = z.object({ repository: repositoryNameSchema.optional() })
@@ -224,6 +233,7 @@ export const environmentPatchSchema = z.object({
   setup: setupSchema.optional(),
   setupInputs: setupInputsSchema.optional(),
   limits: limitsSchema.optional(),
+  traffic: trafficLimitsSchema.optional(),
 })
 export type EnvironmentPatch = z.input<typeof environmentPatchSchema>
 /** What was saved, and which of its variables look like secrets, which the agent could read. */
@@ -300,6 +310,20 @@ export const errorBodySchema = z.object({
     reason: z.string(),
     message: z.string(),
   }),
+})
+
+/** What the level `trusted` allows: hosts by group, and the registries that an environment's image is set up for. */
+export const trustedHostsSchema = z.object({
+  environment: z.string(),
+  groups: z.array(
+    z.object({ group: z.string(), reason: z.string(), domains: z.array(z.string()) }),
+  ),
+  registries: z.array(registrySchema),
+})
+export type TrustedHosts = z.infer<typeof trustedHostsSchema>
+/** Id or name; the default one when absent. */
+export const trustedHostsQuerySchema = z.object({
+  environment: z.string().min(1).max(80).optional(),
 })
 
 /** Sent on the live stream beside events, without an id: text that is being written. Replaced by the stored message. */

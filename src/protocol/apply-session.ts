@@ -1,5 +1,6 @@
 // One event applied to the state of a session. Pure and total: an event that does not fit changes nothing.
 // Used by `decide` through the store, and by every client through `applyEvent`.
+import { isWider, type NetworkPolicy } from './environment.ts'
 import type { EventBody, EventOf, SessionEvent } from './event.ts'
 import {
   type AdditionalState,
@@ -112,10 +113,8 @@ function changedFields(state: SessionState, body: EventBody): Partial<SessionSta
       return { environmentFile }
     }
     case 'environment.allowed':
-      return {
-        environment: { ...state.environment, network: body.network },
-        environmentFile: state.environmentFile && { ...state.environmentFile, network: null },
-      }
+    case 'network.changed':
+      return applyNetwork(state, body.network)
     case 'push.granted': {
       const { type: _, ...pushGrants } = body
       return { pushGrants }
@@ -178,6 +177,17 @@ function seenOf(
       const { commit, filesChanged, insertions, deletions } = body
       return { changes: { commit, filesChanged, insertions, deletions } }
     }
+  }
+}
+
+/** What the repository asks for and is allowed now is no wish any more. */
+function applyNetwork(state: SessionState, network: NetworkPolicy): Partial<SessionState> {
+  const { environment, environmentFile } = state
+  const wish = environmentFile?.network
+  const isGranted = wish && !isWider(wish, network)
+  return {
+    environment: { ...environment, network },
+    environmentFile: isGranted ? { ...environmentFile, network: null } : environmentFile,
   }
 }
 

@@ -1,6 +1,11 @@
 // Requests to change a session. `decide` answers each with events and effects, or a refusal.
 import { z } from 'zod'
-import { environmentFileTextSchema, environmentSchema } from './environment.ts'
+import {
+  domainPatternSchema,
+  environmentFileTextSchema,
+  environmentSchema,
+  networkPolicySchema,
+} from './environment.ts'
 import { seenFacts } from './event.ts'
 import { turnIdSchema } from './ids.ts'
 import type { RunnerReport } from './runner-frames.ts'
@@ -49,7 +54,9 @@ export const userCommandSchema = z.discriminatedUnion('type', [
   command('question.answer', { questionId: text, answer: answerSchema }),
   command('mode.set', { mode: modeSchema }),
   command('model.set', { model: text.nullable() }),
-  command('environment.allow', { scope: allowScopeSchema }),
+  /** `host`: a pattern to add to what it may reach; without one, what its repository asks for. */
+  command('environment.allow', { scope: allowScopeSchema, host: domainPatternSchema.optional() }),
+  command('network.set', { network: networkPolicySchema }),
 ])
 
 /** What the worker, git and the gateway report of the outside. */

@@ -7,15 +7,15 @@ export type NetworkLevel = z.infer<typeof networkLevelSchema>
 
 /**
  * A host name, or `*.` and a domain of at least two labels for all its subdomains. Never `*` alone and never `*.com`:
- * who wants everything says `full`.
+ * who wants everything says `full`. With `:` and a port it stands for that port alone.
  */
 export const domainPatternSchema = z
   .string()
   .trim()
   .toLowerCase()
-  .max(253)
+  .max(259)
   .regex(
-    /^(?:\*\.(?=[^.]+\.[^.]+))?(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*$/,
+    /^(?:\*\.(?=[^.]+\.[^.]+))?(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*(?::(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5]))?$/,
     'not a host name, nor *. and a domain of two labels or more',
   )
 
@@ -52,10 +52,23 @@ export function describeNetwork({ level, domains, includeTrusted }: NetworkPolic
   return [...domains, ...trusted].join(', ') || 'nothing'
 }
 
+/** What reaches this host, or this domain, and nothing else. */
+export function allowOnly(pattern: string): NetworkPolicy {
+  return { level: 'custom', domains: [pattern], includeTrusted: false }
+}
+
+/** Whether both are the same, whatever their order and whatever their level does not read. */
+export function isSameNetwork(one: NetworkPolicy, other: NetworkPolicy): boolean {
+  return plainNetwork(one) === plainNetwork(other)
+}
+
+function plainNetwork(policy: NetworkPolicy): string {
+  return JSON.stringify(joinNetworks(policy, policy))
+}
+
 /** Whether `asked` reaches something that `allowed` does not. */
 export function isWider(asked: NetworkPolicy, allowed: NetworkPolicy): boolean {
-  const plain = (policy: NetworkPolicy) => JSON.stringify(joinNetworks(policy, policy))
-  return plain(joinNetworks(asked, allowed)) !== plain(allowed)
+  return !isSameNetwork(joinNetworks(asked, allowed), allowed)
 }
 
 /** An image that was built or imported here. */
@@ -85,6 +98,19 @@ export const limitsSchema = z.object({
     .max(4096 * GIB)
     .default(20 * GIB),
 })
+
+/** How much a session may move through the gateway, its git and model requests apart. */
+export const trafficLimitsSchema = z.object({
+  /** New ones; four times as many may come at once. */
+  connectionsPerSecond: z.int().min(1).max(1000).default(100),
+  /** Both directions together, from midnight to midnight UTC. */
+  bytesPerDay: z
+    .int()
+    .min(1024 ** 2)
+    .max(1024 * 1024 * GIB)
+    .default(100 * GIB),
+})
+export type TrafficLimits = z.infer<typeof trafficLimitsSchema>
 
 export const variablesSchema = z.record(
   z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,254}$/),
@@ -116,6 +142,7 @@ export const environmentFieldsSchema = z.object({
   setup: setupSchema.default(''),
   setupInputs: setupInputsSchema.default([]),
   limits: limitsSchema.prefault({}),
+  traffic: trafficLimitsSchema.prefault({}),
 })
 export type EnvironmentFields = z.infer<typeof environmentFieldsSchema>
 

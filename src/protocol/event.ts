@@ -148,6 +148,8 @@ export const eventBodySchema = z.discriminatedUnion('type', [
   fact('environment.read', environmentFileSchema.shape),
   /** What the session may reach from now on; `scope` says whether its saved environment was changed as well. */
   fact('environment.allowed', { network: networkPolicySchema, scope: allowScopeSchema }),
+  /** Somebody has set what the session may reach. */
+  fact('network.changed', { network: networkPolicySchema }),
   fact('sandbox.isolated', { isolation: text }),
   fact('sandbox.ready', { generation }),
   fact('sandbox.stopped', { generation, why: z.enum(['user', 'idle', 'archived', 'failed']) }),

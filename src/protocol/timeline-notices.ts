@@ -1,4 +1,5 @@
 // The short lines of the timeline that say in words what happened. Pure.
+import { describeNetwork } from './environment.ts'
 import type { SessionEvent } from './event.ts'
 
 export interface Notice {
@@ -46,6 +47,8 @@ export function noticeOf(body: SessionEvent['body']): Notice | undefined {
       return plain(`Mode: ${body.mode}`)
     case 'model.changed':
       return plain(`Model: ${body.model ?? 'default'}`)
+    case 'network.changed':
+      return plain(`It may reach ${describeNetwork(body.network)} from now on.`)
     case 'turn.interrupt-requested':
       return plain('Interrupt requested.')
     case 'push.granted': {

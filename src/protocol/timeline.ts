@@ -8,10 +8,12 @@ import {
   type Question,
   withPhase,
 } from './session.ts'
+import { applyDenied, applyEnvironment } from './timeline-network.ts'
 import { type Notice, noticeOf } from './timeline-notices.ts'
 import { type PushLine, pushed } from './timeline-pushes.ts'
+import { update } from './timeline-update.ts'
 
-interface At {
+export interface At {
   seq: number
   at: string
 }
@@ -57,7 +59,15 @@ export type TimelineItem = At &
         network: NetworkPolicy
         state: 'open' | AllowScope
       }
-    | { kind: 'denied'; host: string; port: number; reason: string; count: number }
+    | {
+        kind: 'denied'
+        host: string
+        port: number
+        reason: string
+        count: number
+        /** It is allowed by now. */
+        allowed: boolean
+      }
     | PushLine
     | {
         kind: 'end'
@@ -139,6 +149,7 @@ export function applyToTimeline(
       )
     case 'environment.read':
     case 'environment.allowed':
+    case 'network.changed':
       return applyEnvironment(items, body, at)
     case 'egress.denied':
       return applyDenied(items, body, at)
@@ -345,53 +356,4 @@ function turnEnd(body: EventOf<'turn.completed' | 'turn.failed' | 'turn.interrup
     case 'turn.interrupted':
       return { ...end, outcome: 'interrupted' as const }
   }
-}
-
-function applyEnvironment(
-  items: readonly TimelineItem[],
-  body: EventOf<'environment.read' | 'environment.allowed'>,
-  at: At,
-): readonly TimelineItem[] {
-  if (body.type === 'environment.allowed')
-    return update(items, (item) =>
-      item.kind === 'wish' && item.state === 'open' ? { ...item, state: body.scope } : undefined,
-    )
-  const notice = noticeOf(body)
-  const { network } = body
-  const wish = network && { ...at, kind: 'wish' as const, network, state: 'open' as const }
-  return [...items, ...(notice ? [{ ...at, ...notice }] : []), ...(wish ? [wish] : [])]
-}
-
-/** Repeated denials of one host are one line that counts. */
-function applyDenied(
-  items: readonly TimelineItem[],
-  body: EventOf<'egress.denied'>,
-  at: At,
-): readonly TimelineItem[] {
-  const counted = update(items, (item) =>
-    item.kind === 'denied' &&
-    item.host === body.host &&
-    item.port === body.port &&
-    item.reason === body.reason
-      ? { ...item, count: item.count + 1 }
-      : undefined,
-  )
-  if (counted !== items) return counted
-  return [
-    ...items,
-    { ...at, kind: 'denied', host: body.host, port: body.port, reason: body.reason, count: 1 },
-  ]
-}
-
-/** Replaces the last item for which `change` gives another one; the same array when there is none. */
-function update(
-  items: readonly TimelineItem[],
-  change: (item: TimelineItem) => TimelineItem | undefined,
-): readonly TimelineItem[] {
-  for (let index = items.length - 1; index >= 0; index--) {
-    const item = items[index]
-    const changed = item && change(item)
-    if (changed) return items.with(index, changed)
-  }
-  return items
 }

@@ -249,6 +249,41 @@ describe('decide', () => {
     expect(game.state.outward).toEqual(before)
   })
 
+  it('lets a host be reached, and sets what may be reached, also while it works', () => {
+    const game = ready()
+    const allow = (host: string) => game.do({ type: 'environment.allow', scope: 'session', host })
+    allow('api.example:8443')
+    const network = { level: 'custom', domains: ['api.example:8443'], includeTrusted: true }
+    expect(game.state.environment.network).toEqual(network)
+    expect(() => allow('api.example:8443')).toThrow('nothing_to_allow')
+    const set = (level: 'none' | 'full') =>
+      game.do({ type: 'network.set', network: { level, domains: [], includeTrusted: false } })
+    const before = game.types().length
+    set('none')
+    set('none')
+    expect(game.types().slice(before)).toEqual(['network.changed'])
+    allow('b.example')
+    expect(game.state.environment.network).toMatchObject({
+      level: 'custom',
+      domains: ['b.example'],
+    })
+    expect(game.state.environment.network.includeTrusted).toBe(false)
+    set('full')
+    expect(() => allow('c.example')).toThrow('nothing_to_allow')
+  })
+
+  it('keeps a wish of the repository that another host does not grant', () => {
+    const game = play()
+    game.do({
+      ...{ type: 'repository.prepared', generation: 1, commit: 'c0ffee', baseBranch: 'main' },
+      environmentFile: { text: 'network: { domains: [a.example] }', truncated: false },
+    })
+    game.do({ type: 'environment.allow', scope: 'session', host: 'b.example' })
+    expect(game.state.environmentFile?.network).toMatchObject({ domains: ['a.example'] })
+    game.do({ type: 'environment.allow', scope: 'session', host: 'a.example' })
+    expect(game.state.environmentFile?.network).toBeNull()
+  })
+
   it('has one turn at a time, queues the rest and goes on with the next', () => {
     const game = ready()
     game.do({ type: 'turn.submit', turnId: T2, kind: 'agent', text: 'and then' })

@@ -1,7 +1,7 @@
 // The rules of a session: (state, command, now) → events and effects, or a refusal. Pure: no clock, no id, no I/O.
 import type { Command, UserCommand } from '../protocol/command.ts'
-import { joinNetworks } from '../protocol/environment.ts'
-import type { AllowScope, SessionState } from '../protocol/session.ts'
+import { allowOnly, isSameNetwork, isWider, joinNetworks } from '../protocol/environment.ts'
+import type { SessionState } from '../protocol/session.ts'
 import { decideReport } from './decide-report.ts'
 import { decideRunnerReport } from './decide-runner.ts'
 import {
@@ -87,6 +87,7 @@ function apply(draft: Draft, command: Command, now: Date, rules: Rules): Refusal
     case 'mode.set':
     case 'model.set':
     case 'environment.allow':
+    case 'network.set':
       return decideUserCommand(draft, command, rules)
     default:
       decideReport(draft, command, now, rules)
@@ -137,7 +138,11 @@ function decideUserCommand(draft: Draft, command: Asked, rules: Rules): Refusal 
     case 'question.answer':
       return answer(draft, command)
     case 'environment.allow':
-      return allowAsked(draft, command.scope)
+      return allow(draft, command)
+    case 'network.set':
+      if (!isSameNetwork(draft.state.environment.network, command.network))
+        draft.emit('user', { type: 'network.changed', network: command.network })
+      return undefined
     case 'mode.set':
       if (draft.state.mode !== command.mode)
         draft.emit('user', { type: 'mode.changed', mode: command.mode })
@@ -149,17 +154,20 @@ function decideUserCommand(draft: Draft, command: Asked, rules: Rules): Refusal 
   }
 }
 
-/** What the repository asks to reach is allowed from now on, also in a sandbox that runs. */
-function allowAsked(draft: Draft, scope: AllowScope): Refusal | undefined {
+/** A host, or what the repository asks to reach, is allowed from now on, also in a sandbox that runs. */
+function allow(
+  draft: Draft,
+  { scope, host }: Extract<UserCommand, { type: 'environment.allow' }>,
+): Refusal | undefined {
   const { environment, environmentFile } = draft.state
-  if (!environmentFile?.network) {
-    return refuse(
-      'conflict',
-      'nothing_to_allow',
-      'The repository asks for nothing that this session may not reach already.',
-    )
+  const asked = host ? allowOnly(host) : environmentFile?.network
+  if (!asked || !isWider(asked, environment.network)) {
+    const message = host
+      ? `This session's network allows ${host} already.`
+      : 'The repository asks for nothing that this session may not reach already.'
+    return refuse('conflict', 'nothing_to_allow', message)
   }
-  const network = joinNetworks(environment.network, environmentFile.network)
+  const network = joinNetworks(environment.network, asked)
   draft.emit('user', { type: 'environment.allowed', network, scope })
   return undefined
 }

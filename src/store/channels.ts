@@ -7,6 +7,8 @@ export const LOAD_CHANNEL = 'errand_load'
 export const LAYERS_CHANNEL = 'errand_layers'
 /** The payload is the id of the owner whose credentials changed. */
 export const CREDENTIALS_CHANNEL = 'errand_credentials'
+/** What the owner has set for the installation has changed. */
+export const INSTALLATION_CHANNEL = 'errand_installation'
 
 export function sessionPayload(sessionId: string, seq: number): string {
   return `${sessionId}:${seq}`

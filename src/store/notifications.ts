@@ -7,6 +7,7 @@ import type { Logger } from '../lib/logger.ts'
 import {
   CREDENTIALS_CHANNEL,
   EFFECTS_CHANNEL,
+  INSTALLATION_CHANNEL,
   LAYERS_CHANNEL,
   LOAD_CHANNEL,
   parseSessionPayload,
@@ -24,6 +25,8 @@ export interface Notifications {
   onLayer(listener: (sandboxId: string) => void): () => void
   /** The credentials of an owner changed. */
   onCredentials(listener: (ownerId: string) => void): () => void
+  /** The owner has changed what holds for the installation. */
+  onInstallation(listener: () => void): () => void
   onReconnect(listener: () => void): () => void
   close(): Promise<void>
 }
@@ -40,6 +43,7 @@ const CHANNELS = [
   LOAD_CHANNEL,
   LAYERS_CHANNEL,
   CREDENTIALS_CHANNEL,
+  INSTALLATION_CHANNEL,
 ]
 const RECONNECT = { firstMs: 50, mostMs: 5_000 }
 /** A peer that is gone without a word is noticed after at most the two together. */
@@ -54,6 +58,7 @@ export async function createNotifications(options: NotificationsOptions): Promis
     load: new Set<() => void>(),
     layer: new Set<(sandboxId: string) => void>(),
     credentials: new Set<(ownerId: string) => void>(),
+    installation: new Set<() => void>(),
     reconnect: new Set<() => void>(),
   }
   const hear = ({ channel, payload = '' }: pg.Notification) => {
@@ -61,6 +66,7 @@ export async function createNotifications(options: NotificationsOptions): Promis
     else if (channel === LOAD_CHANNEL) tell(listeners.load)
     else if (channel === LAYERS_CHANNEL) tell(listeners.layer, payload)
     else if (channel === CREDENTIALS_CHANNEL) tell(listeners.credentials, payload)
+    else if (channel === INSTALLATION_CHANNEL) tell(listeners.installation)
     else if (channel === SESSION_CHANNEL) {
       const parsed = parseSessionPayload(payload)
       if (parsed) tell(listeners.session, parsed.sessionId, parsed.seq)
@@ -86,6 +92,7 @@ export async function createNotifications(options: NotificationsOptions): Promis
     onLoad: (listener) => subscribe(listeners.load, listener),
     onLayer: (listener) => subscribe(listeners.layer, listener),
     onCredentials: (listener) => subscribe(listeners.credentials, listener),
+    onInstallation: (listener) => subscribe(listeners.installation, listener),
     onReconnect: (listener) => subscribe(listeners.reconnect, listener),
     close: async () => {
       closing.abort(new Error('notifications were closed'))

@@ -6,6 +6,10 @@ import { type DatabaseConnection, openDatabase } from './database.ts'
 import { createEffectQueue, type EffectQueue } from './effects.ts'
 import { createEnvironmentStore, type EnvironmentStore } from './environments.ts'
 import { createEventLog, type EventLog } from './event-log.ts'
+import {
+  createInstallationNetworkStore,
+  type InstallationNetworkStore,
+} from './installation-network.ts'
 import { createLayerStore, type LayerStore } from './layers.ts'
 import { createSealer } from './sealing.ts'
 import { createSessionDirectory, type SessionDirectory } from './sessions.ts'
@@ -25,6 +29,7 @@ export interface Store {
   standbys: StandbyStore
   layers: LayerStore
   settings: SettingsStore
+  installationNetwork: InstallationNetworkStore
   /** For better-auth, which makes and reads its own tables. */
   pool: pg.Pool
   /** Whether the database answers. */
@@ -60,6 +65,7 @@ export async function openStore(options: OpenStoreOptions): Promise<Store> {
     standbys: createStandbyStore(db, clock),
     layers: createLayerStore(db, clock),
     settings,
+    installationNetwork: createInstallationNetworkStore(db),
     pool,
     ping: async () => {
       await db.selectNoFrom((eb) => eb.lit(1).as('one')).execute()

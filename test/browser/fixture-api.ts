@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { extname, join } from 'node:path'
 import { type Place, type SessionSummary, summarizeSession } from '../../src/protocol/api.ts'
 import { applyEvent, emptyView } from '../../src/protocol/apply-event.ts'
+import { allowOnly, joinNetworks } from '../../src/protocol/environment.ts'
 import type { EventBody, SessionEvent } from '../../src/protocol/event.ts'
 import type { SessionState } from '../../src/protocol/session.ts'
 import {
@@ -242,7 +243,9 @@ function factsFor(
       return [{ type: 'question.answered', questionId: name, answer: body as never }]
     case 'allow': {
       const state = stateOf(session)
-      const network = state?.environmentFile?.network
+      const asked =
+        sent.host === undefined ? state?.environmentFile?.network : allowOnly(String(sent.host))
+      const network = state && asked && joinNetworks(state.environment.network, asked)
       const scope = sent.scope as 'session'
       return network ? [{ type: 'environment.allowed', network, scope }] : []
     }

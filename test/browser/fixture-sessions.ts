@@ -82,6 +82,7 @@ export const DEFAULT_ENVIRONMENT = {
   setup: '',
   setupInputs: [],
   limits: { memoryBytes: 4 * 1024 ** 3, cpus: 2, processes: 2048, diskBytes: 20 * 1024 ** 3 },
+  traffic: { connectionsPerSecond: 100, bytesPerDay: 100 * 1024 ** 3 },
 }
 
 export const queued = (letter: string, text: string): EventBody => ({

@@ -23,7 +23,9 @@ export function useSessionRequests(id: string, setDraft: SetDraft) {
       api.answerQuestion(id, questionId, answer),
     ),
     change: useRequest((patch: SessionPatch) => api.patchSession(id, patch)),
-    allow: useRequest((scope: AllowScope) => api.allowAsked(id, scope)),
+    allow: useRequest(({ scope, host }: { scope: AllowScope; host?: string }) =>
+      api.allow(id, scope, host),
+    ),
     changeGrants: useRequest((change: PushGrantChange) => api.changeGrants(id, change)),
     interrupt: useRequest(act('interrupt')),
     stop: useRequest(act('stop')),

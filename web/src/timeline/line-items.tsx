@@ -1,5 +1,8 @@
 // The short lines between: notices, hosts that were blocked, pushes.
+import { patternFor } from '../../../src/protocol/installation-network.ts'
 import type { TimelineItem } from '../../../src/protocol/timeline.ts'
+import { type AllowHost, AllowMenu } from '../network/allow-menu.tsx'
+import { canBeAllowed, describeDenial } from '../network/denials.ts'
 import { Button } from '../ui/button.tsx'
 import { Glyph, type GlyphName } from '../ui/glyph.tsx'
 import { plainText } from '../ui/plain-text.ts'
@@ -33,22 +36,24 @@ export function NoticeItem({ item }: { item: Of<'notice'> }) {
   return <Line {...TONES[item.tone]}>{plainText(item.text)}</Line>
 }
 
-const DENIALS: Record<string, string> = {
-  host_not_allowed: 'the network level does not allow it',
-  private_address: 'it leads to a private address',
-}
-
-export function DeniedItem({ item }: { item: Of<'denied'> }) {
-  const port = item.port === 443 || item.port === 80 ? '' : `:${item.port}`
+/** Hosts that were refused, and the way to allow them. */
+export function DeniedItem({
+  item,
+  onAllow,
+}: {
+  item: Of<'denied'>
+  onAllow: (allowed: AllowHost) => void
+}) {
+  const { reason, allowed, count } = item
   return (
-    <Line glyph="blocked" color="text-warn">
-      <span className="code-text text-text">
-        {plainText(item.host)}
-        {port}
-      </span>{' '}
-      blocked: {DENIALS[item.reason] ?? plainText(item.reason).replaceAll('_', ' ')}
-      {item.count > 1 ? ` (${item.count} times)` : ''}
-    </Line>
+    <div className="flex flex-wrap items-center gap-x-2">
+      <Line glyph={allowed ? 'check' : 'blocked'} color={allowed ? 'text-ok' : 'text-warn'}>
+        <span className="code-text text-text">{plainText(patternFor(item))}</span>{' '}
+        {allowed ? 'was blocked and is allowed now' : `blocked: ${describeDenial(reason)}`}
+        {count > 1 ? ` (${count} times)` : ''}
+      </Line>
+      {allowed || !canBeAllowed(reason) ? null : <AllowMenu host={item} onAllow={onAllow} />}
+    </div>
   )
 }
 

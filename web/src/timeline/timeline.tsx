@@ -25,7 +25,7 @@ const DRAW_ALL_ROWS = 200
 
 export interface TimelineActions {
   onRetry: () => void
-  onAllow: (scope: AllowScope) => void
+  onAllow: (allowed: { scope: AllowScope; host?: string }) => void
   onGrant: (branch: string) => void
   onStop: () => void
   onSendAgain: (turnId: string) => void
@@ -163,7 +163,7 @@ function ItemView({
     case 'wish':
       return <WishItem item={item} onAllow={actions.onAllow} />
     case 'denied':
-      return <DeniedItem item={item} />
+      return <DeniedItem item={item} onAllow={actions.onAllow} />
     case 'push':
       return <PushItem item={item} onGrant={actions.onGrant} />
     case 'end':

@@ -11,7 +11,7 @@ export function WishItem({
   onAllow,
 }: {
   item: Extract<TimelineItem, { kind: 'wish' }>
-  onAllow: (scope: AllowScope) => void
+  onAllow: (allowed: { scope: AllowScope }) => void
 }) {
   const asked = plainText(describeNetwork(item.network))
   if (item.state !== 'open')
@@ -32,8 +32,8 @@ export function WishItem({
         Its .errand/environment.yaml says so. Nothing of it can be reached until you allow it.
       </p>
       <div className="mt-2 flex flex-wrap gap-2">
-        <Button onClick={() => onAllow('session')}>Allow for this session</Button>
-        <Button onClick={() => onAllow('environment')}>Allow in the environment</Button>
+        <Button onClick={() => onAllow({ scope: 'session' })}>Allow for this session</Button>
+        <Button onClick={() => onAllow({ scope: 'environment' })}>Allow in the environment</Button>
       </div>
     </div>
   )

@@ -14,9 +14,12 @@ export function Menu({
   label,
   trigger,
   actions,
+  className,
 }: {
   label: string
   trigger: ReactNode
+  /** Of a trigger that is more than a glyph. */
+  className?: string
   actions: readonly MenuAction[]
 }) {
   return (
@@ -24,7 +27,10 @@ export function Menu({
       <Primitive.Trigger
         aria-label={label}
         title={label}
-        className="hit-square inline-flex items-center justify-center rounded-control text-muted hover:bg-surface hover:text-text"
+        className={classes(
+          'inline-flex items-center justify-center rounded-control text-muted hover:bg-surface hover:text-text',
+          className ?? 'hit-square',
+        )}
       >
         {trigger}
       </Primitive.Trigger>
