@@ -276,7 +276,10 @@ describe('decide', () => {
     const game = play()
     game.do({
       ...{ type: 'repository.prepared', generation: 1, commit: 'c0ffee', baseBranch: 'main' },
-      environmentFile: { text: 'network: { domains: [a.example] }', truncated: false },
+      environmentFile: {
+        text: 'network: { domains: [a.example] }',
+        ...{ truncated: false, hasImage: false },
+      },
     })
     game.do({ type: 'environment.allow', scope: 'session', host: 'b.example' })
     expect(game.state.environmentFile?.network).toMatchObject({ domains: ['a.example'] })

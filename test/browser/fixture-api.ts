@@ -217,6 +217,17 @@ function openStream(
   response.on('close', () => streams.delete(response))
 }
 
+/** What is allowed when `host` was asked for, or what the repository asks to reach. */
+function allowed(
+  state: SessionState | null,
+  { host, scope }: Record<string, unknown>,
+): EventBody[] {
+  const asked = host === undefined ? state?.environmentFile?.network : allowOnly(String(host))
+  if (!state || !asked) return []
+  const network = joinNetworks(state.environment.network, asked)
+  return [{ type: 'environment.allowed', network, scope: scope as 'session' }]
+}
+
 /** What the server would record for a command. */
 function factsFor(
   session: FixtureSession,
@@ -241,14 +252,8 @@ function factsFor(
           ]
     case 'questions':
       return [{ type: 'question.answered', questionId: name, answer: body as never }]
-    case 'allow': {
-      const state = stateOf(session)
-      const asked =
-        sent.host === undefined ? state?.environmentFile?.network : allowOnly(String(sent.host))
-      const network = state && asked && joinNetworks(state.environment.network, asked)
-      const scope = sent.scope as 'session'
-      return network ? [{ type: 'environment.allowed', network, scope }] : []
-    }
+    case 'allow':
+      return allowed(stateOf(session), sent)
     case 'grant': {
       const { branches = [], rewrite = false } = stateOf(session)?.pushGrants ?? {}
       return [{ type: 'push.granted', branches: [...branches, String(sent.grant)], rewrite }]
