@@ -2,7 +2,7 @@
 // under runc; every host is a stand-in on the island, so a control that fails shows up there and nowhere else.
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer, type Server } from 'node:http'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -34,7 +34,11 @@ beforeAll(async () => {
       'metadata.errand.test': '169.254.169.254',
     },
   })
-  neighbour = createServer((_, response) => response.end('neighbour\n'))
+  neighbour = createServer((request, response) => {
+    if (request.url !== '/hold') return response.end('neighbour\n')
+    response.write('held\n')
+    neighbour.emit('held', response)
+  })
   neighbour.listen(0, island.outside)
   await once(neighbour, 'listening')
   port = (neighbour.address() as AddressInfo).port
@@ -198,5 +202,55 @@ describe('levels', () => {
     const hosts = ['allowed.errand.test', 'sub.wild.errand.test']
     const seen = hosts.map((host) => `GET / HTTP/1.1 ${host}`)
     expect(island.strays).toEqual([...seen, ...seen])
+  })
+})
+
+describe('a change of what may be reached', () => {
+  const WITHIN_MS = 2_000
+  const nothing = { level: 'none' as const, domains: [], includeTrusted: false }
+
+  /** Resolves with how long after `act` a download that runs inside was cut off. */
+  async function cutBy(id: string, host: string, act: () => Promise<unknown>): Promise<number> {
+    const held = once(neighbour, 'held')
+    const said = runInside(errand, id, curl(`http://${host}/hold`))
+    const [response] = (await held) as [ServerResponse]
+    const closed = once(response, 'close')
+    const startedMs = performance.now()
+    await act()
+    await closed
+    const tookMs = performance.now() - startedMs
+    expect(await said).toMatch(/held[\s\S]*exit 18$/m)
+    return tookMs
+  }
+
+  it('holds within two seconds in a session that runs, and cuts what is open', async () => {
+    const host = `listed.errand.test:${port}`
+    const network = { level: 'custom' as const, domains: [host], includeTrusted: false }
+    const id = await sandbox('custom', [host])
+    const took = {
+      session: await cutBy(id, host, () => errand.client.patchSession(id, { network: nothing })),
+      allowed: 0,
+      denied: 0,
+    }
+    const asked = once(neighbour, 'request')
+    const said = runInside(
+      errand,
+      id,
+      `curl -s -o /dev/null -w '%{http_code}\\n' http://${host}/; echo waiting; until curl -sf http://${host}/; do sleep 0.05; done`,
+    )
+    await denials(id, 'listed.errand.test', port)
+    const startedMs = performance.now()
+    await errand.client.allow(id, 'session', host)
+    await asked
+    took.allowed = performance.now() - startedMs
+    expect(await said).toMatch(/403\nwaiting\nneighbour/)
+    expect((await errand.client.getSession(id)).environment.network).toEqual(network)
+    const deny = (...hosts: string[]) => errand.client.patchInstallationNetwork({ deny: hosts })
+    took.denied = await cutBy(id, host, () => deny('listed.errand.test'))
+    const refused = parts(await runInside(errand, id, curl(`http://${host}/`)))
+    expect(refused[`http://${host}/`]).toMatch(/403 [\s\S]*x-deny-reason: denied_by_installation/i)
+    await deny()
+    for (const ms of Object.values(took)) expect(ms).toBeLessThan(WITHIN_MS)
+    expect(await runInside(errand, id, curl(`http://${host}/`))).toMatch(/200 OK[\s\S]*neighbour/)
   })
 })
