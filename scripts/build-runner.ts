@@ -1,11 +1,13 @@
 // Builds the folder that becomes the runner's inside a sandbox: dist/runner. A bundle of the runner with all that it imports,
-// the same compiled by this Node.js, and main.mjs, which is started. The agent's own program is not part of it.
+// the same compiled by this Node.js, and main.mjs, which is started and holds what the SDK would start for an agent that waits.
+// The agent's own program is not part of it.
 import { createHash } from 'node:crypto'
 import { chmod, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type BuildOptions, build } from 'esbuild'
 import { BUNDLE_FRAME, compiledPath, loadBundle } from '../src/runner/bundle.ts'
+import type * as runner from '../src/runner/main.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const STARTED = 'main.mjs'
@@ -18,15 +20,17 @@ export async function buildRunner(folder = `${root}dist/runner`): Promise<void> 
     define: { 'import.meta.url': BUNDLE_FRAME.url },
   })
   const name = `runner-${createHash('sha256').update(bundle).digest('hex').slice(0, 16)}.cjs`
-  const start = await bundled('src/runner/start.ts', {
-    format: 'esm',
-    define: { BUNDLE_NAME: JSON.stringify(name) },
-  })
   await mkdir(folder, { recursive: true })
   const path = join(folder, name)
   await rm(compiledPath(path), { force: true })
   await writeFile(path, bundle)
-  await writeFile(compiledPath(path), loadBundle(path).compile())
+  const loaded = loadBundle<Pick<typeof runner, 'recordAgent'>>(path)
+  const agent = await loaded.exports.recordAgent()
+  await writeFile(compiledPath(path), loaded.compile())
+  const start = await bundled('src/runner/start.ts', {
+    format: 'esm',
+    define: { BUNDLE_NAME: JSON.stringify(name), AGENT_START: JSON.stringify(agent) },
+  })
   // Last: whoever reads it finds what it names.
   await writeFile(join(folder, `${STARTED}.new`), start)
   await rename(join(folder, `${STARTED}.new`), join(folder, STARTED))

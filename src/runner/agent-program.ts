@@ -1,10 +1,23 @@
 // How Claude Code is started: the same for one that has a folder at once and for one that is started ahead of its work.
 // Everything here is fixed for the life of the process.
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import type { CanUseTool, Options } from '@anthropic-ai/claude-agent-sdk'
+import { isDeepStrictEqual } from 'node:util'
+import {
+  type CanUseTool,
+  type Options,
+  prewarm,
+  type SpareProcess,
+} from '@anthropic-ai/claude-agent-sdk'
 import type { AdditionalSettings } from './additional-settings.ts'
 import { RUN_MARK, type Variables } from './agent-environment.ts'
+import {
+  type AgentCommand,
+  type AgentStart,
+  type EarlyAgent,
+  isRunning,
+  spawnAgent,
+} from './agent-start.ts'
 import { OVER_REPOSITORY, type RepositorySettings } from './repository-settings.ts'
 import type { Processes } from './stray.ts'
 
@@ -33,14 +46,21 @@ export interface AgentProcess {
   words: () => string
 }
 
-/** `repository`: what the folder's own settings ask for, where the folder is known. `sessionStart`: further hooks. */
+export interface AgentKnown {
+  /** What the folder's own settings ask for, where the folder is known. */
+  repository?: Pick<RepositorySettings, 'deny' | 'ask' | 'kept'>
+  /** Further hooks. */
+  sessionStart?: AdditionalSettings['sessionStart']
+  /** Is used if it is what would be started now. */
+  early?: EarlyAgent
+}
+
 export async function describeAgent(
   program: AgentProgram,
-  repository: Pick<RepositorySettings, 'deny' | 'ask' | 'kept'> = { deny: [], ask: [], kept: {} },
-  sessionStart: AdditionalSettings['sessionStart'] = [],
+  { repository = { deny: [], ask: [], kept: {} }, sessionStart = [], early }: AgentKnown = {},
 ): Promise<AgentProcess> {
-  const spared = await program.processes.present()
-  const id = `${program.sessionId}/${randomUUID()}`
+  const spared = await program.processes.present(early?.child.pid)
+  const id = early?.command.env[RUN_MARK] ?? `${program.sessionId}/${randomUUID()}`
   let child: ChildProcess | undefined
   let words = ''
   const options: Options = {
@@ -64,12 +84,8 @@ export async function describeAgent(
     includeHookEvents: true,
     canUseTool: program.canUseTool,
     spawnClaudeCodeProcess: ({ command, args, cwd, env }) => {
-      const spawned = spawn(command, args, {
-        cwd,
-        env,
-        stdio: ['pipe', 'pipe', 'pipe'],
-        detached: true,
-      })
+      const asked = { command, args, cwd, env }
+      const spawned = isUsable(early, asked) ? early.child : spawnAgent(asked)
       spawned.stderr.on('data', (chunk: Buffer) => {
         words = (words + chunk.toString('utf8')).slice(-STDERR_CHARS)
       })
@@ -78,6 +94,36 @@ export async function describeAgent(
     },
   }
   return { id, spared, options, child: () => child, words: () => words }
+}
+
+function isUsable(early: EarlyAgent | undefined, asked: AgentCommand): early is EarlyAgent {
+  return isRunning(early?.child) && isDeepStrictEqual(early?.command, asked)
+}
+
+/** Starts an agent that waits in `cwd` for its folder; resolves when it is ready for one. */
+export function park({ options }: AgentProcess, cwd: string): Promise<SpareProcess> {
+  return prewarm({ options: { ...options, cwd, systemPrompt: systemPrompt() } })
+}
+
+/** What `park` would start for a session without variables of its own; nothing is started. */
+export async function recordStart(
+  program: Pick<AgentProgram, 'executable' | 'transport'>,
+): Promise<AgentStart> {
+  const recorded = Promise.withResolvers<AgentStart>()
+  const agent = await describeAgent({
+    ...program,
+    sessionId: '',
+    variables: {},
+    canUseTool: async () => ({ behavior: 'deny', message: '' }),
+    processes: { present: async () => new Set(), endRun: async () => 0 },
+  })
+  agent.options.spawnClaudeCodeProcess = ({ args, env }) => {
+    const { [RUN_MARK]: _, ...added } = env
+    recorded.resolve({ args, env: added as Variables })
+    throw new Error('recorded')
+  }
+  await park(agent, '/').catch(recorded.reject)
+  return recorded.promise
 }
 
 /** Claude Code's own system prompt, with what is to be said behind it. */

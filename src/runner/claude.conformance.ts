@@ -90,6 +90,50 @@ describe('an agent that was started ahead', () => {
   })
 })
 
+describe('an agent that was started before the runner', () => {
+  const agentsAfter = async () => {
+    await place.gateway.wait('runner.ready')
+    const pids = await place.agents()
+    expect(await place.endOf(place.ask('touch a file'))).toMatchObject({ type: 'turn.completed' })
+    return pids
+  }
+
+  it('is the one that works, in the checkout, with its memory', async () => {
+    const { child } = await place.startEarly()
+    expect(await agentsAfter()).toEqual([child.pid])
+    expect(JSON.stringify(place.model.requests)).toContain('whole cents')
+    expect(await place.git('show', '--stat', 'HEAD')).toContain('new.txt')
+  })
+
+  it('finds all that it would have noted in a new home', async () => {
+    const notes = join(place.home, '.claude.json')
+    await place.startEarly()
+    const before = JSON.parse(await readFile(notes, 'utf8'))
+    await agentsAfter()
+    // A newer version that has more to migrate or to note says so here: see agent-home.ts.
+    expect(JSON.parse(await readFile(notes, 'utf8'))).toMatchObject(before)
+  })
+
+  it('gives way to one that is started as usual when it is not what would be started now', async () => {
+    const { child } = await place.startEarly(({ args }) => void args.push('--verbose'))
+    const pids = await agentsAfter()
+    expect(pids).toHaveLength(1)
+    expect(pids).not.toContain(child.pid)
+  })
+
+  it('is not missed when it dies', async () => {
+    const { child } = await place.startEarly()
+    child.kill('SIGKILL')
+    expect(await agentsAfter()).toHaveLength(1)
+  })
+
+  it('ends with its runner, also while it boots', async () => {
+    await place.startEarly()
+    await place.stop()
+    await expect.poll(place.agents).toEqual([])
+  })
+})
+
 describe('preparation', () => {
   it('makes the checkout with the true URL, on the own branch, and tells its phases', async () => {
     await place.start()

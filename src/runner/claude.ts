@@ -220,26 +220,25 @@ async function startRun(deps: ClaudeDeps): Promise<Run> {
   const repository = await readRepositorySettings(deps.place.cwd, deps.program.variables)
   const additional = await readAdditionalSettings(deps.place.additional)
   deps.events.settingsRead([...repository.notices, ...additional.notices])
-  const parked = await deps.parked.take()
   const isNew = deps.state.get().conversationId === null
   // Rules that forbid, and hooks, are given at the start of a process only.
   const { deny, ask } = repository
   const hasRules = deny.length + ask.length + additional.sessionStart.length > 0
-  if (parked && isNew && !hasRules) {
+  if (!isNew || hasRules) deps.parked.close()
+  const parked = await deps.parked.take()
+  if (parked) {
     try {
       return await claimRun(deps, parked)
     } catch (err) {
       deps.log.info({ err }, 'the agent that waited does not take this folder')
     }
-  }
-  if (parked) {
     parked.spare.close()
     const child = parked.agent.child()
     if (child) await endChild(child)
   }
   return await startColdRun(
     deps,
-    await describeAgent(deps.program, repository, additional.sessionStart),
+    await describeAgent(deps.program, { repository, sessionStart: additional.sessionStart }),
   )
 }
 

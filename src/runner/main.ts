@@ -1,10 +1,8 @@
 // Process 1's child in every sandbox: reads how it is set up, serves names and connections, then does what the gateway says.
 // Holds no secret; whatever it reports is a claim.
-import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createLogger } from '../lib/logger.ts'
 import { createShutdown, stopOnSignals } from '../lib/shutdown.ts'
-import { MESSAGES_MODEL } from '../protocol/model-endpoint.ts'
 import {
   DOOR_ADDRESS,
   REDIRECTED_PORTS,
@@ -13,7 +11,9 @@ import {
   SANDBOX_PATHS,
 } from '../protocol/network.ts'
 import { runnerBootSchema } from '../protocol/runner-frames.ts'
-import { CERTIFICATE_FILES, transportVariables, type Variables } from './agent-environment.ts'
+import { recordStart } from './agent-program.ts'
+import type { AgentStart } from './agent-start.ts'
+import { type Beginning, inheritedWith, stateFolderOf, transportFor } from './begin.ts'
 import { startDns } from './dns.ts'
 import { createNames } from './names.ts'
 import { startRedirect } from './redirect.ts'
@@ -22,12 +22,16 @@ import { startRunner } from './runner.ts'
 const DOOR_PATIENCE_MS = 120_000
 const STOP_MS = 4_500
 
-export async function main(): Promise<void> {
-  const environment = readEnvironment()
-  const log = createLogger('runner', environment.ERRAND_LOG_LEVEL ?? 'info')
+export async function main({
+  inherited,
+  boot: text,
+  certificates,
+  early,
+}: Beginning): Promise<void> {
+  const log = createLogger('runner', inherited.ERRAND_LOG_LEVEL ?? 'info')
   const shutdown = createShutdown(STOP_MS, (step, error) => log.error({ err: error }, step))
   stopOnSignals(() => shutdown.run())
-  const boot = runnerBootSchema.parse(JSON.parse(await readFile(SANDBOX_PATHS.session, 'utf8')))
+  const boot = runnerBootSchema.parse(JSON.parse(text))
 
   const names = createNames()
   const dns = await startDns(names, DOOR_ADDRESS, RUNNER_DNS_PORT)
@@ -39,17 +43,17 @@ export async function main(): Promise<void> {
   })
   shutdown.add('connections', redirect.close)
 
-  const model = boot.model ?? MESSAGES_MODEL
   const place = {
     doorSocket: SANDBOX_PATHS.doorSocket,
-    stateFolder: boot.purpose === 'layer' ? SANDBOX_PATHS.passingState : SANDBOX_PATHS.state,
+    stateFolder: stateFolderOf(boot.purpose),
     workspace: SANDBOX_PATHS.workspace,
     gitConfigPath: '/etc/gitconfig',
     agent: SANDBOX_PATHS.agent,
-    inherited: { ...environment, ...model.names },
+    inherited: inheritedWith(boot.model, inherited),
     ownsProcesses: await isOnlyChild(),
-    transport: transportVariables(model.form),
-    certificates: CERTIFICATE_FILES.find((path) => existsSync(path)) ?? null,
+    transport: transportFor(boot.model),
+    certificates,
+    early,
   }
   const runner = await startRunner(boot, place, log)
   shutdown.add('runner', runner.stop)
@@ -62,11 +66,7 @@ async function isOnlyChild(): Promise<boolean> {
   )
 }
 
-function readEnvironment(): Variables {
-  return Object.fromEntries(
-    // biome-ignore lint/style/noProcessEnv: the runner reads its own environment, once, here.
-    Object.entries(process.env).filter(
-      (entry): entry is [string, string] => entry[1] !== undefined,
-    ),
-  )
+/** For the build: what `begin` is to start. */
+export function recordAgent(): Promise<AgentStart> {
+  return recordStart({ executable: SANDBOX_PATHS.agent, transport: {} })
 }

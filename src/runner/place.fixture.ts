@@ -12,6 +12,8 @@ import { runChecked } from '../lib/process.ts'
 import { createId, type IdKind } from '../protocol/ids.ts'
 import type { RunnerReport, RunnerSetup } from '../protocol/runner-frames.ts'
 import { RUN_MARK } from './agent-environment.ts'
+import { recordStart } from './agent-program.ts'
+import { type AgentStart, type EarlyAgent, startEarly } from './agent-start.ts'
 import { type FakeGateway, startFakeGateway } from './gateway.fixture.ts'
 import { type Runner, startRunner } from './runner.ts'
 
@@ -25,11 +27,14 @@ export interface Place {
   gateway: FakeGateway
   setup: RunnerSetup
   checkout: string
+  home: string
   upstream: string
   /** Starts a runner; a second one takes over what the first left on disk. */
   start(): Promise<void>
   /** Starts a runner that is not told its repository before `start`; resolves when its agent waits. */
   startAhead(): Promise<void>
+  /** Starts a runner whose agent was started before it; resolves with that one. `change` is made to what would be started. */
+  startEarly(change?: (start: AgentStart) => void): Promise<EarlyAgent>
   stop(): Promise<void>
   /** Makes a turn wanted; answers with its id. */
   ask(text: string, kind?: 'agent' | 'command'): string
@@ -93,17 +98,28 @@ export async function createPlace(
     gateway,
     setup,
     checkout,
+    home: join(folder, 'home'),
     upstream,
     git,
     remote: (...args) => git('-C', upstream, ...args),
     stop,
     async start() {
       gateway.assign(setup)
-      runner ??= await startIn(folder, setup, model.url)
+      runner ??= await startIn(folder, setup, { modelUrl: model.url })
     },
     async startAhead() {
-      runner = await startIn(folder, setup, model.url)
+      runner = await startIn(folder, setup, { modelUrl: model.url })
       await gateway.parked
+    },
+    async startEarly(change = () => undefined) {
+      const { agent, transport, ...place } = placeIn(folder, model.url)
+      const start = await recordStart({ executable: agent, transport })
+      change(start)
+      const early = startEarly(setup, start, { ...place, agent, transport })
+      if (!early) throw new Error('no agent was started')
+      gateway.assign(setup)
+      runner = await startIn(folder, setup, { modelUrl: model.url, early })
+      return early
     },
     async transcript() {
       const state = JSON.parse(await readFile(join(folder, 'state', 'state.json'), 'utf8'))
@@ -183,9 +199,17 @@ async function agentsOf(sessionId: string): Promise<number[]> {
   return found
 }
 
-function startIn(folder: string, setup: RunnerSetup, modelUrl: string): Promise<Runner> {
+function startIn(
+  folder: string,
+  setup: RunnerSetup,
+  { modelUrl, early }: { modelUrl: string; early?: EarlyAgent },
+): Promise<Runner> {
+  return startRunner(setup, { ...placeIn(folder, modelUrl), early }, createSilentLogger())
+}
+
+function placeIn(folder: string, modelUrl: string) {
   const gitConfigPath = join(folder, 'gitconfig')
-  const place = {
+  return {
     doorSocket: join(folder, 'gateway.sock'),
     stateFolder: join(folder, 'state'),
     workspace: join(folder, 'workspace'),
@@ -210,5 +234,4 @@ function startIn(folder: string, setup: RunnerSetup, modelUrl: string): Promise<
     gitSource: join(folder, 'upstream.git'),
     additionalSource: (name: string) => join(folder, `${name}.git`),
   }
-  return startRunner(setup, place, createSilentLogger())
 }

@@ -1,10 +1,10 @@
 // The runner put together: journal, channel, an agent that may be started ahead, and once it is told its repository, the
 // work. Everything that depends on the place where it runs is handed in, so that it also runs outside of a sandbox.
-import { join } from 'node:path'
 import type { Logger } from '../lib/logger.ts'
 import type { RunnerBoot, RunnerReport } from '../protocol/runner-frames.ts'
 import { buildVariables, certificateVariables, type Variables } from './agent-environment.ts'
 import type { AgentProgram } from './agent-program.ts'
+import { type EarlyAgent, parkedFolder, stateFile } from './agent-start.ts'
 import { openChannel } from './channel.ts'
 import { openJournal } from './journal.ts'
 import { createParkedAgent } from './parked-agent.ts'
@@ -28,6 +28,8 @@ export interface RunnerPlace {
   certificates: string | null
   /** This program is the only child of process 1 of a sandbox: all that runs there is its concern. */
   ownsProcesses: boolean
+  /** An agent that was started before anything else. */
+  early?: EarlyAgent
   /** Where git fetches from and pushes to; the door unless told. */
   gitSource?: string
   /** The same of an additional repository. */
@@ -48,7 +50,7 @@ export async function startRunner(
     folder: place.stateFolder,
     onDiskError: (error) => log.error({ err: error }, 'the journal could not be written'),
   })
-  const state = openStateFile(join(place.stateFolder, 'state.json'))
+  const state = openStateFile(stateFile(place.stateFolder))
   const report = (item: RunnerReport) => journal.append(item)
   const processes = createProcesses({ ownsAll: place.ownsProcesses })
   const questions = createQuestions({
@@ -66,12 +68,14 @@ export async function startRunner(
     canUseTool: createCanUseTool(questions, () => assigned?.workingTurnId()),
     processes,
   }
-  const parked = createParkedAgent(program, log)
+  const { early } = place
+  const parked = createParkedAgent({ program, folder: parkedFolder(place.stateFolder), early, log })
   let assigned: AssignedWork | undefined
   let setup: Promise<void> | undefined
   const stopping = new AbortController()
 
-  await processes.endRun(`${boot.sessionId}/`, await processes.present())
+  // Where an agent was started early there was none before.
+  if (!early) await processes.endRun(`${boot.sessionId}/`, await processes.present())
   questions.closeLeftOver()
   const variablesWith = (repository: Variables) => {
     const both = { ...boot, variables: { ...repository, ...boot.variables } }

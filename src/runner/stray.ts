@@ -10,8 +10,8 @@ const LOOK_MS = 10
 const MOST_LOOKS = 500
 
 export interface Processes {
-  /** Names of all that runs now, to be spared later. */
-  present(): Promise<ReadonlySet<string>>
+  /** Names of all that runs now, to be spared later, without `except` and what it has started. */
+  present(except?: number): Promise<ReadonlySet<string>>
   /** Resolves when nothing of the run is left; with how many there were. */
   endRun(run: string, spared: ReadonlySet<string>, agentPid?: number): Promise<number>
 }
@@ -30,7 +30,11 @@ export function createProcesses({ ownsAll }: { ownsAll: boolean }, proc = '/proc
   const isLeftBehind = async (entry: ProcessEntry, spared: ReadonlySet<string>) =>
     !spared.has(entry.name) && !(await hasMark(proc, entry.pid, `${COMMAND_MARK}=`))
   return {
-    present: async () => new Set((await listProcesses(proc)).map(({ name }) => name)),
+    present: async (except) => {
+      const all = await listProcesses(proc)
+      const left = except === undefined ? new Set<number>() : familyOf(all, except)
+      return new Set(all.filter(({ pid }) => !left.has(pid)).map(({ name }) => name))
+    },
     async endRun(run, spared, agentPid) {
       const ended = new Set<string>()
       for (let look = 0; look < MOST_LOOKS; look++) {
@@ -57,12 +61,18 @@ export function createProcesses({ ownsAll }: { ownsAll: boolean }, proc = '/proc
 
 /** All but the runner and the programs that it runs itself, unless they are the agent's. */
 function withoutHelpers(all: ProcessEntry[], agentPid: number | undefined): ProcessEntry[] {
-  const helpers = new Set([process.pid])
-  for (let before = 0; before !== helpers.size; ) {
-    before = helpers.size
-    for (const { pid, parent } of all) if (helpers.has(parent) && pid !== agentPid) helpers.add(pid)
-  }
+  const helpers = familyOf(all, process.pid, agentPid)
   return all.filter(({ pid }) => !helpers.has(pid))
+}
+
+/** A process and its descendants, but for one and those that it alone leads to. */
+function familyOf(all: ProcessEntry[], first: number, without?: number): ReadonlySet<number> {
+  const family = new Set([first])
+  for (let before = 0; before !== family.size; ) {
+    before = family.size
+    for (const { pid, parent } of all) if (family.has(parent) && pid !== without) family.add(pid)
+  }
+  return family
 }
 
 async function listProcesses(proc: string): Promise<ProcessEntry[]> {

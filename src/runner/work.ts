@@ -111,6 +111,8 @@ interface Wishes {
 function assembleParts(setup: RunnerSetup, deps: WorkDeps, wishes: Wishes) {
   const { place, state, report, sendDelta, log } = deps
   const program = programFor(setup, deps)
+  // The variables of one that was started ahead are those of then.
+  if (program !== deps.program) deps.parked.close()
   const { variables } = program
   const checkout: CheckoutDeps = { setup, ...place, variables, state, source: place.gitSource }
   const folder = checkoutFolder(checkout)
@@ -125,8 +127,7 @@ function assembleParts(setup: RunnerSetup, deps: WorkDeps, wishes: Wishes) {
   const claude: Claude = createClaude({
     program,
     place: { cwd: folder, appendix: describeSandbox(setup, additional), additional },
-    // Its variables are those that it was started with.
-    parked: program === deps.program ? deps.parked : withoutParked(deps.parked),
+    parked: deps.parked,
     state,
     wanted: wishes.wanted,
     events: {
@@ -179,16 +180,6 @@ function programFor(
 ): AgentProgram {
   if (!repositoryVariables || Object.keys(repositoryVariables).length === 0) return program
   return { ...program, variables: variablesWith(repositoryVariables) }
-}
-
-/** Takes it, so that it ends, and uses none. */
-function withoutParked(parked: ParkedAgent): ParkedAgent {
-  const take = async () => {
-    const spare = await parked.take()
-    spare?.spare.close()
-    return undefined
-  }
-  return { ...parked, take }
 }
 
 /** Once for each change, also over restarts. */
