@@ -16,5 +16,3 @@ export const modelInsideSchema = z.object({
   names: z.record(z.string(), z.string()),
 })
 export type ModelInside = z.infer<typeof modelInsideSchema>
-
-export const MESSAGES_MODEL: ModelInside = { form: { kind: 'messages' }, names: {} }
