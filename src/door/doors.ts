@@ -6,13 +6,15 @@ import type { Logger } from '../lib/logger.ts'
 import { AppError } from '../protocol/errors.ts'
 import { idPattern } from '../protocol/ids.ts'
 import { createDoor, type Door, type DoorLimits, type DoorRoutes } from './listener.ts'
-import { createRunnerChannel, type RunnerEvents } from './runner-channel.ts'
+import { createRunnerChannel, type RunnerChannel, type RunnerEvents } from './runner-channel.ts'
 
 export interface DoorsDeps {
   doorsDir: string
   routes: Omit<DoorRoutes, 'runner'>
   runnerEvents: (sessionId: string) => RunnerEvents
   limits?: Partial<DoorLimits>
+  /** createRunnerChannel unless a test hands in one without a limit. */
+  createChannel?: (events: RunnerEvents) => RunnerChannel
   logger: Logger
 }
 
@@ -40,7 +42,8 @@ export function createDoors(deps: DoorsDeps): Doors {
     const { doorsDir, routes, runnerEvents, limits, logger } = deps
     // A folder that is being taken away would take the new socket along.
     await removals.get(sessionId)?.catch(() => undefined)
-    const runner = createRunnerChannel(runnerEvents(sessionId))
+    const { createChannel = createRunnerChannel } = deps
+    const runner = createChannel(runnerEvents(sessionId))
     const door = await createDoor({
       sessionId,
       socketPath: join(doorsDir, checkedId(sessionId), 'gateway.sock'),

@@ -2,7 +2,15 @@
 // Everything that arrives is a claim of the sandbox. It is parsed, paced and put in order here; what it means is decided by
 // who hands in `RunnerEvents`. Reports are acknowledged after they were stored, so none that was acknowledged is ever lost.
 import type { Duplex } from 'node:stream'
-import { type Directives, RUNNER_PROTOCOL, RUNNER_UPGRADE } from '../protocol/runner-frames.ts'
+import type { z } from 'zod'
+import {
+  type Directives,
+  MAX_FRAME_BYTES,
+  RUNNER_PROTOCOL,
+  RUNNER_UPGRADE,
+  type RunnerFrame,
+  runnerFrameSchema,
+} from '../protocol/runner-frames.ts'
 import {
   createRunnerConnection,
   type JournalEntry,
@@ -47,6 +55,7 @@ export const RUNNER_LIMITS: RunnerLimits = {
   rate: { perSecond: 200, burst: 1_000 },
   helloMs: 10_000,
   silentMs: 45_000,
+  frameBytes: MAX_FRAME_BYTES,
   invalidFrames: 100,
   unsentBytes: 8 << 20,
 }
@@ -65,6 +74,7 @@ export function createRunnerChannel(
   events: RunnerEvents,
   limits: RunnerLimits = RUNNER_LIMITS,
   now: () => number = () => performance.now(),
+  frames: z.ZodType<RunnerFrame> = runnerFrameSchema,
 ): RunnerChannel {
   const state: ChannelState = {
     live: undefined,
@@ -81,6 +91,7 @@ export function createRunnerChannel(
         socket,
         limits,
         now,
+        frames,
         receiver: {
           hello: (hello) => greetInTurn(state, events, connection, hello),
           parked: () => events.onParked(),

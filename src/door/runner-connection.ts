@@ -1,15 +1,14 @@
 // One connection of a runner: lines in, parsed and paced, one at a time; frames out. runner-channel.ts picks the live one.
 import type { Duplex } from 'node:stream'
+import type { z } from 'zod'
 import { delay } from '../lib/deadline.ts'
 import { encodeLine } from '../lib/ndjson.ts'
 import { createTokenBucket, type Rate, type TakeToken } from '../lib/token-bucket.ts'
-import {
-  type Assignment,
-  type GatewayFrame,
-  MAX_FRAME_BYTES,
-  type RunnerFrame,
-  type RunnerReport,
-  runnerFrameSchema,
+import type {
+  Assignment,
+  GatewayFrame,
+  RunnerFrame,
+  RunnerReport,
 } from '../protocol/runner-frames.ts'
 import { createLineQueue } from './line-queue.ts'
 
@@ -49,6 +48,8 @@ export interface RunnerLimits {
   helloMs: number
   /** Without a byte for this long the connection counts as dead; runners send a ping every 15 s. */
   silentMs: number
+  /** Of one line. */
+  frameBytes: number
   /** Most frames that could not be read before the connection is closed. */
   invalidFrames: number
   /** Most bytes waiting for a runner that does not read. */
@@ -71,6 +72,8 @@ export interface RunnerConnectionOptions {
   socket: Duplex
   limits: RunnerLimits
   now: () => number
+  /** The closed set of what a runner may say. */
+  frames: z.ZodType<RunnerFrame>
   receiver: RunnerReceiver
 }
 
@@ -96,7 +99,7 @@ export function createRunnerConnection(options: RunnerConnectionOptions): Runner
   const work = createFrameWork({ ...options, send, close, onHello, signal: abort.signal })
   const queue = createLineQueue({
     socket,
-    maxLineBytes: MAX_FRAME_BYTES,
+    maxLineBytes: limits.frameBytes,
     work: async (line) => {
       await work(line)
       silence.refresh()
@@ -171,7 +174,7 @@ function createFrameWork(options: FrameWork): (line: string) => Promise<void> {
   }
   return async (line) => {
     if (!(await untilAllowed(takeToken, signal))) return
-    const parsed = parseFrame(line)
+    const parsed = parseFrame(options.frames, line)
     if ('refused' in parsed) onInvalid(parsed.n, parsed.refused)
     else await onFrame(parsed.frame)
   }
@@ -190,7 +193,10 @@ async function untilAllowed(takeToken: TakeToken, signal: AbortSignal): Promise<
 }
 
 /** The frame, or why not and, when it could be read, its number: the runner then strikes it from its journal. */
-function parseFrame(line: string): { frame: RunnerFrame } | { refused: string; n: number | null } {
+function parseFrame(
+  frames: RunnerConnectionOptions['frames'],
+  line: string,
+): { frame: RunnerFrame } | { refused: string; n: number | null } {
   let value: unknown
   try {
     value = JSON.parse(line)
@@ -198,7 +204,7 @@ function parseFrame(line: string): { frame: RunnerFrame } | { refused: string; n
     // What the parser says quotes the line; the reason alone goes back.
     return { refused: 'not_json', n: null }
   }
-  const result = runnerFrameSchema.safeParse(value)
+  const result = frames.safeParse(value)
   if (result.success) return { frame: result.data }
   const n = (value as { n?: unknown } | null)?.n
   const isNumber = typeof n === 'number' && Number.isSafeInteger(n) && n > 0

@@ -26,11 +26,21 @@ export interface DialDeps {
   connect: Connect
   /** This host's own addresses, asked anew for each connection. Never reachable, whatever is listed. */
   ownAddresses: () => readonly string[]
+  /** The two rules, handed in for tests that leave one out. */
+  rules?: Partial<DialRules>
 }
 
-export function createDial({ resolve, connect, ownAddresses }: DialDeps): Dial {
+export interface DialRules {
+  decideHost: typeof decideHost
+  isAddressAllowed: typeof isAddressAllowed
+}
+
+const RULES: DialRules = { decideHost, isAddressAllowed }
+
+export function createDial({ resolve, connect, ownAddresses, ...deps }: DialDeps): Dial {
+  const judge = { ...RULES, ...deps.rules }
   return async ({ rules, host, port }, signal) => {
-    const decision = decideHost(rules, host, port)
+    const decision = judge.decideHost(rules, host, port)
     if (!decision.allow) throw denied(host, port, decision.reason)
     const name = hostText(host)
     const addresses = host.kind === 'address' ? [name] : await resolve(name, signal)
@@ -38,7 +48,8 @@ export function createDial({ resolve, connect, ownAddresses }: DialDeps): Dial {
     const networks = networksFor(rules, name)
     const allowed = addresses.filter(
       (address) =>
-        isAddressAllowed(address, own, networks) && !isDenied(rules, parseHost(address), port),
+        judge.isAddressAllowed(address, own, networks) &&
+        !isDenied(rules, parseHost(address), port),
     )
     if (allowed.length === 0) throw denied(host, port, 'address_not_allowed')
     const socket = await connect(allowed, port, signal)

@@ -1,12 +1,13 @@
 // One connection outward on behalf of a session: counted, decided, dialled, and reported when it is over.
 // Shared by the three ways through the proxy (proxy-connect, proxy-request, proxy-upgrade).
 import { randomUUID } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { AppError } from '../protocol/errors.ts'
+import type { Greeting } from './client-hello.ts'
 import { denialText } from './decide.ts'
 import type { Dial } from './dial.ts'
-import { hostText } from './hosts.ts'
+import { type Host, hostText } from './hosts.ts'
 import { mayStay, type OpenEntry, type OpenExchanges } from './open-exchanges.ts'
 import type { EgressRules } from './policy.ts'
 import type { ProxyTarget } from './proxy-target.ts'
@@ -39,6 +40,13 @@ export interface ProxyLimits {
   headerBytes: number
 }
 
+/** Each is the function of this name in proxy-connect.ts, proxy-headers.ts or proxy-target.ts. */
+export interface ProxyRules {
+  judgeGreeting: (greeting: Greeting, host: Host) => string | null
+  upstreamHeaders: (request: IncomingMessage, authority: string) => string[]
+  framingFault: (headers: IncomingHttpHeaders) => string | null
+}
+
 export interface ForwardProxyDeps {
   /** Asked for every request, so a changed policy holds for the next one. */
   policyFor: (sessionId: string) => EgressRules | Promise<EgressRules>
@@ -51,6 +59,8 @@ export interface ForwardProxyDeps {
   /** What it has moved on this day before the proxy knew it. */
   usedBefore?: (sessionId: string, day: string) => number
   limits?: Partial<ProxyLimits>
+  /** How requests are read and passed on, handed in for tests that leave one out. */
+  rules?: Partial<ProxyRules>
   now?: () => number
 }
 

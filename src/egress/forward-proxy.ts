@@ -8,11 +8,14 @@ import {
   describeEntry,
   type ForwardProxyDeps,
   type ProxyCall,
+  type ProxyRules,
 } from './exchange.ts'
 import { createOpenExchanges } from './open-exchanges.ts'
 import type { EgressRules } from './policy.ts'
-import { serveConnect } from './proxy-connect.ts'
+import { judgeGreeting, serveConnect } from './proxy-connect.ts'
+import { upstreamHeaders } from './proxy-headers.ts'
 import { serveRequest } from './proxy-request.ts'
+import { framingFault } from './proxy-target.ts'
 import { serveUpgrade } from './proxy-upgrade.ts'
 import { createTraffic } from './traffic.ts'
 
@@ -27,6 +30,8 @@ export interface ForwardProxy {
   forget(sessionId: string): void
 }
 
+const RULES: ProxyRules = { judgeGreeting, upstreamHeaders, framingFault }
+
 export function createForwardProxy(deps: ForwardProxyDeps): ForwardProxy {
   const { trafficFor, usedBefore, onOpen, now = Date.now } = deps
   const ticks = () => performance.now()
@@ -36,9 +41,10 @@ export function createForwardProxy(deps: ForwardProxyDeps): ForwardProxy {
     onMoved: (entry) => onOpen?.(describeEntry(entry, { allowed: true, reason: null }, now())),
   })
   const openExchange = createOpenExchange(deps, { open, traffic })
+  const rules = { ...RULES, ...deps.rules }
   return {
-    connect: (call) => serveConnect(openExchange, call),
-    request: (call) => serveRequest(openExchange, call),
+    connect: (call) => serveConnect(openExchange, call, rules),
+    request: (call) => serveRequest(openExchange, call, rules),
     upgrade: (call) => serveUpgrade(openExchange, call),
     connections: open.count,
     recheck: open.recheck,

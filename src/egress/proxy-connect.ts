@@ -5,7 +5,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Greeting } from './client-hello.ts'
-import { isRefusal, type OpenExchange, type ProxyCall } from './exchange.ts'
+import { isRefusal, type OpenExchange, type ProxyCall, type ProxyRules } from './exchange.ts'
 import { authorityText, type Host, hostText, parseHost } from './hosts.ts'
 import { parseConnectTarget } from './proxy-target.ts'
 import { answerOnSocket, badRequest } from './refusal.ts'
@@ -14,6 +14,7 @@ import { runTunnel } from './tunnel.ts'
 export async function serveConnect(
   openExchange: OpenExchange,
   call: ProxyCall & { socket: Duplex; head: Buffer },
+  judge: Pick<ProxyRules, 'judgeGreeting'>,
 ): Promise<void> {
   const { request, socket, head } = call
   socket.on('error', () => socket.destroy())
@@ -28,7 +29,7 @@ export async function serveConnect(
   socket.write(`HTTP/1.1 200 Connection to ${authority} established\r\n\r\n`)
   let denied: string | null = null
   const checkGreeting = (greeting: Greeting) => {
-    denied = judgeGreeting(greeting, target.host)
+    denied = judge.judgeGreeting(greeting, target.host)
     return denied
   }
   const reason = await runTunnel({

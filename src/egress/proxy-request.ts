@@ -1,25 +1,32 @@
 // Requests with an http:// URL: one upstream connection each, streamed both ways.
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream'
-import { type Exchange, isRefusal, type OpenExchange, type ProxyCall } from './exchange.ts'
+import {
+  type Exchange,
+  isRefusal,
+  type OpenExchange,
+  type ProxyCall,
+  type ProxyRules,
+} from './exchange.ts'
 import { authorityText, hostText } from './hosts.ts'
 import { closeSignal } from './proxy-connect.ts'
-import { framingHeaders, passOnHeaders, upstreamHeaders } from './proxy-headers.ts'
-import { framingFault, type ProxyTarget, parseAbsoluteTarget } from './proxy-target.ts'
+import { framingHeaders, passOnHeaders } from './proxy-headers.ts'
+import { type ProxyTarget, parseAbsoluteTarget } from './proxy-target.ts'
 import { answerWith, badRequest, type Refusal } from './refusal.ts'
 
 export async function serveRequest(
   openExchange: OpenExchange,
   call: ProxyCall & { response: ServerResponse },
+  rules: ProxyRules,
 ): Promise<void> {
   const { request, response } = call
   const parsed = parseAbsoluteTarget(request.url ?? '')
   if ('reason' in parsed) return answerWith(response, badRequest(parsed.reason, parsed.message))
-  const fault = framingFault(request.headers)
+  const fault = rules.framingFault(request.headers)
   if (fault) return answerWith(response, badRequest(fault, 'the length of the body is ambiguous'))
   const exchange = await openExchange(call, parsed.target, closeSignal(response))
   if (isRefusal(exchange)) return answerWith(response, exchange)
-  exchange.finish(await exchangeMessages(exchange, parsed.target, call))
+  exchange.finish(await exchangeMessages(exchange, parsed.target, { ...call, rules }))
 }
 
 /** The Host header for a target: without the port when it is the scheme's own. */
@@ -32,7 +39,7 @@ export function hostHeader({ host, port }: ProxyTarget): string {
 function exchangeMessages(
   exchange: Exchange,
   target: ProxyTarget,
-  { request, response }: ProxyCall & { response: ServerResponse },
+  { request, response, rules }: ProxyCall & { response: ServerResponse; rules: ProxyRules },
 ): Promise<string | null> {
   const { upstream, limits } = exchange
   return new Promise((resolve) => {
@@ -52,7 +59,7 @@ function exchangeMessages(
       method: request.method ?? 'GET',
       path: target.path,
       headers: [
-        ...upstreamHeaders(request, hostHeader(target)),
+        ...rules.upstreamHeaders(request, hostHeader(target)),
         ...framingHeaders(request),
         'Connection',
         'close',

@@ -14,7 +14,7 @@ import {
   type RefRefusal,
   type RefUpdate,
   refusalLines,
-  refuseForSession,
+  type refuseForSession,
   ZERO_ID,
 } from './push-scope.ts'
 import { addPushedCommit, readJsonFile, type SessionRecord, writeWhole } from './records.ts'
@@ -31,6 +31,7 @@ interface Deps {
   git: Git
   outward: Outward
   observations: Observations
+  refuseForSession: typeof refuseForSession
 }
 
 export interface PushFrom {
@@ -50,7 +51,7 @@ export function createDoorPush(deps: Deps, from: PushFrom): DoorPush {
     decide: async (question) => {
       from.signal.throwIfAborted()
       const env = quarantineEnvironment(directory, question.quarantine)
-      const refusals = await refuseAll(deps.git, from, { updates: question.updates, env })
+      const refusals = await refuseAll(deps, from, { updates: question.updates, env })
       if (refusals.length > 0) {
         const said = refusals.slice(0, MOST_RECORDED_REFUSALS).map((refusal) => ({
           refusal,
@@ -78,14 +79,14 @@ function quarantineEnvironment(directory: string, quarantine: string): Record<st
 }
 
 async function refuseAll(
-  git: Git,
+  deps: Deps,
   from: PushFrom,
   { updates, env }: { updates: RefUpdate[]; env: Record<string, string> },
 ): Promise<RefRefusal[]> {
   const refusals: RefRefusal[] = []
-  const byScope = refuseForSession(updates, from.scope)
+  const byScope = deps.refuseForSession(updates, from.scope)
   for (const [index, update] of updates.entries()) {
-    const refusal = byScope[index] ?? (await refuseByHistory(git, from, { update, env }))
+    const refusal = byScope[index] ?? (await refuseByHistory(deps.git, from, { update, env }))
     if (refusal) refusals.push(refusal)
   }
   return refusals

@@ -15,7 +15,13 @@ import type { Observations } from './observations.ts'
 import type { Outward } from './outward.ts'
 import type { GitPaths } from './paths.ts'
 import { wantedPullRefs } from './pull-refs.ts'
-import { branchRefs, type PushScope, refusalLines, refuseForUpload } from './push-scope.ts'
+import {
+  branchRefs,
+  type PushScope,
+  refusalLines,
+  type refuseForSession,
+  refuseForUpload,
+} from './push-scope.ts'
 import {
   readRecord,
   type SessionRecord,
@@ -38,7 +44,12 @@ export interface DoorDeps {
   paths: GitPaths
   log: Logger
   mirrors: Mirrors
-  push: { outward: Outward; observations: Observations; maxBytes: number }
+  push: {
+    outward: Outward
+    observations: Observations
+    maxBytes: number
+    refuseForSession: typeof refuseForSession
+  }
 }
 
 export interface Doors {

@@ -5,7 +5,7 @@ import type { Logger } from '../lib/logger.ts'
 import { readDiff } from './diff.ts'
 import { settlePush } from './door-push.ts'
 import { createDoors, type Doors } from './doors.ts'
-import { createGit } from './git-process.ts'
+import { createGit, type Git } from './git-process.ts'
 import { writeHooks } from './hooks.ts'
 import { endLeftoverProcesses } from './leftovers.ts'
 import type {
@@ -24,6 +24,7 @@ import { createObservations, type Observations } from './observations.ts'
 import { createOutward } from './outward.ts'
 import { createPaths, makeFolders, type SessionRepository } from './paths.ts'
 import { createSessionRepositories, type SessionRepositories } from './prepare.ts'
+import { refuseForSession } from './push-scope.ts'
 import { readFiles } from './read-files.ts'
 import { findRecord, readRecord, sessionRecordSchema } from './records.ts'
 import { readSessionRefs } from './session-refs.ts'
@@ -64,10 +65,21 @@ export interface Surroundings {
   randomBytes: (count: number) => Uint8Array
 }
 
+/** What holds every git and every push, handed in for tests that leave one out. */
+export interface RepositoryRules {
+  /** All that starts git goes through it. */
+  git: (git: Git) => Git
+  refuseForSession: typeof refuseForSession
+}
+
+const RULES: RepositoryRules = { git: (git) => git, refuseForSession }
+
 export async function createRepositories(
   config: RepositoriesConfig,
   around: Surroundings,
+  given: Partial<RepositoryRules> = {},
 ): Promise<Repositories> {
+  const rules = { ...RULES, ...given }
   const { log, nowMs } = around
   const maxBytes = config.maxPushBytes ?? 1 << 30
   const root = await realpath(config.dataDir)
@@ -76,7 +88,7 @@ export async function createRepositories(
   await endLeftoverProcesses(paths.home)
   await clearLeftovers(paths)
   await writeHooks(paths.hooks)
-  const git = createGit({ home: paths.home, path: config.path })
+  const git = rules.git(createGit({ home: paths.home, path: config.path }))
   const upstream = createUpstream({ git, paths, network: config.network })
   const mirrors = createMirrors({ git, paths, upstream, nowMs, log })
   const outward = createOutward({ git, paths, upstream })
@@ -87,7 +99,8 @@ export async function createRepositories(
   const remove = (directory: string) => removeRepository(paths, directory, randomName())
   const recordOf = (which: SessionRepository) =>
     readRecord(paths.session(which), 'session', sessionRecordSchema)
-  const doors = createDoors({ git, paths, log, mirrors, push: { outward, observations, maxBytes } })
+  const push = { outward, observations, maxBytes, refuseForSession: rules.refuseForSession }
+  const doors = createDoors({ git, paths, log, mirrors, push })
   for (const name of await readdir(paths.sessions)) {
     const directory = join(paths.sessions, name)
     const record = await findRecord(directory, sessionRecordSchema)

@@ -54,6 +54,8 @@ export interface ModelDoorOptions {
     hasTokensLeft?: (sessionId: string) => boolean | Promise<boolean>
   }
   limits?: Partial<ModelLimits>
+  /** What may be asked and passed on, handed in for tests that leave one out. */
+  rules?: Partial<ModelRules>
   /** Once for each `/v1/messages` request that the upstream got, whatever came of it. Must not throw. */
   onUsage: (usage: ModelUsage) => void
   /** What an answer has used so far, before the agent gets the part of it that says so. Must not throw. */
@@ -62,6 +64,14 @@ export interface ModelDoorOptions {
   onProblem: (problem: ModelProblem) => void
 }
 
+interface ModelRules {
+  readTarget: typeof readTarget
+  checkRequest: typeof checkRequest
+  passRequestHeaders: typeof passRequestHeaders
+}
+
+const RULES: ModelRules = { readTarget, checkRequest, passRequestHeaders }
+
 interface ModelLimits {
   maxBodyBytes: number
   /** Requests of one session at the same time; more get 429. */
@@ -69,6 +79,8 @@ interface ModelLimits {
   /** The longest silence of the upstream. */
   idleMs: number
 }
+
+type Options = ModelDoorOptions & { rules: ModelRules }
 
 /** Never rejects. The request's path begins with `/model`. */
 type ModelDoor = (sessionId: string, req: IncomingMessage, res: ServerResponse) => Promise<void>
@@ -96,7 +108,8 @@ const DEFAULT_LIMITS: ModelLimits = {
 }
 const CLIENT_LEFT = 499
 
-export function createModelDoor(options: ModelDoorOptions): ModelDoor {
+export function createModelDoor(given: ModelDoorOptions): ModelDoor {
+  const options = { ...given, rules: { ...RULES, ...given.rules } }
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
   const running = new Map<string, number>()
   const inTurn = async (exchange: Exchange) => {
@@ -116,7 +129,7 @@ export function createModelDoor(options: ModelDoorOptions): ModelDoor {
     }
   }
   return async (sessionId, req, res) => {
-    const exchange = openExchange(sessionId, req, res)
+    const exchange = openExchange(options.rules, sessionId, { req, res })
     if (!exchange) return
     try {
       await inTurn(exchange)
@@ -132,9 +145,9 @@ export function createModelDoor(options: ModelDoorOptions): ModelDoor {
 
 /** What is asked for; undefined when that is answered already: the empty greeting, or 404 for what the door does not have. */
 function openExchange(
+  rules: ModelRules,
   sessionId: string,
-  req: IncomingMessage,
-  res: ServerResponse,
+  { req, res }: Pick<Exchange, 'req' | 'res'>,
 ): Exchange | undefined {
   const [pathname = '', query = ''] = (req.url ?? '').split('?', 2)
   if (/^\/model\/?$/.test(pathname) && (req.method === 'HEAD' || req.method === 'GET')) {
@@ -142,7 +155,7 @@ function openExchange(
     return undefined
   }
   const path = pathname.slice('/model'.length)
-  const target = req.method === 'POST' && readTarget(path, new URLSearchParams(query))
+  const target = req.method === 'POST' && rules.readTarget(path, new URLSearchParams(query))
   if (!target) {
     sendRefusal(res, UNKNOWN_PATH)
     return undefined
@@ -162,11 +175,7 @@ function fitting({ form, place }: ModelTarget, upstream: Upstream | Refusal): Up
   return isSame ? upstream : WRONG_PLACE
 }
 
-async function pass(
-  options: ModelDoorOptions,
-  limits: ModelLimits,
-  exchange: Exchange,
-): Promise<void> {
+async function pass(options: Options, limits: ModelLimits, exchange: Exchange): Promise<void> {
   const checked = await check(options, limits, exchange)
   if (!checked || exchange.res.destroyed) return
   const relayed = await ask(options, checked, limits, exchange)
@@ -177,7 +186,7 @@ async function pass(
 
 /** Asks the upstream and relays its answer; the request is cancelled when the agent leaves. */
 async function ask(
-  options: ModelDoorOptions,
+  options: Options,
   checked: Checked,
   limits: ModelLimits,
   exchange: Exchange,
@@ -189,7 +198,7 @@ async function ask(
     if (!res.writableFinished) controller.abort()
   })
   const { signal } = controller
-  const headers = passRequestHeaders(req.headers)
+  const headers = options.rules.passRequestHeaders(req.headers)
   const { idleMs } = limits
   const call = { upstream, path: target.path, headers, body, idleMs, signal }
   try {
@@ -211,7 +220,7 @@ async function ask(
 
 /** Reads and checks the request; undefined when it has been refused. */
 async function check(
-  options: ModelDoorOptions,
+  options: Options,
   limits: ModelLimits,
   exchange: Exchange,
 ): Promise<Checked | undefined> {
@@ -221,7 +230,7 @@ async function check(
   if (!bytes) return refuse(options, exchange, TOO_LARGE)
   const read = readAsked(exchange.target, parseJson(bytes))
   if (!read) return refuse(options, exchange, UNFIT)
-  const refusal = checkRequest(read.asked, {
+  const refusal = options.rules.checkRequest(read.asked, {
     allowsHost: (host) => policy.allowsHost(sessionId, host),
     allowsModel: (model) => policy.allowsModel?.(sessionId, model) ?? true,
   })
