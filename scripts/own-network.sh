@@ -10,5 +10,6 @@ address add 10.66.0.1/32 dev lo
 address add 192.168.66.1/32 dev lo
 address add 203.0.113.66/32 dev lo
 address add 203.0.113.67/32 dev lo
+address add 203.0.113.68/32 dev lo
 END
 exec "$@"' sh "$@"

@@ -21,6 +21,16 @@ export interface Targets {
   port: number
   /** A host that the session may not reach. */
   deniedHost: string
+  /** One that it may reach at `port`. */
+  allowedHost: string
+  /** One that it may reach at 80 and 443. */
+  webHost: string
+  /** One that it may reach at `port`, and whose address changes after the first question. */
+  rebindingHost: string
+  /** `host:port` of places that are on its list although nobody may reach them. */
+  listedButForbidden: string[]
+  /** How long a slow request is kept up. */
+  slowMs: number
 }
 
 export interface AttackCase {

@@ -192,4 +192,21 @@ for (const [way, at] of [['quic', ${port}], ['dns', 53]]) say(way, await new Pro
     held: /^(ENETUNREACH|EHOSTUNREACH|EADDRNOTAVAIL)$/,
     broken: /^(connected|sent)$/,
   },
+  {
+    id: 'no-credential',
+    title: "find the owner's key in variables, arguments and files of the sandbox",
+    script: ({ secret }) =>
+      inNode(`
+import { readdirSync, readFileSync } from 'node:fs'
+const secret = '${secret.slice(0, 10)}' + '${secret.slice(10)}'
+const read = (path) => { try { return readFileSync(path, 'latin1') } catch { return '' } }
+const pids = readdirSync('/proc').filter((name) => Number(name) > 0)
+const files = { variables: pids.map((pid) => '/proc/' + pid + '/environ'), arguments: pids.map((pid) => '/proc/' + pid + '/cmdline'), 'session file': ['${SANDBOX_PATHS.session}'] }
+for (const [way, paths] of Object.entries(files)) {
+  const texts = paths.map(read)
+  say(way, texts.some((text) => text.includes(secret)) ? 'found' : texts.every((text) => text === '') ? 'unreadable' : 'nothing')
+}`),
+    held: /^nothing$/,
+    broken: /^found$/,
+  },
 ]

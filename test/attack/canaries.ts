@@ -9,10 +9,10 @@ import { join } from 'node:path'
 import type { Targets } from '../../src/attack/attack-case.ts'
 import { runChecked } from '../../src/lib/process.ts'
 import { createId } from '../../src/protocol/ids.ts'
-import { FORBIDDEN, PUBLIC_ADDRESS } from './own-network.ts'
+import { FORBIDDEN, type NamedTargets, PUBLIC_ADDRESS } from './own-network.ts'
 import { newSecret, type Sandboxes } from './sandboxes.ts'
 
-export interface Canaries extends Omit<Targets, 'port' | 'deniedHost'> {
+export interface Canaries extends Omit<Targets, keyof NamedTargets> {
   hostDir: string
   /** Whose process it is: an id that no sandbox of the test has. */
   processUid: number

@@ -9,7 +9,7 @@ export interface IsolationSwitch {
   /** What is changed on both sides. */
   both?: (canaries: Canaries) => ChangeConfig
   off: (canaries: Canaries) => ChangeConfig
-  spec?: Partial<SandboxSpec>
+  spec?: (canaries: Canaries) => Partial<SandboxSpec>
 }
 
 type Change = (config: ContainerConfig) => ContainerConfig
@@ -126,7 +126,9 @@ export const ISOLATION_SWITCHES: Record<string, IsolationSwitch> = {
   'memory-bomb': { off: () => (config) => limitsOf(config, { memory: { limit: 1024 * MIB } }) },
   'disk-filling': {
     off: () => (config) => config,
-    spec: { limits: { memoryBytes: 384 * MIB, cpus: 2, processes: 128, diskBytes: 512 * MIB } },
+    spec: () => ({
+      limits: { memoryBytes: 384 * MIB, cpus: 2, processes: 128, diskBytes: 512 * MIB },
+    }),
   },
   'own-programs': {
     off: () => (config) => ({
@@ -141,4 +143,14 @@ export const ISOLATION_SWITCHES: Record<string, IsolationSwitch> = {
     off: ({ otherDoor }) => withMounts(bind(otherDoor, otherDoor)),
   },
   'past-the-gateway': { off: () => withoutNetworkNamespace },
+  'no-credential': {
+    off:
+      ({ secret }) =>
+      (config) => {
+        const { args, env } = config.process
+        const told = { args: [...args, secret], env: [...env, `API_KEY=${secret}`] }
+        return withProcess(told)(config)
+      },
+    spec: ({ secret }) => ({ sessionFile: JSON.stringify({ secret }) }),
+  },
 }

@@ -5,7 +5,7 @@ import { ISOLATION_CASES } from '../../src/attack/isolation-cases.ts'
 import { type Canaries, placeCanaries } from './canaries.ts'
 import { expectBroken, expectHeld } from './expect-case.ts'
 import { ISOLATION_SWITCHES } from './isolation-switches.ts'
-import { type StandIn, startStandIn } from './own-network.ts'
+import { namedTargets, type StandIn, startStandIn } from './own-network.ts'
 import {
   type AttackSandbox,
   type ChangeConfig,
@@ -24,7 +24,7 @@ beforeAll(async () => {
   canaries = await placeCanaries(sandboxes)
   standIn = await startStandIn()
   shared = await sandboxes.start()
-  targets = { ...canaries, port: standIn.port, deniedHost: 'denied.example' }
+  targets = { ...canaries, ...namedTargets(standIn.port) }
 })
 afterAll(async () => {
   await shared.remove()
@@ -51,7 +51,7 @@ it.each(ISOLATION_CASES)('$id: $title', async (attack) => {
   const ways = expectHeld(attack, on)
   const off = leftOut.off(canaries)
   const change: ChangeConfig = (config, input) => off(both?.(config, input) ?? config, input)
-  expectBroken(attack, await runIn(script, { change, spec: leftOut.spec ?? {} }), ways)
+  expectBroken(attack, await runIn(script, { change, spec: leftOut.spec?.(canaries) ?? {} }), ways)
 })
 
 it('sent nothing anywhere else', () => {

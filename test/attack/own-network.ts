@@ -16,9 +16,56 @@ export const FORBIDDEN: Targets['forbidden'] = {
 /** Documentation addresses, which count as public. */
 export const PUBLIC_ADDRESS = '203.0.113.66'
 export const OTHER_PUBLIC_ADDRESS = '203.0.113.67'
+/** Passes for an address of the machine that Errand runs on. */
+export const OWN_ADDRESS = '203.0.113.68'
 
-/** What every stand-in answers. */
-export const STAND_IN = 'stand-in'
+/** Names of the suite and what they resolve to, one answer for each question; the last one stays. */
+export const HOSTS: Record<string, string[]> = {
+  'allowed.example': [PUBLIC_ADDRESS],
+  'denied.example': [OTHER_PUBLIC_ADDRESS],
+  'c2vjcmv0.denied.example': [OTHER_PUBLIC_ADDRESS],
+  'web.example': [PUBLIC_ADDRESS],
+  'rebinding.example': [PUBLIC_ADDRESS, FORBIDDEN.metadata],
+  'metadata.example': [FORBIDDEN.metadata],
+  'metadata6.example': [FORBIDDEN.metadata6],
+  'mapped.example': [`::ffff:${FORBIDDEN.metadata}`],
+  'ten.example': [FORBIDDEN.private10],
+  'home.example': [FORBIDDEN.private192],
+  'loopback.example': ['127.0.0.1'],
+  'loopback6.example': ['::1'],
+  'own.example': [OWN_ADDRESS],
+}
+
+const LISTED_NAMES = Object.keys(HOSTS).filter((name) => !/denied|web/.test(name))
+const HARMLESS = ['allowed.example', 'rebinding.example']
+
+export type NamedTargets = ReturnType<typeof namedTargets>
+
+export function namedTargets(port: number) {
+  return {
+    port,
+    deniedHost: 'denied.example',
+    allowedHost: 'allowed.example',
+    webHost: 'web.example',
+    rebindingHost: 'rebinding.example',
+    listedButForbidden: [...LISTED_NAMES, ...listedAddresses()]
+      .filter((name) => !HARMLESS.includes(name))
+      .map((name) => `${name}:${port}`),
+    slowMs: 2_500,
+  }
+}
+
+/** The list of the session: what it may reach by name, whatever the names resolve to. */
+export function listedDomains(port: number): string[] {
+  return [
+    ...[...LISTED_NAMES, ...listedAddresses()].map((name) => `${name}:${port}`),
+    'web.example',
+  ]
+}
+
+function listedAddresses(): string[] {
+  return [FORBIDDEN.metadata, `[${FORBIDDEN.metadata6}]`, FORBIDDEN.private10]
+}
 
 export interface StandIn {
   port: number
@@ -45,8 +92,9 @@ export async function startStandIn(): Promise<StandIn> {
     let body = ''
     for await (const chunk of request) body += chunk
     const line = `${request.method} ${request.url}`
-    requests.push({ at: request.socket.localAddress ?? '', line, headers: request.headers, body })
-    response.end(STAND_IN)
+    const at = (request.socket.localAddress ?? '').replace('::ffff:', '')
+    requests.push({ at, line, headers: request.headers, body })
+    response.end(`stand-in at ${at} for ${request.headers.host}`)
   })
   server.on('connection', (socket) => {
     open.add(socket)

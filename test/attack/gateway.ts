@@ -1,0 +1,188 @@
+// The gateway of the suite: doors, proxy, model and runner's channel as gateway.ts wires them, in this process, for one
+// sandbox. Each rule and limit is the real one unless a case hands in another.
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createDoors, type DoorsDeps } from '../../src/door/doors.ts'
+import type { DoorRoute } from '../../src/door/listener.ts'
+import { type Connect, createConnect } from '../../src/egress/connect.ts'
+import { decideHost } from '../../src/egress/decide.ts'
+import { createDial, type DialDeps } from '../../src/egress/dial.ts'
+import type { ForwardProxyDeps } from '../../src/egress/exchange.ts'
+import { createForwardProxy } from '../../src/egress/forward-proxy.ts'
+import { parseHost } from '../../src/egress/hosts.ts'
+import { type AllowedRegistry, compileRules } from '../../src/egress/policy.ts'
+import { createResolve, type Resolve } from '../../src/egress/resolve.ts'
+import { createLogger } from '../../src/lib/logger.ts'
+import { createModelDoor, type ModelDoorOptions } from '../../src/model/pass-through.ts'
+import { readUpstream, type Upstream } from '../../src/model/upstream.ts'
+import { AppError } from '../../src/protocol/errors.ts'
+import type { RunnerReport } from '../../src/protocol/runner-frames.ts'
+import { HOSTS, listedDomains, OWN_ADDRESS } from './own-network.ts'
+
+export interface GatewayParts {
+  dial?: DialDeps['rules']
+  /** Made of the resolver of this gateway. */
+  connect?: (resolve: Resolve) => Connect
+  proxy?: ForwardProxyDeps['rules']
+  /** Besides those of the list. */
+  registries?: () => Promise<AllowedRegistry[]>
+  model?: Partial<Pick<ModelDoorOptions, 'rules' | 'limits'>> & {
+    policy?: Partial<ModelDoorOptions['policy']>
+    upstream?: (upstream: Upstream) => Upstream
+  }
+  limits?: DoorsDeps['limits']
+  channel?: DoorsDeps['createChannel']
+  git?: DoorRoute
+  /** The session has ended before the attack. */
+  hasEnded?: boolean
+}
+
+export interface Gateway {
+  /** What the runner's channel has taken. */
+  claims: RunnerReport[]
+  close(): Promise<void>
+}
+
+export const OWNER_KEY = 'sk-owner-of-the-attack-suite'
+
+interface Place {
+  doorsDir: string
+  sessionId: string
+  port: number
+  modelUrl: string
+}
+
+export async function openGateway(place: Place, parts: GatewayParts): Promise<Gateway> {
+  const { doorsDir, sessionId } = place
+  const claims: RunnerReport[] = []
+  const doors = createDoors({
+    doorsDir,
+    routes: createRoutes(place, parts),
+    runnerEvents: () => ({
+      onHello: async () => ({ generation: 1, ackedN: 0, assignment: ASSIGNMENT }),
+      onParked: () => undefined,
+      onConnected: () => undefined,
+      onReport: async ({ report }) => {
+        claims.push(report)
+        return undefined
+      },
+      onDelta: () => undefined,
+      onDisconnected: () => undefined,
+    }),
+    ...(parts.limits ? { limits: parts.limits } : {}),
+    ...(parts.channel ? { createChannel: parts.channel } : {}),
+    logger: createLogger('attack', 'fatal'),
+  })
+  await doors.open(sessionId)
+  if (parts.hasEnded) await doors.close(sessionId)
+  return { claims, close: doors.closeAll }
+}
+
+const ASSIGNMENT = {
+  kind: 'work' as const,
+  repository: { name: 'r', url: '', commit: 'c0ffee', branch: 'b', baseBranch: null },
+  identity: { name: 'Errand', email: 'errand@example.com' },
+  sessionUrl: null,
+}
+
+function createRoutes(place: Place, parts: GatewayParts): DoorsDeps['routes'] {
+  const resolve = createSuiteResolve()
+  const policy = { level: 'custom' as const, domains: listedDomains(place.port) }
+  const rulesFor = async () =>
+    compileRules(
+      { ...policy, includeTrusted: true },
+      { registries: (await parts.registries?.()) ?? [], allowedNetworks: [] },
+    )
+  const egress = createForwardProxy({
+    policyFor: rulesFor,
+    dial: createDial({
+      resolve,
+      connect: parts.connect?.(resolve) ?? createConnect({ limitMs: 2_000 }),
+      ownAddresses: () => [OWN_ADDRESS],
+      ...(parts.dial ? { rules: parts.dial } : {}),
+    }),
+    onDecision: () => undefined,
+    ...(parts.proxy ? { rules: parts.proxy } : {}),
+  })
+  return {
+    egress,
+    model: createModelRoute(place, parts),
+    git: parts.git ?? notHere,
+    reach: ({ response }) => void response.end('{}'),
+    setup: notHere,
+  }
+}
+
+const notHere: DoorRoute = () => {
+  throw new AppError('not_found', 'repository_not_found', 'There is none here.')
+}
+
+function createModelRoute(place: Place, { model = {} }: GatewayParts): DoorRoute {
+  const listed = compileRules(
+    { level: 'custom', domains: listedDomains(place.port), includeTrusted: false },
+    { registries: [], allowedNetworks: [] },
+  )
+  const upstream = readUpstream({
+    variables: { ANTHROPIC_API_KEY: OWNER_KEY, ANTHROPIC_BASE_URL: place.modelUrl },
+  }) as Upstream
+  const door = createModelDoor({
+    upstreamFor: () => model.upstream?.(upstream) ?? upstream,
+    policy: {
+      allowsHost: (_session, host) => decideHost(listed, parseHost(host), 443).allow,
+      ...model.policy,
+    },
+    ...(model.limits ? { limits: model.limits } : {}),
+    ...(model.rules ? { rules: model.rules } : {}),
+    onUsage: () => undefined,
+    onProblem: () => undefined,
+  })
+  return ({ sessionId, request, response }) => door(sessionId, request, response)
+}
+
+/** Answers from HOSTS, each name with its next answer. */
+function createSuiteResolve(): Resolve {
+  const asked = new Map<string, number>()
+  return createResolve({
+    lookup: async (name) => {
+      const answers = HOSTS[name] ?? []
+      const count = asked.get(name) ?? 0
+      asked.set(name, count + 1)
+      return answers.slice(Math.min(count, answers.length - 1)).slice(0, 1)
+    },
+  })
+}
+
+export interface ModelStandIn {
+  url: string
+  close(): void
+}
+
+/** Answers every path; says whether anything of the agent's own came along, repeats the key and takes its time when asked. */
+export async function startModelStandIn(): Promise<ModelStandIn> {
+  const server = createServer((request, response) => {
+    answerAsModel(request, response).catch(() => response.destroy())
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: () => {
+      server.close()
+      server.closeAllConnections()
+    },
+  }
+}
+
+async function answerAsModel(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  let body = ''
+  for await (const chunk of request) body += chunk
+  const headers = JSON.stringify(request.headers)
+  if (body.includes('repeat the key')) {
+    response.writeHead(401, { 'content-type': 'application/json' })
+    response.end(JSON.stringify({ type: 'error', error: { message: headers } }))
+    return
+  }
+  if (body.includes('take your time')) await new Promise((resolve) => setTimeout(resolve, 1_000))
+  response.writeHead(200, { 'content-type': 'application/json' })
+  const text = headers.includes('mine') ? 'saw mine' : 'saw nothing'
+  response.end(JSON.stringify({ type: 'message', content: [{ type: 'text', text }] }))
+}
