@@ -88,11 +88,17 @@ const ASSIGNMENT = {
 function createRoutes(place: Place, parts: GatewayParts): DoorsDeps['routes'] {
   const resolve = createSuiteResolve()
   const policy = { level: 'custom' as const, domains: listedDomains(place.port) }
-  const rulesFor = async () =>
+  const compile = async () =>
     compileRules(
       { ...policy, includeTrusted: true },
       { registries: (await parts.registries?.()) ?? [], allowedNetworks: [] },
     )
+  // The same as long as nobody edits them, as in the gateway.
+  let rules: ReturnType<typeof compile> | undefined
+  const rulesFor = () => {
+    rules ??= compile()
+    return rules
+  }
   const egress = createForwardProxy({
     policyFor: rulesFor,
     dial: createDial({
