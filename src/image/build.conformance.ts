@@ -1,7 +1,11 @@
 // Builds, takes in and removes images for real, as root, on a definition that is small: Debian's base and two scripts.
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { access, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readConfig } from '../config.ts'
 import { SYSTEM_CERTIFICATES } from '../ground.ts'
@@ -12,9 +16,10 @@ import { listImages, removeImage } from './catalogue.ts'
 import type { DefinedStep, Definition } from './definition.ts'
 import { importImage } from './import.ts'
 import { readMachine } from './machine.ts'
-import { type Manifest, type PackageRecord, readRecords } from './manifest.ts'
+import { differences, type Manifest, type PackageRecord, readRecords } from './manifest.ts'
 
 const BASE_MS = 300_000
+const SUITE = 'trixie'
 const ROOT = join(import.meta.dirname, '../..')
 const SCRIPTS = {
   'first.sh': 'echo first >>/steps; printf "own\\tfirst\\t1.0\\tsum\\n" | record\n',
@@ -24,6 +29,9 @@ const SCRIPTS = {
 }
 
 let top: string
+let mirror: Server
+/** Of the archives of that mirror, by name and version. */
+const sums = new Map<string, string>()
 let dataDir: string
 let definition: Definition
 
@@ -39,10 +47,55 @@ beforeAll(async () => {
   const steps: DefinedStep[] = [
     { name: 'first', script: 'first.sh', tools: {} },
     { name: 'second', script: 'second.sh', tools: { thing: '2.0' } },
+    { name: 'third', apt: 'errand-chosen', tools: {} },
   ]
-  definition = { name: 'small', suite: 'trixie', steps, absent: [], folder }
+  mirror = await serveMirror(join(top, 'mirror'))
+  definition = { name: 'small', suite: SUITE, steps, absent: [], folder }
 })
-afterAll(() => rm(top, { recursive: true, force: true }))
+afterAll(async () => {
+  mirror.close()
+  await rm(top, { recursive: true, force: true })
+})
+
+/** A mirror beside that of Debian, with two versions of a package that every base has, and of one that a step names. */
+async function serveMirror(folder: string): Promise<Server> {
+  const about: string[] = []
+  for (const name of ['errand-base', 'errand-chosen'])
+    for (const version of ['1.0', '2.0']) {
+      const place = join(folder, `${name}-${version}`)
+      const essential = name === 'errand-base' ? 'Essential: yes\n' : ''
+      const control = `Package: ${name}\nVersion: ${version}\nArchitecture: all\nMaintainer: a <a@b.invalid>\n${essential}Description: ${name}\n`
+      await mkdir(join(place, 'DEBIAN'), { recursive: true })
+      await writeFile(join(place, 'DEBIAN/control'), control)
+      await runChecked('dpkg-deb', ['--build', '--root-owner-group', place])
+      const archive = await readFile(`${place}.deb`)
+      const sum = createHash('sha256').update(archive).digest('hex')
+      sums.set(`${name}-${version}`, sum)
+      const file = `Filename: ./${name}-${version}.deb\nSize: ${archive.length}\nSHA256: ${sum}\n`
+      about.push(`${control}${file}`)
+    }
+  const packages = about.join('\n')
+  await writeFile(join(folder, 'Packages'), packages)
+  const sum = createHash('sha256').update(packages).digest('hex')
+  const date = new Date().toUTCString()
+  const release = `Suite: stable\nCodename: ${SUITE}\nDate: ${date}\nSHA256:\n ${sum} ${packages.length} Packages\n`
+  await writeFile(join(folder, 'Release'), release)
+  const server = createServer((request, response) => {
+    readFile(join(folder, basename(request.url ?? ''))).then(
+      (data) => response.end(data),
+      () => response.writeHead(404).end(),
+    )
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  return server
+}
+
+async function machineWithMirror() {
+  const machine = await readMachine(SUITE)
+  const { port } = mirror.address() as AddressInfo
+  const line = `deb [trusted=yes] http://127.0.0.1:${port}/ ./\n`
+  return { ...machine, aptSources: `${machine.aptSources}${line}` }
+}
 
 interface Attempt {
   wanted?: Manifest
@@ -55,7 +108,7 @@ async function attempt({ wanted, onLine }: Attempt = {}) {
   const names: string[] = []
   const stop = () => ended.abort(new Error('stopped by the test'))
   const work = buildImage({
-    ...{ dataDir, allowedNetworks: [], definition, machine: await readMachine(definition.suite) },
+    ...{ dataDir, allowedNetworks: [], definition, machine: await machineWithMirror() },
     ...{ caFile: SYSTEM_CERTIFICATES, checkTools: SYSTEM_CERTIFICATES, proxies: {}, wanted },
     now: () => new Date(),
     progress: { step: (_at, _of, name) => names.push(name), line: (text) => onLine?.(text, stop) },
@@ -64,6 +117,9 @@ async function attempt({ wanted, onLine }: Attempt = {}) {
   return { work, names }
 }
 
+const isOwn = ({ name }: PackageRecord) => name.startsWith('errand-')
+const own = (packages: PackageRecord[]) =>
+  packages.filter(isOwn).map(({ name, version }) => `${name} ${version}`)
 const told = (name: string) => join(dataDir, 'images/building/small/build', name)
 const manifestOf = (packages: PackageRecord[]): Manifest => ({
   ...{ name: 'small', version: '1', builtAt: new Date().toISOString(), suite: 'trixie' },
@@ -93,16 +149,38 @@ describe('building an image', { timeout: BASE_MS }, () => {
       reason: 'manifest_differs',
       message: expect.stringMatching(/apt base-files .* is not in the manifest/),
     })
-    expect(other.names).toEqual(['second', 'manifest'])
+    expect(other.names).toEqual(['second', 'third', 'manifest'])
     await expect(findNamed(dataDir, 'small')).rejects.toMatchObject({ reason: 'image_not_built' })
 
-    const wanted = manifestOf(await readRecords(told('records')))
-    const done = await attempt({ wanted })
+    const newest = await readRecords(told('records'))
+    expect(own(newest)).toEqual(['errand-base 2.0', 'errand-chosen 2.0'])
+    const at = (version: string) =>
+      manifestOf(
+        newest.map((item) =>
+          isOwn(item)
+            ? { ...item, version, checksum: `sha256:${sums.get(`${item.name}-${version}`)}` }
+            : item,
+        ),
+      )
+    const gone = await attempt({ wanted: at('3.0') })
+    await expect(gone.work).rejects.toMatchObject({
+      reason: 'manifest_differs',
+      message: expect.stringContaining('apt errand-chosen is 2.0, 1.0 (wanted 3.0)'),
+    })
+    expect(gone.names).toEqual([])
+
+    const wanted = at('1.0')
+    const done = await attempt({
+      wanted,
+      onLine: (line) => line === 'waiting' && void writeFile(told('go-on'), ''),
+    })
     const { manifest, path } = await done.work
-    expect(done.names).toEqual(['manifest'])
+    expect(done.names).toEqual(['Debian trixie', 'first', 'second', 'third', 'manifest'])
+    expect(own(manifest.packages)).toEqual(['errand-base 1.0', 'errand-chosen 1.0'])
+    await expect(access(join(path, 'rootfs/etc/apt/preferences'))).rejects.toThrow()
     expect(await findNamed(dataDir, 'small')).toBe(join(path, 'rootfs'))
     expect(await readFile(join(path, 'rootfs/steps'), 'utf8')).toBe('first\n2.0\n')
-    expect(manifest.packages).toEqual(wanted.packages)
+    expect(differences(wanted.packages, manifest.packages)).toEqual([])
     expect(manifest.packages).toContainEqual({
       ...{ kind: 'own', name: 'first', version: '1.0', checksum: 'sum' },
     })

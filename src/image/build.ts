@@ -10,7 +10,8 @@ import { type DefinedStep, type Definition, stepKeys } from './definition.ts'
 import { type BuildPlaces, runInside, runOutside, type StepRun } from './inside.ts'
 import { openBuildFolder } from './lock.ts'
 import type { MachineSettings } from './machine.ts'
-import { type Manifest, readRecords, refuseDifferences } from './manifest.ts'
+import { type Manifest, readRecords, refuseDifferences, refuseLines } from './manifest.ts'
+import { mirrorDifferences, type Pins, pinnedKey, pinsOf, toolDifferences } from './pins.ts'
 import { keepRegistries } from './registries.ts'
 import { versionAt } from './version-at.ts'
 
@@ -45,6 +46,7 @@ interface Step {
 
 interface Build extends BuildOptions, BuildPlaces {
   folder: string
+  pins: Pins | undefined
 }
 
 const NEEDED_BYTES = 12 * 1024 ** 3
@@ -63,13 +65,14 @@ const CA_VARIABLES = [
 export async function buildImage(
   options: BuildOptions,
 ): Promise<{ manifest: Manifest; path: string }> {
-  const { dataDir, definition } = options
+  const { dataDir, definition, wanted } = options
   const { folder, unlock } = await openBuildFolder(dataDir, definition.name)
   try {
     await checkSpace(folder)
     const build: Build = {
       ...options,
       folder,
+      pins: wanted && pinsOf(wanted),
       root: join(folder, 'rootfs'),
       build: join(folder, 'build'),
       archives: join(folder, 'archives'),
@@ -77,6 +80,7 @@ export async function buildImage(
     // Ended between the last two renames.
     const finished = join(folder, 'finished/rootfs')
     if (await exists(finished)) await rename(finished, build.root)
+    if (wanted) await refuseAhead(build, wanted)
     await runSteps(build, await planSteps(build))
     return await finish(build)
   } finally {
@@ -84,9 +88,19 @@ export async function buildImage(
   }
 }
 
+/** Nothing is begun that is known to come out otherwise. */
+async function refuseAhead(
+  { definition, machine, folder, progress }: Build,
+  wanted: Manifest,
+): Promise<void> {
+  progress.line('looking for the versions of the manifest')
+  const mirror = await mirrorDifferences(wanted, machine, folder)
+  refuseLines([...toolDifferences(definition, wanted), ...mirror])
+}
+
 async function planSteps(build: Build): Promise<Step[]> {
-  const { definition } = build
-  const [base = '', ...keys] = await stepKeys(definition)
+  const { definition, pins } = build
+  const [base = '', ...keys] = (await stepKeys(definition)).map((key) => pinnedKey(key, pins))
   return [
     { name: `Debian ${definition.suite}`, key: base, run: (run) => makeBase(build, run) },
     ...definition.steps.map((step, at) => ({
@@ -130,9 +144,10 @@ async function readDone(path: string, steps: Step[]): Promise<string[]> {
   return done.every((key, at) => steps[at]?.key === key) ? done : []
 }
 
-function environmentOf({ machine, proxies }: Build, number: string): Record<string, string> {
+function environmentOf({ machine, proxies, pins }: Build, number: string): Record<string, string> {
   return {
     ...proxies,
+    ...(pins && { PIP_CONSTRAINT: '/run/build/constraints.txt', npm_config_before: pins.before }),
     ...Object.fromEntries(CA_VARIABLES.map((name) => [name, CA_INSIDE])),
     PATH,
     APT_CONFIG: '/run/build/apt.conf',
@@ -160,16 +175,23 @@ async function makeBase(build: Build, run: StepRun): Promise<void> {
     ...options,
     `Acquire::https::CAInfo "${CA_INSIDE}";`,
     'Binary::apt-get::APT::Keep-Downloaded-Packages "true";',
+    'Dir::Etc::Preferences "/run/build/preferences";',
   ]
+  const { preferences = '', constraints = '' } = build.pins ?? {}
+  await writeFile(join(build.build, 'preferences'), preferences)
+  await writeFile(join(build.build, 'constraints.txt'), constraints)
   await writeFile(join(build.build, 'apt.conf'), `${inside.join('\n')}\n`)
   const sources = join(build.build, 'sources.list')
   await writeFile(sources, machine.aptSources)
   const command = [
     ...['mmdebstrap', '--mode=root', '--variant=minbase', '--format=directory'],
     ...options.map((option) => `--aptopt=${option}`),
+    '--setup-hook=cp "$PREFERENCES" "$1"/etc/apt/preferences',
     ...[definition.suite, root, ...(machine.aptSources === '' ? [] : [sources])],
   ]
-  await runOutside(command, { ...run, env: { ...build.proxies, PATH } })
+  const env = { ...build.proxies, PATH, PREFERENCES: join(build.build, 'preferences') }
+  await runOutside(command, { ...run, env })
+  await rm(join(root, 'etc/apt/preferences'), { force: true })
   for (const { path, text } of machine.files) {
     await mkdir(join(root, path, '..'), { recursive: true })
     await writeFile(join(root, path), text)

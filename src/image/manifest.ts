@@ -89,7 +89,10 @@ function versionsOf(packages: PackageRecord[]): Map<string, string> {
 const MOST_LINES = 40
 
 export function refuseDifferences(wanted: Manifest, found: PackageRecord[]): void {
-  const lines = differences(wanted.packages, found)
+  refuseLines(differences(wanted.packages, found))
+}
+
+export function refuseLines(lines: string[]): void {
   if (lines.length === 0) return
   const rest = lines.length > MOST_LINES ? `\nand ${lines.length - MOST_LINES} more` : ''
   const message = `The registries do not give the set of the manifest any more; nothing was replaced.\n${lines.slice(0, MOST_LINES).join('\n')}${rest}`
