@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { describe, expect, it } from 'vitest'
@@ -36,6 +37,20 @@ describe('runCommand', () => {
     expect(output.length).toBeLessThan(4_500_000)
     expect(output).toContain('output left out')
     expect(output).toMatch(/the end\n$/)
+  })
+
+  it('loses nothing when this program is held up while the command ends', async () => {
+    const hold = (ms: number) => {
+      const until = performance.now() + ms
+      while (performance.now() < until);
+    }
+    const command = run('sleep 0.4; echo late')
+    // Another child ends at the same time: the end of the command is seen along with its, before the command's output.
+    const other = spawn('echo', ['early'])
+    other.stdout.once('data', () => hold(1_000))
+    other.once('exit', () => setImmediate(() => hold(400)))
+    hold(200)
+    expect(await command).toMatchObject({ exitCode: 0, output: 'late\n' })
   })
 
   it('does not wait for what stays in the background', async () => {

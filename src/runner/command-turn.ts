@@ -55,7 +55,9 @@ export function runCommand(deps: CommandDeps, text: string, signal: AbortSignal)
       // Nothing of an interrupted command lives on, not even what ignores the first signal.
       if (signal.aborted && child.pid !== undefined) killGroup(child.pid)
       const exitCode = code ?? 128 + (endedBy ? (SIGNALS[endedBy] ?? 0) : 0)
-      const timer = setTimeout(() => finish(exitCode), DRAIN_MS)
+      // What it wrote lies in the pipes by now. When this program was held up meanwhile, the timer is due before they are
+      // read: they are read once more first.
+      const timer = setTimeout(() => setImmediate(() => finish(exitCode)), DRAIN_MS)
       child.once('close', () => {
         clearTimeout(timer)
         finish(exitCode)
