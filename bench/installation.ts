@@ -31,6 +31,7 @@ export interface BenchErrand {
   token: string
   client: Client
   model: BenchModel
+  dataDir: string
   runtimeDir: string
   pid: number
   /** All events of a session up to the first of one of these types after `afterSeq`. */
@@ -100,7 +101,8 @@ export async function startErrand(
   const client = createClient({ baseUrl: url, token })
   context.shutdown.add('sessions', () => removeSessions(client))
   const { runtimeDir } = readConfig({ dataDir })
-  return { url, token, client, model, runtimeDir, pid: child.pid ?? 0, follow: followWith(client) }
+  const pid = child.pid ?? 0
+  return { url, token, client, model, dataDir, runtimeDir, pid, follow: followWith(client) }
 }
 
 function followWith(client: Client): BenchErrand['follow'] {

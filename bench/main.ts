@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createShutdown, type Shutdown } from '../src/lib/shutdown.ts'
+import { atOnce } from './at-once.ts'
 import type { Benchmark } from './benchmark.ts'
+import { checkTools } from './check-tools.ts'
 import { clone } from './clone.ts'
 import { download } from './download.ts'
 import { driver } from './driver.ts'
@@ -29,6 +31,8 @@ const BENCHMARKS = [
   event,
   memory,
   layer,
+  atOnce,
+  checkTools,
 ]
 const STOP_LIMIT_MS = 60_000
 const EXIT = { failed: 1, usage: 2 }

@@ -23,5 +23,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   clone: ratioAtMost(1.2),
   download: ratioAtLeast(0.8),
   'download-gigabit': ratioAtLeast(0.8),
+  'check-tools-first': { value: 2_000, bound: 'most', of: 'value' },
+  'check-tools': { value: 2_000, bound: 'most', of: 'value' },
   'memory-stopped': { value: 0, bound: 'most', of: 'value' },
 }
