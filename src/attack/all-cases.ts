@@ -1,6 +1,7 @@
 // Every attack, by the part of Errand that holds it.
 import type { AttackCase } from './attack-case.ts'
 import { DOOR_CASES } from './door-cases.ts'
+import { GIT_CASES } from './git-cases.ts'
 import { ISOLATION_CASES } from './isolation-cases.ts'
 import { MODEL_CASES } from './model-cases.ts'
 import { NETWORK_CASES } from './network-cases.ts'
@@ -8,6 +9,7 @@ import { NETWORK_CASES } from './network-cases.ts'
 export const ATTACK_CASES: readonly AttackCase[] = [
   ...ISOLATION_CASES,
   ...NETWORK_CASES,
+  ...GIT_CASES,
   ...MODEL_CASES,
   ...DOOR_CASES,
 ]

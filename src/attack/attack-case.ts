@@ -29,6 +29,8 @@ export interface Targets {
   rebindingHost: string
   /** `host:port` of places that are on its list although nobody may reach them. */
   listedButForbidden: string[]
+  /** The branch of the session. */
+  branch: string
   /** How long a slow request is kept up. */
   slowMs: number
 }

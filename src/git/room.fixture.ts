@@ -15,7 +15,7 @@ import { createGitServer } from './control.ts'
 import type { UpstreamCredential } from './credential.ts'
 import type { PreparedSession, PrepareRequest } from './messages.ts'
 import type { Observation } from './observations.ts'
-import { createRepositories, type Repositories } from './repositories.ts'
+import { createRepositories, type Repositories, type RepositoryRules } from './repositories.ts'
 import {
   createTestUpstream,
   createWorkbench,
@@ -28,6 +28,8 @@ interface TestRoom {
   /** A folder of this test, removed at its end. */
   root: string
   dataDir: string
+  /** Where gitd listens. */
+  socketPath: string
   client: GitClient
   repositories: Repositories
   workbench: Workbench
@@ -52,10 +54,18 @@ export function newSessionId(): string {
   return createId('session', randomBytes(20))
 }
 
-async function createTestRoom(
-  network: Partial<UpstreamNetwork> = {},
-  maxPushBytes?: number,
-): Promise<TestRoom> {
+interface RoomOptions {
+  network?: Partial<UpstreamNetwork>
+  maxPushBytes?: number
+  /** The real ones unless told. */
+  rules?: Partial<RepositoryRules>
+}
+
+async function createTestRoom({
+  network,
+  maxPushBytes,
+  rules,
+}: RoomOptions): Promise<TestRoom> {
   const root = await mkdtemp(join(tmpdir(), 'errand-git-'))
   const dataDir = join(root, 'git data')
   await mkdir(join(root, 'home'))
@@ -64,6 +74,7 @@ async function createTestRoom(
   const repositories = await createRepositories(
     { dataDir, path: PATH, network: { nodePath: process.execPath, ...network }, maxPushBytes },
     { log: createLogger('gitd', 'error'), nowMs: () => nowMs, randomBytes },
+    rules,
   )
   const server = createGitServer({ repositories, log: createLogger('gitd', 'error') })
   const socketPath = join(root, 'gitd.sock')
@@ -74,6 +85,7 @@ async function createTestRoom(
   return {
     root,
     dataDir,
+    socketPath,
     client,
     repositories,
     workbench: createWorkbench(join(root, 'home')),
@@ -162,11 +174,9 @@ export async function createScene(
     user?: string
     password?: string
     empty?: boolean
-    network?: Partial<UpstreamNetwork>
-    maxPushBytes?: number
-  } = {},
+  } & RoomOptions = {},
 ): Promise<Scene> {
-  const room = await createTestRoom(options.network, options.maxPushBytes)
+  const room = await createTestRoom(options)
   const { workbench, client } = room
   const upstream = await createTestUpstream(join(room.root, 'upstream'), { ...options, workbench })
   const prepare: Scene['prepare'] = async (request) => {

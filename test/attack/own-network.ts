@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type { Targets } from '../../src/attack/attack-case.ts'
+import { BRANCH } from '../../src/git/room.fixture.ts'
 
 export const FORBIDDEN: Targets['forbidden'] = {
   metadata: '169.254.169.254',
@@ -51,6 +52,7 @@ export function namedTargets(port: number) {
     listedButForbidden: [...LISTED_NAMES, ...listedAddresses()]
       .filter((name) => !HARMLESS.includes(name))
       .map((name) => `${name}:${port}`),
+    branch: BRANCH,
     slowMs: 2_500,
   }
 }

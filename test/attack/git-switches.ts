@@ -1,0 +1,27 @@
+// How each control of git is left out: a setting that git is not given, or the scope that its hook does not ask for.
+import type { RefRefusal } from '../../src/git/push-scope.ts'
+
+export interface GitOff {
+  /** Names of settings that no git is given. */
+  settings?: RegExp
+  /** In place of the scope of a push. */
+  refuse?: (count: number) => (RefRefusal | undefined)[]
+  /** Which repository is meant is read from the path, where the socket would say it. */
+  fromPath?: boolean
+}
+
+export interface GitSwitch {
+  both?: GitOff
+  off: GitOff
+}
+
+const HIDDEN = /^receive\.hideRefs$/
+const allow: GitOff['refuse'] = (count) => new Array<undefined>(count).fill(undefined)
+
+export const GIT_SWITCHES: Record<string, GitSwitch> = {
+  'other-ref': { both: { settings: HIDDEN }, off: { settings: HIDDEN, refuse: allow } },
+  'hidden-ref': { both: { refuse: allow }, off: { settings: HIDDEN, refuse: allow } },
+  'bad-objects': { off: { settings: /^receive\.fsckObjects$/ } },
+  'push-size': { off: { settings: /^receive\.maxInputSize$/ } },
+  'other-repository': { off: { fromPath: true } },
+}

@@ -1,0 +1,95 @@
+// The git door, attacked by the real git from inside a sandbox, with each control and without it. The repositories, the
+// upstream and the door are those of the programs, in this process.
+import { afterAll, beforeAll, it } from 'vitest'
+import type { Targets } from '../../src/attack/attack-case.ts'
+import { GIT_CASES } from '../../src/attack/git-cases.ts'
+import type { DoorRoute } from '../../src/door/listener.ts'
+import { parseGitRequest, proxyGit } from '../../src/git/client.ts'
+import type { Git, GitStart } from '../../src/git/git-process.ts'
+import { refuseForSession } from '../../src/git/push-scope.ts'
+import { createScene, type Scene } from '../../src/git/room.fixture.ts'
+import { AppError } from '../../src/protocol/errors.ts'
+import { NO_GRANTS } from '../../src/protocol/session.ts'
+import { type Canaries, placeCanaries } from './canaries.ts'
+import { expectBroken, expectHeld } from './expect-case.ts'
+import { openGateway } from './gateway.ts'
+import { GIT_SWITCHES, type GitOff } from './git-switches.ts'
+import { namedTargets, requireOwnNetwork } from './own-network.ts'
+import { type AttackSandbox, openSandboxes, type Sandboxes } from './sandboxes.ts'
+
+const MAX_PUSH_BYTES = 1 << 20
+
+let sandboxes: Sandboxes
+let canaries: Canaries
+let sandbox: AttackSandbox
+let scene: Scene
+let targets: Targets
+/** What is left out at the moment. */
+let off: GitOff = {}
+
+/** Git as gitd starts it, but for the settings that are left out. */
+function withoutSettings(git: Git): Git {
+  const change = <T extends GitStart>(call: T): T => ({
+    ...call,
+    settings: (call.settings ?? []).filter(([key]) => !off.settings?.test(key)),
+  })
+  return {
+    start: (call, stdio) => git.start(change(call), stdio),
+    run: (call) => git.run(change(call)),
+    text: (call) => git.text(change(call)),
+  }
+}
+
+beforeAll(async () => {
+  requireOwnNetwork()
+  sandboxes = await openSandboxes()
+  canaries = await placeCanaries(sandboxes)
+  sandbox = await sandboxes.start()
+  scene = await createScene({
+    maxPushBytes: MAX_PUSH_BYTES,
+    rules: {
+      git: withoutSettings,
+      refuseForSession: (updates, scope) =>
+        off.refuse?.(updates.length) ?? refuseForSession(updates, scope),
+    },
+  })
+  await scene.prepare({ sessionId: sandbox.sessionId })
+  const other = await scene.prepare()
+  targets = { ...canaries, ...namedTargets(1), otherSession: other.sessionId }
+})
+afterAll(async () => {
+  await scene.close()
+  await sandbox.remove()
+  await canaries.remove()
+  await sandboxes.close()
+})
+
+const route: DoorRoute = async ({ sessionId, request, response, path }) => {
+  const asked = parseGitRequest(request.method ?? 'GET', path)
+  const named = off.fromPath ? /s_[a-z0-9]{20}/.exec(path)?.[0] : undefined
+  const isOwn = /^\/git\/repository\.git\/[^/]*(\/refs)?(\?|$)/.test(path)
+  if (!asked || !(isOwn || named))
+    throw new AppError('not_found', 'repository_not_found', 'There is no such repository.')
+  const target = { kind: 'session' as const, id: named ?? sessionId, push: NO_GRANTS, ...asked }
+  await proxyGit(request, response, { socketPath: scene.room.socketPath, target })
+}
+
+async function runWithout(leftOut: GitOff, script: string): Promise<string> {
+  off = leftOut
+  const place = { doorsDir: sandboxes.doorsDir, sessionId: sandbox.sessionId, port: 1 }
+  const gateway = await openGateway({ ...place, modelUrl: 'http://127.0.0.1:1' }, { git: route })
+  try {
+    return await sandbox.run(script)
+  } finally {
+    await gateway.close()
+    off = {}
+  }
+}
+
+it.each(GIT_CASES)('$id: $title', async (attack) => {
+  const leftOut = GIT_SWITCHES[attack.id]
+  if (!leftOut) throw new Error(`${attack.id} has no switch`)
+  const script = attack.script(targets)
+  const ways = expectHeld(attack, await runWithout(leftOut.both ?? {}, script))
+  expectBroken(attack, await runWithout(leftOut.off, script), ways)
+})
