@@ -126,7 +126,7 @@ function runDemoTask(
   { repository, isJson, say }: DemoTask,
 ): Promise<RunResult> {
   const print = { isJson, line: say, hint: () => undefined, note: say, json: () => undefined }
-  return runTask(cli, PROMPT, { connection, print, options: { repo: repository } })
+  return runTask(cli, PROMPT, { connection, print, options: { repo: [repository] } })
 }
 
 interface Tests {

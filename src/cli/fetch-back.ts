@@ -1,7 +1,7 @@
 // Brings a session's branch into the user's repository. Nothing is checked out, nothing that is there is moved backwards:
 // where the name is taken by other work, a new name is used.
 import { AppError } from '../protocol/errors.ts'
-import type { SessionState } from '../protocol/session.ts'
+import { repositoryOf, type SessionState } from '../protocol/session.ts'
 import type { Connection } from './deps.ts'
 import { doorEnv, type Git, gitFailure } from './git.ts'
 
@@ -20,11 +20,21 @@ export async function fetchBranch(
   git: Git,
   connection: Connection,
   env: Record<string, string>,
-  { root, session }: { root: string; session: Pick<SessionState, 'id' | 'repository'> },
+  {
+    root,
+    session,
+    repository,
+  }: {
+    root: string
+    session: Pick<SessionState, 'id' | 'repository' | 'additional'>
+    /** Which of the additional ones; the main one without. */
+    repository?: string | undefined
+  },
 ): Promise<FetchedBranch> {
-  const { branch } = session.repository
+  const { branch } = repositoryOf(session, repository) ?? session.repository
   const kept = `refs/errand/${session.id}`
-  const url = `${connection.baseUrl}/api/v1/git/sessions/${session.id}`
+  const which = repository === undefined ? '' : `/repositories/${repository}`
+  const url = `${connection.baseUrl}/api/v1/git/sessions/${session.id}${which}`
   const options = ['--quiet', '--no-tags', '--no-write-fetch-head', '--no-recurse-submodules']
   const args = ['fetch', ...options, '--', url, `+refs/heads/${branch}:${kept}`]
   const fetched = await git.try(args, { cwd: root, env: doorEnv(env, connection) })

@@ -144,13 +144,16 @@ function renderWish({ network, state }: Extract<TimelineItem, { kind: 'wish' }>)
 }
 
 function renderPush({
+  repository,
   ref,
   commit,
   accepted,
   outward,
   text,
 }: Extract<TimelineItem, { kind: 'push' }>): string {
-  const branch = plainLine(ref.replace(/^refs\/heads\//, ''))
+  const branch = plainLine(
+    ref.replace(/^refs\/heads\//, '') + (repository ? ` of ${repository}` : ''),
+  )
   const about = text === '' ? '' : `: ${plainLine(text)}`
   if (!accepted) return `⛔ the push to ${branch} was refused${about}`
   const where = OUTWARD[outward] ?? ''

@@ -197,7 +197,7 @@ describe('the way to the server and back', () => {
   const fetchBack = () =>
     fetchBranch(createGit(env), connection(), env, {
       root,
-      session: { id: sessionId, repository: { branch: 'errand/fix' } as never },
+      session: { id: sessionId, repository: { branch: 'errand/fix' } as never, additional: [] },
     })
   const refs = async () => (await git(root, 'for-each-ref', '--format=%(refname)')).split('\n')
 

@@ -2,7 +2,7 @@
 import type { Diff } from '../protocol/api.ts'
 import type { ErrorCode } from '../protocol/errors.ts'
 import { ERROR_CODES } from '../protocol/errors.ts'
-import type { SessionState } from '../protocol/session.ts'
+import type { Access, SessionState } from '../protocol/session.ts'
 import { type Printer, pageOf, shortId } from './command.ts'
 import type { Connection } from './deps.ts'
 import type { FetchedBranch } from './fetch-back.ts'
@@ -24,6 +24,8 @@ export interface RunResult {
   isolation: string | null
   usage: SessionState['usage']
   outward: SessionState['outward']
+  /** What came of the additional repositories, in their order. */
+  additional: RepositoryResult[]
   questions: { id: string; title: string }[]
   url: string
   /** The branch in the repository on this disk. */
@@ -33,39 +35,72 @@ export interface RunResult {
   error: { code: ErrorCode; reason: string; message: string } | null
 }
 
+export interface RepositoryResult {
+  name: string
+  access: Access
+  branch: string | null
+  commit: string | null
+  filesChanged: number
+  insertions: number
+  deletions: number
+  outward: SessionState['outward']
+  local: { branch: string; commit: string } | null
+}
+
+/** Of one repository: null where nothing can have been pushed. */
+export interface FoundWork {
+  /** Null: the main one. */
+  name: string | null
+  diff: Diff | null
+  fetched: FetchedBranch | null
+}
+
 export interface ResultParts {
   connection: Connection
   session: SessionState
-  diff: Diff | null
+  found: FoundWork[]
   durationMs: number
-  fetched: FetchedBranch | null
   leftOut: string[]
 }
 
 export function createResult(parts: ResultParts): RunResult {
-  const { session, diff, fetched } = parts
-  const hasWork = diff !== null && diff.head !== diff.base
+  const { session, found } = parts
+  const main = found.find(({ name }) => name === null)
   const { failure, lastTurn, sandbox } = session
   return {
     sessionId: session.id,
     status: session.status,
     outcome: lastTurn?.outcome ?? (failure ? 'failed' : null),
     exitCode: lastTurn?.exitCode ?? null,
-    branch: hasWork ? session.repository.branch : null,
-    commit: hasWork ? diff.head : null,
-    filesChanged: diff?.files.length ?? 0,
-    insertions: diff?.insertions ?? 0,
-    deletions: diff?.deletions ?? 0,
+    ...workOf(session.repository.branch, main),
     durationMs: parts.durationMs,
     phases: sandbox.phases.map(({ name, durationMs }) => ({ name, ms: durationMs ?? 0 })),
     isolation: sandbox.isolation,
     usage: session.usage,
     outward: session.outward,
+    additional: session.additional.map(({ name, access, branch, outward }) => {
+      const work = workOf(
+        branch,
+        found.find((one) => one.name === name),
+      )
+      return { name, access, ...work, outward }
+    }),
     questions: session.questions.map(({ id, title }) => ({ id, title })),
     url: pageOf(parts.connection, session),
-    local: fetched && { branch: fetched.branch, commit: fetched.commit },
     leftOut: parts.leftOut,
     error: failure && { code: codeOfReason(failure.reason), ...failure },
+  }
+}
+
+function workOf(branch: string, { diff = null, fetched = null }: Partial<FoundWork> = {}) {
+  const hasWork = diff !== null && diff.head !== diff.base
+  return {
+    branch: hasWork ? branch : null,
+    commit: hasWork ? diff.head : null,
+    filesChanged: diff?.files.length ?? 0,
+    insertions: diff?.insertions ?? 0,
+    deletions: diff?.deletions ?? 0,
+    local: fetched && { branch: fetched.branch, commit: fetched.commit },
   }
 }
 
@@ -101,8 +136,12 @@ export function printResult(print: Printer, result: RunResult): void {
     print.line(`branch   ${plainLine(branch)}  (${commit.slice(0, 10)})`)
     print.line(`changes  ${files}, +${result.insertions} −${result.deletions}`)
   } else print.line('changes  none')
-  if (outward.state === 'kept' || outward.state === 'refused') {
-    print.line(`outside  not there yet: ${plainLine(outward.message)}`)
+  for (const one of result.additional) print.line(`         ${describeAdditional(one)}`)
+  const waiting = [{ outward }, ...result.additional].find(({ outward: { state } }) =>
+    ['kept', 'refused'].includes(state),
+  )
+  if (waiting) {
+    print.line(`outside  not there yet: ${plainLine(waiting.outward.message)}`)
     print.hint(`retry    errand push ${shortId({ id: result.sessionId })}`)
   }
   if (usage.requests > 0) print.line(`model    ${formatUsage(usage)}`)
@@ -113,4 +152,12 @@ export function printResult(print: Printer, result: RunResult): void {
     const name = plainLine(local.branch)
     print.hint(`local    git switch ${name}`)
   } else if (branch) print.hint(`look     errand diff ${id}`)
+}
+
+function describeAdditional(one: RepositoryResult): string {
+  const name = plainLine(one.name)
+  if (one.access === 'read') return `${name}: read only`
+  if (!one.commit) return `${name}: no changes`
+  const files = formatCount(one.filesChanged, 'file')
+  return `${name}: ${files}, +${one.insertions} −${one.deletions}  (${one.commit.slice(0, 10)})`
 }

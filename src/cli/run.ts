@@ -1,5 +1,4 @@
 // `errand run`: a task goes in, its work is shown, a branch comes out. Also `send` and `fetch`, which share the end.
-import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import type { NewSession } from '../protocol/api.ts'
 import { AppError } from '../protocol/errors.ts'
@@ -18,31 +17,22 @@ import type { Connection, Output } from './deps.ts'
 import { type FetchedBranch, fetchBranch } from './fetch-back.ts'
 import { plainLine } from './plain-text.ts'
 import { createRenderer } from './render.ts'
-import {
-  commitUncommitted,
-  inspectRepository,
-  isRemoteUrl,
-  type LocalRepository,
-  pushCommit,
-} from './repository.ts'
-import { createResult, exitCodeOf, printResult, type RunResult } from './result.ts'
+import { inspectRepository } from './repository.ts'
+import { createResult, exitCodeOf, type FoundWork, printResult, type RunResult } from './result.ts'
+import { fittingIn, namedIn } from './session-repositories.ts'
+import { prepareSources, type SourceOptions } from './sources.ts'
 import { type WatchEnd, watchSession } from './watch.ts'
 
-export interface RunOptions {
-  repo?: string
-  branch?: string
+export interface RunOptions extends SourceOptions {
   environment?: string
   network?: 'none' | 'trusted' | 'custom' | 'full'
   allow?: string[]
   model?: string
   mode?: 'work' | 'ask' | 'plan'
   sandbox?: string
-  includeUncommitted?: boolean
   command?: boolean
   detach?: boolean
 }
-
-const NAMED_FILES = 5
 
 export function addRunCommands(cli: Cli, program: Command): void {
   const collect = (value: string, before: string[] = []) => [...before, value]
@@ -60,9 +50,11 @@ export function addRunCommands(cli: Cli, program: Command): void {
   )
     .option(
       '--repo <path|url>',
-      'the repository: a folder on this disk or a URL; this folder when absent',
+      'a repository: a folder on this disk or a URL, with @branch behind it; this folder when absent; may be repeated, the first is the main one',
+      collect,
     )
-    .option('--branch <name>', 'branch to start from')
+    .option('--repo-read-only <path|url>', 'one more that is read and never pushed to', collect)
+    .option('--branch <name>', 'branch of the main repository to start from')
     .option('--environment <name>', 'environment to work in')
     .addOption(
       new Option('--network <level>', 'what may be reached').choices([
@@ -91,23 +83,25 @@ export async function runTask(
   if (prompt.trim() === '') throw new AppError('invalid', 'prompt_empty', 'say what is to be done')
   const startedAt = Date.now()
   const network = parseNetwork(options)
-  const { source, baseBranch, local, leftOut } = await prepareSource(cli, {
-    connection,
-    print,
-    options,
-  })
+  const { main, additional } = await prepareSources(cli, { connection, print, options })
+  const { source, baseBranch } = main
   const { environment, model = null, mode = 'work', sandbox: driver } = options
   const kind = options.command ? 'command' : 'agent'
   const session = await connection.client.createSession({
     ...{ prompt, kind, source, baseBranch, environment, network, driver, mode, model },
+    additional: additional.map((one) => {
+      return { source: one.source, baseBranch: one.baseBranch, access: one.access }
+    }),
   })
   print.line(`session ${shortId(session)}  ${pageOf(connection, session)}`)
   const turnId = session.turn?.id ?? session.queue[0]?.id
   const end = options.detach
     ? 'detached'
     : await watchTurn(cli, { connection, print, session, turnId, liveFrom: 0 })
-  const facts = { connection, print, sessionId: session.id, end, startedAt, local, leftOut }
-  return finish(cli, facts)
+  const all = [main, ...additional]
+  const leftOut = all.flatMap((one) => one.leftOut)
+  const roots = all.map(({ local }) => local?.root ?? null)
+  return finish(cli, { connection, print, sessionId: session.id, end, startedAt, roots, leftOut })
 }
 
 function parseNetwork({ network, allow = [] }: RunOptions): NewSession['network'] {
@@ -119,45 +113,6 @@ function parseNetwork({ network, allow = [] }: RunOptions): NewSession['network'
     throw new AppError('invalid', 'network_unfitting', '--allow goes with --network custom only')
   }
   return { level: 'custom', domains: allow, includeTrusted: network === undefined }
-}
-
-interface PreparedSource {
-  source: NewSession['source']
-  baseBranch: string | null
-  local: LocalRepository | null
-  leftOut: string[]
-}
-
-async function prepareSource(
-  { deps, git }: Cli,
-  { connection, print, options }: Running<RunOptions>,
-): Promise<PreparedSource> {
-  const { repo = deps.cwd, branch, includeUncommitted = false } = options
-  if (isRemoteUrl(repo)) {
-    return {
-      source: { kind: 'remote', url: repo },
-      baseBranch: branch ?? null,
-      local: null,
-      leftOut: [],
-    }
-  }
-  const path = resolve(deps.cwd, repo.replace(/^file:\/\//i, ''))
-  const local = await inspectRepository(git, path, branch)
-  const { uncommitted } = local
-  const isTaken = includeUncommitted && uncommitted.length > 0
-  const commit = isTaken ? await commitUncommitted(git, local) : local.commit
-  if (!isTaken && uncommitted.length > 0) print.note(nameLeftOut(uncommitted))
-  const upload = await connection.client.createUpload({ name: local.name.slice(0, 100) })
-  const push = { root: local.root, commit, branch: local.branch, gitPath: upload.gitPath }
-  await pushCommit(git, connection, deps.env, push)
-  const source = { kind: 'upload' as const, uploadId: upload.id, origin: local.origin }
-  return { source, baseBranch: local.branch, local, leftOut: isTaken ? [] : uncommitted }
-}
-
-function nameLeftOut(files: string[]): string {
-  const named = files.slice(0, NAMED_FILES).map(plainLine).join(', ')
-  const more = files.length > NAMED_FILES ? ` and ${files.length - NAMED_FILES} more` : ''
-  return `Not committed and left out: ${named}${more} (--include-uncommitted takes them along).`
 }
 
 interface WatchedTurn {
@@ -204,24 +159,25 @@ interface Ended {
   sessionId: string
   end: WatchEnd
   startedAt: number
-  local: Pick<LocalRepository, 'root'> | null
+  /** Of the main repository and each additional one: where it lies on this disk. */
+  roots: (string | null)[]
   leftOut: string[]
 }
 
 async function finish(cli: Cli, ended: Ended): Promise<RunResult> {
-  const { connection, print, end, startedAt, local, leftOut } = ended
+  const { connection, print, end, startedAt, roots, leftOut } = ended
   const session = await connection.client.getSession(ended.sessionId)
   const isOver = end === 'over'
   // Without a commit to start from there is nothing to compare.
-  const hasBegun = session.repository.commit !== null
-  const diff = isOver && hasBegun ? await connection.client.getDiff(session.id) : null
-  const hasWork = diff !== null && diff.head !== diff.base
-  const fetched =
-    local && hasWork
-      ? await fetchBranch(cli.git, connection, cli.deps.env, { root: local.root, session })
-      : null
+  const hasBegun = isOver && session.repository.commit !== null
+  const places = [null, ...session.additional.map(({ name }) => name)]
+  const found: FoundWork[] = []
+  for (const [index, name] of places.entries()) {
+    const work = { connection, session, name, root: roots[index] ?? null }
+    found.push(hasBegun ? await findWork(cli, work) : { name, diff: null, fetched: null })
+  }
   const durationMs = Date.now() - startedAt
-  const result = createResult({ connection, session, diff, durationMs, fetched, leftOut })
+  const result = createResult({ connection, session, found, durationMs, leftOut })
   print.json(result)
   if (isOver) {
     printResult(print, result)
@@ -229,6 +185,30 @@ async function finish(cli: Cli, ended: Ended): Promise<RunResult> {
   } else sayHowToComeBack(print, session, end)
   if (end === 'waiting') cli.setExitCode(exitCodeOf(result))
   return result
+}
+
+interface Work {
+  connection: Connection
+  session: SessionState
+  /** Null: the main repository. */
+  name: string | null
+  root: string | null
+}
+
+async function findWork(cli: Cli, { connection, session, name, root }: Work): Promise<FoundWork> {
+  const repository = name ?? undefined
+  if (!isPushed(session, name)) return { name, diff: null, fetched: null }
+  const diff = await connection.client.getDiff(session.id, repository)
+  const hasWork = diff.head !== diff.base
+  const fetched =
+    root !== null && hasWork
+      ? await fetchBranch(cli.git, connection, cli.deps.env, { root, session, repository })
+      : null
+  return { name, diff, fetched }
+}
+
+function isPushed({ additional }: SessionState, name: string | null): boolean {
+  return name === null || additional.some((one) => one.name === name && one.access === 'write')
 }
 
 function sayHowToComeBack(print: Printer, session: SessionState, end: WatchEnd): void {
@@ -255,7 +235,7 @@ function addSend(cli: Cli, program: Command): void {
         ? 'detached'
         : await watchTurn(cli, { connection, print, session, turnId, liveFrom: session.lastSeq })
       const facts = { connection, print, sessionId: session.id, end, startedAt }
-      await finish(cli, { ...facts, local: null, leftOut: [] })
+      await finish(cli, { ...facts, roots: [], leftOut: [] })
     },
   )
     .option('--command', 'the text is a shell command')
@@ -263,7 +243,7 @@ function addSend(cli: Cli, program: Command): void {
 }
 
 function addFetch(cli: Cli, program: Command): void {
-  addCommand<{ repo?: string }>(
+  addCommand<{ repo?: string; repository?: string }>(
     cli,
     program,
     {
@@ -272,12 +252,18 @@ function addFetch(cli: Cli, program: Command): void {
     },
     async ([id], { connection, print, options }) => {
       const session = await connection.client.getSession(sessionId(id))
-      const { root } = await inspectRepository(cli.git, options.repo ?? cli.deps.cwd, undefined)
-      const fetched = await fetchBranch(cli.git, connection, cli.deps.env, { root, session })
+      const local = await inspectRepository(cli.git, options.repo ?? cli.deps.cwd, undefined)
+      const repository = options.repository
+        ? namedIn(session, options.repository)
+        : fittingIn(session, local)
+      const place = { root: local.root, session, repository }
+      const fetched = await fetchBranch(cli.git, connection, cli.deps.env, place)
       print.json({ sessionId: session.id, ...fetched })
       print.line(describeFetched(fetched))
     },
-  ).option('--repo <path>', 'the repository; this folder when absent')
+  )
+    .option('--repo <path>', 'the repository; this folder when absent')
+    .option('--repository <name>', "whose branch, of a session's; the one that fits when absent")
 }
 
 function describeFetched({ branch, commit, how }: FetchedBranch): string {

@@ -1,15 +1,15 @@
-// Looking at sessions and ending them: sessions, show, diff, interrupt, stop, archive, rm, answer.
+// Looking at sessions and ending them: sessions, show, interrupt, stop, archive, rm, answer.
 import type { Command } from 'commander'
 import type { SessionAnswer, SessionSummary } from '../protocol/api.ts'
 import { describeNetwork } from '../protocol/environment.ts'
 import { AppError } from '../protocol/errors.ts'
-import type { Question, SessionState } from '../protocol/session.ts'
+import type { AdditionalState, Question, SessionState } from '../protocol/session.ts'
 import { askQuestion, parseAnswer } from './ask.ts'
 import { addCommand, type Cli, type Printer, sessionId, shortId } from './command.ts'
 import { InterruptedError } from './deps.ts'
+import { addDiff } from './diff.ts'
 import { formatDuration, formatPlace, formatTable, formatUsage } from './format.ts'
-import { paintDiff } from './paint.ts'
-import { plainLine, plainText } from './plain-text.ts'
+import { plainLine } from './plain-text.ts'
 import { renderQuestion } from './render-item.ts'
 
 export function addSessionCommands(cli: Cli, program: Command): void {
@@ -51,7 +51,7 @@ function addList(cli: Cli, program: Command): void {
         return
       }
       const rows = sessions.map((session) => [
-        ...[shortId(session), describeStatus(session), session.repository.name],
+        ...[shortId(session), describeStatus(session), namesOf(session)],
         ...[session.updatedAt.slice(0, 16).replace('T', ' '), session.title],
       ])
       print.line(
@@ -59,6 +59,10 @@ function addList(cli: Cli, program: Command): void {
       )
     },
   ).option('--all', 'archived ones too')
+}
+
+function namesOf({ repository, additional }: SessionSummary): string {
+  return additional.length === 0 ? repository.name : `${repository.name} +${additional.length}`
 }
 
 function describeStatus({ status, openQuestions, place }: SessionSummary): string {
@@ -94,13 +98,9 @@ function showSession(print: Printer, session: SessionAnswer): void {
     ],
     ['turn', turn?.text ?? 'none'],
     ['queued', String(queue.length)],
-    [
-      'changes',
-      changes
-        ? `${changes.filesChanged} files, +${changes.insertions} −${changes.deletions}`
-        : 'none',
-    ],
-    ...describeOutward(session),
+    ['changes', describeChanges(changes)],
+    ...describeOutward(session.id, session.outward),
+    ...session.additional.flatMap((one) => describeAdditional(session.id, one)),
     ['model', formatUsage(usage)],
   ]
   for (const [name, value] of rows) print.line(`${name.padEnd(12)} ${plainLine(value)}`)
@@ -112,8 +112,22 @@ function describeGrants({ pushGrants: { branches, rewrite } }: SessionState): [s
   return [['may push', [...(rewrite ? ['its branch anew'] : []), ...branches].join(', ')]]
 }
 
+function describeChanges(changes: SessionState['changes']): string {
+  if (!changes) return 'none'
+  return `${changes.filesChanged} files, +${changes.insertions} −${changes.deletions}`
+}
+
+function describeAdditional(
+  id: string,
+  { name, url, commit, access, changes, outward }: AdditionalState,
+): [string, string][] {
+  const from = commit === null ? '' : ` from ${commit.slice(0, 10)}`
+  const what = access === 'read' ? 'read only' : describeChanges(changes)
+  return [['and', `${name}: ${url}${from}, ${what}`], ...describeOutward(id, outward)]
+}
+
 /** Only while something is here that is not yet outside. */
-function describeOutward({ id, outward }: SessionState): [string, string][] {
+function describeOutward(id: string, outward: SessionState['outward']): [string, string][] {
   const { state, message, nextAt } = outward
   if (state !== 'kept' && state !== 'refused') return []
   const how = state === 'kept' ? 'kept here, not outside yet' : 'refused by the remote, kept here'
@@ -125,36 +139,6 @@ function describeOutward({ id, outward }: SessionState): [string, string][] {
     ['outside', [how, message].filter(Boolean).join(': ')],
     ['', next],
   ]
-}
-
-function addDiff(cli: Cli, program: Command): void {
-  addCommand<{ stat?: boolean }>(
-    cli,
-    program,
-    { specification: 'diff <id>', description: 'what the branch of a session changed' },
-    async ([id], { connection, print, options }) => {
-      const { stdout } = cli.deps
-      const diff = await connection.client.getDiff(sessionId(id))
-      print.json(diff)
-      if (print.isJson) return
-      if (options.stat) {
-        const rows = diff.files.map((file) => [
-          `+${file.insertions}`,
-          `−${file.deletions}`,
-          file.status,
-          file.path,
-        ])
-        print.line(formatTable(['', '', '', 'file'], rows).trimEnd())
-      } else if (diff.patch !== '') {
-        // Byte for byte for a program that reads it, safe for a person.
-        const patch = diff.patch.replace(/\n$/, '')
-        print.line(stdout.isTTY ? paintDiff(stdout, plainText(patch)) : patch)
-      }
-      if (diff.files.length === 0) print.note('There are no changes.')
-      if (diff.truncated)
-        print.note('The diff is too long and was cut: errand fetch brings the whole branch.')
-    },
-  ).option('--stat', 'only how many lines of which files')
 }
 
 const ACTIONS = {

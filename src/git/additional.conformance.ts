@@ -61,7 +61,7 @@ it('pushes to the own branch of an additional repository, to that one, and to no
   expect(await branchesOf(upstream)).toEqual(['refs/heads/main'])
   const { sessionId } = session
   expect(await room.observed(2)).toMatchObject([
-    { sessionId, repository: 'lib', accepted: false, reason: 'ref_not_allowed' },
+    { sessionId, repository: 'lib', accepted: false, reason: 'default_branch_not_allowed' },
     { sessionId, repository: 'lib', accepted: true, outward: 'forwarded', new: made },
   ])
   expect(await room.client.diff({ sessionId, repository: 'lib' })).toMatchObject({
