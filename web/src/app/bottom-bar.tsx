@@ -2,6 +2,7 @@
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import type { SessionSummary } from '../../../src/protocol/api.ts'
+import { totalChanges } from '../sessions/total-changes.ts'
 import { classes } from '../ui/classes.ts'
 import { Counts } from '../ui/counts.tsx'
 import { Glyph, type GlyphName } from '../ui/glyph.tsx'
@@ -23,6 +24,7 @@ export function BottomBar({
   const look = (own: Zone) => classes(LOOK, zone === own ? 'font-medium text-text' : 'text-muted')
   const mark = (own: Zone) => (zone === own ? ('page' as const) : undefined)
   const session = current ? { sessionId: current.id } : undefined
+  const changes = current && totalChanges(current)
   return (
     <nav aria-label="Zones" className="safe-bottom flex border-t border-line bg-surface md:hidden">
       <Link to="/sessions" className={look('sessions')} aria-current={mark('sessions')}>
@@ -53,13 +55,10 @@ export function BottomBar({
           aria-current={mark('changes')}
         >
           <Tab glyph="diff">
-            {current?.changes ? (
+            {changes ? (
               <>
                 <span className="sr-only">Changes </span>
-                <Counts
-                  insertions={current.changes.insertions}
-                  deletions={current.changes.deletions}
-                />
+                <Counts insertions={changes.insertions} deletions={changes.deletions} />
               </>
             ) : (
               'Changes'

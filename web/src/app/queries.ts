@@ -65,12 +65,15 @@ export function useEnvironmentChange<Input, Result>(request: (input: Input) => P
   })
 }
 
-export function useDiff(sessionId: string, commit: string | null) {
+/** `repository`: which of the additional ones; the main one without. */
+export function useDiff(sessionId: string, repository: string | undefined, commit: string | null) {
   const api = useApi()
   return useQuery({
-    queryKey: [...keys.diff(sessionId), commit],
-    queryFn: () => api.getDiff(sessionId),
-    placeholderData: (previous) => previous,
+    queryKey: [...keys.diff(sessionId), repository ?? null, commit],
+    queryFn: () => api.getDiff(sessionId, repository),
+    // Of the same repository: that of another one would be shown as if it were of this.
+    placeholderData: (previous, query) =>
+      query?.queryKey[2] === (repository ?? null) ? previous : undefined,
     staleTime: 30_000,
   })
 }

@@ -1,12 +1,16 @@
-// The branch of a session and how to get it.
-import type { SessionState } from '../../../src/protocol/session.ts'
+// The branch of a session in one of its repositories, and how to get it.
+import type { Repository, SessionState } from '../../../src/protocol/session.ts'
 import { CopyButton } from '../ui/copy-button.tsx'
 import { Glyph } from '../ui/glyph.tsx'
 import { plainText } from '../ui/plain-text.ts'
 
-export function BranchBlock({ session }: { session: SessionState }) {
-  const { repository, outward } = session
-  const { branch, source } = repository
+export function BranchBlock({
+  repository: { branch, source },
+  outward,
+}: {
+  repository: Pick<Repository, 'branch' | 'source'>
+  outward: SessionState['outward']
+}) {
   const fetchLine = `git fetch origin ${branch} && git switch ${branch}`
   const outside = outward.state === 'forwarded'
   return (

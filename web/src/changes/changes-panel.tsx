@@ -15,10 +15,14 @@ import { BranchBlock } from './branch-block.tsx'
 import { CommitList } from './commit-list.tsx'
 import { FileDiffs } from './file-diffs.tsx'
 import { FileList } from './file-list.tsx'
+import { type ChangedPlace, PlaceTabs, placesOf } from './place-tabs.tsx'
 
 export function ChangesPanel({ session }: { session: SessionState }) {
   const navigate = useNavigate()
-  const diff = useDiff(session.id, session.changes?.commit ?? null)
+  const places = placesOf(session)
+  const [chosen, choose] = useState<string | undefined>()
+  const place = places.find(({ repository }) => repository === chosen) ?? places[0]
+  const diff = useDiff(session.id, place.repository, place.changes?.commit ?? null)
   return (
     <section
       aria-label="Changes"
@@ -46,8 +50,9 @@ export function ChangesPanel({ session }: { session: SessionState }) {
           <Glyph name="cross" />
         </IconButton>
       </header>
+      {places.length > 1 ? <PlaceTabs places={places} shown={place} onChoose={choose} /> : null}
       {diff.data ? (
-        <Shown session={session} diff={diff.data} />
+        <Shown key={place.name} place={place} diff={diff.data} />
       ) : diff.isPending ? (
         <PanelSkeleton />
       ) : (
@@ -65,7 +70,7 @@ export function ChangesPanel({ session }: { session: SessionState }) {
   )
 }
 
-function Shown({ session, diff }: { session: SessionState; diff: Diff }) {
+function Shown({ place, diff }: { place: ChangedPlace; diff: Diff }) {
   const [target, setTarget] = useState<{ path: string } | null>(null)
   if (diff.files.length === 0)
     return (
@@ -73,14 +78,14 @@ function Shown({ session, diff }: { session: SessionState; diff: Diff }) {
         <p>Nothing has changed yet.</p>
         <p className="mt-1 text-muted">
           Changes show up here when the agent has committed them and pushed{' '}
-          <span className="code-text">{session.repository.branch}</span>.
+          <span className="code-text">{place.branch}</span>.
         </p>
       </div>
     )
   return (
     <FileDiffs diff={diff} target={target}>
       <div className="flex flex-col gap-4 px-4 pt-3 pb-4">
-        <BranchBlock session={session} />
+        <BranchBlock repository={place} outward={place.outward} />
         <CommitList commits={diff.commits} />
         <FileList files={diff.files} onChoose={(path) => setTarget({ path })} />
         {diff.truncated ? (

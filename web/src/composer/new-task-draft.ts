@@ -1,13 +1,23 @@
 // The fields of a new task and the request that they become; what is missing is said in a sentence.
 import type { NewSession } from '../../../src/protocol/api.ts'
 import type { NetworkLevel } from '../../../src/protocol/environment.ts'
-import type { Mode } from '../../../src/protocol/session.ts'
+import type { Access, Mode } from '../../../src/protocol/session.ts'
+
+export interface AdditionalFields {
+  /** Tells it from the others while they are edited. */
+  key: number
+  url: string
+  baseBranch: string
+  access: Access
+}
 
 export interface TaskFields {
   sourceKind: 'remote' | 'session'
   url: string
   baseBranch: string
   sessionId: string
+  /** Further repositories; one without an address counts for nothing. */
+  additional: AdditionalFields[]
   /** A name; empty for the default of the repository. */
   environment: string
   /** `environment` leaves the level of the environment as it is. */
@@ -23,6 +33,7 @@ export const EMPTY_FIELDS: TaskFields = {
   url: '',
   baseBranch: '',
   sessionId: '',
+  additional: [],
   environment: '',
   network: 'environment',
   domains: '',
@@ -53,6 +64,12 @@ export function toNewSession(fields: TaskFields, prompt: string): NewSession {
         ? { kind: 'remote', url: fields.url.trim() }
         : { kind: 'session', sessionId: fields.sessionId },
     baseBranch: (fields.sourceKind === 'remote' && baseBranch.trim()) || null,
+    additional: fields.additional
+      .filter(({ url }) => url.trim() !== '')
+      .map(({ url, baseBranch: start, access }) => {
+        const source = { kind: 'remote' as const, url: url.trim() }
+        return { source, baseBranch: start.trim() || null, access }
+      }),
     mode,
     model,
     ...(environment === '' ? {} : { environment }),

@@ -13,6 +13,7 @@ import {
 import { Button } from '../ui/button.tsx'
 import { Failure } from '../ui/failure.tsx'
 import { Glyph } from '../ui/glyph.tsx'
+import { AdditionalRepositories } from './additional-fields.tsx'
 import { EXAMPLES } from './examples.ts'
 import { EMPTY_FIELDS, missingIn, type TaskFields, toNewSession } from './new-task-draft.ts'
 import { PromptBox } from './prompt-box.tsx'
@@ -39,6 +40,7 @@ export function NewTask() {
           </p>
         </header>
         <SourceField fields={fields} sessions={sessions} onChange={change} />
+        <AdditionalRepositories fields={fields} onChange={change} />
         <PromptBox
           ref={task.box}
           value={prompt}

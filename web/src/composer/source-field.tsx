@@ -44,17 +44,22 @@ export function SourceField({
         </div>
       ) : null}
       {fields.sourceKind === 'remote' ? (
-        <RemoteFields fields={fields} sessions={sessions} onChange={onChange} />
+        <RemoteFields fields={fields} onChange={onChange} />
       ) : (
         <SessionFields fields={fields} sessions={sessions} onChange={onChange} />
       )}
+      <datalist id="recent-repositories">
+        {recentUrls(sessions).map((url) => (
+          <option key={url} value={url} />
+        ))}
+      </datalist>
     </fieldset>
   )
 }
 
 type Props = Parameters<typeof SourceField>[0]
 
-function RemoteFields({ fields, sessions, onChange }: Props) {
+function RemoteFields({ fields, onChange }: Omit<Props, 'sessions'>) {
   return (
     <div className="grid gap-3 sm:grid-cols-[1fr_11rem]">
       <Field label="Repository address">
@@ -85,11 +90,6 @@ function RemoteFields({ fields, sessions, onChange }: Props) {
           />
         )}
       </Field>
-      <datalist id="recent-repositories">
-        {recentUrls(sessions).map((url) => (
-          <option key={url} value={url} />
-        ))}
-      </datalist>
     </div>
   )
 }
@@ -117,8 +117,10 @@ function SessionFields({ fields, sessions, onChange }: Props) {
 
 export function recentUrls(sessions: readonly SessionSummary[]): string[] {
   const newest = sessions.toSorted((a, b) => b.createdAt.localeCompare(a.createdAt))
-  const urls = newest.flatMap(({ repository: { source } }) =>
-    source.kind === 'remote' ? [source.url] : [],
+  const urls = newest.flatMap(({ repository, additional }) =>
+    [repository, ...additional].flatMap(({ source }) =>
+      source.kind === 'remote' ? [source.url] : [],
+    ),
   )
   return [...new Set(urls)].slice(0, 12)
 }

@@ -6,10 +6,32 @@ import { plainText } from '../ui/plain-text.ts'
 import { Until } from '../ui/time.tsx'
 import type { SessionRequests } from './use-session-requests.ts'
 
-export function OutwardBar({
+/** One for each repository that waits; a press sends all of them. */
+export function OutwardBars({
+  session: { repository, outward, additional },
+  push,
+}: {
+  session: SessionState
+  push: SessionRequests['push']
+}) {
+  const all = [{ name: repository.name, outward }, ...additional]
+  return all.map((one) => (
+    <OutwardBar
+      key={one.name}
+      name={all.length > 1 ? one.name : null}
+      outward={one.outward}
+      push={push}
+    />
+  ))
+}
+
+function OutwardBar({
+  name,
   outward,
   push,
 }: {
+  /** Where there are several. */
+  name: string | null
   outward: SessionState['outward']
   push: SessionRequests['push']
 }) {
@@ -22,6 +44,7 @@ export function OutwardBar({
     >
       <Glyph name="push" className={state === 'refused' ? 'text-bad' : 'text-warn'} />
       <p className="min-w-0 flex-1 [overflow-wrap:anywhere]">
+        {name ? <span className="font-medium">{plainText(name)}: </span> : null}
         {state === 'refused'
           ? 'The remote refused the branch; its commits are safe here.'
           : 'The commits are safe here and not yet at the remote.'}

@@ -13,7 +13,7 @@ import { Button } from '../ui/button.tsx'
 import { Failure } from '../ui/failure.tsx'
 import { Glyph } from '../ui/glyph.tsx'
 import { useLasting } from '../ui/use-lasting.ts'
-import { OutwardBar } from './outward-bar.tsx'
+import { OutwardBars } from './outward-bar.tsx'
 import type { FollowedSession } from './use-session.ts'
 import type { SessionRequests } from './use-session-requests.ts'
 
@@ -43,7 +43,7 @@ export function SessionFoot({
         <Connection followed={followed} />
         <RequestFailures requests={requests} />
         {session.status === 'queued' ? <WaitingForSlot place={followed.place} /> : null}
-        <OutwardBar outward={session.outward} push={requests.push} />
+        <OutwardBars session={session} push={requests.push} />
         {asking && interruptible ? (
           <InterruptBar
             onInterrupt={() => {

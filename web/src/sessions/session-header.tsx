@@ -11,6 +11,7 @@ import { formatCount, formatMoney, plural } from '../ui/format.ts'
 import { Glyph } from '../ui/glyph.tsx'
 import { describeState, lookOf } from './session-look.ts'
 import { SessionMenu } from './session-menu.tsx'
+import { totalChanges } from './total-changes.ts'
 import type { SessionRequests } from './use-session-requests.ts'
 
 export function SessionHeader({
@@ -26,6 +27,7 @@ export function SessionHeader({
 }) {
   const navigate = useNavigate()
   const look = lookOf(describeState(session, place))
+  const changes = totalChanges(session)
   const toggle = () =>
     void navigate({
       to: '/sessions/$sessionId',
@@ -51,8 +53,8 @@ export function SessionHeader({
           className="px-2.5 max-md:hidden"
         >
           Changes
-          {session.changes ? (
-            <Counts insertions={session.changes.insertions} deletions={session.changes.deletions} />
+          {changes ? (
+            <Counts insertions={changes.insertions} deletions={changes.deletions} />
           ) : null}
         </Button>
         <SessionMenu session={session} requests={requests} />
@@ -67,6 +69,10 @@ function Facts({ session }: { session: SessionState }) {
   const { repository, environment, sandbox, model, usage } = session
   const facts: [string, string][] = [
     [`Repository ${repository.url}`, repository.name],
+    ...session.additional.map(({ url, name, access }): [string, string] => [
+      access === 'read' ? `Repository ${url}, read only` : `Repository ${url}`,
+      access === 'read' ? `${name} (read only)` : name,
+    ]),
     ['The branch that this session pushes to', repository.branch],
     ['Environment', environment.name],
     ['Network level', `network: ${LEVELS[environment.network.level].toLowerCase()}`],

@@ -2,6 +2,7 @@
 import type { Place, SessionSummary } from '../../../src/protocol/api.ts'
 import type { SessionState } from '../../../src/protocol/session.ts'
 import type { GlyphName } from '../ui/glyph.tsx'
+import { totalChanges } from './total-changes.ts'
 
 export interface Look {
   glyph: GlyphName
@@ -9,14 +10,15 @@ export interface Look {
   color: string
 }
 
-export type Described = Pick<SessionSummary, 'status' | 'changes' | 'place'> & {
+export type Described = Pick<SessionSummary, 'status' | 'changes' | 'additional' | 'place'> & {
   sandboxState: string
   openQuestions: number
 }
 
 export function describeState(session: SessionState, place: Place | null): Described {
-  const { status, changes, sandbox, questions } = session
-  return { status, changes, place, sandboxState: sandbox.state, openQuestions: questions.length }
+  const { status, changes, additional, sandbox, questions } = session
+  const counted = { openQuestions: questions.length }
+  return { status, changes, additional, place, ...counted, sandboxState: sandbox.state }
 }
 
 export function lookOf(session: Described): Look {
@@ -35,7 +37,7 @@ export function lookOf(session: Described): Look {
     case 'archived':
       return { glyph: 'dash', word: 'archived', color: 'text-muted' }
     case 'idle':
-      return session.changes
+      return totalChanges(session)
         ? { glyph: 'check', word: 'ready', color: 'text-ok' }
         : { glyph: 'dash', word: 'idle', color: 'text-muted' }
   }
@@ -64,7 +66,7 @@ export function groupOf(session: Described): Group {
   if (needsYou(session)) return 'Needs you'
   if (session.status === 'queued' || session.status === 'working' || isPreparing(session))
     return 'Working'
-  return session.status === 'idle' && session.changes ? 'Ready' : 'Idle'
+  return session.status === 'idle' && totalChanges(session) ? 'Ready' : 'Idle'
 }
 
 /** Newest first within each group; groups in their order, empty ones left out. */
@@ -74,8 +76,9 @@ export function grouped(
 ): [Group, SessionSummary[]][] {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean)
   const found = sessions.filter((session) => {
-    const { repository } = session
-    const text = `${session.title} ${repository.name} ${repository.branch}`.toLowerCase()
+    const { repository, additional } = session
+    const names = [repository, ...additional].map(({ name }) => name).join(' ')
+    const text = `${session.title} ${names} ${repository.branch}`.toLowerCase()
     return words.every((word) => text.includes(word))
   })
   const newest = found.toSorted((a, b) => b.updatedAt.localeCompare(a.updatedAt))

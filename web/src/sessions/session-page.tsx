@@ -12,6 +12,7 @@ import { Timeline } from '../timeline/timeline.tsx'
 import { SessionFoot } from './session-foot.tsx'
 import { SessionHeader } from './session-header.tsx'
 import { LoadFailure, SessionSkeleton } from './session-placeholders.tsx'
+import { totalChanges } from './total-changes.ts'
 import { type FollowedSession, useSession } from './use-session.ts'
 import { useSessionRequests } from './use-session-requests.ts'
 
@@ -103,7 +104,7 @@ function useListRefresh(session: SessionState | null): void {
         session.status,
         session.title,
         session.sandbox.state,
-        session.changes?.commit,
+        totalChanges(session)?.commits,
         session.questions.length,
       ].join()
     : ''

@@ -6,9 +6,11 @@ import { Counts } from '../ui/counts.tsx'
 import { Glyph } from '../ui/glyph.tsx'
 import { Ago } from '../ui/time.tsx'
 import { lookOf } from './session-look.ts'
+import { totalChanges } from './total-changes.ts'
 
 export function SessionRow({ session, current }: { session: SessionSummary; current: boolean }) {
   const look = lookOf(session)
+  const changes = totalChanges(session)
   return (
     <Link
       to="/sessions/$sessionId"
@@ -27,8 +29,9 @@ export function SessionRow({ session, current }: { session: SessionSummary; curr
           <span className={look.glyph === 'diamond' ? 'text-accent' : undefined}>{look.word}</span>
           <span aria-hidden="true">·</span>
           <span className="min-w-0 truncate">{session.repository.name}</span>
-          {session.changes ? (
-            <Counts insertions={session.changes.insertions} deletions={session.changes.deletions} />
+          {session.additional.length > 0 ? <span>+{session.additional.length}</span> : null}
+          {changes ? (
+            <Counts insertions={changes.insertions} deletions={changes.deletions} />
           ) : null}
           {session.queued > 0 ? <span>{session.queued} queued</span> : null}
           <Ago at={session.updatedAt} className="ml-auto shrink-0 whitespace-nowrap" />

@@ -83,6 +83,7 @@ export function PushItem({
         </>
       ) : null}
       <span className="code-text text-text">{branch}</span>
+      {item.repository ? ` of ${plainText(item.repository)}` : ''}
       {outward ? `, ${outward}` : ''}
       {item.text ? <span className="block whitespace-pre-wrap">{plainText(item.text)}</span> : null}
     </Line>
