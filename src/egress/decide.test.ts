@@ -2,8 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { NetworkPolicy } from '../protocol/environment.ts'
 import { decideHost, denialText } from './decide.ts'
-import { parseHost } from './hosts.ts'
-import { compileRules, networksFor, parsePattern } from './policy.ts'
+import { parseHost, parsePattern } from './hosts.ts'
+import { compileRules, networksFor } from './policy.ts'
 import { TRUSTED_DOMAINS } from './trusted-domains.ts'
 
 const NOTHING = { registries: [], allowedNetworks: [] }

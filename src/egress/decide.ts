@@ -2,8 +2,10 @@
 // What this does not protect against: an allowed host is a way out. Object stores, code hosts and anything that takes uploads
 // under an allowed name can be written to, a CDN may serve other tenants to who asks for them inside TLS, and at `full` there
 // is no list at all. The lists narrow where data can go; secrets must not be inside in the first place.
+import { portsOf } from './bound-credentials.ts'
 import { type Host, hostText } from './hosts.ts'
 import type { EgressRules, HostEntry, HostList } from './policy.ts'
+import { fitsHost, isBelow, judgeRequest, plainPath, requestRulesFor } from './request-rules.ts'
 
 type HostDenial =
   | 'invalid_host'
@@ -12,6 +14,8 @@ type HostDenial =
   | 'address_not_allowed'
   | 'host_not_allowed'
   | 'port_not_allowed'
+
+type RequestDenial = 'method_not_allowed' | 'path_not_allowed'
 
 export type HostDecision = { allow: true } | { allow: false; reason: HostDenial }
 
@@ -23,6 +27,14 @@ const ALLOWED: HostDecision = { allow: true }
  */
 export function decideHost(rules: EgressRules, host: Host, port: number): HostDecision {
   if (host.kind === 'invalid') return deny('invalid_host')
+  const listed = decideListed(rules, host, port)
+  if (listed.allow || isDenied(rules, host, port)) return listed
+  // What a credential is for is reachable at every level.
+  const isBound = entriesFor(rules.bound, host).some(({ ports }) => ports.has(port))
+  return isBound ? ALLOWED : listed
+}
+
+function decideListed(rules: EgressRules, host: Host, port: number): HostDecision {
   if (rules.level === 'none') return deny('level_none')
   if (!Number.isInteger(port) || port < 1 || port > 65_535) return deny('port_not_allowed')
   if (isDenied(rules, host, port)) return deny('denied_by_installation')
@@ -58,6 +70,43 @@ function entriesFor(list: HostList, host: Host): HostEntry[] {
   return found
 }
 
+export interface AskedRequest {
+  scheme: 'http' | 'https'
+  method: string
+  /** In origin form, with its query. */
+  path: string
+}
+
+/** Whether what is asked of a host can be judged by the host alone: its TLS is not ended then. */
+export function isJudgedByHost(rules: EgressRules, host: Host, port: number): boolean {
+  const isBound = entriesFor(rules.bound, host).some(({ ports }) => ports.has(port))
+  return !isBound && requestRulesFor(rules.requests, hostText(host)).length === 0
+}
+
+/** Null when a request to a host that may be reached may go on. */
+export function decideRequest(
+  rules: EgressRules,
+  { host, port }: { host: Host; port: number },
+  asked: AskedRequest,
+): RequestDenial | null {
+  const denial = judgeRequest(requestRulesFor(rules.requests, hostText(host)), asked)
+  if (denial || decideListed(rules, host, port).allow) return denial
+  // Reachable by a credential alone: where that is for, and nowhere else.
+  const fitting = rules.bound.credentials.filter(
+    (credential) =>
+      (asked.scheme === 'https' || credential.allowHttp) &&
+      credential.hosts.some(
+        (one) => fitsHost(one, hostText(host)) && portsOf(one, credential).includes(port),
+      ),
+  )
+  const path = plainPath(asked.path)
+  const fits = fitting.some(
+    ({ paths }) =>
+      paths.length === 0 || (path !== null && paths.some((prefix) => isBelow(prefix, path))),
+  )
+  return fits ? null : 'path_not_allowed'
+}
+
 function deny(reason: HostDenial): HostDecision {
   return { allow: false, reason }
 }
@@ -74,6 +123,12 @@ const ADVICE: Record<string, string> = {
     "the host is not on the environment's list. Add it to the allowed domains of the environment, or choose another network level.",
   port_not_allowed:
     'the host is allowed, but not on this port: hosts of the lists are reached on 80 and 443.',
+  method_not_allowed:
+    "the host is allowed, but not this method: the environment's rules name the methods.",
+  path_not_allowed:
+    "the host is allowed, but not this path: the environment's rules, or the credential for this host, name the paths. A path with an encoded slash or with .. fits none.",
+  tls_not_ended: 'this host needs its TLS ended at the gateway, which is not set up here.',
+  authority_mismatch: 'the Host of the request differs from the host of the connection.',
   too_many_connections: 'this session has too many connections open. Close some and try again.',
   rate_limited: 'this session opens connections faster than it may. Wait a moment and try again.',
   bytes_exhausted:

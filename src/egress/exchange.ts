@@ -4,15 +4,24 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { AppError } from '../protocol/errors.ts'
+import type { LeafFor } from './authority.ts'
+import {
+  addCredential,
+  type BoundCredential,
+  type OutgoingRequest,
+  pickCredential,
+} from './bound-credentials.ts'
 import type { Greeting } from './client-hello.ts'
-import { denialText } from './decide.ts'
+import { decideHost, decideRequest, denialText } from './decide.ts'
 import type { Dial } from './dial.ts'
 import { type Host, hostText } from './hosts.ts'
 import { mayStay, type OpenEntry, type OpenExchanges } from './open-exchanges.ts'
+import type { OwnPathsAt } from './own-paths.ts'
 import type { EgressRules } from './policy.ts'
 import type { ProxyTarget } from './proxy-target.ts'
 import { deniedBecause, type Refusal, refusalOf } from './refusal.ts'
 import type { Traffic, TrafficLimits } from './traffic.ts'
+import type { SecureUpstream } from './upstream-tls.ts'
 
 /** What the gateway has seen of one request. Denials come at once, the others when their connection ends. */
 export interface EgressDecision {
@@ -30,6 +39,8 @@ export interface EgressDecision {
   bytesUp: number
   bytesDown: number
   durationMs: number
+  /** The name of the credential that was added. */
+  credential?: string
 }
 
 export interface ProxyLimits {
@@ -43,14 +54,26 @@ export interface ProxyLimits {
 /** Each is the function of this name in proxy-connect.ts, proxy-headers.ts or proxy-target.ts. */
 export interface ProxyRules {
   judgeGreeting: (greeting: Greeting, host: Host) => string | null
-  upstreamHeaders: (request: IncomingMessage, authority: string) => string[]
+  upstreamHeaders: (rawHeaders: readonly string[], authority: string) => string[]
   framingFault: (headers: IncomingHttpHeaders) => string | null
+}
+
+export interface TlsEnding {
+  leafFor: LeafFor
+  secure: SecureUpstream
+  /** Asked for every CONNECT, and again for each request inside. */
+  ownPathsAt?: OwnPathsAt
 }
 
 export interface ForwardProxyDeps {
   /** Asked for every request, so a changed policy holds for the next one. */
   policyFor: (sessionId: string) => EgressRules | Promise<EgressRules>
   dial: Dial
+  /** What may be added to this session's requests; nothing when absent. */
+  credentialsFor?: (sessionId: string) => readonly BoundCredential[]
+  onCredentialUsed?: (sessionId: string, credential: BoundCredential) => void
+  /** How TLS is ended for hosts that need it; without it they are refused. */
+  ending?: TlsEnding
   onDecision: (decision: EgressDecision) => void
   /** Connections that are open: when they were made, and in steps while bytes move. */
   onOpen?: (decision: EgressDecision) => void
@@ -69,23 +92,31 @@ export interface ProxyCall {
   request: IncomingMessage
 }
 
+/** What is counted and reported of a call, however it came in. */
+export interface CalledBy {
+  sessionId: string
+  request: { method?: string | undefined }
+}
+
 /** One connection outward, from the decision to its end. */
 export interface Exchange {
   rules: EgressRules
   upstream: Socket
   limits: ProxyLimits
+  /** The request as it goes out: with the credential that is for it, if there is one. */
+  dress(request: OutgoingRequest): OutgoingRequest
   /** Ends the connection and reports it; only the first call counts. */
   finish(reason: string | null, allowed?: boolean): void
 }
 
 /** Decides and connects; what it answers instead of an exchange has been reported already. */
 export type OpenExchange = (
-  call: ProxyCall,
+  call: CalledBy,
   target: ProxyTarget,
   signal: AbortSignal,
 ) => Promise<Exchange | Refusal>
 
-const DEFAULT_LIMITS: ProxyLimits = {
+export const DEFAULT_LIMITS: ProxyLimits = {
   connectionsPerSession: 192,
   idleMs: 10 * 60_000,
   headerBytes: 64 * 1024,
@@ -118,6 +149,7 @@ export function createOpenExchange(
     open.add(entry)
     try {
       const rules = await policyFor(sessionId)
+      refuseRequest(rules, target, request.method ?? '')
       entry.upstream = await dial({ rules, host: target.host, port: target.port }, signal)
       entry.rules = rules
       const current = await policyFor(sessionId)
@@ -137,6 +169,7 @@ export function createOpenExchange(
         rules: current,
         upstream,
         limits,
+        dress: createDress(deps, entry),
         finish: (reason, allowed = true) => finish(reason, allowed),
       }
     } catch (error) {
@@ -149,7 +182,7 @@ export function createOpenExchange(
 }
 
 function createEntry(
-  { sessionId, request: { method = '' } }: ProxyCall,
+  { sessionId, request: { method = '' } }: CalledBy,
   target: ProxyTarget,
   startedMs: number,
 ): OpenEntry {
@@ -161,7 +194,7 @@ export function describeEntry(
   outcome: Pick<EgressDecision, 'allowed' | 'reason'>,
   nowMs: number,
 ): EgressDecision {
-  const { id, sessionId, target, method, startedMs, upstream } = entry
+  const { id, sessionId, target, method, startedMs, upstream, credential } = entry
   return {
     ...{ id, sessionId, startedMs, method, ...outcome },
     host: hostText(target.host) || target.text.slice(0, 255),
@@ -169,6 +202,7 @@ export function describeEntry(
     bytesUp: upstream?.bytesWritten ?? 0,
     bytesDown: upstream?.bytesRead ?? 0,
     durationMs: nowMs - startedMs,
+    ...(credential === undefined ? {} : { credential }),
   }
 }
 
@@ -181,6 +215,31 @@ function refuseBusy(
   if (open.count(sessionId) >= limits.connectionsPerSession) return refuse('too_many_connections')
   const refused = traffic.admit(sessionId)
   return refused && refuse(refused.reason, refused.retryAfterS)
+}
+
+/** Throws what a rule on methods and paths refuses; a tunnel asks for no path. */
+function refuseRequest(rules: EgressRules, target: ProxyTarget, method: string): void {
+  const { path, scheme, host, port } = target
+  // A host that may not be reached has its own reason, which `dial` gives.
+  if (path === '' || !decideHost(rules, host, port).allow) return
+  const reason = decideRequest(rules, target, { scheme, method, path })
+  if (reason === null) return
+  throw new AppError('forbidden', reason, denialText(target.text, reason).trimEnd())
+}
+
+function createDress(
+  { credentialsFor, onCredentialUsed }: ForwardProxyDeps,
+  entry: OpenEntry,
+): Exchange['dress'] {
+  const { sessionId, target } = entry
+  return (outgoing) => {
+    const asked = { ...target, host: hostText(target.host) }
+    const found = pickCredential(credentialsFor?.(sessionId) ?? [], asked)
+    if (!found) return outgoing
+    entry.credential = found.name
+    onCredentialUsed?.(sessionId, found)
+    return addCredential(outgoing, found)
+  }
 }
 
 function once<A extends unknown[]>(act: (...args: A) => void): (...args: A) => void {

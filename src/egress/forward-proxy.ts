@@ -1,8 +1,9 @@
 // The forward proxy of all sessions, as a function of `policyFor(session)`: CONNECT, http:// requests and WebSocket upgrades.
 // The door hands it parsed requests; it owns no listener. An upstream (corporate) proxy is out of scope: it connects itself.
-// It never reads a tunnel beyond the TLS greeting, and it adds no credential.
+// A tunnel is never read beyond its TLS greeting; hosts that need more than a tunnel have their TLS ended (ended-connect.ts).
 import type { ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { createServeEnded } from './ended-connect.ts'
 import {
   createOpenExchange,
   describeEntry,
@@ -42,8 +43,11 @@ export function createForwardProxy(deps: ForwardProxyDeps): ForwardProxy {
   })
   const openExchange = createOpenExchange(deps, { open, traffic })
   const rules = { ...RULES, ...deps.rules }
+  const serveEnded = createServeEnded(deps, openExchange)
   return {
-    connect: (call) => serveConnect(openExchange, call, rules),
+    connect: async (call) => {
+      if (!(await serveEnded(call))) await serveConnect(openExchange, call, rules)
+    },
     request: (call) => serveRequest(openExchange, call, rules),
     upgrade: (call) => serveUpgrade(openExchange, call),
     connections: open.count,

@@ -44,6 +44,21 @@ export function parseAuthority(text: string): Authority | null {
   return { host: parseHost(match[1]), port }
 }
 
+/** `example.org`, `*.example.org`, either with `:port`. Null for what is no pattern: it then matches nothing. */
+export function parsePattern(
+  text: string,
+): { host: string; below: boolean; port: number | null } | null {
+  const below = text.startsWith('*.')
+  const plain = below ? text.slice(2) : text
+  const authority = parseAuthority(plain) ?? { host: parseHost(plain), port: null }
+  if (authority.host.kind === 'name')
+    return { host: authority.host.name, below, port: authority.port }
+  if (authority.host.kind === 'address' && !below) {
+    return { host: authority.host.address, below, port: authority.port }
+  }
+  return null
+}
+
 /** The host as it stands in a Host header, a log line or an event. */
 export function hostText(host: Host): string {
   if (host.kind === 'name') return host.name

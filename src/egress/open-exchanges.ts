@@ -1,7 +1,7 @@
 // The connections outward that are open, by session: counted, looked at again when a policy changes, ended when it no longer
 // allows them or the session has moved all that it may. Their bytes are counted in steps while they last.
 import type { Socket } from 'node:net'
-import { decideHost, isDenied } from './decide.ts'
+import { decideHost, decideRequest, isDenied, isJudgedByHost } from './decide.ts'
 import { parseHost } from './hosts.ts'
 import type { EgressRules } from './policy.ts'
 import type { ProxyTarget } from './proxy-target.ts'
@@ -22,6 +22,8 @@ export interface OpenEntry {
   cutReason: string | null
   /** Bytes that were counted already. */
   counted: number
+  /** The name of the one that was added. */
+  credential?: string
 }
 
 export interface OpenExchanges {
@@ -86,7 +88,11 @@ export function createOpenExchanges({ traffic, onMoved }: OpenExchangesDeps): Op
 /** What is dialled now is judged again when it is connected: see exchange.ts. */
 export function mayStay({ target, method, rules, upstream }: OpenEntry, now: EgressRules) {
   if (!upstream || rules === now) return true
-  if (!decideHost(now, target.host, target.port).allow) return false
+  const { host, port, path, scheme } = target
+  if (!decideHost(now, host, port).allow) return false
+  // What goes through a tunnel was never read.
+  if (path === '' && !isJudgedByHost(now, host, port)) return false
+  if (path !== '' && decideRequest(now, target, { scheme, method, path }) !== null) return false
   const address = parseHost(upstream.remoteAddress ?? '')
   if (isDenied(now, address, target.port)) return false
   // Its greeting was never compared with the name that a list would allow it by.

@@ -2,7 +2,9 @@
 // for this installation. Pure; `decide.ts` asks it.
 import type { NetworkLevel, NetworkPolicy } from '../protocol/environment.ts'
 import { type Network, parseNetwork } from './addresses.ts'
-import { parseAuthority, parseHost } from './hosts.ts'
+import { type BoundCredential, portsOf } from './bound-credentials.ts'
+import { authorityText, parsePattern } from './hosts.ts'
+import { compileRequestRules, type RequestRules } from './request-rules.ts'
 import { TRUSTED_DOMAINS } from './trusted-domains.ts'
 
 /** Where a host of the lists may be reached when its entry names no port. */
@@ -40,17 +42,30 @@ export interface HostList {
   below: ReadonlyMap<string, HostEntry>
 }
 
+/** What of a credential the rules have to know: where it is for. */
+export type BoundHosts = Pick<BoundCredential, 'hosts' | 'paths' | 'allowHttp'>
+
 export interface EgressRules extends HostList {
   level: NetworkLevel
+  /** At level `custom`: what may be asked of some hosts. A host with such rules is reached by them alone. */
+  requests: readonly RequestRules[]
+  /** Hosts of credentials, which are reachable at every level, on the paths of these. */
+  bound: HostList & { credentials: readonly BoundHosts[] }
   /** Of the installation: refused at every level. An entry without ports stands for all of them. */
   denied: HostList
   networks: readonly { host: string; below: boolean; network: Network }[]
 }
 
-export function compileRules(policy: NetworkPolicy, installation: InstallationEgress): EgressRules {
+export function compileRules(
+  policy: NetworkPolicy,
+  installation: InstallationEgress,
+  credentials: readonly BoundHosts[] = [],
+): EgressRules {
+  const rules = policy.level === 'custom' ? (policy.rules ?? []) : []
   const { lists = { allow: [], deny: [] } } = installation
   const allowed = createHostList(WEB_PORTS)
   if (policy.level === 'custom') for (const domain of policy.domains) allowed.add(domain)
+  for (const { host } of rules) allowed.add(host)
   if (policy.level === 'trusted' || (policy.level === 'custom' && policy.includeTrusted)) {
     for (const domain of TRUSTED_DOMAINS) allowed.add(domain)
     for (const { host, port } of installation.registries) allowed.add(host, [port])
@@ -60,7 +75,22 @@ export function compileRules(policy: NetworkPolicy, installation: InstallationEg
   for (const domain of lists.deny) denied.add(domain)
   const { exact, below } = allowed.list
   const networks = compileNetworks(installation)
-  return { level: policy.level, exact, below, denied: denied.list, networks }
+  return {
+    ...{ level: policy.level, exact, below, denied: denied.list, networks },
+    requests: compileRequestRules(rules),
+    bound: { ...boundHosts(credentials), credentials },
+  }
+}
+
+function boundHosts(credentials: readonly BoundHosts[]): HostList {
+  const { list, add } = createHostList([])
+  for (const credential of credentials) {
+    for (const one of credential.hosts) {
+      for (const port of portsOf(one, credential))
+        add(`${one.below ? '*.' : ''}${authorityText(one.host, port)}`)
+    }
+  }
+  return list
 }
 
 /** `usualPorts` are those of an entry that names none. */
@@ -79,21 +109,6 @@ function createHostList(usualPorts: readonly number[]) {
     map.set(pattern.host, { ports: new Set(all) })
   }
   return { add, list: { exact, below } }
-}
-
-/** `example.org`, `*.example.org`, either with `:port`. Null for what is no pattern: it then matches nothing. */
-export function parsePattern(
-  text: string,
-): { host: string; below: boolean; port: number | null } | null {
-  const below = text.startsWith('*.')
-  const plain = below ? text.slice(2) : text
-  const authority = parseAuthority(plain) ?? { host: parseHost(plain), port: null }
-  if (authority.host.kind === 'name')
-    return { host: authority.host.name, below, port: authority.port }
-  if (authority.host.kind === 'address' && !below) {
-    return { host: authority.host.address, below, port: authority.port }
-  }
-  return null
 }
 
 /** The networks that the owner listed for this host. */

@@ -8,9 +8,10 @@ import {
   type Socket,
 } from 'node:net'
 import type { NetworkPolicy } from '../protocol/environment.ts'
+import type { BoundCredential } from './bound-credentials.ts'
 import { createConnect } from './connect.ts'
 import { createDial } from './dial.ts'
-import type { EgressDecision, ProxyLimits } from './exchange.ts'
+import type { EgressDecision, ProxyLimits, TlsEnding } from './exchange.ts'
 import { createForwardProxy, type ForwardProxy } from './forward-proxy.ts'
 import { type AllowedNetwork, compileRules } from './policy.ts'
 import { isWebSocketUpgrade } from './proxy-upgrade.ts'
@@ -43,6 +44,8 @@ export interface FixtureOptions {
   own?: string[]
   limits?: Partial<ProxyLimits>
   traffic?: TrafficLimits
+  credentials?: BoundCredential[]
+  ending?: TlsEnding
   dnsLimitMs?: number
   connectLimitMs?: number
 }
@@ -58,13 +61,15 @@ export async function createProxyFixture(options: FixtureOptions): Promise<Proxy
   let policy = policyOf(options.policy ?? {})
   let lists = { allow: [] as string[], deny: [] as string[] }
   const rules = () =>
-    compileRules(policy, {
-      registries: [],
-      allowedNetworks: options.allowedNetworks ?? [],
-      lists,
-    })
+    compileRules(
+      policy,
+      { registries: [], allowedNetworks: options.allowedNetworks ?? [], lists },
+      options.credentials,
+    )
   const proxy = createForwardProxy({
     policyFor: rules,
+    credentialsFor: () => options.credentials ?? [],
+    ...(options.ending ? { ending: options.ending } : {}),
     dial: createDial({
       resolve: createResolve({
         lookup: (name, signal) => {

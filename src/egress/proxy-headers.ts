@@ -22,8 +22,8 @@ export function passOnHeaders(rawHeaders: readonly string[]): string[] {
 }
 
 /** The request's headers for the upstream server; the Host is the one that was decided on, whatever the client wrote. */
-export function upstreamHeaders(request: IncomingMessage, authority: string): string[] {
-  const passed = filterHeaders(passOnHeaders(request.rawHeaders), (name) => name !== 'host')
+export function upstreamHeaders(rawHeaders: readonly string[], authority: string): string[] {
+  const passed = filterHeaders(passOnHeaders(rawHeaders), (name) => name !== 'host')
   return ['Host', authority, ...passed]
 }
 

@@ -1,7 +1,7 @@
 // Reads what a proxy request asks for, strictly: one host and port, which the decision, the connection and the Host header
 // then share. What two programs could read differently is refused. Pure.
 import type { IncomingHttpHeaders } from 'node:http'
-import { type Host, parseAuthority } from './hosts.ts'
+import { type Host, hostText, parseAuthority } from './hosts.ts'
 
 export interface ProxyTarget {
   host: Host
@@ -10,6 +10,8 @@ export interface ProxyTarget {
   text: string
   /** Path and query in origin form; '' for CONNECT. */
   path: string
+  /** `https` inside a connection whose TLS is ended here. */
+  scheme: 'http' | 'https'
 }
 
 export type TargetResult = { target: ProxyTarget } | { reason: string; message: string }
@@ -23,7 +25,9 @@ export function parseConnectTarget(url: string): TargetResult {
       'CONNECT takes one host and one port, as in CONNECT example.org:443',
     )
   }
-  return { target: { host: authority.host, port: authority.port, text: url, path: '' } }
+  return {
+    target: { host: authority.host, port: authority.port, text: url, path: '', scheme: 'http' },
+  }
 }
 
 /** `http://host[:port]/path?query`, without user, fragment or anything that a URL parser would have to repair. */
@@ -38,7 +42,15 @@ export function parseAbsoluteTarget(url: string): TargetResult {
   const authority = parseAuthority(written)
   if (!authority) return bad('invalid_target', 'the URL has no readable host')
   const path = rest.startsWith('/') ? rest : `/${rest}`
-  return { target: { host: authority.host, port: authority.port ?? 80, text: written, path } }
+  return {
+    target: {
+      host: authority.host,
+      port: authority.port ?? 80,
+      text: written,
+      path,
+      scheme: 'http',
+    },
+  }
 }
 
 /**
@@ -50,6 +62,23 @@ export function framingFault(headers: IncomingHttpHeaders): string | null {
   if (coding === undefined) return null
   if (headers['content-length'] !== undefined) return 'ambiguous_length'
   return coding.trim().toLowerCase() === 'chunked' ? null : 'transfer_encoding_not_supported'
+}
+
+/** A request inside a connection to `host:port`: origin form, and the very authority that the connection was opened for. */
+export function parseInnerTarget(
+  connection: Pick<ProxyTarget, 'host' | 'port' | 'text' | 'scheme'>,
+  { url, authorities }: { url: string; authorities: readonly string[] },
+): TargetResult {
+  if (!url.startsWith('/')) return bad('invalid_target', 'a path is asked for here, as in GET /')
+  const [authority] = authorities.map(parseAuthority)
+  const usual = connection.scheme === 'https' ? 443 : 80
+  const isSame =
+    authorities.length === 1 &&
+    authority &&
+    hostText(authority.host) === hostText(connection.host) &&
+    (authority.port ?? usual) === connection.port
+  if (!isSame) return bad('authority_mismatch', 'the Host differs from the host of the connection')
+  return { target: { ...connection, path: url } }
 }
 
 function bad(reason: string, message: string): TargetResult {

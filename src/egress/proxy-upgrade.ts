@@ -5,7 +5,7 @@ import { type Exchange, isRefusal, type OpenExchange, type ProxyCall } from './e
 import { closeSignal } from './proxy-connect.ts'
 import { headText, passOnHeaders, upstreamHeaders } from './proxy-headers.ts'
 import { hostHeader } from './proxy-request.ts'
-import { parseAbsoluteTarget } from './proxy-target.ts'
+import { type ProxyTarget, parseAbsoluteTarget } from './proxy-target.ts'
 import { answerOnSocket, badRequest, type Refusal } from './refusal.ts'
 import { runTunnel } from './tunnel.ts'
 
@@ -26,7 +26,7 @@ export async function serveUpgrade(
   openExchange: OpenExchange,
   call: ProxyCall & { socket: Duplex; head: Buffer },
 ): Promise<void> {
-  const { request, socket, head } = call
+  const { request, socket } = call
   socket.on('error', () => socket.destroy())
   const parsed = parseAbsoluteTarget(request.url ?? '')
   if ('reason' in parsed) return answerOnSocket(socket, badRequest(parsed.reason, parsed.message))
@@ -35,23 +35,36 @@ export async function serveUpgrade(
   }
   const exchange = await openExchange(call, parsed.target, closeSignal(socket))
   if (isRefusal(exchange)) return answerOnSocket(socket, exchange)
-  const { upstream, limits, finish } = exchange
+  exchange.finish(await upgradeOn(exchange, parsed.target, call))
+}
+
+/** Asks the upstream server for the upgrade on the exchange's connection. Resolves when the conversation is over. */
+export async function upgradeOn(
+  exchange: Pick<Exchange, 'upstream' | 'limits' | 'dress'>,
+  target: ProxyTarget,
+  { request, socket, head }: Pick<ProxyCall, 'request'> & { socket: Duplex; head: Buffer },
+): Promise<string | null> {
+  const { upstream, limits } = exchange
+  const { path, headers } = exchange.dress({
+    headers: upstreamHeaders(request.rawHeaders, hostHeader(target)),
+    path: target.path,
+  })
   const outgoing = httpRequest({
     createConnection: () => upstream,
     method: 'GET',
-    path: parsed.target.path,
-    headers: [...upstreamHeaders(request, hostHeader(parsed.target)), ...UPGRADE_HEADERS],
+    path,
+    headers: [...headers, ...UPGRADE_HEADERS],
     maxHeaderSize: limits.headerBytes,
     insecureHTTPParser: false,
   })
   upstream.setTimeout(limits.idleMs, () => outgoing.destroy(new Error('idle')))
   socket.once('close', () => outgoing.destroy())
-  finish(await converse(outgoing, exchange, { socket, head }))
+  return await converse(outgoing, exchange, { socket, head })
 }
 
 function converse(
   outgoing: ReturnType<typeof httpRequest>,
-  { upstream, limits }: Exchange,
+  { upstream, limits }: Pick<Exchange, 'upstream' | 'limits'>,
   { socket, head }: { socket: Duplex; head: Buffer },
 ): Promise<string | null> {
   return new Promise((resolve) => {
@@ -80,7 +93,7 @@ function converse(
   })
 }
 
-function hasBody(request: IncomingMessage): boolean {
+export function hasBody(request: IncomingMessage): boolean {
   const length = request.headers['content-length']
   return (
     request.headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0')

@@ -64,7 +64,7 @@ export function answerOnSocket(socket: Duplex, refusal: Refusal): void {
   socket.once('close', () => clearTimeout(timer))
 }
 
-function refusalHeaders(refusal: Refusal): Record<string, string> {
+export function refusalHeaders(refusal: Refusal): Record<string, string> {
   return {
     [refusal.denied ? DENY_HEADER : ERROR_HEADER]: refusal.reason,
     'content-type': 'text/plain; charset=utf-8',

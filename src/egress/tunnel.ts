@@ -16,7 +16,7 @@ export interface Tunnel {
 }
 
 /** TLS alert, fatal, unrecognized_name (RFC 6066): what a refused client can show. */
-const UNRECOGNIZED_NAME = Buffer.from([21, 3, 3, 0, 2, 2, 112])
+export const UNRECOGNIZED_NAME = Buffer.from([21, 3, 3, 0, 2, 2, 112])
 
 /** Resolves when both sides are closed, with the reason when the tunnel was ended from here. */
 export async function runTunnel(tunnel: Tunnel): Promise<string | null> {
@@ -31,7 +31,9 @@ export async function runTunnel(tunnel: Tunnel): Promise<string | null> {
   const closed = Promise.all([closeOf(client, upstream), closeOf(upstream, client)])
   if (head.length > 0) client.unshift(head)
   upstream.pipe(client)
-  const refused = tunnel.checkGreeting ? await greet(tunnel, tunnel.checkGreeting) : null
+  const { checkGreeting } = tunnel
+  const greeting = checkGreeting ? await greetingOf(client) : null
+  const refused = greeting ? (checkGreeting?.(greeting) ?? null) : null
   if (refused) {
     upstream.unpipe(client)
     upstream.destroy()
@@ -48,28 +50,25 @@ export async function runTunnel(tunnel: Tunnel): Promise<string | null> {
   return reason
 }
 
-/** Holds the client's first bytes back until they are judged, then puts them back to be read again. */
-function greet(
-  { client }: Tunnel,
-  check: (greeting: Greeting) => string | null,
-): Promise<string | null> {
+/** Holds the client's first bytes back until they are known, then puts them back to be read again. Null: there are none. */
+export function greetingOf(client: Duplex): Promise<Greeting | null> {
   return new Promise((resolve) => {
     let held: Buffer = Buffer.alloc(0)
-    const settle = (verdict: string | null) => {
+    const settle = (greeting: Greeting | null) => {
       client.off('data', onData)
       client.off('end', onEnd)
       client.off('close', onClose)
       client.pause()
-      if (!verdict && !client.destroyed && held.length > 0) client.unshift(held)
-      resolve(verdict)
+      if (!client.destroyed && held.length > 0) client.unshift(held)
+      resolve(greeting)
     }
     const onData = (chunk: Buffer) => {
       held = Buffer.concat([held, chunk])
       const greeting = readGreeting(held)
-      if (greeting.kind !== 'more') settle(check(greeting))
+      if (greeting.kind !== 'more') settle(greeting)
     }
     // A client that closes its half without a byte leaves the tunnel to the server; half a greeting goes nowhere.
-    const onEnd = () => settle(held.length > 0 ? check({ kind: 'malformed' }) : null)
+    const onEnd = () => settle(held.length > 0 ? { kind: 'malformed' } : null)
     const onClose = () => settle(null)
     client.on('data', onData)
     client.on('end', onEnd)

@@ -18,17 +18,6 @@ export function isApiKind(kind: CredentialKind): kind is ApiCredentialKind {
   return (API_KINDS as readonly string[]).includes(kind)
 }
 
-/** `api.example.com`, `*.example.com`, either with `:port` where it is not 443. */
-export const boundHostSchema = z
-  .string()
-  .trim()
-  .toLowerCase()
-  .max(260)
-  .refine((text) => {
-    const [, host = '', port = '443'] = /^(.*?)(?::(\d{1,5}))?$/.exec(text) ?? []
-    return domainPatternSchema.safeParse(host).success && Number(port) > 0 && Number(port) < 65_536
-  }, 'not a host name, nor *. and a domain, either with :port')
-
 /** Decide where a request goes or where it ends; a cookie carries more than one thing. */
 const HEADERS_OF_TRANSPORT =
   /^(?:host|connection|content-length|transfer-encoding|upgrade|te|trailer|expect|keep-alive|cookie|proxy-.*|sec-.*)$/i
@@ -49,7 +38,7 @@ export const bindingSchema = z.object({
   /** For people; the host when it is empty. */
   name: z.string().trim().max(80).default(''),
   /** Further hosts that the same secret is for, a registry's file host for instance. */
-  otherHosts: z.array(boundHostSchema).max(20).default([]),
+  otherHosts: z.array(domainPatternSchema).max(20).default([]),
   /** Only requests below one of these; everything when empty. */
   paths: z.array(pathPrefixSchema).max(20).default([]),
   /** Of kind `header`: which one. */
@@ -99,7 +88,7 @@ export const newCredentialSchema = z
       if (binding) refuse(['binding'], `a credential of kind ${kind} is for git and has no binding`)
       return
     }
-    if (!boundHostSchema.safeParse(host).success)
+    if (!domainPatternSchema.safeParse(host).success)
       refuse(['host'], 'not a host name, nor *. and a domain of two labels or more')
     if (!API_SECRET.test(secret) || secret.length > 8192)
       refuse(['secret'], 'printable ASCII without line ends, at most 8192 characters')

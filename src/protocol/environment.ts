@@ -19,10 +19,44 @@ export const domainPatternSchema = z
     'not a host name, nor *. and a domain of two labels or more',
   )
 
+/** What may be asked of a host. Its TLS is ended at the gateway, which reads method and path. */
+export const requestRuleSchema = z.object({
+  host: domainPatternSchema,
+  /** Any when empty. */
+  methods: z
+    .array(
+      z
+        .string()
+        .trim()
+        .toUpperCase()
+        .regex(/^[A-Z]{1,20}$/, 'not a method such as GET'),
+    )
+    .max(20)
+    .default([]),
+  /** Any when empty. `*` at the end stands for all that follows, elsewhere for a part between slashes. */
+  paths: z
+    .array(
+      z
+        .string()
+        .trim()
+        .max(500)
+        .regex(/^\/[^\s?#%\\]*$/, 'not a path such as /v1/*')
+        .refine(
+          (path) => !/\/\/|(?:^|\/)\.\.?(?:\/|;|$)/.test(path),
+          'a path without //, . and ..',
+        ),
+    )
+    .max(50)
+    .default([]),
+})
+export type RequestRule = z.infer<typeof requestRuleSchema>
+
 export const networkPolicySchema = z.object({
   level: networkLevelSchema,
   /** Only read at level `custom`. */
   domains: z.array(domainPatternSchema).max(1000).default([]),
+  /** Only read at level `custom`: a host that is named here is reached by its rules alone, whatever else lists it. None when absent. */
+  rules: z.array(requestRuleSchema).max(500).optional(),
   /** At level `custom`: allow what `trusted` allows as well. */
   includeTrusted: z.boolean().default(false),
 })
@@ -31,25 +65,70 @@ export type NetworkPolicy = z.infer<typeof networkPolicySchema>
 /** What reaches everything that either reaches. */
 export function joinNetworks(one: NetworkPolicy, other: NetworkPolicy): NetworkPolicy {
   const both = [one, other]
-  if (both.some(({ level }) => level === 'full'))
-    return { level: 'full', domains: [], includeTrusted: false }
+  const nothing = { domains: [], includeTrusted: false }
+  if (both.some(({ level }) => level === 'full')) return { level: 'full', ...nothing }
   const listed = both.flatMap(({ level, domains }) => (level === 'custom' ? domains : []))
   const domains = [...new Set(listed)].sort()
+  const rules = distinct([...joinedRules(one, other), ...joinedRules(other, one)])
   const includeTrusted = both.some(
     ({ level, includeTrusted: includes }) =>
       level === 'trusted' || (level === 'custom' && includes),
   )
+  if (rules.length > 0) return { level: 'custom', domains, rules, includeTrusted }
   if (domains.length > 0) return { level: 'custom', domains, includeTrusted }
-  return { level: includeTrusted ? 'trusted' : 'none', domains, includeTrusted: false }
+  return { ...nothing, level: includeTrusted ? 'trusted' : 'none' }
+}
+
+/** The rules of `one` that still hold beside `other`: not those of a host that `other` lists without any. */
+function joinedRules(one: NetworkPolicy, other: NetworkPolicy): RequestRule[] {
+  const { rules = [] } = one
+  if (one.level !== 'custom') return []
+  if (other.level !== 'custom') return rules
+  const ruled = new Set(other.rules?.map(({ host }) => host))
+  return rules.filter(({ host }) => ruled.has(host) || !isListed(other.domains, host))
+}
+
+function isListed(domains: readonly string[], host: string): boolean {
+  return domains.some(
+    (domain) => domain === host || (domain.startsWith('*.') && host.endsWith(domain.slice(1))),
+  )
+}
+
+function distinct(rules: RequestRule[]): RequestRule[] {
+  const byText = new Map(rules.map((rule): [string, RequestRule] => [describeRule(rule), rule]))
+  return [...byText].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, rule]) => rule)
+}
+
+/** As people write it: `api.example.com GET,HEAD /v1/*`. */
+export function describeRule({ host, methods, paths }: RequestRule): string {
+  return [host, methods.join(',') || '*', paths.join(',') || '/*'].join(' ')
+}
+
+/** What `describeRule` gives, read back; undefined when it names neither methods nor paths, or is no rule. */
+export function parseRule(text: string): RequestRule | undefined {
+  const [host, ...rest] = text.trim().split(/\s+/)
+  if (rest.length === 0 || rest.length > 2) return undefined
+  const isPath = (part: string) => part.startsWith('/')
+  const list = (part: string | undefined) =>
+    part === undefined || part === '*' ? [] : part.split(',')
+  const methods = list(rest.find((part) => !isPath(part)))
+  const paths = list(rest.find(isPath)).filter((path) => path !== '/*')
+  const parsed = requestRuleSchema.safeParse({ host, methods, paths })
+  return parsed.success ? parsed.data : undefined
 }
 
 /** In words, after "may reach". */
-export function describeNetwork({ level, domains, includeTrusted }: NetworkPolicy): string {
+export function describeNetwork({
+  level,
+  domains,
+  rules = [],
+  includeTrusted,
+}: NetworkPolicy): string {
   if (level === 'full') return 'every host'
   if (level === 'none') return 'nothing'
   if (level === 'trusted') return 'the trusted hosts'
   const trusted = includeTrusted ? ['the trusted hosts'] : []
-  return [...domains, ...trusted].join(', ') || 'nothing'
+  return [...domains, ...rules.map(describeRule), ...trusted].join(', ') || 'nothing'
 }
 
 /** What reaches this host, or this domain, and nothing else. */

@@ -1,6 +1,6 @@
 // What makes two sessions share a layer: all that its making depends on, and nothing else. Pure.
 import { createHash } from 'node:crypto'
-import type { Environment, Image } from '../protocol/environment.ts'
+import { describeRule, type Environment, type Image } from '../protocol/environment.ts'
 
 /** Counts up when layers of an earlier form are of no use any more. */
 const FORMAT = 1
@@ -19,9 +19,11 @@ export interface LayerIngredients {
 export function layerKey({ ownerId, environment, reach, image, files }: LayerIngredients): string {
   const { id, setup, setupInputs, variables, network } = environment
   const sorted = <T>(entries: [string, T][]) => entries.toSorted(([a], [b]) => (a < b ? -1 : 1))
-  const { level, domains, includeTrusted } = network
+  const { level, domains, includeTrusted, rules: ruled = [] } = network
   // Only what the level reads.
-  const rules = level === 'custom' ? [level, domains.toSorted(), includeTrusted] : [level]
+  const custom = [level, domains.toSorted(), includeTrusted]
+  const described = ruled.map(describeRule).toSorted()
+  const rules = level !== 'custom' ? [level] : ruled.length === 0 ? custom : [...custom, described]
   // Nearly always the image itself.
   const reaches = JSON.stringify(reach) === JSON.stringify(environment.image) ? [] : [reach]
   const contents = sorted(files.map(({ path, data }) => [path, data]))

@@ -9,6 +9,8 @@ import type { RunnerFrame } from '../../src/protocol/runner-frames.ts'
 import type { GatewayParts } from './gateway.ts'
 import type { AttackSandbox } from './sandboxes.ts'
 
+const isHost = (text: string) => text.toLowerCase() === 'host'
+
 export interface GatewaySwitch {
   both?: GatewayParts
   /** What is there with the control alone. */
@@ -49,7 +51,7 @@ export const NETWORK_SWITCHES: Record<string, GatewaySwitch> = {
   },
   'server-name': { off: { proxy: { judgeGreeting: () => null } } },
   'host-header': {
-    off: { proxy: { upstreamHeaders: ({ headers }) => ['Host', headers.host ?? ''] } },
+    off: { proxy: { upstreamHeaders: (raw) => ['Host', raw[raw.findIndex(isHost) + 1] ?? ''] } },
   },
   'request-framing': { off: { proxy: { framingFault: () => null } } },
   'registry-file': {
