@@ -9,6 +9,8 @@ import {
   imageNameSchema,
   type NetworkPolicy,
   networkLevelSchema,
+  parseRule,
+  type RequestRule,
 } from '../protocol/environment.ts'
 import { AppError } from '../protocol/errors.ts'
 import type { CliDeps } from './deps.ts'
@@ -17,6 +19,7 @@ import { plainLine } from './plain-text.ts'
 export interface NetworkOptions {
   network?: string
   allow?: string[]
+  rule?: string[]
   includeTrusted?: boolean
 }
 
@@ -39,6 +42,11 @@ export function addEnvironmentOptions(command: Command): void {
     .option('--image <image>', '`host`, the name of an image, or the path of a root file system')
     .option('--network <level>', 'none, trusted, custom or full')
     .option('--allow <domain>', 'a domain of level custom; may be repeated', collect)
+    .option(
+      '--rule <rule>',
+      'of level custom: what may be asked of a host, as in "api.example.com GET,HEAD /v1/*"; repeatable',
+      collect,
+    )
     .option('--include-trusted', 'at level custom: what trusted allows as well')
     .option('--variables <file>', 'the variables in .env form; `-` reads standard input')
     .option('--setup <file>', 'the setup script; `-` reads standard input')
@@ -94,22 +102,32 @@ function imageOf(text: string): Image {
 }
 
 export function networkOf(
-  { network, allow, includeTrusted }: NetworkOptions,
+  { network, allow, rule, includeTrusted }: NetworkOptions,
   current: Pick<Environment, 'network'> | undefined,
 ): NetworkPolicy | undefined {
-  if (network === undefined && allow === undefined && includeTrusted === undefined) return undefined
-  const isCustom = allow !== undefined || includeTrusted !== undefined
+  const given = [allow, rule, includeTrusted]
+  const isCustom = given.some((option) => option !== undefined)
+  if (network === undefined && !isCustom) return undefined
   const level = networkLevelSchema.safeParse(network ?? (isCustom ? 'custom' : undefined))
   if (!level.success)
     throw new AppError('invalid', 'level_unknown', 'a level is none, trusted, custom or full')
   if (isCustom && level.data !== 'custom')
     throw new AppError('invalid', 'level_not_custom', 'domains are allowed at level custom only')
   const before = current?.network
+  const rules = rule?.map(ruleOf) ?? before?.rules
   return {
     level: level.data,
     domains: allow ?? before?.domains ?? [],
+    ...(rules ? { rules } : {}),
     includeTrusted: includeTrusted ?? before?.includeTrusted ?? false,
   }
+}
+
+function ruleOf(text: string): RequestRule {
+  const rule = parseRule(text)
+  if (rule) return rule
+  const message = `${plainLine(text)} is no rule such as "api.example.com GET,HEAD /v1/*"`
+  throw new AppError('invalid', 'rule_invalid', message)
 }
 
 function limitsOf(
