@@ -61,11 +61,7 @@ interface RoomOptions {
   rules?: Partial<RepositoryRules>
 }
 
-async function createTestRoom({
-  network,
-  maxPushBytes,
-  rules,
-}: RoomOptions): Promise<TestRoom> {
+async function createTestRoom({ network, maxPushBytes, rules }: RoomOptions): Promise<TestRoom> {
   const root = await mkdtemp(join(tmpdir(), 'errand-git-'))
   const dataDir = join(root, 'git data')
   await mkdir(join(root, 'home'))
