@@ -25,10 +25,13 @@ export interface PrivateUpstream extends TestUpstream {
 }
 
 /** The repository of the demo, on `main`, with a second branch and a tag. */
-export async function createPrivateUpstream(address: string): Promise<PrivateUpstream> {
+export async function createPrivateUpstream(
+  address: string,
+  password = 'upstream-Token-7f3a91c2e8',
+): Promise<PrivateUpstream> {
   const root = await mkdtemp(join(tmpdir(), 'errand-upstream-'))
   const workbench = createWorkbench(root)
-  const [user, password] = ['deploy', 'upstream-Token-7f3a91c2e8']
+  const user = 'deploy'
   const upstream = await createTestUpstream(root, {
     ...{ workbench, user, password, empty: true, host: address },
   })
