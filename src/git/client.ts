@@ -9,6 +9,7 @@ import { AppError, isErrorCode } from '../protocol/errors.ts'
 import type { PushGrants } from '../protocol/session.ts'
 import { CREDENTIAL_HEADER, encodeCredential, type UpstreamCredential } from './credential.ts'
 import {
+  type CountFilesRequest,
   type Diff,
   type DiffRequest,
   diffSchema,
@@ -16,8 +17,12 @@ import {
   type FilesRequest,
   type Forwarded,
   type ForwardRequest,
+  fileCountSchema,
   forwardedSchema,
   type GitDoorRequest,
+  type NearestCommit,
+  type NearestRequest,
+  nearestCommitSchema,
   type PreparedSession,
   type PrepareRequest,
   PUSH_HEADER,
@@ -43,6 +48,10 @@ export interface GitClient {
   ): Promise<PreparedSession>
   diff(request: DiffRequest, options?: CallOptions): Promise<Diff>
   files(request: FilesRequest, options?: CallOptions): Promise<RepositoryFiles>
+  /** No further than `most`. */
+  countFiles(request: CountFilesRequest, options?: CallOptions): Promise<{ files: number }>
+  /** Which of the candidates, from whose work tree that of the commit is made soonest. */
+  nearest(request: NearestRequest, options?: CallOptions): Promise<NearestCommit>
   sessionRefs(
     sessionId: string,
     options?: CallOptions & Pick<SessionRequest, 'repository'>,
@@ -86,6 +95,10 @@ export function createGitClient(socketPath: string): GitClient {
     diff: (request, options) => post('/sessions/diff', request, { schema: diffSchema, ...options }),
     files: (request, options) =>
       post('/sessions/files', request, { schema: repositoryFilesSchema, ...options }),
+    countFiles: (request, options) =>
+      post('/sessions/count-files', request, { schema: fileCountSchema, ...options }),
+    nearest: (request, options) =>
+      post('/sessions/nearest', request, { schema: nearestCommitSchema, ...options }),
     sessionRefs: (sessionId, { repository, ...options } = {}) =>
       post('/sessions/refs', { sessionId, repository }, { schema: sessionRefsSchema, ...options }),
     forward: (request, options) =>

@@ -7,11 +7,13 @@ import { encodeLine } from '../lib/ndjson.ts'
 import { AppError, toAppError } from '../protocol/errors.ts'
 import {
   acknowledgeRequestSchema,
+  countFilesRequestSchema,
   createUploadRequestSchema,
   diffRequestSchema,
   filesRequestSchema,
   forwardRequestSchema,
   type GitDoorRequest,
+  nearestRequestSchema,
   type PrepareLine,
   prepareRequestSchema,
   removeSessionRequestSchema,
@@ -64,6 +66,16 @@ function createRoutes(repositories: Repositories): Map<string, Answer> {
     [
       'POST /sessions/files',
       post(filesRequestSchema, (request, at) => repositories.files(request, signalOf(at))),
+    ],
+    [
+      'POST /sessions/count-files',
+      post(countFilesRequestSchema, (request, at) =>
+        repositories.countFiles(request, signalOf(at)),
+      ),
+    ],
+    [
+      'POST /sessions/nearest',
+      post(nearestRequestSchema, (request, at) => repositories.nearest(request, signalOf(at))),
     ],
     ['POST /sessions/refs', post(sessionRequestSchema, (request) => repositories.refs(request))],
     [

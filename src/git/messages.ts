@@ -40,6 +40,7 @@ export interface GitDoorRequest {
   advertise: boolean
 }
 
+const commitIdSchema = z.string().regex(/^[0-9a-f]{40,64}$/)
 const ownerIdSchema = z.string().min(1).max(200)
 
 /** Which of a session's repositories: the main one, or by its name an additional one. */
@@ -173,7 +174,7 @@ export type Diff = z.infer<typeof diffSchema>
 
 export const filesRequestSchema = z.object({
   sessionId: sessionIdSchema,
-  commit: z.string().regex(/^[0-9a-f]{40,64}$/),
+  commit: commitIdSchema,
   paths: setupInputsSchema,
 })
 export type FilesRequest = z.infer<typeof filesRequestSchema>
@@ -183,5 +184,28 @@ export const repositoryFilesSchema = z.object({
   files: z.array(z.object({ path: z.string(), data: z.string() })),
 })
 export type RepositoryFiles = z.infer<typeof repositoryFilesSchema>
+
+export const countFilesRequestSchema = z.object({
+  sessionId: sessionIdSchema,
+  commit: commitIdSchema,
+  /** It is counted no further than this. */
+  most: z.int().min(1).max(10_000_000),
+})
+export type CountFilesRequest = z.infer<typeof countFilesRequestSchema>
+
+export const fileCountSchema = z.object({ files: z.int() })
+
+export const nearestRequestSchema = z.object({
+  sessionId: sessionIdSchema,
+  commit: commitIdSchema,
+  candidates: z.array(commitIdSchema).max(32),
+})
+export type NearestRequest = z.infer<typeof nearestRequestSchema>
+
+export const nearestCommitSchema = z.object({
+  /** Null when none of them will do; `changed` files lie between it and the commit. */
+  nearest: z.object({ commit: z.string(), changed: z.int() }).nullable(),
+})
+export type NearestCommit = z.infer<typeof nearestCommitSchema>
 
 export const acknowledgeRequestSchema = z.object({ n: z.int().min(0) })

@@ -9,11 +9,14 @@ import { createGit, type Git } from './git-process.ts'
 import { writeHooks } from './hooks.ts'
 import { endLeftoverProcesses } from './leftovers.ts'
 import type {
+  CountFilesRequest,
   Diff,
   DiffRequest,
   FilesRequest,
   Forwarded,
   ForwardRequest,
+  NearestCommit,
+  NearestRequest,
   RepositoryFiles,
   SessionRefs,
   SessionRequest,
@@ -32,12 +35,15 @@ import { clearLeftovers, sweep } from './sweep.ts'
 import { createUpload, removeRepository } from './uploads.ts'
 import { createUpstream } from './upstream.ts'
 import type { UpstreamNetwork } from './upstream-access.ts'
+import { countFiles, findNearest } from './work-trees.ts'
 
 export interface Repositories {
   prepare: SessionRepositories['prepare']
   diff(request: DiffRequest, signal: AbortSignal): Promise<Diff>
   /** Of a commit, as data. */
   files(request: FilesRequest, signal: AbortSignal): Promise<RepositoryFiles>
+  countFiles(request: CountFilesRequest, signal: AbortSignal): Promise<{ files: number }>
+  nearest(request: NearestRequest, signal: AbortSignal): Promise<NearestCommit>
   refs(request: SessionRequest): Promise<SessionRefs>
   /** Tries again to push outward what is only here. */
   forward(request: ForwardRequest, signal: AbortSignal): Promise<Forwarded>
@@ -115,6 +121,16 @@ export async function createRepositories(
       const main = { sessionId: request.sessionId }
       await recordOf(main)
       return readFiles(git, paths.session(main), request, signal)
+    },
+    countFiles: async (request, signal) => {
+      const main = { sessionId: request.sessionId }
+      await recordOf(main)
+      return countFiles(git, paths.session(main), request, signal)
+    },
+    nearest: async (request, signal) => {
+      const main = { sessionId: request.sessionId }
+      await recordOf(main)
+      return findNearest(git, paths.session(main), request, signal)
     },
     refs: async (which) => readSessionRefs(git, paths.session(which), await recordOf(which)),
     forward: ({ credential, rewrite = false, ...which }, signal) =>
