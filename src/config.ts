@@ -39,6 +39,8 @@ export interface Config {
   standbys: number
   /** What the layers that setup scripts make may take on the disk, in GiB. */
   layerGib: number
+  /** From this many files on the work tree of a repository is kept as a layer. */
+  checkoutFiles: number
   /** As an ordinary user: sandboxes may run where no limit can be set. */
   allowUnlimited: boolean
   /** How many sessions may work at once; further ones wait in a queue. */
@@ -79,7 +81,9 @@ export const DEFAULT_PORT = 7777
 const DEFAULT_STANDBYS = 1
 const DEFAULT_LAYERS_GIB = 20
 const DEFAULT_MODEL_REQUESTS = 16
+const DEFAULT_CHECKOUT_FILES = 10_000
 const MOST = 1_000
+const MOST_FILES = 10_000_000
 /** An agent waits for its model most of the time. */
 const SESSIONS_PER_CPU = 4
 const usualConcurrency = () => SESSIONS_PER_CPU * availableParallelism()
@@ -107,6 +111,14 @@ export function readConfig(
     ociRuntime: env.ERRAND_OCI_RUNTIME ?? 'runc',
     standbys: parseCount('ERRAND_STANDBYS', env.ERRAND_STANDBYS, DEFAULT_STANDBYS),
     layerGib: parseCount('ERRAND_LAYERS_GIB', env.ERRAND_LAYERS_GIB, DEFAULT_LAYERS_GIB),
+    checkoutFiles: parseCount(
+      'ERRAND_CHECKOUT_FILES',
+      env.ERRAND_CHECKOUT_FILES,
+      DEFAULT_CHECKOUT_FILES,
+      {
+        most: MOST_FILES,
+      },
+    ),
     allowUnlimited: overrides.allowUnlimited ?? env.ERRAND_ALLOW_UNLIMITED === '1',
     concurrency: parseCount('ERRAND_CONCURRENCY', env.ERRAND_CONCURRENCY, usualConcurrency(), {
       least: 1,

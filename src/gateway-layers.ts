@@ -1,17 +1,19 @@
 // The gateway's part in the making of layers: the network rules of a sandbox that becomes one, what its runner is told and
-// what it reports, and the files that its script is given. There is no session, no repository and no model.
+// what it reports, and the files that its script is given. There is no session and no model; a work tree is read from one
+// repository and nothing else is reached.
 import type { DoorRoute } from './door/listener.ts'
 import type { RunnerEvents } from './door/runner-channel.ts'
 import { compileRules, type EgressRules } from './egress/policy.ts'
 import type { Registry } from './egress/registry-files.ts'
-import type { SessionWatchDeps } from './gateway-sessions.ts'
+import { NO_RULES, type SessionWatchDeps } from './gateway-sessions.ts'
 import { registriesOf } from './image/registries.ts'
 import type { Environment, TrafficLimits } from './protocol/environment.ts'
 import { AppError } from './protocol/errors.ts'
 import { joinLimits } from './protocol/installation-network.ts'
-import { RUNNER_PROTOCOL, type RunnerReport } from './protocol/runner-frames.ts'
+import { type Assignment, RUNNER_PROTOCOL, type RunnerReport } from './protocol/runner-frames.ts'
+import { CHECKOUT_LIMIT_MS } from './sessions/checkout-layers.ts'
 import { SETUP_LIMIT_MS } from './sessions/layers.ts'
-import type { LayerReport, LayerStore } from './store/layers.ts'
+import { isCheckout, type LayerRecipe, type LayerReport, type LayerStore } from './store/layers.ts'
 
 export interface LayerBuilds {
   /** Reads what is known of it; false when no layer is being made of this sandbox. */
@@ -20,6 +22,8 @@ export interface LayerBuilds {
   traffic(sandboxId: string): TrafficLimits | undefined
   /** What the owner has set for all of them has changed. */
   recompile(): void
+  /** The session whose repository may be read from there; undefined when none may. */
+  readsFrom(sandboxId: string): string | undefined
   forget(sandboxId: string): void
   events(sandboxId: string): RunnerEvents
   inputs: DoorRoute
@@ -42,6 +46,8 @@ const GENERATION = 1
 export function createLayerBuilds(deps: LayerBuildsDeps): LayerBuilds {
   const { layers, installation, network, onRules } = deps
   const known = new Map<string, Build>()
+  /** Of a work tree: the session whose repository is read. */
+  const readers = new Map<string, string>()
   const compile = ({ environment, registries }: Omit<Build, 'rules'>): Build => {
     const all = { ...installation, registries, lists: network() }
     return { environment, registries, rules: compileRules(environment.network, all) }
@@ -56,12 +62,18 @@ export function createLayerBuilds(deps: LayerBuildsDeps): LayerBuilds {
     follow: async (sandboxId) => {
       const layer = await layers.findBuilding(sandboxId)
       if (!layer?.recipe) return false
-      const { environment, reach } = layer.recipe
+      const { recipe } = layer
+      if (isCheckout(recipe)) {
+        readers.set(sandboxId, recipe.sessionId)
+        return true
+      }
+      const { environment, reach } = recipe
       const registries = await registriesOf(reach ?? environment.image, installation)
       known.set(sandboxId, compile({ environment, registries }))
       return true
     },
-    rules: (sandboxId) => known.get(sandboxId)?.rules,
+    rules: (sandboxId) => (readers.has(sandboxId) ? NO_RULES : known.get(sandboxId)?.rules),
+    readsFrom: (sandboxId) => readers.get(sandboxId),
     traffic: (sandboxId) => {
       const build = known.get(sandboxId)
       return build && joinLimits(build.environment.traffic, network())
@@ -75,14 +87,13 @@ export function createLayerBuilds(deps: LayerBuildsDeps): LayerBuilds {
     },
     forget: (sandboxId) => {
       known.delete(sandboxId)
+      readers.delete(sandboxId)
     },
     events: (sandboxId) => ({
       onHello: async ({ protocol }) => {
         if (protocol !== RUNNER_PROTOCOL) return { refused: 'protocol_not_supported' }
         const { layer, recipe } = await read(sandboxId)
-        const script = recipe.environment.setup
-        const assignment = { kind: 'setup' as const, script, limitMs: SETUP_LIMIT_MS }
-        return { generation: GENERATION, ackedN: layer.ackedN, assignment }
+        return { generation: GENERATION, ackedN: layer.ackedN, assignment: assignmentOf(recipe) }
       },
       onParked: () => undefined,
       onConnected: () => undefined,
@@ -96,11 +107,19 @@ export function createLayerBuilds(deps: LayerBuildsDeps): LayerBuilds {
     inputs: async ({ sessionId, request, response }) => {
       if (request.method !== 'GET')
         throw new AppError('invalid', 'method_not_allowed', 'The inputs are read.')
-      const { files } = (await read(sessionId)).recipe
+      const { recipe } = await read(sessionId)
+      const files = isCheckout(recipe) ? [] : recipe.files
       response.writeHead(200, { 'content-type': 'application/json' })
       response.end(JSON.stringify({ files }))
     },
   }
+}
+
+function assignmentOf(recipe: LayerRecipe): Assignment {
+  if (!isCheckout(recipe))
+    return { kind: 'setup', script: recipe.environment.setup, limitMs: SETUP_LIMIT_MS }
+  const { name, commit } = recipe
+  return { kind: 'checkout', name, commit, limitMs: CHECKOUT_LIMIT_MS }
 }
 
 /** Whatever else such a runner says counts for nothing. */

@@ -29,6 +29,7 @@ import { openUsageJournal } from './model/usage-journal.ts'
 import { type ProgramContext, runProgram } from './program-main.ts'
 import { AppError } from './protocol/errors.ts'
 import { repositoryAtDoor } from './protocol/git-door.ts'
+import type { SessionState } from './protocol/session.ts'
 import { NO_GRANTS } from './protocol/session.ts'
 import { defaultRules } from './sessions/decide.ts'
 import { createDispatch, sessionNotFound } from './sessions/dispatch.ts'
@@ -199,7 +200,7 @@ function createRoutes({ settings, store, watch, reports, builds }: RouteParts) {
     egress,
     reach: createReachRoute((sessionId) => watch.get(sessionId)),
     setup: builds.inputs,
-    git: createGitRoute(settings.gitSocket, { store, watch }),
+    git: createGitRoute(settings.gitSocket, { store, watch, builds }),
     model: (({ sessionId, request, response }) =>
       model(sessionId, request, response)) satisfies DoorRoute,
   }
@@ -207,29 +208,44 @@ function createRoutes({ settings, store, watch, reports, builds }: RouteParts) {
 
 function createGitRoute(
   gitSocket: string,
-  { store, watch }: { store: Store; watch: SessionWatch },
+  { store, watch, builds }: Pick<RouteParts, 'store' | 'watch' | 'builds'>,
 ): DoorRoute {
+  const findAtDoor = async (sandboxId: string, path: string) => {
+    const session = watch.get(sandboxId)
+    if (session) return atDoorOf(session.state, path)
+    // What becomes a layer reads the repository of a session, and pushes nothing.
+    const readFrom = builds.readsFrom(sandboxId)
+    const state = readFrom === undefined ? undefined : await store.sessions.get(readFrom)
+    const found = state && atDoorOf(state, path)
+    return found && { ...found, scope: { ...found.scope, push: null } }
+  }
   return async ({ sessionId, request, response, path }) => {
-    const session = watch.get(sessionId)
     const asked = parseGitRequest(request.method ?? 'GET', path)
-    const repository = session && repositoryAtDoor(session.state, path)
-    if (!repository || !asked) {
+    const found = asked && (await findAtDoor(sessionId, path))
+    if (!found) {
       throw new AppError(
         'not_found',
         'repository_not_found',
         'This session has no such repository: see `git remote -v` in its checkouts.',
       )
     }
-    const { ownerId, pushGrants } = session.state
     // Each with the credential of its own host, if there is one.
+    const { ownerId, repository, scope } = found
     const credential = await findUpstreamCredential(store.credentials, ownerId, repository)
-    const target = { kind: 'session' as const, id: sessionId, credential, ...asked }
-    const scope =
-      'access' in repository
-        ? { repository: repository.name, push: repository.access === 'write' ? NO_GRANTS : null }
-        : { push: pushGrants }
-    await proxyGit(request, response, { socketPath: gitSocket, target: { ...target, ...scope } })
+    const target = { kind: 'session' as const, credential, ...asked, ...scope }
+    await proxyGit(request, response, { socketPath: gitSocket, target })
   }
+}
+
+function atDoorOf(state: SessionState, path: string) {
+  const repository = repositoryAtDoor(state, path)
+  if (!repository) return undefined
+  const { id, ownerId, pushGrants } = state
+  const scope =
+    'access' in repository
+      ? { id, repository: repository.name, push: repository.access === 'write' ? NO_GRANTS : null }
+      : { id, push: pushGrants }
+  return { ownerId, repository, scope }
 }
 
 if (import.meta.main) await runProgram<GatewaySettings>('gateway', startGateway)

@@ -5,14 +5,13 @@ import type { UpstreamCredential } from './git/credential.ts'
 import type { PrepareRequest } from './git/messages.ts'
 import { isCommitId } from './git/repository-url.ts'
 import type { Diff } from './protocol/api.ts'
-import type { Environment } from './protocol/environment.ts'
 import { AppError, toAppError } from './protocol/errors.ts'
 import type { ModelInside } from './protocol/model-endpoint.ts'
 import type { RunnerBoot } from './protocol/runner-frames.ts'
 import { type Repository, repositoryOf, type SessionState } from './protocol/session.ts'
 import { isolationLine, type SandboxDriver, type SandboxStatus } from './sandbox/driver.ts'
 import type { Hold, RepositoryPort, SandboxPort } from './sessions/effects.ts'
-import type { LayerSandboxes } from './sessions/layers.ts'
+import type { LayerEnvironment, LayerSandboxes } from './sessions/layer-making.ts'
 
 export type FindCredential = (
   ownerId: string,
@@ -100,6 +99,8 @@ const LAYER_GRACE_MS = 2_000
 
 /** Without its disk a sandbox cannot be started; what it had saved lies in the session's repository. */
 const LOST_DISK = new Set(['disk_missing', 'disk_damaged'])
+/** Without these it can be made, or from others. */
+const UNUSABLE_LAYERS = new Set(['layer_missing', 'layers_differ'])
 
 /** `model`: what every sandbox is told of it. */
 export function createSandboxPort(driver: SandboxDriver, model: ModelInside): SandboxPort {
@@ -130,7 +131,7 @@ export function createSandboxPort(driver: SandboxDriver, model: ModelInside): Sa
         return await start({ ...state, layers: layers.first }, hold, onLine)
       } catch (error) {
         const { reason, message } = toAppError(error)
-        if (!LOST_DISK.has(reason)) throw error
+        if (!LOST_DISK.has(reason) && !UNUSABLE_LAYERS.has(reason)) throw error
         onLine(`${message} (${reason}): the sandbox is made anew.`)
         await hold.assertHeld()
         await driver.remove(state.id, hold.signal)
@@ -202,7 +203,7 @@ export function createLayerSandboxes(driver: SandboxDriver, port: SandboxPort): 
 }
 
 function specOf(
-  { id, environment, layers }: { id: string; environment: Environment; layers: string[] },
+  { id, environment, layers }: { id: string; environment: LayerEnvironment; layers: string[] },
   rest: Pick<RunnerBoot, 'purpose' | 'model'>,
 ) {
   const boot: RunnerBoot = { sessionId: id, variables: environment.variables, ...rest }

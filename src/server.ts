@@ -18,6 +18,7 @@ import { AppError } from './protocol/errors.ts'
 import { createSandboxClient } from './sandbox/client.ts'
 import type { SandboxDriver } from './sandbox/driver.ts'
 import { createAdmission } from './sessions/admission.ts'
+import { type CheckoutLayers, createCheckoutLayers } from './sessions/checkout-layers.ts'
 import { createClock } from './sessions/clock.ts'
 import { defaultRules } from './sessions/decide.ts'
 import { createDispatch, type Dispatch } from './sessions/dispatch.ts'
@@ -67,18 +68,24 @@ async function startServer(context: Context): Promise<ServerReady> {
     sandboxes: createSandboxClient({ socketPath: settings.sandboxSocket, kind: DRIVERS[0] }),
   }
   const ports = createPorts(parts)
+  shutdown.add('checkout layers', () => ports.checkouts.close())
   startWork(parts, ports)
   return startSite(parts, ports)
 }
 
 interface Ports extends EffectPorts {
   layers: Layers
+  checkouts: CheckoutLayers
 }
 
 function createPorts(parts: Parts): Ports {
   const { store, dispatch, git, sandboxes: driver, settings, notifications, logger } = parts
   const sandboxes = createSandboxPort(driver, settings.modelInside)
   const doors = createDoorkeeperClient(settings.gatewaySocket)
+  const making = {
+    ...{ store: store.layers, sandboxes: createLayerSandboxes(driver, sandboxes), doors },
+    ...{ onReport: notifications.onLayer, logger },
+  }
   return {
     repositories: createRepositoryPort(git, (ownerId, repository) =>
       findUpstreamCredential(store.credentials, ownerId, repository),
@@ -86,13 +93,13 @@ function createPorts(parts: Parts): Ports {
     sandboxes,
     doors,
     layers: createLayers({
-      store: store.layers,
-      sandboxes: createLayerSandboxes(driver, sandboxes),
-      doors,
+      ...making,
       readInputs: async (request, signal) => (await git.files(request, { signal })).files,
-      onReport: notifications.onLayer,
-      logger,
     }),
+    checkouts: createCheckoutLayers(
+      { ...making, git, getSession: store.sessions.get },
+      { leastFiles: settings.checkoutFiles },
+    ),
     report: (sessionId, command) => dispatch.command(sessionId, command),
   }
 }
@@ -138,7 +145,12 @@ async function startSite(parts: Parts, ports: Ports): Promise<ServerReady> {
   })
   const owner = await accounts.ensureOwner()
   const standbys = startStandbys(parts, ports, owner.id)
-  const sessions = createSessionsApi({ ...parts, drivers: DRIVERS, standbys })
+  const sessions = createSessionsApi({
+    ...parts,
+    drivers: DRIVERS,
+    standbys,
+    checkouts: ports.checkouts,
+  })
   const { places: readPlaces } = sessions
   const live = createLiveFeed({
     ...{ notifications, readSession: store.sessions.get, readPlaces, logger },

@@ -4,6 +4,7 @@ import type { GitClient } from './git/client.ts'
 import type { SessionsApi } from './http/deps.ts'
 import { readDiff } from './ports.ts'
 import { createId } from './protocol/ids.ts'
+import type { CheckoutLayers } from './sessions/checkout-layers.ts'
 import type { Dispatch } from './sessions/dispatch.ts'
 import { planSession } from './sessions/new-session.ts'
 import { removeSession } from './sessions/removal.ts'
@@ -17,6 +18,7 @@ export interface SessionsApiDeps {
   git: GitClient
   drivers: readonly string[]
   standbys: Standbys
+  checkouts: Pick<CheckoutLayers, 'has'>
   settings: { concurrency: number }
 }
 
@@ -26,6 +28,7 @@ export function createSessionsApi({
   git,
   drivers,
   standbys,
+  checkouts,
   settings,
 }: SessionsApiDeps): SessionsApi {
   const { environments, credentials, uploads, sessions: directory } = store
@@ -36,7 +39,9 @@ export function createSessionsApi({
       const command = await planSession(deps, ownerId, { asked, random })
       // A session that would have to queue leaves it to one that can use it now.
       const isFree = hasSlot(await directory.readLoad(), '', settings.concurrency)
-      const waiting = isFree ? await standbys.take(command) : undefined
+      // A large work tree that is there already gains more than an agent that waits, and cannot be added to its sandbox.
+      const mayTake = isFree && !(await checkouts.has(ownerId, command.repository))
+      const waiting = mayTake ? await standbys.take(command) : undefined
       if (!waiting) return dispatch.create(createId('session', random()), command)
       const state = await dispatch.create(waiting, command)
       await standbys.settle(waiting)

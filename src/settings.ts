@@ -48,6 +48,8 @@ export interface ServerSettings extends Common {
   namedImagesDir: string
   /** What the layers of all environments may take on the disk. */
   layerBytes: number
+  /** From this many files on the work tree of a repository is kept as a layer. */
+  checkoutFiles: number
   /** The CLI's token from the last start, kept while it is good. */
   token: string | null
 }

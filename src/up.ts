@@ -241,6 +241,7 @@ function serverSettings(
     standbys: config.standbys,
     concurrency: config.concurrency,
     layerBytes: config.layerGib * GIB,
+    checkoutFiles: config.checkoutFiles,
     modelKind: isScripted ? 'scripted' : hasKey ? 'live' : 'missing',
     modelInside: describeInside(config.model),
   }

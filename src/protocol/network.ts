@@ -34,6 +34,8 @@ export const SANDBOX_PATHS = {
   workspace: '/workspace',
   /** Where a setup script finds its inputs and begins. */
   setup: '/var/lib/errand-setup',
+  /** Says whose work tree a layer holds. */
+  checkoutLayer: '/var/lib/errand-checkout.json',
   /** Gone with the sandbox, so that no layer holds it. */
   passingState: '/run/errand-runner',
 } as const

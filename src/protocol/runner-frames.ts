@@ -49,7 +49,7 @@ export const runnerReportSchema = z.discriminatedUnion('type', [
     message: text,
   }),
   report('runner.ready', { generation: z.int() }),
-  /** Of a setup script: null when it was ended at its limit. */
+  /** What becomes a layer is made: of a setup script its exit code, null when it was ended at its limit. */
   report('setup.ended', { exitCode: z.int().nullable() }),
   report('turn.accepted', { turnId }),
   report('turn.completed', { turnId, exitCode: z.int().nullable(), durationMs: z.number().min(0) }),
@@ -144,6 +144,16 @@ const setupAssignmentSchema = z.object({
 })
 export type SetupAssignment = z.infer<typeof setupAssignmentSchema>
 
+/** The work tree of a commit, in a sandbox that becomes a layer. */
+const checkoutAssignmentSchema = z.object({
+  kind: z.literal('checkout'),
+  /** Folder of the work tree. */
+  name: z.string(),
+  commit: z.string(),
+  limitMs: z.int(),
+})
+export type CheckoutAssignment = z.infer<typeof checkoutAssignmentSchema>
+
 export const SETUP_INPUTS_PATH = '/setup/inputs'
 export const setupInputFilesSchema = z.object({
   /** `data` in base64. */
@@ -154,6 +164,7 @@ export const setupInputFilesSchema = z.object({
 export const assignmentSchema = z.discriminatedUnion('kind', [
   workAssignmentSchema,
   setupAssignmentSchema,
+  checkoutAssignmentSchema,
 ])
 export type Assignment = z.infer<typeof assignmentSchema>
 

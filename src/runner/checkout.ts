@@ -1,5 +1,6 @@
 // Makes the work tree of a session: git's configuration inside, a clone through the door, the session's own branch, or what
-// a lost sandbox had saved. Runs once per sandbox; a checkout that was not finished is made again from nothing.
+// a lost sandbox had saved; from a layer where there is one. Runs once per sandbox; a checkout that was not finished is
+// made again from nothing.
 import { existsSync } from 'node:fs'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -10,6 +11,7 @@ import type { RunnerSetup } from '../protocol/runner-frames.ts'
 import type { Variables } from './agent-environment.ts'
 import { type Restored, restore } from './restore.ts'
 import type { StateFile } from './state-file.ts'
+import { takeCheckout } from './take-checkout.ts'
 import { claudeHome } from './transcript.ts'
 
 export interface CheckoutDeps {
@@ -25,6 +27,8 @@ export interface CheckoutDeps {
   source?: string
   /** The same of an additional repository. */
   additionalSource?: (name: string) => string
+  /** What a layer says of the work tree that it holds; its usual place unless told. */
+  checkoutLayer?: string
 }
 
 export interface CheckoutRequest extends CheckoutDeps {
@@ -63,6 +67,11 @@ export async function makeCheckout(
     isFinished: () => deps.state.get().checkout === folder,
     finished: () => deps.state.set({ checkout: folder }),
     restore: (limit) => restore({ places, ownBranch: branch, state: deps.state }, limit),
+  }
+  const layered = { ...deps, url: url || repository.source }
+  if (deps.isFirst && !one.isFinished() && (await takeCheckout(layered, logged, signal))) {
+    one.finished()
+    return 'made'
   }
   return await checkOut(one, logged, signal)
 }

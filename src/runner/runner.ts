@@ -1,15 +1,21 @@
 // The runner put together: journal, channel, an agent that may be started ahead, and once it is told its repository, the
 // work. Everything that depends on the place where it runs is handed in, so that it also runs outside of a sandbox.
 import type { Logger } from '../lib/logger.ts'
-import type { RunnerBoot, RunnerReport } from '../protocol/runner-frames.ts'
+import type {
+  CheckoutAssignment,
+  RunnerBoot,
+  RunnerReport,
+  SetupAssignment,
+} from '../protocol/runner-frames.ts'
 import { buildVariables, certificateVariables, type Variables } from './agent-environment.ts'
 import type { AgentProgram } from './agent-program.ts'
 import { type EarlyAgent, parkedFolder, stateFile } from './agent-start.ts'
 import { openChannel } from './channel.ts'
 import { openJournal } from './journal.ts'
+import { type CheckoutLayerDeps, runCheckoutLayer } from './make-checkout-layer.ts'
 import { createParkedAgent } from './parked-agent.ts'
 import { createCanUseTool, createQuestions } from './questions.ts'
-import { runSetup } from './setup-script.ts'
+import { runSetup, type SetupDeps } from './setup-script.ts'
 import { openStateFile } from './state-file.ts'
 import { createProcesses } from './stray.ts'
 import { type AssignedWork, startWork } from './work.ts'
@@ -34,6 +40,8 @@ export interface RunnerPlace {
   gitSource?: string
   /** The same of an additional repository. */
   additionalSource?: (name: string) => string
+  /** What a layer says of the work tree that it holds; its usual place unless told. */
+  checkoutLayer?: string
 }
 
 export interface Runner {
@@ -71,7 +79,7 @@ export async function startRunner(
   const { early } = place
   const parked = createParkedAgent({ program, folder: parkedFolder(place.stateFolder), early, log })
   let assigned: AssignedWork | undefined
-  let setup: Promise<void> | undefined
+  let making: Promise<void> | undefined
   const stopping = new AbortController()
 
   // Where an agent was started early there was none before.
@@ -88,11 +96,9 @@ export async function startRunner(
     log,
     onWait: () => void parked.park().then(() => channel.sendParked()),
     onWelcome: ({ generation, assignment, isReplaced }) => {
-      if (assignment.kind === 'setup') {
-        setup ??= runSetup(
-          { assignment, generation, place, variables, report, log },
-          stopping.signal,
-        )
+      if (assignment.kind !== 'work') {
+        const layer = { generation, place, variables, report, log }
+        making ??= makeLayer(assignment, layer, stopping.signal)
         return
       }
       const sendDelta = (turnId: string, text: string) => channel.sendDelta(turnId, text)
@@ -105,13 +111,24 @@ export async function startRunner(
     async stop() {
       parked.close()
       stopping.abort(new Error('the runner stops'))
-      await setup
+      await making
       if (assigned) await withinOrLater(assigned.stop(), END_AGENT_MS)
       await journal.flush()
       channel.close()
       await journal.close()
     },
   }
+}
+
+/** In a sandbox that becomes a layer. */
+function makeLayer(
+  assignment: SetupAssignment | CheckoutAssignment,
+  deps: Omit<CheckoutLayerDeps & SetupDeps, 'assignment'>,
+  signal: AbortSignal,
+): Promise<void> {
+  return assignment.kind === 'setup'
+    ? runSetup({ ...deps, assignment }, signal)
+    : runCheckoutLayer({ ...deps, assignment }, signal)
 }
 
 async function withinOrLater(work: Promise<unknown>, ms: number): Promise<void> {

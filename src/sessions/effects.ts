@@ -6,6 +6,7 @@ import type { Command, ReportCommand } from '../protocol/command.ts'
 import type { EnvironmentFileText, Image } from '../protocol/environment.ts'
 import type { AppError } from '../protocol/errors.ts'
 import type { Access, Repository, SessionState } from '../protocol/session.ts'
+import type { CheckoutLayers } from './checkout-layers.ts'
 import type { EffectRequest } from './draft.ts'
 import type { Layers } from './layers.ts'
 import { PreparationError, prepare } from './preparation.ts'
@@ -60,7 +61,7 @@ export interface SandboxPort {
     layers: {
       /** What it is made from when there is none. */
       first: string[]
-      /** Asked when it has to be made anew. */
+      /** Asked when it has to be made anew, or cannot be made from those. */
       anew: () => Promise<string[]>
     },
   ): Promise<string>
@@ -89,6 +90,7 @@ export interface EffectPorts {
   sandboxes: SandboxPort
   doors: DoorsPort
   layers: Pick<Layers, 'find'>
+  checkouts: Pick<CheckoutLayers, 'has' | 'find' | 'want'>
   report(sessionId: string, command: ReportCommand): Promise<SessionState>
 }
 

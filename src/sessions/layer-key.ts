@@ -1,9 +1,11 @@
 // What makes two sessions share a layer: all that its making depends on, and nothing else. Pure.
 import { createHash } from 'node:crypto'
 import { describeRule, type Environment, type Image } from '../protocol/environment.ts'
+import type { LayerCheckout } from '../store/layers.ts'
 
 /** Counts up when layers of an earlier form are of no use any more. */
 const FORMAT = 1
+const CHECKOUT_FORMAT = 1
 
 export interface LayerIngredients {
   ownerId: string
@@ -34,4 +36,10 @@ export function layerKey({ ownerId, environment, reach, image, files }: LayerIng
       JSON.stringify([...parts, sorted(Object.entries(variables)), rules, contents, ...reaches]),
     )
     .digest('hex')
+}
+
+/** Of a work tree: the commit says what is in it, and the name where it lies. */
+export function checkoutKey(ownerId: string, { url, name, commit }: LayerCheckout): string {
+  const parts = ['checkout', CHECKOUT_FORMAT, ownerId, url, name, commit]
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
 }

@@ -12,7 +12,15 @@ const hoursAgo = (hours: number) => new Date(NOW - hours * HOUR_MS)
 function row(id: string, change: Partial<Layer> = {}): Layer {
   return {
     ...{ id, key: id, ownerId: 'ann', environmentId: 'e', state: 'ready', sandboxId: null },
-    ...{ recipe: null, deadlineAt: null, log: [], logCount: 0, ackedN: 0, hasEnded: true },
+    ...{
+      recipe: null,
+      deadlineAt: null,
+      checkout: null,
+      log: [],
+      logCount: 0,
+      ackedN: 0,
+      hasEnded: true,
+    },
     ...{ exitCode: 0, failure: null, bytes: 0 },
     ...{ madeAt: hoursAgo(1), updatedAt: hoursAgo(1), usedAt: hoursAgo(1) },
     ...change,

@@ -1,5 +1,5 @@
 // Takes away layers that nobody needs: those that were replaced, are too old, are known to nobody, or are over the budget,
-// the least recently used first. Never one that a sandbox is made from: sandboxd refuses that.
+// the least recently used first. A work tree does not age: its commit says what is in it. Never one that a sandbox is made from: sandboxd refuses that.
 import { delay } from '../lib/deadline.ts'
 import type { Logger } from '../lib/logger.ts'
 import { toAppError } from '../protocol/errors.ts'
@@ -59,7 +59,8 @@ export async function sweepLayers(
   for (const layerId of [...kept.keys()]) if (!known.has(layerId)) await drop(layerId)
 
   const old = rows.filter(
-    ({ state, madeAt }) => state === 'ready' && ageOf(madeAt, nowMs) > LAYER_LASTS_MS,
+    ({ state, checkout, madeAt }) =>
+      state === 'ready' && checkout === null && ageOf(madeAt, nowMs) > LAYER_LASTS_MS,
   )
   if (old.length > 0) await store.markStale({ ids: old.map(({ id }) => id) })
   const ready = rows.filter((row) => row.state === 'ready' && !old.includes(row))

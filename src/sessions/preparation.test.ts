@@ -72,6 +72,7 @@ function createOutside({ file, hasImage = false, ...rest }: Outside) {
       list: async () => [],
     },
     doors: { open: async () => undefined, close: async () => undefined },
+    checkouts: { has: async () => false, find: async () => [], want: () => undefined },
     layers: {
       find: async ({ environment, reach, hold }) => {
         const { setup, image } = environment

@@ -1,5 +1,6 @@
 // The preparation of a session: its repository is fetched while its sandbox starts, and that begins anew where the repository
 // asks for another one.
+import { orAborted } from '../lib/deadline.ts'
 import type { ReportCommand } from '../protocol/command.ts'
 import type { EnvironmentFileText } from '../protocol/environment.ts'
 import { AppError, toAppError } from '../protocol/errors.ts'
@@ -46,6 +47,7 @@ export async function prepare({ ports, state, hold }: Preparing): Promise<void> 
   await Promise.all(halves)
   failed.signal.throwIfAborted()
   if (putOff) throw putOff
+  ports.checkouts.want(state, await commit())
 }
 
 const isPutOff = (error: unknown) => toAppError(error).reason === LAYER_BUILDING
@@ -119,7 +121,8 @@ function beginSandbox(
   const withdrawn = new AbortController()
   const signal = AbortSignal.any([hold.signal, withdrawn.signal])
   const own = { ...preparing, hold: { ...hold, signal } }
-  const done = startSandbox(own, recipe, commit)
+  // The commit is told only after a withdrawal, which waits for this to end.
+  const done = startSandbox(own, recipe, () => orAborted(commit(), signal))
   return {
     done,
     isWithdrawn: () => withdrawn.signal.aborted,
@@ -157,14 +160,24 @@ async function startSandbox(
   const { ports, state, hold } = preparing
   const anew = async () =>
     setup ? await prepareEnvironment(preparing, { environment: setup, reach, commit }) : []
-  const isMade = setup !== null && (await ports.sandboxes.has(state.id))
-  const first = isMade ? [] : await anew()
+  const hasCheckout = await mayTakeCheckout(preparing)
+  const isMade = (setup !== null || hasCheckout) && (await ports.sandboxes.has(state.id))
+  const find = async () =>
+    hasCheckout ? await ports.checkouts.find(state, commit, hold.signal) : []
+  // A work tree lies over what a setup script has made.
+  const first = isMade ? [] : (await Promise.all([find(), anew()])).flat()
   await inPhase(preparing, 'sandbox', async (generation, onLine) => {
     await ports.doors.open(state.id, hold.signal)
     const asked = { ...state, environment }
     const isolation = await ports.sandboxes.start(asked, hold, onLine, { first, anew })
     return { type: 'sandbox.started', generation, isolation }
   })
+}
+
+/** A sandbox that replaces another one starts from what that one had saved. */
+async function mayTakeCheckout({ ports, state }: Preparing): Promise<boolean> {
+  const { ownerId, repository, sandbox } = state
+  return sandbox.generation === 1 && (await ports.checkouts.has(ownerId, repository))
 }
 
 /** What the setup script has made, or makes now: resolves with the layers that the sandbox starts from. */

@@ -80,6 +80,7 @@ function outside(name: string, before: (step: string) => Promise<void> = async (
     },
     doors: { open: () => step('open'), close: () => step('close') },
     layers: { find: async () => [] },
+    checkouts: { has: async () => false, find: async () => [], want: () => undefined },
     report: (id, command) => dispatch.command(id, command),
   }
   return { done, ports }

@@ -88,6 +88,7 @@ function ports(
     },
     doors: { open: async () => undefined, close: async () => undefined },
     layers: { find: async () => [] },
+    checkouts: { has: async () => false, find: async () => [], want: () => undefined },
     report: (id, command) => dispatch.command(id, command),
   }
 }

@@ -10,14 +10,38 @@ import type { Database, LayersTable } from './schema.ts'
 /** `stale`: no session is given it any more; it goes once no sandbox is made from it. */
 export type LayerState = 'building' | 'ready' | 'stale' | 'failed'
 
-/** All that its sandbox is made from. `data` in base64. */
-const recipeSchema = z.object({
+/** All that the sandbox of a setup script is made from. `data` in base64. */
+const setupRecipeSchema = z.object({
   environment: environmentSchema,
   /** Whose registries the script may reach at level trusted; those of the environment's image unless told. */
   reach: imageSchema.optional(),
   files: z.array(z.object({ path: z.string(), data: z.string() })),
 })
-export type LayerRecipe = z.infer<typeof recipeSchema>
+export type SetupRecipe = z.infer<typeof setupRecipeSchema>
+
+const checkoutRecipeSchema = z.object({
+  /** The folder of the work tree is named so. */
+  name: z.string(),
+  commit: z.string(),
+  /** From its repository the commit is read. */
+  sessionId: z.string(),
+  limits: environmentSchema.shape.limits,
+})
+export type CheckoutRecipe = z.infer<typeof checkoutRecipeSchema>
+
+export type LayerRecipe = SetupRecipe | CheckoutRecipe
+
+export function isCheckout(recipe: LayerRecipe): recipe is CheckoutRecipe {
+  return 'commit' in recipe
+}
+
+/** Whose work tree a layer holds. */
+export interface LayerCheckout {
+  /** As its sessions see it, without a credential; empty when it has none. */
+  url: string
+  name: string
+  commit: string
+}
 
 const failureSchema = z.object({ reason: z.string(), message: z.string() })
 
@@ -40,6 +64,8 @@ export interface Layer {
   exitCode: number | null
   failure: { reason: string; message: string } | null
   bytes: number
+  /** Null of what a setup script made. */
+  checkout: LayerCheckout | null
   madeAt: Date | null
   updatedAt: Date
   usedAt: Date
@@ -48,7 +74,9 @@ export interface Layer {
 export interface LayerClaim {
   key: string
   ownerId: string
+  /** Empty for a work tree, which belongs to none. */
   environmentId: string
+  checkout?: LayerCheckout
   recipe: LayerRecipe
   /** Of the layer and its sandbox, should one have to be made. */
   ids: { layerId: string; sandboxId: string }
@@ -81,6 +109,13 @@ export interface LayerStore {
   /** One that is being made. */
   findBuilding(sandboxId: string): Promise<Layer | undefined>
   findReady(key: string, notBefore: Date): Promise<Layer | undefined>
+  /** Work trees of a repository that are ready, the most recently used first. */
+  listCheckouts(
+    of: { ownerId: string } & Pick<LayerCheckout, 'url' | 'name'>,
+    most: number,
+  ): Promise<Layer[]>
+  /** It is given to a session now. */
+  markUsed(id: string): Promise<void>
   /** The least recently used first. */
   list(): Promise<Layer[]>
   /** Returns how many the next sessions will make anew. */
@@ -151,6 +186,7 @@ export function createLayerStore(db: Kysely<Database>, clock: () => Date): Layer
       one(
         all().where('key', '=', key).where('state', '=', 'ready').where('made_at', '>', notBefore),
       ),
+    ...checkoutQueries(db, clock),
     list: async () => (await all().orderBy('used_at').execute()).map(toLayer),
     markStale: async (which) => {
       let query = db
@@ -166,6 +202,27 @@ export function createLayerStore(db: Kysely<Database>, clock: () => Date): Layer
     },
     remove: async (id) => {
       await db.deleteFrom('layers').where('id', '=', id).execute()
+    },
+  }
+}
+
+function checkoutQueries(
+  db: Kysely<Database>,
+  clock: () => Date,
+): Pick<LayerStore, 'listCheckouts' | 'markUsed'> {
+  return {
+    listCheckouts: async ({ ownerId, url, name }, most) => {
+      const query = db
+        .selectFrom('layers')
+        .selectAll()
+        .where('owner_id', '=', ownerId)
+        .where('repository_url', '=', url)
+        .where('repository_name', '=', name)
+        .where('state', '=', 'ready')
+      return (await query.orderBy('used_at', 'desc').limit(most).execute()).map(toLayer)
+    },
+    markUsed: async (id) => {
+      await db.updateTable('layers').set({ used_at: clock() }).where('id', '=', id).execute()
     },
   }
 }
@@ -230,7 +287,7 @@ async function claimLayer(
 
 async function insertLayer(
   tx: Transaction<Database>,
-  { key, ownerId, environmentId, recipe, ids, holder, leaseMs }: LayerClaim,
+  { key, ownerId, environmentId, checkout, recipe, ids, holder, leaseMs }: LayerClaim,
   now: Date,
 ): Promise<Layer> {
   const row = await tx
@@ -240,6 +297,9 @@ async function insertLayer(
       sandbox_id: ids.sandboxId,
       ...{ key, holder, owner_id: ownerId, environment_id: environmentId },
       state: 'building',
+      repository_url: checkout?.url ?? null,
+      repository_name: checkout?.name ?? null,
+      commit_id: checkout?.commit ?? null,
       recipe: JSON.stringify(recipe),
       deadline_at: new Date(now.getTime() + leaseMs),
       log: '[]',
@@ -286,7 +346,7 @@ function toLayer(row: Selectable<LayersTable>): Layer {
     environmentId: row.environment_id,
     state: row.state as LayerState,
     sandboxId: row.sandbox_id,
-    recipe: row.recipe === null ? null : recipeSchema.parse(row.recipe),
+    recipe: row.recipe === null ? null : parseRecipe(row.recipe),
     deadlineAt: row.deadline_at,
     log: z.array(z.string()).parse(row.log),
     logCount: row.log_count,
@@ -295,8 +355,21 @@ function toLayer(row: Selectable<LayersTable>): Layer {
     exitCode: row.exit_code,
     failure: row.failure === null ? null : failureSchema.parse(row.failure),
     bytes: row.bytes,
+    checkout: checkoutOf(row),
     madeAt: row.made_at,
     updatedAt: row.updated_at,
     usedAt: row.used_at,
   }
+}
+
+function parseRecipe(value: unknown): LayerRecipe {
+  return z.union([setupRecipeSchema, checkoutRecipeSchema]).parse(value)
+}
+
+function checkoutOf({
+  repository_url: url,
+  repository_name: name,
+  commit_id: commit,
+}: Selectable<LayersTable>): LayerCheckout | null {
+  return url === null || name === null || commit === null ? null : { url, name, commit }
 }

@@ -8,6 +8,7 @@ import { queue } from './migrations/0003-queue.ts'
 import { lanes } from './migrations/0004-lanes.ts'
 import { layers } from './migrations/0005-layers.ts'
 import { bindings } from './migrations/0006-bindings.ts'
+import { checkoutLayers } from './migrations/0007-checkout-layers.ts'
 
 /** Names sort in the order of their numbers; a name that has been released never changes. */
 const MIGRATIONS = {
@@ -17,6 +18,7 @@ const MIGRATIONS = {
   '0004-lanes': lanes,
   '0005-layers': layers,
   '0006-bindings': bindings,
+  '0007-checkout-layers': checkoutLayers,
 }
 const TABLE = 'errand_migrations'
 

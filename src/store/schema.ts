@@ -105,6 +105,10 @@ export interface LayersTable {
   exit_code: number | null
   failure: ColumnType<unknown, string | null | undefined, string | null>
   bytes: Generated<number>
+  /** These three only of a work tree. */
+  repository_url: string | null
+  repository_name: string | null
+  commit_id: string | null
   created_at: Timestamp
   updated_at: Timestamp
   made_at: NullableTimestamp
