@@ -1,23 +1,21 @@
 // `errand demo`: the main job on embedded defaults, in a data folder of its own that is taken away again. The model is the
 // scripted one unless a key is set; everything else is what `errand run` does.
 import { once } from 'node:events'
-import { mkdir, mkdtemp, rmdir } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { createSampleRepository } from '../demo/repository.ts'
 import { loadScenarios } from '../demo/scenario.ts'
 import { createScriptedModel } from '../demo/scripted-model.ts'
 import type { Cli } from './cli/command.ts'
-import { type Connection, InterruptedError } from './cli/deps.ts'
+import type { Connection } from './cli/deps.ts'
 import { paintDiff } from './cli/paint.ts'
 import { plainLine, plainText } from './cli/plain-text.ts'
 import { exitCodeOf, type RunResult } from './cli/result.ts'
 import { runTask } from './cli/run.ts'
-import { type Config, readConfig, scriptedModel } from './config.ts'
+import { scriptedModel } from './config.ts'
 import { connectTo, startInBackground } from './connect.ts'
-import { findInstance, stopInstance } from './instance.ts'
 import { isUpstream, readUpstream } from './model/upstream.ts'
 import { AppError } from './protocol/errors.ts'
-import { removeUserTree } from './sandbox/rootless-rights.ts'
+import { inOwnFolder, shortLivedConfig, takeDown } from './short-lived.ts'
 
 export interface DemoOptions {
   json?: boolean
@@ -28,29 +26,10 @@ const PROMPT = 'make the failing test pass'
 const TEST_COMMAND = 'node --test'
 /** Milliseconds between two pieces of text, so that a person can watch it being written. */
 const WATCHABLE_PACE_MS = 12
-/** Ctrl-C, and what else ends a program whose terminal is closed. */
-const ENDINGS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 const VERIFY_LIMIT_MS = 120_000
 
-export async function runDemo(cli: Cli, options: DemoOptions): Promise<void> {
-  const parent = join(dirname(readConfig().dataDir), 'errand-demo')
-  await mkdir(parent, { recursive: true })
-  const folder = await mkdtemp(join(parent, 'd-'))
-  const ended = new AbortController()
-  const end = () => {
-    if (cli.deps.stderr.isTTY && !ended.signal.aborted)
-      cli.deps.stderr.write('\nTaking everything away …\n')
-    ended.abort(new InterruptedError())
-  }
-  for (const signal of ENDINGS) process.on(signal, end)
-  try {
-    await playDemo(cli, folder, options, ended.signal)
-  } finally {
-    await removeUserTree(folder)
-    // Another demo may run in it.
-    await rmdir(parent).catch(() => undefined)
-    for (const signal of ENDINGS) process.off(signal, end)
-  }
+export function runDemo(cli: Cli, options: DemoOptions): Promise<void> {
+  return inOwnFolder(cli, 'errand-demo', (folder, signal) => playDemo(cli, folder, options, signal))
 }
 
 async function playDemo(
@@ -62,9 +41,7 @@ async function playDemo(
   const say = (line = '') => {
     if (!options.json && !signal.aborted) cli.deps.stdout.write(`${line}\n`)
   }
-  const own = readConfig({ dataDir: join(folder, 'data'), port: 0, host: '127.0.0.1' })
-  // One session is all that there will be: nothing is worth starting ahead of it.
-  const base = { ...own, databaseUrl: undefined, publicUrl: undefined, standbys: 0 }
+  const base = shortLivedConfig(folder)
   const isLive = isUpstream(readUpstream(base.model))
   say(
     isLive
@@ -201,15 +178,4 @@ async function show(
   if (!result.commit) return
   const { patch } = await client.getDiff(result.sessionId)
   stdout.write(`\n${stdout.isTTY ? paintDiff(stdout, plainText(patch)) : patch}`)
-}
-
-/** Sandboxes are removed by the Errand that made them, then it is stopped; resolves when all of it has ended. */
-async function takeDown(config: Config): Promise<void> {
-  const running = await findInstance(config)
-  if (running) {
-    const { client } = await connectTo(config)
-    const { sessions } = await client.listSessions({ limit: 200 })
-    await Promise.all(sessions.map(({ id }) => client.removeSession(id)))
-  }
-  await stopInstance(config)
 }

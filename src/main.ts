@@ -1,5 +1,6 @@
 // The command line of Errand: `up` and `demo` run here, everything else is a client of a running installation, which is
 // started when there is none.
+import { addAttackCommand } from './attack/command.ts'
 import { addBackupCommands } from './backup/command.ts'
 import { createProgram } from './cli/program.ts'
 import { readConfig } from './config.ts'
@@ -19,4 +20,5 @@ addDemoCommand(program, cli)
 addDoctorCommand(program, cli)
 addBackupCommands(program, cli)
 addImageCommand(program, cli)
+addAttackCommand(program, cli)
 process.exitCode = await run(process.argv.slice(2))

@@ -90,7 +90,7 @@ done()`),
     title: 'read the repository of another session',
     script: ({ otherSession }) =>
       inNode(`
-const paths = ['/git/session/${otherSession}', '/git/${otherSession}/repository.git', '/git/repository.git/${otherSession}']
+const paths = ['/git/session/${otherSession}', '/git/${otherSession}/repository.git']
 for (const path of paths) say(path.replace('${otherSession}', 'other').slice(1), summary(await ask(http('GET', path + '/info/refs?service=git-upload-pack'))))`),
     held: /^404 (repository_not_found|session_not_found)$/,
     broken: /^200\b/,

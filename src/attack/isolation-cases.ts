@@ -88,7 +88,9 @@ rm -r /tmp/suid`,
     id: 'kernel-settings',
     title: 'write settings of the kernel below /proc/sys',
     script: () =>
-      `sh -c 'echo 77 > /proc/sys/net/ipv4/ip_default_ttl' 2>&1 | sed 's/^/write: /'; grep -x 77 /proc/sys/net/ipv4/ip_default_ttl | sed 's/^/write: done /'`,
+      // The same value again: nothing changes where it works.
+      `value=$(cat /proc/sys/net/ipv4/ip_default_ttl)
+sh -c "echo $value > /proc/sys/net/ipv4/ip_default_ttl && echo done" 2>&1 | sed 's/^/write: /'`,
     held: /Read-only file system$/,
     broken: /^done/,
   },
@@ -161,7 +163,8 @@ status=$?; [ $status = 0 ] || echo "take: ended with $status"`,
     id: 'own-programs',
     title: 'change the programs of Errand that run inside',
     script: () =>
-      `sh -c 'echo "// changed" >> ${SANDBOX_PATHS.runner}' 2>&1 | sed 's/^/write: /'; tail -n 1 ${SANDBOX_PATHS.runner} | grep -x '// changed' | sed 's/^/write: done /'`,
+      // Opened for writing, and nothing written.
+      `sh -c ': >> ${SANDBOX_PATHS.runner} && echo done' 2>&1 | sed 's/^/open: /'`,
     held: /Read-only file system$/,
     // Its owner is nobody inside, which is looked at first.
     heldOnInstallation: /(Read-only file system|Permission denied)$/,
