@@ -79,12 +79,25 @@ it.each([false, true])('changes one, field by field (phone: %s)', async (isPhone
   expect(fixture.requests).toEqual([])
   await variables.fill('GH_TOKEN=hunter2\nA=1')
   await page.getByText('GH_TOKEN looks like a secret').waitFor()
-  await page.getByLabel('Git host that GH_TOKEN opens').fill('git.example.com')
+  await page.getByLabel('Host that GH_TOKEN opens').fill('git.example.com')
   await variables.scrollIntoViewIfNeeded()
   await picture(`environment-secret-${isPhone ? 'phone' : 'desk'}`)
   await button('Keep as a credential').click()
   await page.getByText('looks like a secret').waitFor({ state: 'detached' })
   expect(bodyOf('POST', '/credentials')).toEqual({ host: 'git.example.com', secret: 'hunter2' })
+  await variables.fill('A=1\nSHOP_API_KEY=hunter3')
+  await page.getByText('the variable holds a placeholder').waitFor()
+  expect(await button('Keep as a credential').isDisabled()).toBe(true)
+  await page.getByLabel('Host that SHOP_API_KEY opens').fill('api.example.com')
+  await picture(`environment-api-secret-${isPhone ? 'phone' : 'desk'}`)
+  await button('Keep as a credential').click()
+  await page.getByText('looks like a secret').waitFor({ state: 'detached' })
+  expect(
+    fixture.requests.filter(({ path }) => path === '/credentials').map(({ body }) => body),
+  ).toContainEqual({
+    ...{ host: 'api.example.com', secret: 'hunter3', kind: 'bearer' },
+    binding: { variable: 'SHOP_API_KEY', environmentId: SHOP.id },
+  })
   await page.getByLabel('Network').selectOption('full')
   await page.getByLabel('Memory, GiB').fill('8')
   await button('Save').click()

@@ -15,10 +15,13 @@ const MEANINGS: Record<NetworkLevel, string> = {
 export interface FormProps {
   draft: EnvironmentDraft
   problems: Problems
+  /** Null while it is made. */
+  environmentId: string | null
   onChange: (change: Partial<EnvironmentDraft>) => void
 }
 
-export function EnvironmentForm({ draft, problems, onChange }: FormProps) {
+export function EnvironmentForm(props: FormProps) {
+  const { draft, problems, onChange } = props
   return (
     <div className="flex flex-col gap-6">
       <div className="grid gap-4 sm:grid-cols-2">
@@ -32,12 +35,12 @@ export function EnvironmentForm({ draft, problems, onChange }: FormProps) {
             />
           )}
         </Field>
-        <ImageField draft={draft} problems={problems} onChange={onChange} />
+        <ImageField {...props} />
       </div>
-      <NetworkFields draft={draft} problems={problems} onChange={onChange} />
-      <VariablesField draft={draft} problems={problems} onChange={onChange} />
-      <SetupFields draft={draft} problems={problems} onChange={onChange} />
-      <LimitFields draft={draft} problems={problems} onChange={onChange} />
+      <NetworkFields {...props} />
+      <VariablesField {...props} />
+      <SetupFields {...props} />
+      <LimitFields {...props} />
     </div>
   )
 }
@@ -48,7 +51,9 @@ function ImageField({ draft, problems, onChange }: FormProps) {
       label="Image"
       problem={problems.imagePath ?? problems.imageName}
       hint={
-        draft.imageKind === 'host' ? 'The tools of the machine that Errand runs on.' : undefined
+        draft.imageKind === 'host'
+          ? 'The tools of the machine that Errand runs on, unless the repository names an image that is here.'
+          : undefined
       }
     >
       {(id) => (
@@ -143,7 +148,7 @@ function SetupFields({ draft, problems, onChange }: FormProps) {
     <div className="flex flex-col gap-3">
       <Field
         label="Setup script"
-        hint="Bash, as root, with nothing of the repository but the files named below. This version keeps it and does not run it yet."
+        hint="Bash, as root, with nothing of the repository but the files named below. What it makes is kept for later sessions. Without one, the repository's own .errand/environment.yaml may bring a script."
         problem={problems.setup}
       >
         {(id) => (

@@ -21,7 +21,15 @@ export function NewEnvironmentPage() {
   const create = useEnvironmentChange((draft: EnvironmentDraft) =>
     api.createEnvironment(toFields(draft)),
   )
-  return <Editor title="New environment" first={EMPTY_DRAFT} save={create} word="Make it" />
+  return (
+    <Editor
+      title="New environment"
+      environmentId={null}
+      first={EMPTY_DRAFT}
+      save={create}
+      word="Make it"
+    />
+  )
 }
 
 export function EnvironmentPage() {
@@ -57,6 +65,7 @@ export function EnvironmentPage() {
     <Editor
       key={environment.id}
       title={environment.name}
+      environmentId={environment.id}
       first={toDraft(environment)}
       save={change}
       word="Save"
@@ -66,11 +75,13 @@ export function EnvironmentPage() {
 
 function Editor({
   title,
+  environmentId,
   first,
   save,
   word,
 }: {
   title: string
+  environmentId: string | null
   first: EnvironmentDraft
   save: ReturnType<typeof useEnvironmentChange<EnvironmentDraft, unknown>>
   word: string
@@ -102,6 +113,7 @@ function Editor({
         <EnvironmentForm
           draft={draft}
           problems={problems}
+          environmentId={environmentId}
           onChange={(change) => setDraft((old) => ({ ...old, ...change }))}
         />
         {error ? (
