@@ -186,6 +186,17 @@ it('is made anew by hand, when its files are gone, and after a rebuild only once
   expect(await ask().asked).toEqual([third])
 })
 
+it('is made anew after seven days', async () => {
+  const [first] = await ask().asked
+  const age = (interval: string) =>
+    store.pool.query(`update layers set made_at = now() - interval '${interval}'`)
+  await age('6 days 23 hours')
+  expect(await ask().asked).toEqual([first])
+  await age('7 days 1 minute')
+  expect(await layers().ready('ann', environment)).toBeUndefined()
+  expect(await ask().asked).not.toEqual([first])
+})
+
 it('is not made where its sandbox cannot be: the next one tries again', async () => {
   const refusing = layers({ startLayer: () => Promise.reject(new Error('no room')) })
   await expect(ask(refusing).asked).rejects.toThrow('no room')

@@ -7,7 +7,7 @@ import { createSampleRepository } from '../../demo/repository.ts'
 import { KNOWN_TOOLS } from '../../src/tools/known-tools.ts'
 import { errorOf, jsonOf, runCommand } from './command.ts'
 import { eventsOf, type Installation, startInstallation } from './installation.ts'
-import { runInside } from './transcript.ts'
+import { runInside, toolOutputs } from './transcript.ts'
 import { linkUniversal } from './universal.ts'
 
 interface Checked {
@@ -100,6 +100,14 @@ describe('check-tools inside universal', () => {
     expect(found(checked, 'jq')).toMatchObject({ path: null, version: null })
     expect(found(checked, 'git')).toMatchObject({ path: '/usr/local/bin/git', version: '9.9.9' })
   })
+})
+
+it('is what the agent runs when it is asked to, and told of before', async () => {
+  const { id } = await errand.start(join(folder, 'cart'), 'Run check-tools, please.')
+  const [said = ''] = toolOutputs(await errand.finish(id))
+  expect(said).toMatch(/^ *python +3\.\d+\.\d+ +\//m)
+  expect(said).toMatch(/^ *npm +\d.* \(allowed\)$/m)
+  await errand.client.removeSession(id)
 })
 
 describe('errand check-tools', () => {

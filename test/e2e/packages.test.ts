@@ -70,6 +70,11 @@ describe('in universal', () => {
     },
   )
 
+  it('apt-get installs a package with proxy variables', { timeout: LIMIT_MS }, async () => {
+    const said = await runInside(errand, universal, script('apt', INSTALLS['apt-get'] ?? ''))
+    expect(said).toMatch(WORKS)
+  })
+
   it('has databases that are stopped until somebody starts them', {
     timeout: LIMIT_MS,
   }, async () => {
