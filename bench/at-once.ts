@@ -4,12 +4,11 @@ import { createRepositoryUpload } from '../test/e2e/upload.ts'
 import type { BenchContext, Benchmark } from './benchmark.ts'
 import { compare } from './compare.ts'
 import { createFigure, type Figure } from './figure.ts'
-import { type BenchErrand, startErrand, TURN_ENDS } from './installation.ts'
+import { type BenchErrand, startErrand } from './installation.ts'
+import { type LayerSession, runOnLayer, SETUP } from './layer-session.ts'
 import { createHookRepository } from './start-session.ts'
 
 const AT_ONCE = 20
-const MADE = 'made by the script'
-const SETUP = `mkdir -p /opt/made && echo "${MADE}" > /opt/made/file`
 
 export const atOnce: Benchmark = {
   name: 'at-once',
@@ -17,10 +16,8 @@ export const atOnce: Benchmark = {
   run: measure,
 }
 
-interface Submitting {
+interface Submitting extends LayerSession {
   errand: BenchErrand
-  source: { kind: 'upload'; uploadId: string }
-  environment: string
 }
 
 async function measure(context: BenchContext): Promise<Figure[]> {
@@ -55,23 +52,8 @@ async function measure(context: BenchContext): Promise<Figure[]> {
 }
 
 /** Resolves with how long each took, once all are gone again. */
-async function submit(
-  { errand, source, environment }: Submitting,
-  count: number,
-): Promise<number[]> {
-  const startedAt = performance.now()
-  const run = async () => {
-    const session = { source, environment, prompt: 'cat /opt/made/file', kind: 'command' as const }
-    const { id } = await errand.client.createSession(session)
-    const events = await errand.follow(id, ['command.output', ...TURN_ENDS])
-    const durationMs = performance.now() - startedAt
-    const last = events.at(-1)?.body
-    if (last?.type !== 'command.output' || !last.text.includes(MADE))
-      throw new Error(`the command did not find what the script made: ${JSON.stringify(last)}`)
-    await errand.follow(id, TURN_ENDS)
-    return { id, durationMs }
-  }
-  const all = await Promise.all(Array.from({ length: count }, run))
+async function submit({ errand, ...session }: Submitting, count: number): Promise<number[]> {
+  const all = await Promise.all(Array.from({ length: count }, () => runOnLayer(errand, session)))
   await Promise.all(all.map(({ id }) => errand.client.removeSession(id)))
   return all.map(({ durationMs }) => durationMs)
 }

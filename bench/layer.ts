@@ -5,11 +5,9 @@ import { createRepositoryUpload } from '../test/e2e/upload.ts'
 import type { BenchContext, Benchmark } from './benchmark.ts'
 import { compare } from './compare.ts'
 import { createFigure, type Figure } from './figure.ts'
-import { type BenchErrand, startErrand, TURN_ENDS } from './installation.ts'
+import { type BenchErrand, startErrand } from './installation.ts'
+import { type LayerSession, MADE, runOnLayer, SETUP } from './layer-session.ts'
 import { createHookRepository } from './start-session.ts'
-
-const MADE = 'made by the script'
-const SETUP = `mkdir -p /opt/made && echo "${MADE}" > /opt/made/file`
 
 export const layer: Benchmark = {
   name: 'layer',
@@ -28,10 +26,11 @@ async function measure(context: BenchContext): Promise<Figure[]> {
   let made = 0
   const miss = async () => {
     made += 1
-    return run(errand, source, await newEnvironment(`miss ${made}`, `${SETUP} # ${made}`))
+    const environment = await newEnvironment(`miss ${made}`, `${SETUP} # ${made}`)
+    return run(errand, { source, environment })
   }
-  const hit = () => run(errand, source, ready)
-  const without = () => run(errand, source, none, 'echo "made by the script"')
+  const hit = () => run(errand, { source, environment: ready })
+  const without = () => run(errand, { source, environment: none, prompt: `echo "${MADE}"` })
   const [hits, misses, plain] = await compare([hit, miss, without], {
     runs: context.runs,
     warmUps: 2,
@@ -45,21 +44,8 @@ async function measure(context: BenchContext): Promise<Figure[]> {
   ]
 }
 
-async function run(
-  errand: BenchErrand,
-  source: { kind: 'upload'; uploadId: string },
-  environment: string,
-  prompt = 'cat /opt/made/file',
-): Promise<number> {
-  const startedAt = performance.now()
-  const session = { source, environment, prompt, kind: 'command' as const }
-  const { id } = await errand.client.createSession(session)
-  const events = await errand.follow(id, ['command.output', ...TURN_ENDS])
-  const durationMs = performance.now() - startedAt
-  const last = events.at(-1)?.body
-  if (last?.type !== 'command.output' || !last.text.includes(MADE))
-    throw new Error(`the command did not find what the script made: ${JSON.stringify(last)}`)
-  await errand.follow(id, TURN_ENDS)
+async function run(errand: BenchErrand, session: LayerSession): Promise<number> {
+  const { id, durationMs } = await runOnLayer(errand, session)
   await errand.client.removeSession(id)
   return durationMs
 }
