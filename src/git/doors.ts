@@ -4,6 +4,7 @@
 import type { Logger } from '../lib/logger.ts'
 import { AppError } from '../protocol/errors.ts'
 import { SAVED_REFS } from '../protocol/saved-refs.ts'
+import type { Announcements } from './announcements.ts'
 import { CREDENTIAL_HEADER, decodeCredential, type UpstreamCredential } from './credential.ts'
 import { createDoorPush, type DoorPush } from './door-push.ts'
 import { createKeyedLock } from './flights.ts'
@@ -44,6 +45,7 @@ export interface DoorDeps {
   paths: GitPaths
   log: Logger
   mirrors: Mirrors
+  announcements: Announcements
   push: {
     outward: Outward
     observations: Observations
@@ -112,7 +114,7 @@ async function serveSession(
     const at = { directory, record, credential, turns, signal }
     if (request.advertise) {
       await bringUpToDate(deps, at)
-      return advertiseRefs(deps.git, readCall(directory), exchange)
+      return advertiseRefs(deps, readCall(directory), exchange)
     }
     const body = await readSmallBody(exchange.incoming, SMALL_BODY_BYTES)
     if (body) await bringPullRefs(deps, at, wantedPullRefs(body))
@@ -125,7 +127,7 @@ async function serveSession(
   const { sessionId, repository, branch, defaultBranch } = record
   const scope: PushScope = { ...grants, sessionId, repository, branch, defaultBranch }
   const call = sessionPushCall(deps, directory, scope)
-  if (request.advertise) return advertiseRefs(deps.git, call, exchange)
+  if (request.advertise) return advertiseRefs(deps, call, exchange)
   const from = { directory, record, scope, credential, signal: abortOnClose(exchange.outgoing) }
   const push = turns.inTurn(directory, createDoorPush({ git: deps.git, ...deps.push }, from))
   const decide = async (question: HookQuestion) => {
@@ -166,7 +168,7 @@ function serveCall(
   { advertise }: GitDoorRequest,
   { call, exchange }: { call: SmartHttpCall; exchange: Exchange },
 ): Promise<void> {
-  return advertise ? advertiseRefs(deps.git, call, exchange) : runService(deps, call, exchange)
+  return advertise ? advertiseRefs(deps, call, exchange) : runService(deps, call, exchange)
 }
 
 interface PushRefusal {

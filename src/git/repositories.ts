@@ -2,6 +2,7 @@
 import { readdir, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from '../lib/logger.ts'
+import { createAnnouncements } from './announcements.ts'
 import { readDiff } from './diff.ts'
 import { settlePush } from './door-push.ts'
 import { createDoors, type Doors } from './doors.ts'
@@ -106,7 +107,8 @@ export async function createRepositories(
   const recordOf = (which: SessionRepository) =>
     readRecord(paths.session(which), 'session', sessionRecordSchema)
   const push = { outward, observations, maxBytes, refuseForSession: rules.refuseForSession }
-  const doors = createDoors({ git, paths, log, mirrors, push })
+  const announcements = createAnnouncements(around.nowMs)
+  const doors = createDoors({ git, paths, log, mirrors, announcements, push })
   for (const name of await readdir(paths.sessions)) {
     const directory = join(paths.sessions, name)
     const record = await findRecord(directory, sessionRecordSchema)

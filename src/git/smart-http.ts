@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream'
 import type { Logger } from '../lib/logger.ts'
 import { lastLines } from '../lib/process.ts'
 import { AppError } from '../protocol/errors.ts'
+import type { Announcements } from './announcements.ts'
 import { endGit, type Git, type Settings } from './git-process.ts'
 import { answerHook, HOOK_CHANNEL, type HookAnswer, type HookQuestion } from './hooks.ts'
 import type { GitService } from './messages.ts'
@@ -35,24 +36,38 @@ const TOTAL_LIMIT_MS = 3_600_000
 
 /** Answers `GET …/info/refs?service=…`. */
 export async function advertiseRefs(
-  git: Git,
+  { git, announcements }: { git: Git; announcements: Announcements },
   call: SmartHttpCall,
   { incoming, outgoing }: Exchange,
 ): Promise<void> {
-  const verb = call.service.slice('git-'.length)
-  const protocol = protocolOf(call.service, incoming)
-  const args = [verb, '--stateless-rpc', '--advertise-refs', call.directory]
-  const abort = abortOnClose(outgoing)
-  const env: Record<string, string> = protocol === undefined ? {} : { GIT_PROTOCOL: protocol }
-  const result = await git.run({ args, settings: call.settings, env, signal: abort })
-  if (result.exitCode !== 0)
-    throw new AppError('internal', 'git_failed', `git ${verb} said: ${lastLines(result.stderr, 3)}`)
+  const { service, directory, settings } = call
+  const protocol = protocolOf(service, incoming)
+  const signal = abortOnClose(outgoing)
+  const ask = () => askForRefs(git, call, { protocol, signal })
   const isV2 = protocol?.split(':').includes('version=2') ?? false
+  const said =
+    protocol !== undefined && isV2
+      ? await announcements.of({ directory, settings, protocol }, ask)
+      : Buffer.concat([serviceLine(service), await ask()])
   outgoing.writeHead(200, {
     ...NO_CACHE,
-    'content-type': `application/x-${call.service}-advertisement`,
+    'content-type': `application/x-${service}-advertisement`,
   })
-  outgoing.end(isV2 ? result.stdout : Buffer.concat([serviceLine(call.service), result.stdout]))
+  outgoing.end(said)
+}
+
+async function askForRefs(
+  git: Git,
+  { service, directory, settings }: SmartHttpCall,
+  { protocol, signal }: { protocol: string | undefined; signal: AbortSignal },
+): Promise<Buffer> {
+  const verb = service.slice('git-'.length)
+  const args = [verb, '--stateless-rpc', '--advertise-refs', directory]
+  const env: Record<string, string> = protocol === undefined ? {} : { GIT_PROTOCOL: protocol }
+  const result = await git.run({ args, settings, env, signal })
+  if (result.exitCode !== 0)
+    throw new AppError('internal', 'git_failed', `git ${verb} said: ${lastLines(result.stderr, 3)}`)
+  return result.stdout
 }
 
 /** Answers `info/refs` with a sentence that git shows as `fatal: remote error: …`. */
