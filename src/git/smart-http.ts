@@ -3,6 +3,7 @@
 import type { ChildProcess } from 'node:child_process'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { passInGulps } from '../lib/gulps.ts'
 import type { Logger } from '../lib/logger.ts'
 import { lastLines } from '../lib/process.ts'
 import { AppError } from '../protocol/errors.ts'
@@ -104,7 +105,7 @@ export async function runService(
     stderr = (stderr + chunk.toString('utf8')).slice(-4096)
   })
   outgoing.writeHead(200, { ...NO_CACHE, 'content-type': `application/x-${call.service}-result` })
-  child.stdout?.pipe(outgoing, { end: false })
+  if (child.stdout) passInGulps(child.stdout, outgoing)
   try {
     const { maxBodyBytes: maxBytes, body } = call
     if (child.stdin)
