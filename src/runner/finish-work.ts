@@ -47,10 +47,9 @@ export interface FinishOutcome {
 export async function takeSnapshot(deps: FinishDeps, signal: AbortSignal): Promise<Snapshot> {
   const scratch = await mkdtemp(join(tmpdir(), 'errand-index-'))
   try {
-    const index = resolve(
-      deps.folder,
-      await git(deps, ['rev-parse', '--git-path', 'index'], signal),
-    )
+    const asked = await git(deps, ['rev-parse', '--git-path', 'index', 'HEAD'], signal)
+    const [path = '', head = ''] = asked.split('\n')
+    const index = resolve(deps.folder, path)
     const copy = join(scratch, 'index')
     // The copy of the index keeps what git knows of unchanged files, so that only changed ones are read.
     if (existsSync(index)) await copyFile(index, copy)
@@ -58,7 +57,7 @@ export async function takeSnapshot(deps: FinishDeps, signal: AbortSignal): Promi
     const scratchDeps = { ...deps, variables }
     await git(scratchDeps, ['add', '--all', '--ignore-errors', '--', '.'], signal)
     const tree = await git(scratchDeps, ['write-tree'], signal)
-    return { head: await git(deps, ['rev-parse', 'HEAD'], signal), tree }
+    return { head, tree }
   } finally {
     await rm(scratch, { recursive: true, force: true })
   }
