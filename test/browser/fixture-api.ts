@@ -34,6 +34,8 @@ export interface Fixture {
   /** While true, every request of the API is refused as if nothing listened. */
   down: boolean
   diff: unknown
+  /** By the name of the additional repository. */
+  additionalDiffs: Record<string, unknown>
   environments: FixtureEnvironments
   add(...sessions: FixtureSession[]): void
   clear(): void
@@ -54,6 +56,7 @@ export async function startFixture(): Promise<Fixture> {
     signedIn: true,
     down: false,
     diff: null,
+    additionalDiffs: {},
     environments: createEnvironments(),
     add: (...added) => {
       for (const session of added) sessions.set(session.id, session)
@@ -196,7 +199,8 @@ function answerSession(parts: Parts, asked: Asked, response: ServerResponse): vo
     for (const event of session.events)
       if (event.seq > after) response.write(`id: ${event.seq}\ndata: ${JSON.stringify(event)}\n\n`)
   } else if (rest[0] === 'diff') {
-    sendJson(response, parts.fixture.diff)
+    const name = new URL(request.url ?? '', 'http://fixture').searchParams.get('repository')
+    sendJson(response, name === null ? parts.fixture.diff : parts.fixture.additionalDiffs[name])
   } else {
     parts.fixture.emit(session, ...factsFor(session, method, rest, asked.body))
     sendJson(response, what(rest) === 'message' ? { turnId: turnId('q') } : stateOf(session))

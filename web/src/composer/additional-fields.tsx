@@ -7,7 +7,7 @@ import { Glyph } from '../ui/glyph.tsx'
 import type { AdditionalFields, TaskFields } from './new-task-draft.ts'
 
 const ACCESS: Record<Access, string> = {
-  write: 'Changes are pushed',
+  write: 'Push',
   read: 'Read only',
 }
 
