@@ -1,17 +1,15 @@
 // Environments on the page: listed, made, edited, copied, archived, chosen; what a repository asks for; hooks. At a desk and on a
 // phone. Set ERRAND_PICTURES to a folder to look at them.
-import { join } from 'node:path'
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import type { EventBody } from '../../src/protocol/event.ts'
-import { CHROMIUM, DESK, FLAGS, PHONE } from './chromium.ts'
+import { CHROMIUM, FLAGS, openPage, takePicture } from './chromium.ts'
 import { type Fixture, startFixture } from './fixture-api.ts'
 import { SHOP } from './fixture-environments.ts'
 import { createSession, prepared } from './fixture-sessions.ts'
 
 let browser: Browser
 let fixture: Fixture
-let context: BrowserContext
 let page: Page
 
 beforeAll(async () => {
@@ -24,23 +22,14 @@ afterAll(async () => {
 })
 afterEach(async () => {
   expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBe(0)
-  await context.close()
+  await page.context().close()
   fixture.clear()
 })
 
 async function open(path: string, isPhone = false) {
-  context = await browser.newContext({
-    viewport: isPhone ? PHONE : DESK,
-    ...(isPhone ? { hasTouch: true, isMobile: true } : {}),
-  })
-  page = await context.newPage()
-  page.setDefaultTimeout(8000)
-  await page.goto(`${fixture.url}${path}`)
+  page = await openPage(browser, `${fixture.url}${path}`, isPhone)
 }
-async function picture(name: string) {
-  const folder = process.env.ERRAND_PICTURES
-  if (folder) await page.screenshot({ path: join(folder, `${name}.png`) })
-}
+const picture = (name: string) => takePicture(page, name)
 const button = (name: string | RegExp) => page.getByRole('button', { name, exact: true })
 const bodyOf = (method: string, path: string) =>
   fixture.requests.find((one) => one.method === method && one.path === path)?.body

@@ -1,17 +1,15 @@
 // Several repositories on the page: named in the composer, shown in the head of a session, each with its changes. At a desk and
 // on a phone. Set ERRAND_PICTURES to a folder to look at them.
-import { join } from 'node:path'
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import type { EventBody } from '../../src/protocol/event.ts'
-import { CHROMIUM, DESK, FLAGS, PHONE } from './chromium.ts'
+import { CHROMIUM, FLAGS, openPage, takePicture } from './chromium.ts'
 import { type Fixture, startFixture } from './fixture-api.ts'
 import { DIFF } from './fixture-diff.ts'
 import { createSession, delivered, type Fact, HEAD, prepared, work } from './fixture-sessions.ts'
 
 let browser: Browser
 let fixture: Fixture
-let context: BrowserContext
 let page: Page
 
 beforeAll(async () => {
@@ -24,23 +22,14 @@ afterAll(async () => {
 })
 afterEach(async () => {
   expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBe(0)
-  await context.close()
+  await page.context().close()
   fixture.clear()
 })
 
 async function open(path: string, isPhone: boolean) {
-  context = await browser.newContext({
-    viewport: isPhone ? PHONE : DESK,
-    ...(isPhone ? { hasTouch: true, isMobile: true } : {}),
-  })
-  page = await context.newPage()
-  page.setDefaultTimeout(8000)
-  await page.goto(`${fixture.url}${path}`)
+  page = await openPage(browser, `${fixture.url}${path}`, isPhone)
 }
-async function picture(name: string) {
-  const folder = process.env.ERRAND_PICTURES
-  if (folder) await page.screenshot({ path: join(folder, `${name}.png`) })
-}
+const picture = (name: string) => takePicture(page, name)
 
 const LIB = 'https://git.example.com/shop/lib.git'
 const DOCS = 'https://git.example.com/shop/docs.git'
