@@ -111,6 +111,62 @@ say('coding', summary(await ask(http('POST', 'http://${allowedHost}:${port}/', h
     broken: PASSED,
   },
   {
+    id: 'deny-list',
+    title: 'reach a host that the installation denies, though the session lists it',
+    script: ({ port }) =>
+      inNode(`${TUNNEL}
+say('connect', summary(await tunnel('banned.example:${port}')))
+say('absolute form', summary(await ask(http('GET', 'http://banned.example:${port}/'))))`),
+    held: /^403 denied_by_installation$/,
+    broken: PASSED,
+    notOnInstallation: 'an installation may deny nothing',
+  },
+  {
+    id: 'request-rule',
+    title: 'ask an allowed host for another method or path than its rule names',
+    script: ({ port }) =>
+      inNode(`
+const at = 'http://ruled.example:${port}'
+say('method', summary(await ask(http('DELETE', at + '/open'))))
+for (const [way, path] of [['path', '/closed'], ['dots', '/open/../closed'], ['encoded', '/open/%2e%2e/closed'], ['slash', '/open%2f..%2fclosed']])
+  say(way, summary(await ask(http('GET', at + path))))`),
+    held: /^403 (method|path)_not_allowed$/,
+    broken: PASSED,
+    notOnInstallation: 'it needs an allowed host that answers',
+  },
+  {
+    id: 'traffic-limit',
+    title: 'move more bytes than a session may in a day',
+    script: ({ allowedHost, port }) =>
+      inNode(`
+const answers = []
+for (let i = 0; i < 5; i++) answers.push(summary(await ask(http('GET', 'http://${allowedHost}:${port}/'))))
+say('requests', answers.at(-1))`),
+    held: /^429 bytes_exhausted$/,
+    broken: PASSED,
+    notOnInstallation: 'it needs an allowed host that answers',
+  },
+  {
+    id: 'policy-edit',
+    title: 'go on through a connection whose host is no longer allowed',
+    script: ({ allowedHost, port }) =>
+      inNode(`
+const socket = await connect(DOOR)
+const read = () => new Promise((resolve) => { socket.once('data', (chunk) => resolve(String(chunk))); socket.once('close', () => resolve('closed')) })
+socket.write('CONNECT ${allowedHost}:${port} HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')
+const opened = await read()
+if (!opened.includes(' 200 ')) say('tunnel', summary(opened))
+const requests = ['/edit', '/after'].map((path) => 'GET ' + path + ' HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')
+socket.write(requests[0])
+const first = await read()
+socket.write(requests[1])
+say('tunnel', first === 'closed' ? first : summary(await read()).split(' ')[0])
+socket.destroy()`),
+    held: /^closed$/,
+    broken: /^200$/,
+    notOnInstallation: 'it needs an allowed host that answers',
+  },
+  {
     id: 'registry-file',
     title:
       'widen what is reachable by package manager settings in the work tree and the home folder',

@@ -54,6 +54,20 @@ export const NETWORK_SWITCHES: Record<string, GatewaySwitch> = {
     off: { proxy: { upstreamHeaders: (raw) => ['Host', raw[raw.findIndex(isHost) + 1] ?? ''] } },
   },
   'request-framing': { off: { proxy: { framingFault: () => null } } },
+  'deny-list': { on: { lists: { allow: [], deny: ['banned.example'] } }, off: {} },
+  'request-rule': {
+    on: {
+      policy: {
+        rules: [{ host: 'ruled.example', methods: ['GET'], paths: ['/open'] }],
+      },
+    },
+    off: {},
+  },
+  'traffic-limit': {
+    on: { traffic: { connectionsPerSecond: 1000, bytesPerDay: 400 } },
+    off: {},
+  },
+  'policy-edit': { off: { keepsOpen: true } },
   'registry-file': {
     off: ({ run }) => ({
       registries: async () => {

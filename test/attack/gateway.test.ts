@@ -44,9 +44,13 @@ async function runAt(script: string, parts: GatewayParts): Promise<string> {
   const { sessionId } = sandbox
   const place = { doorsDir: sandboxes.doorsDir, sessionId }
   const gateway = await openGateway({ ...place, port: standIn.port, modelUrl: model.url }, parts)
+  standIn.onRequest = (path) => {
+    if (path === '/edit') gateway.closeNetwork()
+  }
   try {
     return await sandbox.run(script)
   } finally {
+    standIn.onRequest = () => undefined
     await gateway.close()
   }
 }

@@ -10,11 +10,18 @@ import { createDial, type DialDeps } from '../../src/egress/dial.ts'
 import type { ForwardProxyDeps } from '../../src/egress/exchange.ts'
 import { createForwardProxy } from '../../src/egress/forward-proxy.ts'
 import { parseHost } from '../../src/egress/hosts.ts'
-import { type AllowedRegistry, compileRules } from '../../src/egress/policy.ts'
+import {
+  type AllowedRegistry,
+  compileRules,
+  type InstallationEgress,
+} from '../../src/egress/policy.ts'
 import { createResolve, type Resolve } from '../../src/egress/resolve.ts'
+import type { TrafficLimits } from '../../src/egress/traffic.ts'
+import { NO_RULES } from '../../src/gateway-sessions.ts'
 import { createLogger } from '../../src/lib/logger.ts'
 import { createModelDoor, type ModelDoorOptions } from '../../src/model/pass-through.ts'
 import { readUpstream, type Upstream } from '../../src/model/upstream.ts'
+import type { NetworkPolicy } from '../../src/protocol/environment.ts'
 import { AppError } from '../../src/protocol/errors.ts'
 import type { RunnerReport } from '../../src/protocol/runner-frames.ts'
 import { HOSTS, listedDomains, OWN_ADDRESS } from './own-network.ts'
@@ -24,6 +31,12 @@ export interface GatewayParts {
   /** Made of the resolver of this gateway. */
   connect?: (resolve: Resolve) => Connect
   proxy?: ForwardProxyDeps['rules']
+  /** Added to the policy of the session. */
+  policy?: Pick<NetworkPolicy, 'rules'>
+  lists?: InstallationEgress['lists']
+  traffic?: TrafficLimits
+  /** Editing what may be reached leaves open connections alone. */
+  keepsOpen?: boolean
   /** Besides those of the list. */
   registries?: () => Promise<AllowedRegistry[]>
   model?: Partial<Pick<ModelDoorOptions, 'rules' | 'limits'>> & {
@@ -40,6 +53,8 @@ export interface GatewayParts {
 export interface Gateway {
   /** What the runner's channel has taken. */
   claims: RunnerReport[]
+  /** From now on nothing may be reached. */
+  closeNetwork(): void
   close(): Promise<void>
 }
 
@@ -55,9 +70,10 @@ interface Place {
 export async function openGateway(place: Place, parts: GatewayParts): Promise<Gateway> {
   const { doorsDir, sessionId } = place
   const claims: RunnerReport[] = []
+  const { routes, closeNetwork } = createRoutes(place, parts)
   const doors = createDoors({
     doorsDir,
-    routes: createRoutes(place, parts),
+    routes,
     runnerEvents: () => ({
       onHello: async () => ({ generation: 1, ackedN: 0, assignment: ASSIGNMENT }),
       onParked: () => undefined,
@@ -75,7 +91,7 @@ export async function openGateway(place: Place, parts: GatewayParts): Promise<Ga
   })
   await doors.open(sessionId)
   if (parts.hasEnded) await doors.close(sessionId)
-  return { claims, close: doors.closeAll }
+  return { claims, closeNetwork, close: doors.closeAll }
 }
 
 const ASSIGNMENT = {
@@ -85,13 +101,16 @@ const ASSIGNMENT = {
   sessionUrl: null,
 }
 
-function createRoutes(place: Place, parts: GatewayParts): DoorsDeps['routes'] {
+function createRoutes(place: Place, parts: GatewayParts) {
   const resolve = createSuiteResolve()
   const policy = { level: 'custom' as const, domains: listedDomains(place.port) }
   const compile = async () =>
     compileRules(
-      { ...policy, includeTrusted: true },
-      { registries: (await parts.registries?.()) ?? [], allowedNetworks: [] },
+      { ...policy, ...parts.policy, includeTrusted: true },
+      {
+        ...{ registries: (await parts.registries?.()) ?? [], allowedNetworks: [] },
+        ...(parts.lists ? { lists: parts.lists } : {}),
+      },
     )
   // The same as long as nobody edits them, as in the gateway.
   let rules: ReturnType<typeof compile> | undefined
@@ -108,15 +127,21 @@ function createRoutes(place: Place, parts: GatewayParts): DoorsDeps['routes'] {
       ...(parts.dial ? { rules: parts.dial } : {}),
     }),
     onDecision: () => undefined,
+    trafficFor: () => parts.traffic,
     ...(parts.proxy ? { rules: parts.proxy } : {}),
   })
-  return {
+  const routes: DoorsDeps['routes'] = {
     egress,
     model: createModelRoute(place, parts),
     git: parts.git ?? notHere,
     reach: ({ response }) => void response.end('{}'),
     setup: notHere,
   }
+  const closeNetwork = () => {
+    rules = Promise.resolve(NO_RULES)
+    if (!parts.keepsOpen) egress.recheck(place.sessionId, NO_RULES)
+  }
+  return { routes, closeNetwork }
 }
 
 const notHere: DoorRoute = () => {

@@ -26,6 +26,8 @@ export const HOSTS: Record<string, string[]> = {
   'denied.example': [OTHER_PUBLIC_ADDRESS],
   'c2vjcmv0.denied.example': [OTHER_PUBLIC_ADDRESS],
   'web.example': [PUBLIC_ADDRESS],
+  'ruled.example': [PUBLIC_ADDRESS],
+  'banned.example': [PUBLIC_ADDRESS],
   'rebinding.example': [PUBLIC_ADDRESS, FORBIDDEN.metadata],
   'metadata.example': [FORBIDDEN.metadata],
   'metadata6.example': [FORBIDDEN.metadata6],
@@ -38,7 +40,7 @@ export const HOSTS: Record<string, string[]> = {
 }
 
 const LISTED_NAMES = Object.keys(HOSTS).filter((name) => !/denied|web/.test(name))
-const HARMLESS = ['allowed.example', 'rebinding.example']
+const HARMLESS = ['allowed.example', 'rebinding.example', 'ruled.example', 'banned.example']
 
 export type NamedTargets = ReturnType<typeof namedTargets>
 
@@ -73,6 +75,8 @@ export interface StandIn {
   port: number
   /** Request line, headers and body of each request, whatever address it was sent to. */
   requests: { at: string; line: string; headers: IncomingMessage['headers']; body: string }[]
+  /** Called with each path that is asked for, before it is answered. */
+  onRequest: (path: string) => void
   close(): Promise<void>
 }
 
@@ -95,6 +99,7 @@ export async function startStandIn(): Promise<StandIn> {
     for await (const chunk of request) body += chunk
     const line = `${request.method} ${request.url}`
     const at = (request.socket.localAddress ?? '').replace('::ffff:', '')
+    standIn.onRequest(request.url ?? '')
     requests.push({ at, line, headers: request.headers, body })
     response.end(`stand-in at ${at} for ${request.headers.host}`)
   })
@@ -108,9 +113,10 @@ export async function startStandIn(): Promise<StandIn> {
   const datagrams = createSocket('udp6')
   datagrams.bind(port, '::')
   await once(datagrams, 'listening')
-  return {
+  const standIn: StandIn = {
     port,
     requests,
+    onRequest: () => undefined,
     close: async () => {
       for (const socket of open) socket.destroy()
       datagrams.close()
@@ -118,4 +124,5 @@ export async function startStandIn(): Promise<StandIn> {
       await once(server, 'close')
     },
   }
+  return standIn
 }
