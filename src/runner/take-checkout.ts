@@ -73,13 +73,16 @@ async function bringTo(
   const { commit, branch } = setup.repository
   const git = createGitInside(join(workspace, layer.name), variables, signal)
   const own = `refs/heads/${branch}`
-  await git.text(['remote', 'add', 'origin', url])
   // The branch tells the fetch what is there already.
-  await git.text(['update-ref', '-m', 'branch: from a layer', own, layer.commit])
-  await git.text(['symbolic-ref', 'HEAD', own])
   const [heads] = await Promise.all([
-    git.text(['ls-remote', '--symref', 'origin', 'HEAD']),
-    git.text(['-c', 'protocol.version=0', 'fetch', '--quiet', '--tags', 'origin']),
+    git.text(['ls-remote', '--symref', url, 'HEAD']),
+    git.text(['remote', 'add', 'origin', url]),
+    git.text(['update-ref', '-m', 'branch: from a layer', own, layer.commit]),
+  ])
+  const fetch = ['fetch', '--quiet', '--tags', '--no-recurse-submodules', 'origin']
+  await Promise.all([
+    git.text(['-c', 'protocol.version=0', ...fetch]),
+    git.text(['symbolic-ref', 'HEAD', own]),
   ])
   const head = /^ref: refs\/heads\/(\S+)\tHEAD$/m.exec(heads)?.[1]
   if (head !== undefined)

@@ -1,7 +1,7 @@
 // Layers that hold the work tree of a commit: finds the one that a session's sandbox starts from, and makes one behind the
 // back of a session whose repository is large. No session waits for the making, and none fails with it: without a layer the
 // work tree is cloned. What a layer holds is said by the id of its commit, whoever asked for it.
-import { delay } from '../lib/deadline.ts'
+import { delay, orAborted } from '../lib/deadline.ts'
 import { AppError } from '../protocol/errors.ts'
 import type { SessionState } from '../protocol/session.ts'
 import type { CheckoutRecipe, Layer, LayerCheckout } from '../store/layers.ts'
@@ -38,6 +38,8 @@ export interface CheckoutLayers {
   find(state: Asking, commit: () => Promise<string>, signal: AbortSignal): Promise<string[]>
   /** A session has been prepared: unless its repository is small, the next one is to find its work tree. */
   want(state: Asking, commit: string): void
+  /** Resolves when nothing is being made. */
+  settled(): Promise<void>
   close(): Promise<void>
 }
 
@@ -67,7 +69,8 @@ export function createCheckoutLayers(
       try {
         const layers = await list(state.ownerId, state.repository)
         if (layers.length === 0) return []
-        return await choose(deps, layers, { sessionId: state.id, commit: await commit(), signal })
+        const sought = { sessionId: state.id, commit: await orAborted(commit(), signal), signal }
+        return await choose(deps, layers, sought)
       } catch (err) {
         signal.throwIfAborted()
         deps.logger.warn({ err, sessionId: state.id }, 'a work tree is cloned, not taken')
@@ -89,6 +92,7 @@ export function createCheckoutLayers(
         }
       })
     },
+    settled: () => making,
     close: async () => {
       closing.abort(new Error('the server ends'))
       await making
