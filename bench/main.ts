@@ -8,6 +8,7 @@ import { createShutdown, type Shutdown } from '../src/lib/shutdown.ts'
 import { atOnce } from './at-once.ts'
 import type { Benchmark } from './benchmark.ts'
 import { checkTools } from './check-tools.ts'
+import { checkout } from './checkout.ts'
 import { clone } from './clone.ts'
 import { download } from './download.ts'
 import { driver } from './driver.ts'
@@ -31,6 +32,7 @@ const BENCHMARKS = [
   event,
   memory,
   layer,
+  checkout,
   atOnce,
   checkTools,
 ]

@@ -32,8 +32,11 @@ export interface Started {
   events: SessionEvent[]
 }
 
-export async function createHookRepository({ folder }: BenchContext): Promise<string> {
-  const path = join(folder, 'repository')
+export async function createHookRepository(
+  { folder }: BenchContext,
+  name = 'repository',
+): Promise<string> {
+  const path = join(folder, name)
   await createSampleRepository(path)
   await mkdir(join(path, '.claude'))
   const hooks = { SessionStart: [{ hooks: [{ type: 'command', command: HOOK }] }] }
