@@ -40,6 +40,8 @@ export interface AgentTurnDeps {
 
 export interface AgentTurns {
   run: RunTurn
+  /** A turn begins as soon as the agent runs: what it needs before can be done meanwhile. */
+  expect(turnId: string | null, stopped: AbortSignal): void
   /** To be called with every message of the agent. */
   take(message: SDKMessage): void
   /** To be called when the agent's process ended by itself. */
@@ -103,6 +105,7 @@ export function createAgentTurns(deps: AgentTurnDeps): AgentTurns {
       if (!context.stopped.aborted) await deps.work.finish(turn, context.stopped)
       return end
     },
+    expect: deps.work.expect,
     take(message) {
       order.add(null, hooks.of(message, working?.id ?? null))
       if (!working) return takeOutside(deps, message)

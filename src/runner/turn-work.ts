@@ -16,22 +16,39 @@ export interface TurnWorkDeps {
   report: (report: RunnerReport) => void
 }
 
+interface Seen {
+  before: Snapshot | null
+  additional: Record<string, Snapshot>
+}
+
 export interface TurnWork {
+  /** Begins to note what is there, for a turn that begins as soon as its agent runs; null when there is none. */
+  expect(turnId: string | null, stopped: AbortSignal): void
   /** Notes what is there; a turn that is taken up again keeps what was noted at its start. */
   begin(turnId: string, context: Pick<TurnContext, 'isResumed' | 'stopped'>): Promise<void>
   finish(turn: { id: string; text: string }, stopped: AbortSignal): Promise<void>
 }
 
 export function createTurnWork({ main, additional, state, report }: TurnWorkDeps): TurnWork {
+  let expected: { id: string; seen: Promise<Seen> } | undefined
+  const lookAround = async (stopped: AbortSignal): Promise<Seen> => {
+    // A folder that is no work tree any more is said at the end of the turn.
+    const look = (checkout: FinishDeps) => takeSnapshot(checkout, stopped).catch(() => null)
+    const others = additional.map(async ({ name, checkout }) => [name, await look(checkout)])
+    const [before, ...found] = await Promise.all([look(main), ...others])
+    const known = found.filter((entry): entry is [string, Snapshot] => entry[1] !== null)
+    return { before, additional: Object.fromEntries(known) }
+  }
   return {
+    expect: (id, stopped) => {
+      const isNew = id !== null && state.get().turn?.id !== id
+      expected = isNew ? { id, seen: lookAround(stopped) } : undefined
+    },
     begin: async (id, { isResumed, stopped }) => {
       if (isResumed && state.get().turn?.id === id) return
-      // A folder that is no work tree any more is said at the end of the turn.
-      const look = (checkout: FinishDeps) => takeSnapshot(checkout, stopped).catch(() => null)
-      const others = additional.map(async ({ name, checkout }) => [name, await look(checkout)])
-      const [before, ...found] = await Promise.all([look(main), ...others])
-      const known = found.filter((entry): entry is [string, Snapshot] => entry[1] !== null)
-      state.set({ turn: { id, before, additional: Object.fromEntries(known) } })
+      const seen = await (expected?.id === id ? expected.seen : lookAround(stopped))
+      expected = undefined
+      state.set({ turn: { id, ...seen } })
     },
     finish: async (turn, stopped) => {
       const before = state.get().turn

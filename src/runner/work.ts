@@ -64,6 +64,8 @@ export function startWork(setup: RunnerSetup, deps: WorkDeps): AssignedWork {
     wanted: () => ({ mode: directives?.mode ?? 'work', model: directives?.model ?? null }),
     isReplaced: () => isReplaced,
     isFirst: () => isFirst,
+    turn: () => directives?.turn ?? null,
+    stopped: stopping.signal,
   })
   const { claude, saver } = parts
   const turns = createTurns({
@@ -105,6 +107,8 @@ interface Wishes {
   wanted: () => { mode: Directives['mode']; model: string | null }
   isReplaced: () => boolean
   isFirst: () => boolean
+  turn: () => Directives['turn']
+  stopped: AbortSignal
 }
 
 /** The agent, the two kinds of turns, what is saved of them, and the phases that they need first. */
@@ -154,9 +158,15 @@ function assembleParts(setup: RunnerSetup, deps: WorkDeps, wishes: Wishes) {
     conversation: { transcript, hasReported: deps.journal.hasReported },
     sendDelta,
   })
+  const startAgent = async () => {
+    const turn = wishes.turn()
+    agentTurns.expect(turn?.kind === 'agent' ? turn.id : null, wishes.stopped)
+    await claude.start()
+    return 'done' as const
+  }
   const phases: WorkspaceDeps['phases'] = [
     { name: 'checkout', work: checkoutPhase(checkout, deps, wishes) },
-    { name: 'agent', work: () => claude.start().then(() => 'done') },
+    { name: 'agent', work: startAgent },
   ]
   const command = createCommandTurn({ folder, variables, state, report, onStart: saver.save })
   return {
