@@ -9,14 +9,16 @@ const IDENTITY = { name: 'Errand', email: 'errand@localhost.invalid' }
 export function assignmentOf(
   { id, repository, additional, environmentFile }: SessionState,
   publicUrl: string | null,
+  placeholders: Record<string, string>,
 ): WorkAssignment | undefined {
   const { name, url, commit, branch, baseBranch } = repository
   if (commit === null) return undefined
+  const variables = { ...environmentFile?.variables, ...placeholders }
   return {
     kind: 'work',
     repository: { name, url, commit, branch, baseBranch },
     ...(additional.length > 0 ? { additional: additional.map(assignedOf) } : {}),
-    ...(environmentFile ? { repositoryVariables: environmentFile.variables } : {}),
+    ...(Object.keys(variables).length > 0 ? { repositoryVariables: variables } : {}),
     identity: IDENTITY,
     sessionUrl: publicUrl && `${publicUrl}/sessions/${id}`,
   }

@@ -5,6 +5,7 @@ import type { DoorRoute } from './door/listener.ts'
 import type { RunnerEvents } from './door/runner-channel.ts'
 import { compileRules, type EgressRules } from './egress/policy.ts'
 import type { Registry } from './egress/registry-files.ts'
+import type { SessionCredentials } from './gateway-credentials.ts'
 import { NO_RULES, type SessionWatchDeps } from './gateway-sessions.ts'
 import { registriesOf } from './image/registries.ts'
 import type { Environment, TrafficLimits } from './protocol/environment.ts'
@@ -20,6 +21,8 @@ export interface LayerBuilds {
   follow(sandboxId: string): Promise<boolean>
   rules(sandboxId: string): EgressRules | undefined
   traffic(sandboxId: string): TrafficLimits | undefined
+  owner(sandboxId: string): string | undefined
+  credentials(sandboxId: string): SessionCredentials | undefined
   /** What the owner has set for all of them has changed. */
   recompile(): void
   /** The session whose repository may be read from there; undefined when none may. */
@@ -30,14 +33,16 @@ export interface LayerBuilds {
 }
 
 export interface LayerBuildsDeps
-  extends Pick<SessionWatchDeps, 'installation' | 'network' | 'onRules'> {
+  extends Pick<SessionWatchDeps, 'installation' | 'network' | 'credentials' | 'onRules'> {
   layers: Pick<LayerStore, 'findBuilding' | 'report'>
 }
 
 interface Build {
+  ownerId: string
   environment: Environment
   registries: Registry[]
   rules: EgressRules
+  credentials: SessionCredentials
 }
 
 /** Nothing is prepared twice in such a sandbox. */
@@ -48,10 +53,7 @@ export function createLayerBuilds(deps: LayerBuildsDeps): LayerBuilds {
   const known = new Map<string, Build>()
   /** Of a work tree: the session whose repository is read. */
   const readers = new Map<string, string>()
-  const compile = ({ environment, registries }: Omit<Build, 'rules'>): Build => {
-    const all = { ...installation, registries, lists: network() }
-    return { environment, registries, rules: compileRules(environment.network, all) }
-  }
+  const compile = (made: Omit<Build, 'rules' | 'credentials'>) => compileBuild(deps, made)
   const read = async (sandboxId: string) => {
     const layer = await layers.findBuilding(sandboxId)
     if (!layer?.recipe)
@@ -69,7 +71,9 @@ export function createLayerBuilds(deps: LayerBuildsDeps): LayerBuilds {
       }
       const { environment, reach } = recipe
       const registries = await registriesOf(reach ?? environment.image, installation)
-      known.set(sandboxId, compile({ environment, registries }))
+      const { ownerId } = layer
+      await deps.credentials.follow(ownerId)
+      known.set(sandboxId, compile({ ownerId, environment, registries }))
       return true
     },
     rules: (sandboxId) => (readers.has(sandboxId) ? NO_RULES : known.get(sandboxId)?.rules),
@@ -78,6 +82,8 @@ export function createLayerBuilds(deps: LayerBuildsDeps): LayerBuilds {
       const build = known.get(sandboxId)
       return build && joinLimits(build.environment.traffic, network())
     },
+    owner: (sandboxId) => known.get(sandboxId)?.ownerId,
+    credentials: (sandboxId) => known.get(sandboxId)?.credentials,
     recompile: () => {
       for (const [sandboxId, build] of known) {
         const next = compile(build)
@@ -93,38 +99,61 @@ export function createLayerBuilds(deps: LayerBuildsDeps): LayerBuilds {
       onHello: async ({ protocol }) => {
         if (protocol !== RUNNER_PROTOCOL) return { refused: 'protocol_not_supported' }
         const { layer, recipe } = await read(sandboxId)
-        return { generation: GENERATION, ackedN: layer.ackedN, assignment: assignmentOf(recipe) }
+        const variables = known.get(sandboxId)?.credentials.variables ?? {}
+        const assignment = assignmentOf(recipe, variables)
+        return { generation: GENERATION, ackedN: layer.ackedN, assignment }
       },
       onParked: () => undefined,
       onConnected: () => undefined,
       onReport: async ({ n, report }) => {
-        await layers.report(sandboxId, { n, ...toLayerReport(report) })
+        const redactor = known.get(sandboxId)?.credentials.redactor
+        const plain = (lines: string[]) => lines.map((line) => redactor?.text(line) ?? line)
+        await layers.report(sandboxId, { n, ...toLayerReport(report, plain) })
         return undefined
       },
       onDelta: () => undefined,
       onDisconnected: () => undefined,
     }),
-    inputs: async ({ sessionId, request, response }) => {
-      if (request.method !== 'GET')
-        throw new AppError('invalid', 'method_not_allowed', 'The inputs are read.')
-      const { recipe } = await read(sessionId)
-      const files = isCheckout(recipe) ? [] : recipe.files
-      response.writeHead(200, { 'content-type': 'application/json' })
-      response.end(JSON.stringify({ files }))
-    },
+    inputs: createInputsRoute(async (sandboxId) => (await read(sandboxId)).recipe),
   }
 }
 
-function assignmentOf(recipe: LayerRecipe): Assignment {
-  if (!isCheckout(recipe))
-    return { kind: 'setup', script: recipe.environment.setup, limitMs: SETUP_LIMIT_MS }
+function compileBuild(
+  { installation, network, credentials: watch }: LayerBuildsDeps,
+  { ownerId, environment, registries }: Omit<Build, 'rules' | 'credentials'>,
+): Build {
+  const all = { ...installation, registries, lists: network() }
+  const credentials = watch.get(ownerId, environment.id)
+  const rules = compileRules(environment.network, all, credentials.bound)
+  return { ownerId, environment, registries, rules, credentials }
+}
+
+function createInputsRoute(readRecipe: (sandboxId: string) => Promise<LayerRecipe>): DoorRoute {
+  return async ({ sessionId, request, response }) => {
+    if (request.method !== 'GET')
+      throw new AppError('invalid', 'method_not_allowed', 'The inputs are read.')
+    const recipe = await readRecipe(sessionId)
+    const files = isCheckout(recipe) ? [] : recipe.files
+    response.writeHead(200, { 'content-type': 'application/json' })
+    response.end(JSON.stringify({ files }))
+  }
+}
+
+function assignmentOf(recipe: LayerRecipe, variables: Record<string, string>): Assignment {
+  if (!isCheckout(recipe)) {
+    const script = recipe.environment.setup
+    return { kind: 'setup', script, variables, limitMs: SETUP_LIMIT_MS }
+  }
   const { name, commit } = recipe
   return { kind: 'checkout', name, commit, limitMs: CHECKOUT_LIMIT_MS }
 }
 
 /** Whatever else such a runner says counts for nothing. */
-function toLayerReport(report: RunnerReport): Omit<LayerReport, 'n'> {
-  if (report.type === 'phase.logged') return { lines: report.lines }
+function toLayerReport(
+  report: RunnerReport,
+  plain: (lines: string[]) => string[],
+): Omit<LayerReport, 'n'> {
+  if (report.type === 'phase.logged') return { lines: plain(report.lines) }
   if (report.type === 'setup.ended') return { ended: { exitCode: report.exitCode } }
   return {}
 }

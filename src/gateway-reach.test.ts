@@ -3,6 +3,7 @@ import { compileRules } from './egress/policy.ts'
 import type { Registry } from './egress/registry-files.ts'
 import { answerReach } from './gateway-reach.ts'
 import type { KnownSession } from './gateway-sessions.ts'
+import { createRedactor } from './lib/redact.ts'
 
 const registries: Registry[] = [
   { tool: 'npm', host: 'npm.example', port: 443, url: 'https://npm.example/', from: 'npm itself' },
@@ -12,7 +13,9 @@ function session(level: 'none' | 'trusted' | 'custom'): KnownSession {
   const policy = { level, domains: ['listed.example'], includeTrusted: false }
   const rules = compileRules(policy, { registries, allowedNetworks: [] })
   const traffic = { connectionsPerSecond: 1, bytesPerDay: 1 }
-  return { rules, registries, traffic, madeFrom: '', state: {} as KnownSession['state'] }
+  const credentials = { bound: [], variables: {}, redactor: createRedactor([]) }
+  const state = {} as KnownSession['state']
+  return { rules, registries, traffic, credentials, madeFrom: '', state }
 }
 
 describe('what a session may reach', () => {

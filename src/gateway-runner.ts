@@ -3,18 +3,24 @@ import { assignmentOf } from './assignment.ts'
 import type { RunnerEvents } from './door/runner-channel.ts'
 import type { Welcome } from './door/runner-connection.ts'
 import type { LiveDelta } from './gateway-control.ts'
+import { createReportRedaction, type ReportRedaction } from './gateway-redaction.ts'
 import type { SessionWatch } from './gateway-sessions.ts'
 import type { Logger } from './lib/logger.ts'
+import { createRedactor } from './lib/redact.ts'
 import { toAppError } from './protocol/errors.ts'
 import { type Assignment, type Directives, RUNNER_PROTOCOL } from './protocol/runner-frames.ts'
 import type { SessionState } from './protocol/session.ts'
 import { directivesFor } from './sessions/directives.ts'
 import type { Dispatch } from './sessions/dispatch.ts'
 
+/** Of a session that is not known; nothing of it is stored either. */
+const NO_REDACTOR = createRedactor([])
+
 export interface RunnerLink {
   events(sessionId: string): RunnerEvents
   /** Sends the directives of this state when they differ from those sent last. */
   direct(state: SessionState): void
+  forget(sessionId: string): void
 }
 
 export interface RunnerLinkDeps {
@@ -32,6 +38,14 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
   const { dispatch, watch, send, broadcast } = deps
   const sent = new Map<string, string>()
   const assignments = createAssignments(deps)
+  const redactions = new Map<string, ReportRedaction>()
+  const redactionOf = (sessionId: string): ReportRedaction => {
+    const found =
+      redactions.get(sessionId) ??
+      createReportRedaction(() => watch().get(sessionId)?.credentials.redactor ?? NO_REDACTOR)
+    redactions.set(sessionId, found)
+    return found
+  }
   const direct = (state: SessionState) => {
     assignments.look(state.id)
     const directives = directivesFor(state)
@@ -41,6 +55,7 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
   }
   return {
     direct,
+    forget: (sessionId) => void redactions.delete(sessionId),
     events: (sessionId) => ({
       onHello: async ({ protocol }, { wait, signal }): Promise<Welcome | { refused: string }> => {
         if (protocol !== RUNNER_PROTOCOL) {
@@ -63,7 +78,11 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
       },
       onReport: async ({ n, report }) => {
         try {
-          await dispatch.reports(sessionId, [{ n, report }])
+          const reports = redactionOf(sessionId).report(report)
+          await dispatch.reports(
+            sessionId,
+            reports.map((one) => ({ n, report: one })),
+          )
           return undefined
         } catch (error) {
           const { code, reason } = toAppError(error)
@@ -72,8 +91,9 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
         }
       },
       onDelta: ({ turnId, text }) => {
-        if (watch().get(sessionId)?.state.turn?.id === turnId)
-          broadcast({ sessionId, turnId, text })
+        if (watch().get(sessionId)?.state.turn?.id !== turnId) return
+        const plain = redactionOf(sessionId).delta({ turnId, text })
+        if (plain !== '') broadcast({ sessionId, turnId, text: plain })
       },
       onDisconnected: () => {
         sent.delete(sessionId)
@@ -87,7 +107,7 @@ function createAssignments({ watch, publicUrl }: Pick<RunnerLinkDeps, 'watch' | 
   const waiting = new Map<string, (assignment: Assignment) => void>()
   const find = (sessionId: string) => {
     const session = watch().get(sessionId)
-    return session && assignmentOf(session.state, publicUrl)
+    return session && assignmentOf(session.state, publicUrl, session.credentials.variables)
   }
   return {
     look: (sessionId: string) => {

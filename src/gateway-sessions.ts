@@ -4,6 +4,7 @@
 import type { AllowedNetwork } from './config.ts'
 import { compileRules, type EgressRules } from './egress/policy.ts'
 import type { Registry } from './egress/registry-files.ts'
+import type { CredentialWatch, SessionCredentials } from './gateway-credentials.ts'
 import { registriesOf } from './image/registries.ts'
 import type { Logger } from './lib/logger.ts'
 import type { TrafficLimits } from './protocol/environment.ts'
@@ -19,6 +20,7 @@ export interface KnownSession {
   traffic: TrafficLimits
   /** What the image's package managers are configured for. */
   registries: Registry[]
+  credentials: SessionCredentials
   /** What the rules were compiled from, to see whether they have to be again. */
   madeFrom: string
 }
@@ -43,6 +45,7 @@ export interface SessionWatchDeps {
   }
   /** What the owner has set, as it is now. */
   network(): InstallationNetwork
+  credentials: Pick<CredentialWatch, 'get' | 'version' | 'follow'>
   onChange(session: KnownSession): void
   /** The rules are other ones than before. */
   onRules(sessionId: string, rules: EgressRules): void
@@ -102,18 +105,26 @@ export function createSessionWatch(deps: SessionWatchDeps): SessionWatch {
 async function reachOf(
   state: SessionState,
   previous: KnownSession | undefined,
-  { installation, network }: Pick<SessionWatchDeps, 'installation' | 'network'>,
-): Promise<Pick<KnownSession, 'rules' | 'registries' | 'traffic' | 'madeFrom'>> {
-  const { network: policy, image, traffic } = state.environment
-  const ingredients = () => JSON.stringify([policy, traffic, network()])
+  {
+    installation,
+    network,
+    credentials,
+  }: Pick<SessionWatchDeps, 'installation' | 'network' | 'credentials'>,
+): Promise<Pick<KnownSession, 'rules' | 'registries' | 'traffic' | 'credentials' | 'madeFrom'>> {
+  const { ownerId, environment } = state
+  const { network: policy, image, traffic } = environment
+  await credentials.follow(ownerId)
+  const ingredients = () =>
+    JSON.stringify([policy, traffic, network(), credentials.version(ownerId)])
   if (previous?.madeFrom === ingredients()) {
-    const { rules, registries, traffic: limits, madeFrom } = previous
-    return { rules, registries, traffic: limits, madeFrom }
+    const { rules, registries, traffic: limits, credentials: lent, madeFrom } = previous
+    return { rules, registries, traffic: limits, credentials: lent, madeFrom }
   }
   const registries = await registriesOf(image, installation)
   // As it is now: it may have been changed meanwhile.
   const lists = network()
-  const rules = compileRules(policy, { ...installation, registries, lists })
+  const lent = credentials.get(ownerId, environment.id)
+  const rules = compileRules(policy, { ...installation, registries, lists }, lent.bound)
   const limits = joinLimits(traffic, lists)
-  return { rules, registries, traffic: limits, madeFrom: ingredients() }
+  return { rules, registries, traffic: limits, credentials: lent, madeFrom: ingredients() }
 }

@@ -4,10 +4,14 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createDoors, type Doors } from './door/doors.ts'
 import type { DoorRoute } from './door/listener.ts'
-import { decideHost } from './egress/decide.ts'
+import { createLeaves } from './egress/authority.ts'
+import { decideListed } from './egress/decide.ts'
+import type { TlsEnding } from './egress/exchange.ts'
 import { createForwardProxy } from './egress/forward-proxy.ts'
 import { parseHost } from './egress/hosts.ts'
+import { createSecureUpstream } from './egress/upstream-tls.ts'
 import { type ControlServer, startControl } from './gateway-control.ts'
+import { type CredentialWatch, createCredentialWatch } from './gateway-credentials.ts'
 import { createLayerBuilds, type LayerBuilds } from './gateway-layers.ts'
 import { createNetworkWatch } from './gateway-network.ts'
 import { followPushes } from './gateway-pushes.ts'
@@ -24,7 +28,7 @@ import { createGitClient, parseGitRequest, proxyGit } from './git/client.ts'
 import { createHostDial } from './git-egress.ts'
 import { createModelCaps } from './model/caps.ts'
 import { createModelDoor } from './model/pass-through.ts'
-import { readUpstream } from './model/upstream.ts'
+import { isUpstream, readUpstream } from './model/upstream.ts'
 import { openUsageJournal } from './model/usage-journal.ts'
 import { type ProgramContext, runProgram } from './program-main.ts'
 import { AppError } from './protocol/errors.ts'
@@ -62,7 +66,7 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
   const journal = openUsageJournal(join(settings.dataDir, 'usage.ndjson'))
   const reports = createReports({ dispatch, journal, logger }, closing.signal)
   for (const usage of journal.left) reports.used(usage)
-  const { watch, builds } = await startWatching(
+  const { watch, builds, credentials } = await startWatching(
     { settings, logger, shutdown, store, notifications },
     {
       onChange: ({ state }) => link.direct(state),
@@ -70,7 +74,8 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
       onRules: (sessionId, rules) => void routes.egress.recheck(sessionId, rules),
     },
   )
-  const routes = createRoutes({ settings, store, watch, reports, builds })
+  const ending = await createEnding(settings)
+  const routes = createRoutes({ settings, store, watch, reports, builds, credentials, ending })
   let control: ControlServer | undefined
   const link = createRunnerLink({
     dispatch,
@@ -96,6 +101,7 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
     },
     close: async (sessionId) => {
       watch.forget(sessionId)
+      link.forget(sessionId)
       routes.egress.forget(sessionId)
       builds.forget(sessionId)
       await doors.remove(sessionId)
@@ -121,7 +127,7 @@ async function startWatching(
     notifications,
   }: Context & { store: Store; notifications: Notifications },
   { onChange, onRules }: Pick<SessionWatchDeps, 'onChange' | 'onRules'>,
-): Promise<{ watch: SessionWatch; builds: LayerBuilds }> {
+): Promise<{ watch: SessionWatch; builds: LayerBuilds; credentials: CredentialWatch }> {
   const network = await createNetworkWatch({
     ...{ store: store.installationNetwork, notifications, logger },
     onChange: () => {
@@ -130,12 +136,23 @@ async function startWatching(
     },
   })
   shutdown.add('network', () => network.close())
-  const shared = { installation: settings, network: network.get, onRules }
+  const upstream = readUpstream(settings.model)
+  const credentials = createCredentialWatch({
+    ...{ store: store.credentials, notifications, logger },
+    modelHost: isUpstream(upstream) ? new URL(upstream.baseUrl).hostname : null,
+    modelSecrets: () => (isUpstream(upstream) ? upstream.secrets() : []),
+    onChange: () => {
+      watch.recompile()
+      builds.recompile()
+    },
+  })
+  shutdown.add('credentials', () => credentials.close())
+  const shared = { installation: settings, network: network.get, credentials, onRules }
   const directory = store.sessions
   const watch = createSessionWatch({ ...shared, directory, notifications, onChange, logger })
   shutdown.add('watch', () => watch.close())
   const builds = createLayerBuilds({ ...shared, layers: store.layers })
-  return { watch, builds }
+  return { watch, builds, credentials }
 }
 
 /** Sandboxes that run already find their door again; a door that an earlier gateway could not close goes. */
@@ -172,15 +189,34 @@ interface RouteParts {
   watch: SessionWatch
   reports: Reports
   builds: LayerBuilds
+  credentials: CredentialWatch
+  ending: TlsEnding
 }
 
-function createRoutes({ settings, store, watch, reports, builds }: RouteParts) {
+/** What TLS is ended with towards sandboxes, and what it is verified with towards hosts. */
+async function createEnding({ authority }: GatewaySettings): Promise<TlsEnding> {
+  const [key, certificate] = await Promise.all(
+    [authority.keyFile, authority.certificateFile].map((path) => readFile(path, 'utf8')),
+  )
+  const leafFor = await createLeaves({ key: key ?? '', certificate: certificate ?? '' }, Date.now)
+  return { leafFor, secure: createSecureUpstream() }
+}
+
+function createRoutes(parts: RouteParts) {
+  const { settings, store, watch, reports, builds, credentials, ending } = parts
   const rulesFor = (sessionId: string) =>
     watch.get(sessionId)?.rules ?? builds.rules(sessionId) ?? NO_RULES
   const upstream = readUpstream(settings.model)
   const egress = createForwardProxy({
     policyFor: rulesFor,
     dial: createHostDial(),
+    ending,
+    credentialsFor: (sessionId) =>
+      (watch.get(sessionId)?.credentials ?? builds.credentials(sessionId))?.bound ?? [],
+    onCredentialUsed: (sessionId, credential) => {
+      const ownerId = watch.get(sessionId)?.state.ownerId ?? builds.owner(sessionId)
+      if (ownerId !== undefined) credentials.used(ownerId, credential)
+    },
     trafficFor: (sessionId) => watch.get(sessionId)?.traffic ?? builds.traffic(sessionId),
     onDecision: reports.decided,
   })
@@ -190,7 +226,7 @@ function createRoutes({ settings, store, watch, reports, builds }: RouteParts) {
     policy: {
       ...createModelCaps(settings.model, (sessionId) => watch.get(sessionId)?.state.usage),
       allowsHost: (sessionId, host) =>
-        decideHost(rulesFor(sessionId), parseHost(host), HTTPS_PORT).allow,
+        decideListed(rulesFor(sessionId), parseHost(host), HTTPS_PORT).allow,
     },
     onProgress: reports.using,
     onUsage: reports.used,

@@ -16,6 +16,7 @@ import {
 } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type Config, SYSTEM_USERS } from './config.ts'
+import { isWhole, makeAuthority } from './egress/authority.ts'
 import { CLAIM_FILE } from './instance.ts'
 import { runChecked, runProcess } from './lib/process.ts'
 import { AppError } from './protocol/errors.ts'
@@ -49,6 +50,9 @@ export interface Layout {
   gatewaySocket: string
   settings: string
   keyFile: string
+  /** Of the authority whose certificates end TLS towards sandboxes: its key, which the gateway alone reads, and its certificate. */
+  authorityKeyFile: string
+  authorityFile: string
   tokenFile: string
   /** The system's certificate authorities and those that the host's variables name, in one file. */
   caFile: string
@@ -76,6 +80,8 @@ export function layoutOf({ codeDir, dataDir, runtimeDir, isRoot }: Config): Layo
     gatewaySocket: join(runtimeDir, 'gateway/gateway.sock'),
     settings: join(runtimeDir, 'settings'),
     keyFile: join(data, 'keys/sealing.key'),
+    authorityKeyFile: join(data, 'keys/authority.key'),
+    authorityFile: join(data, 'keys/authority.pem'),
     tokenFile: join(data, 'cli-token'),
     caFile: join(runtimeDir, 'certificates.pem'),
   }
@@ -112,6 +118,7 @@ export async function prepareGround(config: Config, layout: Layout): Promise<Acc
   await folder(layout.settings, accounts.root, 0o711)
   await folder(dirname(layout.keyFile), { uid: accounts.root.uid, gid: accounts.server.gid }, 0o750)
   await makeKey(layout.keyFile, { uid: accounts.root.uid, gid: accounts.server.gid })
+  await makeAuthorityFiles(layout, accounts)
   return accounts
 }
 
@@ -259,4 +266,21 @@ async function makeKey(path: string, owner: Account): Promise<void> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }
+}
+
+/** Once; anew when either file is missing or they do not belong together, which the next sandboxes then trust. */
+async function makeAuthorityFiles(
+  { authorityKeyFile, authorityFile }: Layout,
+  { root, gateway }: Accounts,
+): Promise<void> {
+  const [key = '', certificate = ''] = await Promise.all(
+    [authorityKeyFile, authorityFile].map((path) => readFile(path, 'utf8').catch(() => '')),
+  )
+  if (!isWhole({ key, certificate })) {
+    const made = await makeAuthority(Date.now())
+    await rm(authorityKeyFile, { force: true })
+    await writeFile(authorityKeyFile, made.key, { mode: 0o400, flag: 'wx' })
+    await writeFile(authorityFile, made.certificate, { mode: 0o644 })
+  }
+  await chown(authorityKeyFile, gateway.uid, root.gid)
 }

@@ -11,6 +11,8 @@ interface Common {
 export interface GatewaySettings extends Common {
   connection: DatabaseConnection
   keyFile: string
+  /** PEM files of the authority by which TLS is ended towards sandboxes. */
+  authority: { keyFile: string; certificateFile: string }
   /** Belongs to this program's user alone. */
   dataDir: string
   doorsDir: string

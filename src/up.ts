@@ -184,7 +184,8 @@ function sandboxSettings(config: Config, layout: Layout, accounts: Accounts) {
     socketUid: accounts.server.uid,
     rootfsDirs: config.rootfsDirs,
     runtime: config.ociRuntime,
-    extraCaFiles: config.extraCaFiles,
+    // This installation's own, by which the gateway ends the TLS of some hosts.
+    extraCaFiles: [...config.extraCaFiles, layout.authorityFile],
     allowUnlimited: config.allowUnlimited,
     ...(config.isRoot ? {} : { homeDir: homedir() }),
     tools: { 'check-tools': join(layout.code, 'dist/tools/check-tools') },
@@ -207,6 +208,7 @@ function gatewaySettings(
   return {
     ...learnt,
     keyFile: layout.keyFile,
+    authority: { keyFile: layout.authorityKeyFile, certificateFile: layout.authorityFile },
     dataDir: layout.gatewayData,
     doorsDir: layout.doors,
     namedImagesDir: layout.namedImages,

@@ -20,6 +20,8 @@ export interface BoundCredential {
   variable: string | null
   allowHttp: boolean
   createdAt: string
+  /** A host that it is never added to, whatever it is bound to. */
+  except: string | null
 }
 
 /** One request on its way out. */
@@ -40,14 +42,19 @@ interface Asked {
 const DEFAULT_PORTS = { http: 80, https: 443 }
 
 /** Undefined for a credential of git. */
-export function toBound(credential: Credential & { secret: string }): BoundCredential | undefined {
+export function toBound(
+  credential: Credential & { secret: string },
+  except: string | null,
+): BoundCredential | undefined {
   const { id, host, kind, username, secret, binding, createdAt } = credential
   if (!isApiKind(kind) || !binding) return undefined
   const { paths, prefix, variable, allowHttp } = binding
   return {
-    ...{ id, kind, username, secret, paths, variable, allowHttp, createdAt },
+    ...{ id, kind, username, secret, paths, variable, allowHttp, createdAt, except },
     name: binding.name || host,
-    hosts: [host, ...binding.otherHosts].flatMap((text) => parsePattern(text) ?? []),
+    hosts: [host, ...binding.otherHosts]
+      .flatMap((text) => parsePattern(text) ?? [])
+      .filter((one) => one.below || one.host !== except),
     header: binding.header ?? 'Authorization',
     prefix: prefix === '' || prefix.endsWith(' ') ? prefix : `${prefix} `,
     parameter: binding.parameter ?? '',
@@ -77,6 +84,7 @@ export function pickCredential(
   const ranked = credentials.flatMap((credential) => {
     const { hosts, paths, createdAt } = credential
     if (asked.scheme === 'http' && !credential.allowHttp) return []
+    if (asked.host === credential.except) return []
     const fitting = hosts.filter(
       (one) => fitsHost(one, asked.host) && portsOf(one, credential).includes(asked.port),
     )

@@ -26,7 +26,6 @@ const ALLOWED: HostDecision = { allow: true }
  * the installation's allowed networks. A raw address has no name that a list, a log or an owner could judge.
  */
 export function decideHost(rules: EgressRules, host: Host, port: number): HostDecision {
-  if (host.kind === 'invalid') return deny('invalid_host')
   const listed = decideListed(rules, host, port)
   if (listed.allow || isDenied(rules, host, port)) return listed
   // What a credential is for is reachable at every level.
@@ -34,7 +33,9 @@ export function decideHost(rules: EgressRules, host: Host, port: number): HostDe
   return isBound ? ALLOWED : listed
 }
 
-function decideListed(rules: EgressRules, host: Host, port: number): HostDecision {
+/** By level and lists alone: a credential allows no one but the gateway to go to its host. */
+export function decideListed(rules: EgressRules, host: Host, port: number): HostDecision {
+  if (host.kind === 'invalid') return deny('invalid_host')
   if (rules.level === 'none') return deny('level_none')
   if (!Number.isInteger(port) || port < 1 || port > 65_535) return deny('port_not_allowed')
   if (isDenied(rules, host, port)) return deny('denied_by_installation')

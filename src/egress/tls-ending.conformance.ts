@@ -83,6 +83,7 @@ const bearer = (fields: Partial<BoundCredential> = {}): BoundCredential => ({
     header: 'Authorization',
   },
   ...{ prefix: '', parameter: '', variable: 'TOKEN', allowHttp: false, createdAt: '2026-01-01' },
+  except: null,
   ...fields,
 })
 
@@ -436,7 +437,7 @@ it('reads a binding as it was saved', () => {
     ...{ parameter: null, environmentId: null, variable: null, allowHttp: false },
   }
   const saved = { id: 'c_x', host: '*.a.example', kind: 'header' as const, username: '', binding }
-  expect(toBound({ ...saved, createdAt: '', lastUsedAt: null, secret: 'x' })).toMatchObject({
+  expect(toBound({ ...saved, createdAt: '', lastUsedAt: null, secret: 'x' }, null)).toMatchObject({
     name: '*.a.example',
     prefix: 'Key ',
     hosts: [

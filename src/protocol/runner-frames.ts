@@ -127,7 +127,7 @@ const workAssignmentSchema = z.object({
   repository: assignedRepositorySchema,
   /** Beside the main one, each in a folder of its own. */
   additional: z.array(assignedAdditionalSchema).optional(),
-  /** Asked for by the repository: set where the environment sets none. */
+  /** Asked for by the repository, and placeholders of credentials: set where the environment sets none. */
   repositoryVariables: z.record(z.string(), z.string()).optional(),
   /** Who commits. */
   identity: z.object({ name: z.string(), email: z.string() }),
@@ -140,6 +140,8 @@ export type WorkAssignment = z.infer<typeof workAssignmentSchema>
 const setupAssignmentSchema = z.object({
   kind: z.literal('setup'),
   script: z.string(),
+  /** Placeholders of credentials: set where the environment sets none. */
+  variables: z.record(z.string(), z.string()).optional(),
   limitMs: z.int(),
 })
 export type SetupAssignment = z.infer<typeof setupAssignmentSchema>

@@ -30,7 +30,8 @@ export interface SetupDeps {
 
 /** Resolves once its end is reported; after an abort without a word, since the sandbox is going away. */
 export async function runSetup(deps: SetupDeps, signal: AbortSignal): Promise<void> {
-  const { assignment, place, variables, report } = deps
+  const { assignment, place, report } = deps
+  const variables = { ...assignment.variables, ...deps.variables }
   const folder = place.setupFolder ?? SANDBOX_PATHS.setup
   const lines = createLines((some) =>
     report({

@@ -20,7 +20,7 @@ export interface Dispatch {
     sessionId: string,
     command: Extract<UserCommand, { type: 'session.create' }>,
   ): Promise<SessionState>
-  /** Takes in journaled reports in the order of `n`; those taken before are skipped. Returns the last `n` stored. */
+  /** Takes in journaled reports in the order of `n`, which several may share; those taken before are skipped. Returns the last `n` stored. */
   reports(sessionId: string, reports: { n: number; report: RunnerReport }[]): Promise<number>
   /** Last `n` stored, and the state. */
   runnerState(sessionId: string): Promise<{ ackedN: number; state: SessionState }>
@@ -107,7 +107,7 @@ function takeReports(
   const moment = momentOf(context, context.state.id, rules)
   const whole: Change = { events: [], state: context.state, effects: [], cancelLanes: [] }
   for (const { n, report } of reports) {
-    if (n <= ackedN) continue
+    if (n <= context.ackedN) continue
     const decision = decide(whole.state, { type: 'runner.report', report }, moment, rules)
     ackedN = n
     if (isRefusal(decision)) continue

@@ -52,8 +52,12 @@ export interface CredentialStore {
   find(ownerId: string, host: string, kind: GitCredentialKind): Promise<Credential | undefined>
   /** The secret itself; notes the use. */
   openSecret(ownerId: string, id: string): Promise<string>
-  /** All of an owner with their secrets, those of single sessions too: for the gateway, which adds and redacts them. */
-  openAll(ownerId: string): Promise<OpenCredential[]>
+  /** All of an owner with their secrets, those of single sessions too: for the gateway, which adds and redacts them. One that
+   * was damaged is left out and told of. */
+  openAll(
+    ownerId: string,
+    onUnreadable: (id: string, error: unknown) => void,
+  ): Promise<OpenCredential[]>
   noteUse(ownerId: string, id: string): Promise<void>
   remove(ownerId: string, id: string): Promise<boolean>
   /** Of a session that is gone; a shared one stays. */
@@ -162,7 +166,7 @@ function createOpening(
       }
       return needKey(sealer).open(row.secret, sealContext(row))
     },
-    openAll: async (ownerId) => {
+    openAll: async (ownerId, onUnreadable) => {
       const rows = await db
         .selectFrom('credentials')
         .select([...COLUMNS, 'secret'])
@@ -170,10 +174,14 @@ function createOpening(
         .orderBy('created_at')
         .execute()
       const key = needKey(sealer)
-      return rows.map((row) => ({
-        ...toCredential(row),
-        secret: key.open(row.secret, sealContext(row)),
-      }))
+      return rows.flatMap((row) => {
+        try {
+          return [{ ...toCredential(row), secret: key.open(row.secret, sealContext(row)) }]
+        } catch (error) {
+          onUnreadable(row.id, error)
+          return []
+        }
+      })
     },
     noteUse: async (ownerId, id) => {
       const query = db.updateTable('credentials').set({ last_used_at: clock() })
