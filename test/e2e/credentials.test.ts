@@ -142,14 +142,17 @@ git ls-remote https://${HOST}:${port}/none.git 2>&1`
   expect(said).toMatch(/not found/)
 })
 
-it('is nowhere inside, and in nothing that is stored, whatever a host sends back', async () => {
+it('is nowhere inside', async () => {
+  expect(await runInside(errand, sessionId, searchCommand([TOKEN]))).toBe('searched\n')
+})
+
+it('is in nothing that is stored, also when a host sends it back', async () => {
   expect(await curl('/echo')).toContain('you are Bearer [redacted]')
   const base64 = Buffer.from(`x${TOKEN}`).toString('base64').slice(2, -4)
   await runInside(errand, sessionId, `curl -sS https://${HOST}:${port}/echo | base64; true`)
   const said = await everythingSaid(errand, sessionId)
   for (const form of [TOKEN, Buffer.from(TOKEN).toString('hex'), base64])
     expect(said).not.toContain(form)
-  expect(await runInside(errand, sessionId, searchCommand([TOKEN]))).toBe('searched\n')
   expect(errand.logged()).not.toContain(TOKEN)
 })
 

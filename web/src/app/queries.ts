@@ -10,6 +10,7 @@ export const keys = {
   installation: ['installation'],
   sessions: ['sessions'],
   environments: ['environments'],
+  credentials: ['credentials'],
   view: (id: string) => ['view', id],
   diff: (id: string) => ['diff', id],
 } as const

@@ -4,6 +4,7 @@ import type { Environment } from '../../../src/protocol/environment.ts'
 import { describeNetwork } from '../../../src/protocol/environment.ts'
 import { describeError, useApi } from '../app/api.ts'
 import { useEnvironmentChange, useEnvironmentDefaults, useEnvironments } from '../app/queries.ts'
+import { CredentialsSection } from '../credentials/credentials-section.tsx'
 import { Button } from '../ui/button.tsx'
 import { Failure } from '../ui/failure.tsx'
 import { plural } from '../ui/format.ts'
@@ -54,6 +55,7 @@ export function EnvironmentsPage() {
           ))}
         </ul>
         {defaults ? <RepositoryDefaults environments={list} defaults={defaults} /> : null}
+        <CredentialsSection environments={list} />
       </div>
     </div>
   )
