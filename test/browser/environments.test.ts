@@ -56,6 +56,31 @@ it.each([false, true])(
   },
 )
 
+it.each([false, true])('keeps a credential for an API (phone: %s)', async (isPhone) => {
+  await open('/environments', isPhone)
+  await page.getByText('npm.example.com, files.example.com').waitFor()
+  await page.getByText('bearer · as NPM_TOKEN').waitFor()
+  await button('Add a credential').click()
+  await page.getByLabel('Kind').selectOption('header')
+  await page.getByLabel('Hosts').fill('api.example.com *.api.example.com')
+  await page.getByLabel('Name of the header').fill('X-Api-Key')
+  await page.getByLabel('Value').fill('hunter2hunter2')
+  await page.getByLabel('Only below these paths').fill('/v1/')
+  await page.getByLabel('For sessions of').selectOption(SHOP.id)
+  await button('Keep it').scrollIntoViewIfNeeded()
+  await picture(`credential-new-${isPhone ? 'phone' : 'desk'}`)
+  await button('Keep it').click()
+  await button('Add a credential').waitFor()
+  expect(bodyOf('POST', '/credentials')).toEqual({
+    ...{ host: 'api.example.com', kind: 'header', username: '', secret: 'hunter2hunter2' },
+    binding: {
+      ...{ otherHosts: ['*.api.example.com'], paths: ['/v1/'], environmentId: SHOP.id },
+      ...{ variable: null, header: 'X-Api-Key' },
+    },
+  })
+  await picture(`credentials-${isPhone ? 'phone' : 'desk'}`)
+})
+
 it.each([false, true])('changes one, field by field (phone: %s)', async (isPhone) => {
   await open(`/environments/${SHOP.id}`, isPhone)
   const variables = page.getByLabel('Variables')

@@ -1,5 +1,6 @@
 // Environments for the page's tests, kept and changed as the server would.
 import type { EnvironmentDefaults } from '../../src/protocol/api.ts'
+import { bindingSchema, type Credential } from '../../src/protocol/credential.ts'
 import { parseEnvText } from '../../src/protocol/env-text.ts'
 import { type Environment, environmentSchema } from '../../src/protocol/environment.ts'
 import { DEFAULT_ENVIRONMENT } from './fixture-sessions.ts'
@@ -41,7 +42,10 @@ export function answerEnvironments(
     if (method === 'PATCH' && !repository && environment) fixture.defaults.environment = environment
     return fixture.defaults
   }
-  if (collection === 'credentials') return credential(body as Record<string, string>)
+  if (collection === 'credentials') {
+    if (method === 'GET') return { credentials: [REGISTRY] }
+    return method === 'POST' ? credential(body as Record<string, string>) : undefined
+  }
   if (collection !== 'environments') return undefined
   if (method === 'GET') return { environments: fixture.list }
   const current = fixture.list.find((one) => one.id === id)
@@ -70,6 +74,12 @@ function save(
     ? [...fixture.list, saved]
     : fixture.list.map((one) => (one === asked.current ? saved : one))
   return saved
+}
+
+const REGISTRY: Credential = {
+  ...{ id: `c_${'r'.repeat(20)}`, host: 'npm.example.com', kind: 'bearer', username: '' },
+  ...{ createdAt: new Date(0).toISOString(), lastUsedAt: null },
+  binding: bindingSchema.parse({ otherHosts: ['files.example.com'], variable: 'NPM_TOKEN' }),
 }
 
 function credential({ host = '', kind = 'https', username = '' }: Record<string, string>) {
