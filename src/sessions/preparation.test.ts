@@ -11,6 +11,8 @@ import { type EffectPorts, runEffect } from './effects.ts'
 import { exampleId, exampleSession } from './new-session.fixture.ts'
 
 interface Outside {
+  /** Work trees of this repository are kept. */
+  hasCheckout?: boolean
   file?: string
   environment?: Partial<EnvironmentFields>
   hasImage?: boolean
@@ -72,7 +74,17 @@ function createOutside({ file, hasImage = false, ...rest }: Outside) {
       list: async () => [],
     },
     doors: { open: async () => undefined, close: async () => undefined },
-    checkouts: { has: async () => false, find: async () => [], want: () => undefined },
+    checkouts: {
+      has: async () => rest.hasCheckout ?? false,
+      find: async (_state, commit) => {
+        begun.resolve()
+        step(`find the work tree of ${await commit()}`)
+        return ['l_tree']
+      },
+      want: (_state, commit) => {
+        if (rest.hasCheckout) step(`want ${commit}`)
+      },
+    },
     layers: {
       find: async ({ environment, reach, hold }) => {
         const { setup, image } = environment
@@ -114,6 +126,20 @@ it('takes it away before its runner is told its work, and starts another on what
     ...['find make on host reaching as host', 'start host [l_layer]'],
   ])
   expect(outside.phases()).toEqual(COMPLETED('fetch', 'environment', 'sandbox'))
+})
+
+it('waits for the commit where work trees are kept, and starts the sandbox on the one that is near', async () => {
+  const outside = createOutside({ file: undefined, hasCheckout: true })
+  await outside.run()
+  const found = ['find the work tree of c0ffee', 'start host [l_tree]', 'want c0ffee']
+  expect(outside.done).toEqual(['repository.prepared', ...found])
+
+  const other = createOutside({ file: 'setup: make', hasCheckout: true })
+  await other.run()
+  expect(other.done.filter((step) => step.startsWith('start'))).toEqual([
+    'start host [l_tree,l_layer]',
+  ])
+  expect(other.phases()).toEqual(COMPLETED('fetch', 'environment', 'sandbox'))
 })
 
 it('runs the owner’s script on the image of the repository', async () => {
