@@ -1,8 +1,9 @@
 // Several repositories of one session for real: each has a door and a scope of its own, one that is read takes no push, and
 // all of them go with the session.
 import { readdir } from 'node:fs/promises'
+import { request } from 'node:http'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { BRANCH, createScene, OWNER, type Scene, type StartedSession } from './room.fixture.ts'
 import { createTestUpstream, type TestUpstream } from './upstream.fixture.ts'
 
@@ -115,6 +116,25 @@ it('opens no repository of another session, and none that was not attached', asy
     expect((await room.workbench.run(room.root, ['ls-remote', url])).exitCode, url).not.toBe(0)
   const own = await room.workbench.run(room.root, ['ls-remote', doorOf(session.sessionId, 'lib')])
   expect(own.exitCode).toBe(0)
+})
+
+it('is not kept waiting by another one that has all the requests that it may have', async () => {
+  const { room } = scene
+  await attach('write')
+  const door = doorOf(session.sessionId, 'lib')
+  const held = Array.from({ length: 8 }, () => {
+    const headers = { 'content-type': 'application/x-git-upload-pack-request' }
+    const one = request(`${door}/git-upload-pack`, { method: 'POST', headers })
+    // They are ended by this end, and say so.
+    one.on('error', () => undefined)
+    // The beginning of a length: git waits for the rest.
+    one.write('00')
+    return one
+  })
+  const list = (url: string) => room.workbench.run(room.root, ['ls-remote', url])
+  await vi.waitFor(async () => expect((await list(door)).stderr).toContain('429'), 20_000)
+  expect((await list(room.door(session.sessionId))).exitCode).toBe(0)
+  for (const one of held) one.destroy()
 })
 
 it('goes with its session, and leaves those of others', async () => {

@@ -78,13 +78,14 @@ export function createDoors(deps: DoorDeps): Doors {
   const turns = createPushTurns()
   return {
     serve: async (request, exchange) => {
-      const key = `${request.kind} ${request.id}`
+      // A session works on all of its repositories at the same time: each has its own share.
+      const key = `${request.kind} ${request.id} ${request.repository ?? ''}`
       const count = running.get(key) ?? 0
       if (count >= MOST_AT_ONCE)
         throw new AppError(
           'rate_limited',
           'git_busy',
-          'Too many git requests of this session at once.',
+          'Too many git requests of this repository at once.',
         )
       running.set(key, count + 1)
       try {
