@@ -2,12 +2,12 @@
 import type { AssignedAdditional, WorkAssignment } from './protocol/runner-frames.ts'
 import type { AdditionalState, SessionState } from './protocol/session.ts'
 
-/** What commits made inside are signed with as author; a setting of the installation later. */
+/** Who commits are by where the environment names nobody. */
 const IDENTITY = { name: 'Errand', email: 'errand@localhost.invalid' }
 
 /** Undefined while it is not known which commit the session starts from. */
 export function assignmentOf(
-  { id, repository, additional, environmentFile }: SessionState,
+  { id, repository, additional, environment, environmentFile }: SessionState,
   publicUrl: string | null,
   placeholders: Record<string, string>,
 ): WorkAssignment | undefined {
@@ -19,7 +19,7 @@ export function assignmentOf(
     repository: { name, url, commit, branch, baseBranch },
     ...(additional.length > 0 ? { additional: additional.map(assignedOf) } : {}),
     ...(Object.keys(variables).length > 0 ? { repositoryVariables: variables } : {}),
-    identity: IDENTITY,
+    identity: environment.git.identity ?? IDENTITY,
     sessionUrl: publicUrl && `${publicUrl}/sessions/${id}`,
   }
 }

@@ -33,8 +33,7 @@ import { openUsageJournal } from './model/usage-journal.ts'
 import { type ProgramContext, runProgram } from './program-main.ts'
 import { AppError } from './protocol/errors.ts'
 import { repositoryAtDoor } from './protocol/git-door.ts'
-import type { SessionState } from './protocol/session.ts'
-import { NO_GRANTS } from './protocol/session.ts'
+import { grantsOf, NO_GRANTS, type SessionState } from './protocol/session.ts'
 import { defaultRules } from './sessions/decide.ts'
 import { createDispatch, sessionNotFound } from './sessions/dispatch.ts'
 import type { GatewaySettings } from './settings.ts'
@@ -276,11 +275,11 @@ function createGitRoute(
 function atDoorOf(state: SessionState, path: string) {
   const repository = repositoryAtDoor(state, path)
   if (!repository) return undefined
-  const { id, ownerId, pushGrants } = state
+  const { id, ownerId } = state
   const scope =
     'access' in repository
       ? { id, repository: repository.name, push: repository.access === 'write' ? NO_GRANTS : null }
-      : { id, push: pushGrants }
+      : { id, push: grantsOf(state) }
   return { ownerId, repository, scope }
 }
 

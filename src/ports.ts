@@ -8,7 +8,7 @@ import type { Diff } from './protocol/api.ts'
 import { AppError, toAppError } from './protocol/errors.ts'
 import type { ModelInside } from './protocol/model-endpoint.ts'
 import type { RunnerBoot } from './protocol/runner-frames.ts'
-import { type Repository, repositoryOf, type SessionState } from './protocol/session.ts'
+import { grantsOf, type Repository, repositoryOf, type SessionState } from './protocol/session.ts'
 import { isolationLine, type SandboxDriver, type SandboxStatus } from './sandbox/driver.ts'
 import type { Hold, RepositoryPort, SandboxPort } from './sessions/effects.ts'
 import type { LayerEnvironment, LayerSandboxes } from './sessions/layer-making.ts'
@@ -49,7 +49,7 @@ export function createRepositoryPort(
       const place = repositoryOf(state, repository)
       const credential = place && (await findCredential(state.ownerId, place))
       // What was granted is granted of the main repository.
-      const rewrite = repository === undefined && state.pushGrants.rewrite
+      const rewrite = repository === undefined && grantsOf(state).rewrite
       const { outward, commit, reason, message } = await git.forward(
         { sessionId: state.id, repository, credential, rewrite },
         { signal },

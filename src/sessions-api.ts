@@ -34,9 +34,9 @@ export function createSessionsApi({
   const { environments, credentials, uploads, sessions: directory } = store
   const random = () => randomBytes(20)
   return {
-    create: async (ownerId, asked) => {
+    create: async (owner, asked) => {
       const deps = { environments, credentials, uploads, directory, drivers }
-      const command = await planSession(deps, ownerId, { asked, random })
+      const command = await planSession(deps, owner, { asked, now: new Date(), random })
       // A session that would have to queue leaves it to one that can use it now.
       const isFree = hasSlot(await directory.readLoad(), '', settings.concurrency)
       // A large work tree that is there already gains more than an agent that waits, and cannot be added to its sandbox.

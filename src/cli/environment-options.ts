@@ -34,6 +34,9 @@ export interface EnvironmentOptions extends NetworkOptions {
   disk?: string
   connectionsPerSecond?: string
   bytesPerDay?: string
+  branches?: string
+  author?: string
+  rewrite?: boolean
 }
 
 export function addEnvironmentOptions(command: Command): void {
@@ -57,6 +60,10 @@ export function addEnvironmentOptions(command: Command): void {
     .option('--disk <size>', 'such as 20GiB')
     .option('--connections-per-second <count>', 'how many it may open to hosts')
     .option('--bytes-per-day <size>', 'how much it may move to and from hosts, such as 20GiB')
+    .option('--branches <template>', 'names of branches: errand/{slug}, also {id}, {user}, {date}')
+    .option('--author <author>', '"Name <email>" that commits are by; "" for Errand\'s own')
+    .option('--rewrite', 'sessions may replace commits of their own branch (push --force)')
+    .option('--no-rewrite', 'they may only add to it')
 }
 
 /** What the options say; of a network or limits that are given in part, the rest is as in `current`. */
@@ -71,6 +78,7 @@ export async function readFields(
   const network = networkOf(options, current)
   const limits = limitsOf(options, current)
   const traffic = trafficOf(options, current)
+  const git = gitOf(options, current)
   return {
     ...(image === undefined ? {} : { image: imageOf(image) }),
     ...(network ? { network } : {}),
@@ -79,6 +87,7 @@ export async function readFields(
     ...(setupInput === undefined ? {} : { setupInputs: setupInput }),
     ...(limits ? { limits } : {}),
     ...(traffic ? { traffic } : {}),
+    ...(git ? { git } : {}),
   }
 }
 
@@ -154,6 +163,25 @@ function trafficOf(
     ...(bytesPerDay === undefined ? {} : { bytesPerDay: bytesOf(bytesPerDay) }),
   }
   return Object.keys(given).length === 0 ? undefined : { ...current?.traffic, ...given }
+}
+
+function gitOf(
+  { branches, author, rewrite }: EnvironmentOptions,
+  current: Environment | undefined,
+): EnvironmentPatch['git'] {
+  const given = {
+    ...(branches === undefined ? {} : { branchTemplate: branches }),
+    ...(author === undefined ? {} : { identity: identityOf(author) }),
+    ...(rewrite === undefined ? {} : { rewrite }),
+  }
+  return Object.keys(given).length === 0 ? undefined : { ...current?.git, ...given }
+}
+
+function identityOf(text: string): { name: string; email: string } | null {
+  if (text.trim() === '') return null
+  const [, name = '', email = ''] = /^([^<>]+) <([^<>]+)>$/.exec(text.trim()) ?? []
+  if (name !== '') return { name, email }
+  throw new AppError('invalid', 'author_invalid', 'an author is written "Name <email>"')
 }
 
 const UNITS: Record<string, number> = { MIB: 1024 ** 2, GIB: 1024 ** 3, MB: 1e6, GB: 1e9 }

@@ -513,7 +513,7 @@ describe('the event stream', () => {
     expect(seen.some((frame) => frame.startsWith('event: session\n') && frame.includes(id))).toBe(
       true,
     )
-    await test.deps.sessions.create(other.user.id, {
+    await test.deps.sessions.create(other.user, {
       ...{
         prompt: 'theirs',
         source: { kind: 'remote', url: 'https://example.com/r' },

@@ -29,7 +29,10 @@ export type SessionCommand = Exclude<UserCommand, { type: 'session.create' }>
 /** Refusals are AppErrors. */
 export interface SessionsApi {
   /** Looks up environment, upload and source session by owner; `environment_not_found` and the like otherwise. */
-  create(ownerId: string, fields: z.output<typeof newSessionSchema>): Promise<SessionState>
+  create(
+    owner: { id: string; name: string },
+    fields: z.output<typeof newSessionSchema>,
+  ): Promise<SessionState>
   command(sessionId: string, command: SessionCommand): Promise<SessionState>
   /** Of one owner, by the start of an id; at most ten. */
   findByPrefix(ownerId: string, prefix: string): Promise<SessionState[]>

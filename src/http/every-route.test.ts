@@ -69,7 +69,7 @@ beforeAll(async () => {
     model: null,
   } satisfies Parameters<typeof sessions.create>[1]
   owned = {
-    session: (await sessions.create(id, fields)).id,
+    session: (await sessions.create({ id, name: 'Ann' }, fields)).id,
     upload: (await stores.uploads.create(id, { name: 'r' })).id,
     environment: (await stores.environments.ensureDefault(id)).id,
     credential: (

@@ -35,7 +35,7 @@ export function addSessionRoutes(api: Api, deps: HttpDeps): void {
     },
     async ({ user, body }) => {
       for (const { source } of [body, ...body.additional]) await checkSource(deps, user.id, source)
-      return withPlace(sessions, await sessions.create(user.id, body))
+      return withPlace(sessions, await sessions.create(user, body))
     },
   )
   addRoute(

@@ -140,7 +140,7 @@ function createFakeSessions(): FakeSessions {
       if (state) states.set(sessionId, { ...state, lastSeq: event.seq })
       return event
     },
-    create: async (ownerId, { prompt, mode }) => {
+    create: async ({ id: ownerId }, { prompt, mode }) => {
       const state = makeSession(ownerId, prompt, mode)
       states.set(state.id, state)
       return state

@@ -4,6 +4,7 @@ import {
   domainPatternSchema,
   environmentFieldsSchema,
   environmentSchema,
+  gitSettingsSchema,
   imageSchema,
   limitsSchema,
   networkPolicySchema,
@@ -234,6 +235,7 @@ export const environmentPatchSchema = z.object({
   setupInputs: setupInputsSchema.optional(),
   limits: limitsSchema.optional(),
   traffic: trafficLimitsSchema.optional(),
+  git: gitSettingsSchema.optional(),
 })
 export type EnvironmentPatch = z.input<typeof environmentPatchSchema>
 /** What was saved, and which of its variables look like secrets, which the agent could read. */

@@ -1,5 +1,6 @@
 // An environment: the saved recipe that a session's sandbox is made from. A session keeps a copy of what it started with.
 import { z } from 'zod'
+import { branchTemplateSchema } from './branch-name.ts'
 import { environmentIdSchema } from './ids.ts'
 
 export const networkLevelSchema = z.enum(['none', 'trusted', 'custom', 'full'])
@@ -212,6 +213,26 @@ export const setupInputsSchema = z
   )
   .max(50)
 
+const linePart = (mostChars: number) =>
+  z
+    .string()
+    .trim()
+    .min(1)
+    .max(mostChars)
+    .regex(/^[^\p{Cc}<>]+$/u, 'no line breaks, < or >')
+
+/** Who a session's commits are by, as git writes it: `name <email>`. */
+export const identitySchema = z.object({ name: linePart(100), email: linePart(200) })
+
+export const gitSettingsSchema = z.object({
+  branchTemplate: branchTemplateSchema.default('errand/{slug}-{id}'),
+  /** The installation's own when null. */
+  identity: identitySchema.nullable().default(null),
+  /** A session may replace commits of its own branch (`push --force`). */
+  rewrite: z.boolean().default(false),
+})
+export type GitSettings = z.infer<typeof gitSettingsSchema>
+
 export const environmentFieldsSchema = z.object({
   name: z.string().trim().min(1).max(80),
   image: imageSchema.default({ kind: 'host' }),
@@ -222,6 +243,7 @@ export const environmentFieldsSchema = z.object({
   setupInputs: setupInputsSchema.default([]),
   limits: limitsSchema.prefault({}),
   traffic: trafficLimitsSchema.prefault({}),
+  git: gitSettingsSchema.prefault({}),
 })
 export type EnvironmentFields = z.infer<typeof environmentFieldsSchema>
 

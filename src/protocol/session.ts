@@ -134,6 +134,17 @@ export const additionalRepositorySchema = repositorySchema.extend({
 })
 export type AdditionalRepository = z.infer<typeof additionalRepositorySchema>
 
+/** With what the session's environment allows already. */
+export function grantsOf({
+  pushGrants,
+  environment,
+}: {
+  pushGrants: PushGrants
+  environment: { git: { rewrite: boolean } }
+}): PushGrants {
+  return { ...pushGrants, rewrite: pushGrants.rewrite || environment.git.rewrite }
+}
+
 export const turnSchema = z.object({
   id: turnIdSchema,
   kind: turnKindSchema,

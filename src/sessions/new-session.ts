@@ -3,6 +3,7 @@
 import type { z } from 'zod'
 import { parseRepositoryUrl } from '../git/repository-url.ts'
 import type { newSessionSchema } from '../protocol/api.ts'
+import { fillBranchTemplate } from '../protocol/branch-name.ts'
 import type { UserCommand } from '../protocol/command.ts'
 import type { Environment } from '../protocol/environment.ts'
 import { AppError } from '../protocol/errors.ts'
@@ -31,10 +32,10 @@ const BRANCH_SUFFIX_LENGTH = 5
 
 export async function planSession(
   deps: NewSessionDeps,
-  ownerId: string,
-  request: { asked: Asked; random: () => Uint8Array },
+  owner: { id: string; name: string },
+  request: { asked: Asked; now: Date; random: () => Uint8Array },
 ): Promise<CreateCommand> {
-  const { asked, random } = request
+  const { asked, now, random } = request
   const driver = asked.driver ?? deps.drivers[0] ?? ''
   if (!deps.drivers.includes(driver)) {
     const known = deps.drivers.join(', ')
@@ -45,24 +46,25 @@ export async function planSession(
     )
   }
   const title = asked.title ?? titleOf(asked.prompt)
-  const { source, name, url: known } = await findSource(deps, ownerId, asked.source)
+  const { source, name, url: known } = await findSource(deps, owner.id, asked.source)
   const url = known ?? doorUrl()
+  const environment = await findEnvironment(deps, owner.id, { asked, url })
+  const branch = fillBranchTemplate(environment.git.branchTemplate, {
+    ...{ slug: slugOf(title), id: suffix(random()) },
+    ...{ user: slugOf(owner.name), date: now.toISOString().slice(0, 10) },
+  })
   const repository: Repository = {
-    source,
-    name,
-    url,
-    baseBranch: asked.baseBranch,
-    commit: null,
-    branch: `errand/${slugOf(title)}-${suffix(random())}`,
+    ...{ source, name, url, branch },
+    ...{ baseBranch: asked.baseBranch, commit: null },
   }
-  const additional = await findAdditional(deps, ownerId, { asked, main: repository })
+  const additional = await findAdditional(deps, owner.id, { asked, main: repository })
   return {
     type: 'session.create',
-    ownerId,
+    ownerId: owner.id,
     title,
     repository,
     ...(additional.length > 0 ? { additional } : {}),
-    environment: await findEnvironment(deps, ownerId, { asked, url }),
+    environment,
     driver,
     mode: asked.mode,
     model: asked.model,

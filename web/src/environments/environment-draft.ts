@@ -1,9 +1,11 @@
 // The fields of an environment as they stand in a form, and the request that they become.
 import type { EnvironmentPatch } from '../../../src/protocol/api.ts'
+import { branchTemplateSchema } from '../../../src/protocol/branch-name.ts'
 import { formatEnvText, parseEnvText } from '../../../src/protocol/env-text.ts'
 import {
   type Environment,
   type Image,
+  identitySchema,
   imageNameSchema,
   type NetworkLevel,
 } from '../../../src/protocol/environment.ts'
@@ -25,10 +27,14 @@ export interface EnvironmentDraft {
   cpus: string
   processes: string
   diskGib: string
+  branchTemplate: string
+  authorName: string
+  authorEmail: string
+  rewrite: boolean
 }
 
 export function toDraft(environment: Environment): EnvironmentDraft {
-  const { name, image, network, variables, setup, setupInputs, limits } = environment
+  const { name, image, network, variables, setup, setupInputs, limits, git } = environment
   return {
     ...{ name, setup, imageKind: image.kind, level: network.level },
     imageName: image.kind === 'named' ? image.name : '',
@@ -41,6 +47,8 @@ export function toDraft(environment: Environment): EnvironmentDraft {
     cpus: String(limits.cpus),
     processes: String(limits.processes),
     diskGib: String(limits.diskBytes / GIB),
+    ...{ branchTemplate: git.branchTemplate, rewrite: git.rewrite },
+    ...{ authorName: git.identity?.name ?? '', authorEmail: git.identity?.email ?? '' },
   }
 }
 
@@ -55,6 +63,7 @@ export const EMPTY_DRAFT: EnvironmentDraft = {
   },
   ...{ includeTrusted: true, variables: '', setup: '', setupInputs: '' },
   ...{ memoryGib: '4', cpus: '2', processes: '2048', diskGib: '20' },
+  ...{ branchTemplate: 'errand/{slug}-{id}', authorName: '', authorEmail: '', rewrite: false },
 }
 
 export type Problems = Partial<Record<keyof EnvironmentDraft, string>>
@@ -74,7 +83,17 @@ export function problemsIn(draft: EnvironmentDraft): Problems {
     problems.variables = `Line ${variables.error.line}: ${variables.error.message}.`
   for (const key of ['memoryGib', 'cpus', 'processes', 'diskGib'] as const)
     if (!(Number(draft[key]) > 0)) problems[key] = 'A number above 0.'
+  if (!branchTemplateSchema.safeParse(draft.branchTemplate).success)
+    problems.branchTemplate = 'A name of a branch, such as errand/{slug}.'
+  const identity = identityIn(draft)
+  if (identity !== null && !identitySchema.safeParse(identity).success)
+    problems.authorEmail = 'Give both a name and an address, or neither.'
   return problems
+}
+
+function identityIn({ authorName, authorEmail }: EnvironmentDraft) {
+  const identity = { name: authorName.trim(), email: authorEmail.trim() }
+  return identity.name === '' && identity.email === '' ? null : identity
 }
 
 function imageOf({ imageKind, imageName, imagePath }: EnvironmentDraft): Image {
@@ -107,6 +126,10 @@ export function toFields(draft: EnvironmentDraft): EnvironmentPatch & { name: st
       cpus: Number(draft.cpus),
       processes: Number(draft.processes),
       diskBytes: Math.round(Number(draft.diskGib) * GIB),
+    },
+    git: {
+      ...{ branchTemplate: draft.branchTemplate.trim(), rewrite: draft.rewrite },
+      identity: identityIn(draft),
     },
   }
 }

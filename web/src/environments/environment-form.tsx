@@ -3,6 +3,7 @@ import type { NetworkLevel } from '../../../src/protocol/environment.ts'
 import { LEVELS } from '../composer/task-settings.tsx'
 import { Field, Input, Select, TextArea } from '../ui/field.tsx'
 import type { EnvironmentDraft, Problems } from './environment-draft.ts'
+import { GitFields } from './git-fields.tsx'
 import { VariablesField } from './variables-field.tsx'
 
 const MEANINGS: Record<NetworkLevel, string> = {
@@ -40,6 +41,7 @@ export function EnvironmentForm(props: FormProps) {
       <NetworkFields {...props} />
       <VariablesField {...props} />
       <SetupFields {...props} />
+      <GitFields {...props} />
       <LimitFields {...props} />
     </div>
   )
