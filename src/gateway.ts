@@ -32,7 +32,7 @@ import { isUpstream, readUpstream } from './model/upstream.ts'
 import { openUsageJournal } from './model/usage-journal.ts'
 import { type ProgramContext, runProgram } from './program-main.ts'
 import { AppError } from './protocol/errors.ts'
-import { repositoryAtDoor } from './protocol/git-door.ts'
+import { doorUrl, repositoryAtDoor } from './protocol/git-door.ts'
 import { grantsOf, NO_GRANTS, type SessionState } from './protocol/session.ts'
 import { defaultRules } from './sessions/decide.ts'
 import { createDispatch, sessionNotFound } from './sessions/dispatch.ts'
@@ -278,8 +278,11 @@ function atDoorOf(state: SessionState, path: string) {
   const { id, ownerId } = state
   const scope =
     'access' in repository
-      ? { id, repository: repository.name, push: repository.access === 'write' ? NO_GRANTS : null }
-      : { id, push: grantsOf(state) }
+      ? {
+          ...{ id, repository: repository.name, base: doorUrl(repository.name) },
+          push: repository.access === 'write' ? NO_GRANTS : null,
+        }
+      : { id, base: doorUrl(), push: grantsOf(state) }
   return { ownerId, repository, scope }
 }
 

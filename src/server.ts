@@ -259,7 +259,7 @@ function createGitDoor(socketPath: string): GitDoor {
   return async ({ target, rest, access, incoming, outgoing }) => {
     const request = parseGitRequest(incoming.method ?? 'GET', `/${rest}`)
     const service = access === 'push' ? 'git-receive-pack' : 'git-upload-pack'
-    if (request?.service !== service) {
+    if (!request || !('service' in request) || request.service !== service) {
       throw new AppError('not_found', 'git_request', `Here git can ${access} only.`)
     }
     await proxyGit(incoming, outgoing, {

@@ -40,7 +40,7 @@ export function createSessionsApi({
       // A session that would have to queue leaves it to one that can use it now.
       const isFree = hasSlot(await directory.readLoad(), '', settings.concurrency)
       // A large work tree that is there already gains more than an agent that waits, and cannot be added to its sandbox.
-      const mayTake = isFree && !(await checkouts.has(ownerId, command.repository))
+      const mayTake = isFree && !(await checkouts.has(owner.id, command.repository))
       const waiting = mayTake ? await standbys.take(command) : undefined
       if (!waiting) return dispatch.create(createId('session', random()), command)
       const state = await dispatch.create(waiting, command)

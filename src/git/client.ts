@@ -8,7 +8,9 @@ import { openUnix, requestUnix } from '../lib/unix-http.ts'
 import { AppError, isErrorCode } from '../protocol/errors.ts'
 import type { PushGrants } from '../protocol/session.ts'
 import { CREDENTIAL_HEADER, encodeCredential, type UpstreamCredential } from './credential.ts'
+import { lfsPath, parseLfsRequest } from './lfs-messages.ts'
 import {
+  BASE_HEADER,
   type CountFilesRequest,
   type Diff,
   type DiffRequest,
@@ -20,6 +22,7 @@ import {
   fileCountSchema,
   forwardedSchema,
   type GitDoorRequest,
+  type LfsDoorRequest,
   type NearestCommit,
   type NearestRequest,
   nearestCommitSchema,
@@ -163,10 +166,12 @@ async function reach<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-export interface GitTarget extends GitDoorRequest {
+export type GitTarget = (GitDoorRequest | LfsDoorRequest) & {
   /** What the caller may push to beside the session's branch; null: nothing at all. Uploads always take pushes. */
   push: PushGrants | null
   credential?: UpstreamCredential
+  /** The repository's address for its caller; without it there are no large files. */
+  base?: string
 }
 
 /** How long a git client waits for a gitd that is being started again. */
@@ -174,13 +179,15 @@ const PATIENCE_MS = 30_000
 
 const DOOR_PATH = /\/(info\/refs|git-upload-pack|git-receive-pack)$/
 
-/** What a git client asks for, from the path and query it sent; undefined when it is no request of smart HTTP. */
+/** What a git client asks for, from the path and query it sent; undefined when it is no request of smart HTTP or LFS. */
 export function parseGitRequest(
   method: string,
   requestUrl: string,
-): Pick<GitDoorRequest, 'service' | 'advertise'> | undefined {
+): Pick<GitDoorRequest, 'service' | 'advertise'> | Pick<LfsDoorRequest, 'lfs'> | undefined {
   if (!URL.canParse(requestUrl, 'http://door')) return undefined
   const url = new URL(requestUrl, 'http://door')
+  const lfs = parseLfsRequest(method, url.pathname)
+  if (lfs) return { lfs }
   const what = DOOR_PATH.exec(url.pathname)?.[1]
   const advertise = what === 'info/refs'
   const service = advertise ? url.searchParams.get('service') : what
@@ -225,9 +232,8 @@ function passThrough(
   }
   if (target.push) headers[PUSH_HEADER] = encodeGrants(target.push)
   if (target.credential) headers[CREDENTIAL_HEADER] = encodeCredential(target.credential)
-  const { kind, id, repository, service, advertise } = target
-  const which = repository === undefined ? id : `${id}/${repository}.git`
-  const path = `/git/${kind}/${which}/${advertise ? `info/refs?service=${service}` : service}`
+  if (target.base !== undefined) headers[BASE_HEADER] = target.base
+  const path = pathOf(target)
   // With a connection of its own no agent has a part in it: it is closed after the one request.
   const createConnection = () => socket
   const upstream = httpRequest({ createConnection, method: incoming.method, path, headers })
@@ -247,6 +253,14 @@ function passThrough(
   incoming.on('error', () => upstream.destroy())
   incoming.pipe(upstream)
   return ended.promise
+}
+
+function pathOf(target: GitTarget): string {
+  const { kind, id, repository } = target
+  const at = `/git/${kind}/${repository === undefined ? id : `${id}/${repository}.git`}`
+  if ('lfs' in target) return `${at}/${lfsPath(target.lfs)}`
+  const { service, advertise } = target
+  return `${at}/${advertise ? `info/refs?service=${service}` : service}`
 }
 
 function passedBack(response: IncomingMessage): Record<string, string> {

@@ -1,10 +1,11 @@
 // HTTP of gitd: JSON for server and worker, newline-delimited JSON where an answer grows, git's own protocol for the doors.
 // Whoever reaches the socket is trusted to have checked owner and scope; ids, URLs and names are checked here again.
-import { createServer, type IncomingMessage, type Server } from 'node:http'
+import { createServer, type Server } from 'node:http'
 import type { z } from 'zod'
 import type { Logger } from '../lib/logger.ts'
 import { encodeLine } from '../lib/ndjson.ts'
 import { AppError, toAppError } from '../protocol/errors.ts'
+import { parseLfsRequest } from './lfs-messages.ts'
 import {
   acknowledgeRequestSchema,
   countFilesRequestSchema,
@@ -13,6 +14,7 @@ import {
   filesRequestSchema,
   forwardRequestSchema,
   type GitDoorRequest,
+  type LfsDoorRequest,
   nearestRequestSchema,
   type PrepareLine,
   prepareRequestSchema,
@@ -21,13 +23,14 @@ import {
   uploadRequestSchema,
 } from './messages.ts'
 import type { Repositories } from './repositories.ts'
+import { readJsonBody } from './request-body.ts'
 import { abortOnClose, type Exchange } from './smart-http.ts'
 
 type Answer = (body: unknown, exchange: Exchange) => Promise<unknown>
 
 const BODY_BYTES = 1 << 20
 const DOOR =
-  /^\/git\/(session|upload)\/([a-z0-9_]+)(?:\/([A-Za-z0-9_][A-Za-z0-9._-]*)\.git)?\/(info\/refs|git-upload-pack|git-receive-pack)$/
+  /^\/git\/(session|upload)\/([a-z0-9_]+)(?:\/([A-Za-z0-9_][A-Za-z0-9._-]*)\.git)?\/(info\/refs|git-upload-pack|git-receive-pack|info\/lfs\/objects\/[^?]+)$/
 
 export function createGitServer(deps: { repositories: Repositories; log: Logger }): Server {
   const { repositories, log } = deps
@@ -110,11 +113,14 @@ async function answer(
   const { incoming, outgoing } = exchange
   const url = new URL(incoming.url ?? '/', 'http://gitd')
   const door = doorRequest(incoming.method ?? '', url)
-  if (door) return repositories.serve(door, exchange)
+  if (door)
+    return 'lfs' in door
+      ? repositories.serveLfs(door, exchange)
+      : repositories.serve(door, exchange)
   const route = routes.get(`${incoming.method} ${url.pathname}`)
   if (!route) throw new AppError('not_found', 'route_not_found', 'gitd has no such route.')
   const result = await route(
-    incoming.method === 'POST' ? await readBody(incoming) : undefined,
+    incoming.method === 'POST' ? await readJsonBody(incoming, BODY_BYTES) : undefined,
     exchange,
   )
   if (outgoing.headersSent) return
@@ -122,16 +128,23 @@ async function answer(
   outgoing.end(JSON.stringify(result ?? {}))
 }
 
-function doorRequest(method: string, url: URL): GitDoorRequest | undefined {
+function doorRequest(method: string, url: URL): GitDoorRequest | LfsDoorRequest | undefined {
   const [, kind, id = '', repository, what] = DOOR.exec(url.pathname) ?? []
   if (kind !== 'session' && kind !== 'upload') return undefined
+  const place = {
+    kind: kind as GitDoorRequest['kind'],
+    id,
+    ...(repository === undefined ? {} : { repository }),
+  }
+  const lfs = parseLfsRequest(method, url.pathname)
+  if (lfs) return { ...place, lfs }
   const advertise = what === 'info/refs'
   const service = advertise ? url.searchParams.get('service') : what
   if (service !== 'git-upload-pack' && service !== 'git-receive-pack')
     throw new AppError('unsupported', 'git_dumb_http_unsupported', 'Only smart HTTP is served.')
   if (method !== (advertise ? 'GET' : 'POST'))
     throw new AppError('invalid', 'method_not_allowed', `${method} is not allowed here.`)
-  return { kind, id, ...(repository === undefined ? {} : { repository }), service, advertise }
+  return { ...place, service, advertise }
 }
 
 /** Progress lines while it works, then the result or the error, all with status 200. */
@@ -168,22 +181,6 @@ async function follow(
   for await (const observation of observations.follow(after, signal))
     outgoing.write(encodeLine(observation))
   outgoing.end()
-}
-
-async function readBody(incoming: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of incoming as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > BODY_BYTES)
-      throw new AppError('too_large', 'body_too_large', 'The request is too large.')
-    chunks.push(chunk)
-  }
-  try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8'))
-  } catch (cause) {
-    throw new AppError('invalid', 'body_invalid', 'The request is not JSON.', { cause })
-  }
 }
 
 function parse<T>(schema: z.ZodType<T>, body: unknown): T {

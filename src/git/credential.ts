@@ -24,8 +24,13 @@ export function httpSettings(repository: RepositoryUrl, credential?: UpstreamCre
   return [
     // curl sends an extra header along to wherever it is redirected.
     ['http.followRedirects', 'false'],
-    [`http.${origin}/.extraHeader`, `Authorization: Basic ${basic(credential)}`],
+    [`http.${origin}/.extraHeader`, `Authorization: ${basicAuthorization(credential)}`],
   ]
+}
+
+/** The value of an `authorization` header. */
+export function basicAuthorization(credential: UpstreamCredential): string {
+  return `Basic ${basic(credential)}`
 }
 
 function basic({ username, secret }: UpstreamCredential): string {

@@ -10,6 +10,7 @@ import {
   repositoryNameSchema,
 } from '../protocol/session.ts'
 import { upstreamCredentialSchema } from './credential.ts'
+import type { LfsRequest } from './lfs-messages.ts'
 
 export type GitService = 'git-upload-pack' | 'git-receive-pack'
 
@@ -30,11 +31,21 @@ export function decodeGrants(header: string | string[] | undefined): PushGrants 
   }
 }
 
-export interface GitDoorRequest {
+/** The address of the repository as the caller sees it, for answers that hold addresses. */
+export const BASE_HEADER = 'x-errand-base'
+
+interface GitDoorPlace {
   kind: 'session' | 'upload'
   id: string
   /** Of a session: which of its additional repositories; the main one without. */
   repository?: string
+}
+
+export interface LfsDoorRequest extends GitDoorPlace {
+  lfs: LfsRequest
+}
+
+export interface GitDoorRequest extends GitDoorPlace {
   service: GitService
   /** `info/refs` rather than the service itself. */
   advertise: boolean

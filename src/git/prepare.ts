@@ -8,6 +8,7 @@ import { AppError } from '../protocol/errors.ts'
 import { readEnvironmentFile } from './environment-file.ts'
 import { createKeyedLock } from './flights.ts'
 import type { Git } from './git-process.ts'
+import { linkLfsObjects } from './lfs-store.ts'
 import { linkObjects } from './link-objects.ts'
 import type { PreparedSession, PrepareRequest } from './messages.ts'
 import type { MirrorRun, Mirrors } from './mirrors.ts'
@@ -228,6 +229,7 @@ async function copyRepository(
     git.text({ args: ['init', '--quiet', '--bare', '--template=', '--', to] }),
   ])
   await linkObjects(from, to)
+  await linkLfsObjects(from, to)
   for (const objects of borrowed.filter((path) => path.startsWith(`${from}/`)))
     await linkObjects(join(objects, '..'), to)
   const mirrors = borrowed.filter((path) => path.startsWith(`${paths.mirrors}/`))
@@ -359,6 +361,7 @@ async function cloneBorrowing(git: Git, base: Base, temporary: string): Promise<
   }
   const borrowed = await readAlternates(git, base.directory)
   const own = join(temporary, 'base.git')
+  await linkLfsObjects(base.directory, temporary)
   await rename(base.directory, own)
   await writeAlternates(own, borrowed)
   await writeAlternates(temporary, [join(own, 'objects'), ...borrowed])

@@ -1,5 +1,5 @@
 // Everything that gitd can do, wired from its parts: this is what its control socket and its doors call.
-import { readdir, realpath } from 'node:fs/promises'
+import { readdir, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from '../lib/logger.ts'
 import { createAnnouncements } from './announcements.ts'
@@ -9,6 +9,8 @@ import { createDoors, type Doors } from './doors.ts'
 import { createGit, type Git } from './git-process.ts'
 import { writeHooks } from './hooks.ts'
 import { endLeftoverProcesses } from './leftovers.ts'
+import { createLfsDoor } from './lfs-door.ts'
+import { findLfsPlace } from './lfs-place.ts'
 import type {
   CountFilesRequest,
   Diff,
@@ -16,6 +18,7 @@ import type {
   FilesRequest,
   Forwarded,
   ForwardRequest,
+  LfsDoorRequest,
   NearestCommit,
   NearestRequest,
   RepositoryFiles,
@@ -26,12 +29,13 @@ import type {
 import { createMirrors } from './mirrors.ts'
 import { createObservations, type Observations } from './observations.ts'
 import { createOutward } from './outward.ts'
-import { createPaths, makeFolders, type SessionRepository } from './paths.ts'
+import { createPaths, type GitPaths, makeFolders, type SessionRepository } from './paths.ts'
 import { createSessionRepositories, type SessionRepositories } from './prepare.ts'
 import { refuseForSession } from './push-scope.ts'
 import { readFiles } from './read-files.ts'
 import { findRecord, readRecord, sessionRecordSchema } from './records.ts'
 import { readSessionRefs } from './session-refs.ts'
+import type { Exchange } from './smart-http.ts'
 import { clearLeftovers, sweep } from './sweep.ts'
 import { createUpload, removeRepository } from './uploads.ts'
 import { createUpstream } from './upstream.ts'
@@ -54,6 +58,8 @@ export interface Repositories {
   removeUpload(uploadId: string): Promise<void>
   sweep(): Promise<void>
   serve: Doors['serve']
+  /** Large files. */
+  serveLfs(request: LfsDoorRequest, exchange: Exchange): Promise<void>
   observations: Observations
 }
 
@@ -142,6 +148,19 @@ export async function createRepositories(
     removeUpload: (uploadId) => remove(paths.upload(uploadId)),
     sweep: () => sweep({ paths, nowMs, log, remove }),
     serve: doors.serve,
+    serveLfs: await createServeLfs(config.network, { paths, nowMs, randomName }),
     observations,
+  }
+}
+
+async function createServeLfs(
+  { proxyUrl, caFile }: UpstreamNetwork,
+  { paths, ...deps }: { paths: GitPaths; nowMs: () => number; randomName: () => string },
+): Promise<Repositories['serveLfs']> {
+  const ca = caFile === undefined ? undefined : await readFile(caFile, 'utf8')
+  const lfs = createLfsDoor({ network: { proxyUrl, ca }, ...deps })
+  return async (request, exchange) => {
+    const place = await findLfsPlace(paths, request, exchange.incoming.headers)
+    await lfs.serve(request.lfs, place, exchange)
   }
 }

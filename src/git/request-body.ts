@@ -86,3 +86,20 @@ function unpack(incoming: IncomingMessage): Readable {
     `The body of a git request may be gzip, not ${encoding}.`,
   )
 }
+
+/** A body of JSON, of at most so many bytes. */
+export async function readJsonBody(incoming: IncomingMessage, mostBytes: number): Promise<unknown> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of incoming as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > mostBytes)
+      throw new AppError('too_large', 'body_too_large', 'The request is too large.')
+    chunks.push(chunk)
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString('utf8'))
+  } catch (cause) {
+    throw new AppError('invalid', 'body_invalid', 'The request is not JSON.', { cause })
+  }
+}

@@ -119,7 +119,9 @@ export interface TestDoor {
 export async function createDoor(socketPath: string): Promise<TestDoor> {
   const accesses: DoorAccess[] = []
   const server = createServer((incoming, outgoing) => {
-    const [, number = '', id = '', name = ''] = (incoming.url ?? '').split('/')
+    const [, number = '', named = '', name = ''] = (incoming.url ?? '').split('/')
+    // git-lfs asks at `<address>.git`.
+    const id = named.replace(/\.git$/, '')
     const request = parseGitRequest(incoming.method ?? '', incoming.url ?? '')
     if (!request) {
       outgoing.writeHead(404).end()
@@ -129,7 +131,8 @@ export async function createDoor(socketPath: string): Promise<TestDoor> {
     const kind = id.startsWith('u_') ? 'upload' : 'session'
     const repository = name.endsWith('.git') ? { repository: name.slice(0, -4) } : {}
     const push = readOnly ? null : grants
-    const target = { ...request, kind, id, ...repository, push, credential } as const
+    const base = `http://${incoming.headers.host}/${number}/${id}`
+    const target = { ...request, kind, id, ...repository, push, credential, base } as const
     void proxyGit(incoming, outgoing, { socketPath, target })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
