@@ -53,26 +53,28 @@ export function answerHook(
 ): void {
   const split = createLineSplitter(LINE_BYTES)
   const lines: string[] = []
-  const answer = async () => {
-    const { accept, lines: said } = await decide(parseQuestion(lines))
+  const answer = async (question: HookQuestion) => {
+    const { accept, lines: said } = await decide(question)
     channel.end(`${said.map(sayLine).join('')}${accept ? 'accept' : 'refuse'}\n`)
+  }
+  const ask = (question: HookQuestion) => {
+    answer(question).catch((error) => {
+      report(error)
+      refuse('errand: the push could not be checked and was refused')
+    })
   }
   const refuse = (why: string) => channel.end(`${sayLine(why)}refuse\n`)
   const onData = (chunk: Buffer) => {
     try {
       lines.push(...split(chunk))
       if (lines.length > MOST_UPDATES) throw new Error('a push may change at most 1000 refs')
+      if (lines.at(-1) !== '' || lines.length < 2) return
+      channel.off('data', onData)
+      ask(parseQuestion(lines))
     } catch (error) {
       channel.off('data', onData)
       refuse(`errand: ${error instanceof Error ? error.message : String(error)}`)
-      return
     }
-    if (lines.at(-1) !== '' || lines.length < 2) return
-    channel.off('data', onData)
-    answer().catch((error) => {
-      report(error)
-      refuse('errand: the push could not be checked and was refused')
-    })
   }
   channel.on('data', onData)
   // The hook may be gone before it is answered.

@@ -2,8 +2,11 @@
 // on stdout; the request is then left alone, so that the client still gets the answer.
 import type { IncomingMessage } from 'node:http'
 import { Readable, type Writable } from 'node:stream'
-import { createGunzip } from 'node:zlib'
+import { promisify } from 'node:util'
+import { createGunzip, gunzip as gunzipWhole } from 'node:zlib'
 import { AppError } from '../protocol/errors.ts'
+
+const gunzip = promisify(gunzipWhole)
 
 /** gzip packs the lists of a fetch no better than this. */
 const MOST_UNPACKED = 64
@@ -43,7 +46,7 @@ export function feedBody(incoming: IncomingMessage, stdin: Writable, feed: Feed)
       stdin.end()
       resolve()
     })
-    body.on('error', fail)
+    body.on('error', (error) => fail(body === incoming ? error : broken(error)))
     incoming.on('error', fail)
     incoming.on('close', () => {
       if (!incoming.complete) fail(new Error('the request was given up'))
@@ -58,6 +61,11 @@ export function feedBody(incoming: IncomingMessage, stdin: Writable, feed: Feed)
   })
 }
 
+function broken(cause: unknown): AppError {
+  const message = 'The body of the request cannot be unpacked.'
+  return new AppError('invalid', 'git_body_broken', message, { cause })
+}
+
 /** The whole body, unpacked, when it says that it is small; undefined, and nothing is read, when it does not. */
 export async function readSmallBody(
   incoming: IncomingMessage,
@@ -66,20 +74,24 @@ export async function readSmallBody(
   const length = Number(incoming.headers['content-length'] ?? Number.NaN)
   if (!(length <= mostBytes)) return undefined
   const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of unpack(incoming) as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > mostBytes * MOST_UNPACKED)
-      throw new AppError('too_large', 'git_body_too_large', 'The request is too large.')
-    chunks.push(chunk)
+  for await (const chunk of incoming as AsyncIterable<Buffer>) chunks.push(chunk)
+  const body = Buffer.concat(chunks)
+  if (!isPacked(incoming)) return body
+  try {
+    return await gunzip(body, { maxOutputLength: mostBytes * MOST_UNPACKED })
+  } catch (error) {
+    throw broken(error)
   }
-  return Buffer.concat(chunks)
 }
 
 function unpack(incoming: IncomingMessage): Readable {
+  return isPacked(incoming) ? incoming.pipe(createGunzip()) : incoming
+}
+
+function isPacked(incoming: IncomingMessage): boolean {
   const encoding = incoming.headers['content-encoding'] ?? 'identity'
-  if (encoding === 'identity') return incoming
-  if (encoding === 'gzip' || encoding === 'x-gzip') return incoming.pipe(createGunzip())
+  if (encoding === 'identity') return false
+  if (encoding === 'gzip' || encoding === 'x-gzip') return true
   throw new AppError(
     'unsupported',
     'content_encoding_unsupported',
