@@ -231,7 +231,6 @@ export const gitSettingsSchema = z.object({
   /** A session may replace commits of its own branch (`push --force`). */
   rewrite: z.boolean().default(false),
 })
-export type GitSettings = z.infer<typeof gitSettingsSchema>
 
 export const environmentFieldsSchema = z.object({
   name: z.string().trim().min(1).max(80),
