@@ -34,11 +34,11 @@ export function createRepositoryPort(
       const source = sourceOf(repository, credential)
       const which = { sessionId, repository: additional?.name, access: additional?.access }
       const prepared = await git.prepareSession(
-        { ...which, ownerId, source, branch, ...from },
+        { ...which, ownerId, source, branch, orNumbered: true, ...from },
         { signal, onProgress },
       )
       const { commit, baseBranch: foundBranch, environmentFile } = prepared
-      return { commit, baseBranch: foundBranch, environmentFile }
+      return { branch: prepared.branch, commit, baseBranch: foundBranch, environmentFile }
     },
     measure: async (which, signal) => {
       const diff = await git.diff({ ...which, maxBytes: COUNT_ONLY_BYTES }, { signal })

@@ -83,6 +83,8 @@ export const prepareRequestSchema = sessionRepositorySchema.extend({
   ]),
   /** The branch that the session may push to. */
   branch: z.string(),
+  /** A name that is taken gets a number instead of a refusal. */
+  orNumbered: z.boolean().default(false),
   /** The default branch when neither this nor `commit` is given. */
   baseBranch: z.string().nullish(),
   commit: z.string().nullish(),
@@ -90,6 +92,7 @@ export const prepareRequestSchema = sessionRepositorySchema.extend({
 export type PrepareRequest = z.input<typeof prepareRequestSchema>
 
 const preparedSessionSchema = z.object({
+  branch: z.string(),
   commit: z.string(),
   baseBranch: z.string().nullable(),
   defaultBranch: z.string().nullable(),

@@ -5,6 +5,7 @@ import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, join, relative } from 'node:path'
 import { isBranchName } from '../protocol/branch-name.ts'
 import { AppError } from '../protocol/errors.ts'
+import type { BranchClaims } from './branch-claims.ts'
 import { readEnvironmentFile } from './environment-file.ts'
 import { createKeyedLock } from './flights.ts'
 import type { Git } from './git-process.ts'
@@ -29,6 +30,7 @@ interface Deps {
   git: Git
   paths: GitPaths
   mirrors: Mirrors
+  claims: BranchClaims
   randomName: () => string
 }
 
@@ -74,6 +76,9 @@ export function createSessionRepositories(
       run.signal.throwIfAborted()
       await rename(temporary, directory)
       return toAnswer(record, environmentFile)
+    } catch (error) {
+      deps.claims.release(directory)
+      throw error
     } finally {
       await rm(temporary, { recursive: true, force: true })
       await rm(`${temporary}-base`, { recursive: true, force: true })
@@ -107,7 +112,12 @@ export function createSessionRepositories(
       const present = (await readdir(sessions)).map((name) => join(sessions, name)).filter(isOwn)
       const all = new Set([...coming, ...present])
       await Promise.all(
-        [...all].map((directory) => lock(directory, () => removeDirectory(directory))),
+        [...all].map((directory) =>
+          lock(directory, async () => {
+            await removeDirectory(directory)
+            deps.claims.release(directory)
+          }),
+        ),
       )
     },
   }
@@ -126,17 +136,17 @@ function requireNames({ branch, baseBranch, commit }: PrepareRequest): void {
 }
 
 function requireSame(record: SessionRecord, request: PrepareRequest): void {
-  const { ownerId, branch, access } = record
-  const isSame = ownerId === request.ownerId && branch === request.branch
+  const { ownerId, branch, askedBranch = branch, access } = record
+  const isSame = ownerId === request.ownerId && askedBranch === request.branch
   if (!isSame || access !== (request.access ?? 'write'))
     throw new AppError('conflict', 'session_exists', 'Another session has this id.')
 }
 
 function toAnswer(
-  { commit, baseBranch, defaultBranch, name }: SessionRecord,
+  { branch, commit, baseBranch, defaultBranch, name }: SessionRecord,
   environmentFile: PreparedSession['environmentFile'],
 ): PreparedSession {
-  return { commit, baseBranch, defaultBranch, name, environmentFile }
+  return { branch, commit, baseBranch, defaultBranch, name, environmentFile }
 }
 
 function findBase(
@@ -255,7 +265,7 @@ async function build(
   request: PrepareRequest,
   { base, temporary }: { base: Base; temporary: string },
 ): Promise<Pick<PreparedSession, 'environmentFile'> & { record: SessionRecord }> {
-  const { git } = deps
+  const { git, claims } = deps
   const { refs } = base
   const defaultBranch = chooseBranch(refs, base.head)
   if (defaultBranch === undefined)
@@ -265,8 +275,14 @@ async function build(
       'The repository has no branch yet: commit something first.',
     )
   const start = await resolveStart(git, request, { base, defaultBranch })
-  const { sessionId, repository = null, access = 'write', ownerId, branch } = request
-  if (access === 'write') requireFreeBranch(refs, branch, start.baseBranch)
+  const { sessionId, repository = null, access = 'write', ownerId, branch: asked } = request
+  const branch =
+    access === 'write'
+      ? await claims.take(deps.paths.session(request), {
+          ...{ branch: asked, orNumbered: request.orNumbered ?? false, refs },
+          ...{ baseBranch: start.baseBranch, url: base.outside?.url ?? null },
+        })
+      : asked
   await cloneBorrowing(git, base, temporary)
   const inNew = `--git-dir=${temporary}`
   const [environmentFile] = await Promise.all([
@@ -277,34 +293,11 @@ async function build(
   ])
   const { name, outside } = base
   const record = {
-    ...{ sessionId, repository, access, ownerId, name, branch },
+    ...{ sessionId, repository, access, ownerId, name, branch, askedBranch: asked },
     ...{ ...start, defaultBranch, outside },
   }
   await writeRecord(temporary, record)
   return { record, environmentFile }
-}
-
-function requireFreeBranch(
-  refs: ReadonlyMap<string, string>,
-  branch: string,
-  baseBranch: string | null,
-): void {
-  const own = `refs/heads/${branch}`
-  if (refs.has(own) && baseBranch !== branch)
-    throw new AppError(
-      'conflict',
-      'branch_exists',
-      `The repository already has a branch ${branch}: start from it, or name another.`,
-    )
-  const beside = [...refs.keys()].find(
-    (ref) => ref.startsWith(`${own}/`) || own.startsWith(`${ref}/`),
-  )
-  if (beside !== undefined)
-    throw new AppError(
-      'conflict',
-      'branch_name_taken',
-      `A branch ${branch} cannot stand beside ${beside.slice('refs/heads/'.length)}: name another.`,
-    )
 }
 
 async function resolveStart(

@@ -13,6 +13,8 @@ export const sessionRecordSchema = z.object({
   ownerId: z.string(),
   name: z.string(),
   branch: z.string(),
+  /** The branch that was asked for, where another name was found. */
+  askedBranch: z.string().optional(),
   baseBranch: z.string().nullable(),
   defaultBranch: z.string().nullable(),
   /** The commit that the session started from. */

@@ -3,6 +3,7 @@ import { readdir, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from '../lib/logger.ts'
 import { createAnnouncements } from './announcements.ts'
+import { createBranchClaims } from './branch-claims.ts'
 import { readDiff } from './diff.ts'
 import { settlePush } from './door-push.ts'
 import { createDoors, type Doors } from './doors.ts'
@@ -120,7 +121,10 @@ export async function createRepositories(
     const record = await findRecord(directory, sessionRecordSchema)
     if (record) await settlePush({ git, observations }, directory, record)
   }
-  const sessions = createSessionRepositories({ git, paths, mirrors, randomName }, remove)
+  const sessions = createSessionRepositories(
+    { git, paths, mirrors, claims: createBranchClaims(paths), randomName },
+    remove,
+  )
   return {
     prepare: sessions.prepare,
     diff: async ({ maxBytes, ...which }, signal) =>

@@ -198,6 +198,21 @@ it('keeps the commit it started from when upstream is force-pushed and the packs
   await workbench.git(join(room.dataDir, 'sessions', `${sessionId}.git`), ['fsck', '--strict'])
 }, 120_000)
 
+it('finds another name where the branch that it asks for is taken, and says which', async () => {
+  const asked = { branch: 'errand/fix', orNumbered: true }
+  const [first, second] = await Promise.all([scene.start({ request: asked }), scene.prepare(asked)])
+  expect(new Set([first.branch, second.branch])).toEqual(new Set(['errand/fix', 'errand/fix-2']))
+  expect(await scene.prepare({ ...asked, sessionId: second.sessionId })).toEqual(second)
+  const { clone, branch } = first
+  await scene.room.workbench.commit(clone, { 'a.txt': 'a\n' })
+  await scene.room.workbench.git(clone, ['push', '--quiet', 'origin', `HEAD:${branch}`])
+  await scene.room.client.removeSession(first.sessionId)
+  scene.room.pass(10_001)
+  const names = [await scene.prepare(asked), await scene.prepare(asked)].map((one) => one.branch)
+  expect(names).not.toContain(branch)
+  expect(names).not.toContain(second.branch)
+})
+
 it('starts several sessions on one mirror at once', async () => {
   const { room } = scene
   const started = await Promise.all([scene.start(), scene.start(), scene.start()])

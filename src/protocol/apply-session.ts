@@ -151,7 +151,8 @@ function applyRepository(state: SessionState, body: RepositoryBody): SessionStat
 
 function resolved(body: RepositoryBody) {
   if (body.type !== 'repository.resolved') return {}
-  return { commit: body.commit, baseBranch: body.baseBranch }
+  const { branch, commit, baseBranch } = body
+  return { commit, baseBranch, ...(branch === undefined ? {} : { branch }) }
 }
 
 function seenOf(

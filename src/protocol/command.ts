@@ -69,12 +69,21 @@ export const reportCommandSchema = z.discriminatedUnion('type', [
   command('phase.withdraw', { generation }),
   command('repository.prepared', {
     generation,
+    /** The one that was asked for, or with a number when that was taken. */
+    branch: text.optional(),
     commit: text,
     baseBranch: text.nullable(),
     /** Of `.errand/environment.yaml` at that commit: cut when it is too long. */
     environmentFile: environmentFileTextSchema.nullish(),
     additional: z
-      .array(z.object({ repository: text, commit: text, baseBranch: text.nullable() }))
+      .array(
+        z.object({
+          repository: text,
+          branch: text.optional(),
+          commit: text,
+          baseBranch: text.nullable(),
+        }),
+      )
       .optional(),
   }),
   command('sandbox.started', { generation, isolation: text }),

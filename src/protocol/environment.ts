@@ -225,7 +225,7 @@ const linePart = (mostChars: number) =>
 export const identitySchema = z.object({ name: linePart(100), email: linePart(200) })
 
 export const gitSettingsSchema = z.object({
-  branchTemplate: branchTemplateSchema.default('errand/{slug}-{id}'),
+  branchTemplate: branchTemplateSchema.default('errand/{slug}'),
   /** The installation's own when null. */
   identity: identitySchema.nullable().default(null),
   /** A session may replace commits of its own branch (`push --force`). */

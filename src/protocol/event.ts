@@ -144,7 +144,13 @@ export const eventBodySchema = z.discriminatedUnion('type', [
   }),
   /** Begun before it was known what the repository asks for; it begins anew, or is not needed. */
   fact('phase.withdrawn', { phase: phaseNameSchema, generation }),
-  fact('repository.resolved', { repository, commit: text, baseBranch: text.nullable() }),
+  fact('repository.resolved', {
+    repository,
+    /** When it is not the one that the session was made with: that name was taken. */
+    branch: text.optional(),
+    commit: text,
+    baseBranch: text.nullable(),
+  }),
   fact('environment.read', environmentFileSchema.shape),
   /** What the session may reach from now on; `scope` says whether its saved environment was changed as well. */
   fact('environment.allowed', { network: networkPolicySchema, scope: allowScopeSchema }),

@@ -101,7 +101,7 @@ function decidePreparation(draft: Draft, command: Preparation, now: Date): void 
       withdrawPhases(draft)
       return
     case 'repository.prepared': {
-      const { commit, baseBranch, environmentFile, additional = [] } = command
+      const { branch, commit, baseBranch, environmentFile, additional = [] } = command
       // Found twice by a worker that took over: the branch may have moved on meanwhile.
       if (draft.state.repository.commit !== null) return
       // Before the commit is known: the runner is told all of its work at once.
@@ -110,7 +110,7 @@ function decidePreparation(draft: Draft, command: Preparation, now: Date): void 
         draft.emit('seen', { type: 'environment.read', ...read })
       }
       for (const one of additional) draft.emit('seen', { type: 'repository.resolved', ...one })
-      draft.emit('seen', { type: 'repository.resolved', commit, baseBranch })
+      draft.emit('seen', { type: 'repository.resolved', branch, commit, baseBranch })
       completePhase(draft, 'fetch', now)
       return
     }

@@ -189,6 +189,21 @@ describe('decide', () => {
     expect(game.state.repository.commit).toBe('c0ffee')
   })
 
+  it('works on the branch that was found free', () => {
+    const game = play()
+    const branch = 'errand/fix-it-2'
+    game.do({
+      ...{
+        type: 'repository.prepared',
+        generation: 1,
+        commit: 'c0ffee',
+        baseBranch: 'main',
+        branch,
+      },
+    })
+    expect(game.state.repository).toMatchObject({ commit: 'c0ffee', branch })
+  })
+
   it('withdraws what was begun for another sandbox than the repository asks for', () => {
     const game = play()
     for (const phase of ['fetch', 'environment', 'sandbox'] as const)

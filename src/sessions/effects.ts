@@ -34,6 +34,8 @@ export interface RepositoryPort {
     /** Is told what git says meanwhile, line by line. */
     onLine: (line: string) => void,
   ): Promise<{
+    /** The one that was asked for, or with a number when that was taken. */
+    branch?: string
     commit: string
     baseBranch: string | null
     environmentFile?: Omit<EnvironmentFileText, 'hasImage'> | null

@@ -7,7 +7,12 @@ import type { RepositoryPort } from './effects.ts'
 type Prepared = Awaited<ReturnType<RepositoryPort['prepare']>>
 
 export interface Fetched extends Prepared {
-  additional: { repository: string; commit: string; baseBranch: string | null }[]
+  additional: {
+    repository: string
+    branch?: string | undefined
+    commit: string
+    baseBranch: string | null
+  }[]
 }
 
 interface FetchRun {
@@ -43,8 +48,8 @@ export async function fetchAll(
   const found = await Promise.all(others)
   return {
     ...(await main),
-    additional: found.map(({ commit, baseBranch }, index) => ({
-      ...{ repository: additional[index]?.name ?? '', commit, baseBranch },
+    additional: found.map(({ branch, commit, baseBranch }, index) => ({
+      ...{ repository: additional[index]?.name ?? '', branch, commit, baseBranch },
     })),
   }
 }

@@ -22,7 +22,7 @@ const plan = async (git: Partial<Environment['git']>) => {
 }
 
 it('names the branch by the template of the environment', async () => {
-  expect((await plan({})).repository.branch).toBe('errand/fix-the-login-aaaaa')
+  expect((await plan({})).repository.branch).toBe('errand/fix-the-login')
   const branchTemplate = '{user}/{date}/{slug}-{id}'
   expect((await plan({ branchTemplate })).repository.branch).toBe(
     'ann-example/2030-01-31/fix-the-login-aaaaa',

@@ -83,7 +83,7 @@ export const DEFAULT_ENVIRONMENT = {
   setupInputs: [],
   limits: { memoryBytes: 4 * 1024 ** 3, cpus: 2, processes: 2048, diskBytes: 20 * 1024 ** 3 },
   traffic: { connectionsPerSecond: 100, bytesPerDay: 100 * 1024 ** 3 },
-  git: { branchTemplate: 'errand/{slug}-{id}', identity: null, rewrite: false },
+  git: { branchTemplate: 'errand/{slug}', identity: null, rewrite: false },
 }
 
 export const queued = (letter: string, text: string): EventBody => ({

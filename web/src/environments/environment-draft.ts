@@ -63,7 +63,7 @@ export const EMPTY_DRAFT: EnvironmentDraft = {
   },
   ...{ includeTrusted: true, variables: '', setup: '', setupInputs: '' },
   ...{ memoryGib: '4', cpus: '2', processes: '2048', diskGib: '20' },
-  ...{ branchTemplate: 'errand/{slug}-{id}', authorName: '', authorEmail: '', rewrite: false },
+  ...{ branchTemplate: 'errand/{slug}', authorName: '', authorEmail: '', rewrite: false },
 }
 
 export type Problems = Partial<Record<keyof EnvironmentDraft, string>>

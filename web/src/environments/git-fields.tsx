@@ -7,7 +7,7 @@ export function GitFields({ draft, problems, onChange }: FormProps) {
     <div className="flex flex-col gap-3">
       <Field
         label="Names of branches"
-        hint="{slug} stands for the task, {id} for a random word, {user} for you, {date} for the day."
+        hint="{slug} stands for the task, {id} for a random word, {user} for you, {date} for the day. A name that is taken gets a number."
         problem={problems.branchTemplate}
       >
         {(id) => (
