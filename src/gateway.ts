@@ -14,6 +14,7 @@ import { type ControlServer, startControl } from './gateway-control.ts'
 import { type CredentialWatch, createCredentialWatch } from './gateway-credentials.ts'
 import { createLayerBuilds, type LayerBuilds } from './gateway-layers.ts'
 import { createNetworkWatch } from './gateway-network.ts'
+import { createNetworkLog, type NetworkLog } from './gateway-network-log.ts'
 import { followPushes } from './gateway-pushes.ts'
 import { createReachRoute } from './gateway-reach.ts'
 import { createReports, type Reports } from './gateway-reports.ts'
@@ -65,7 +66,7 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
   const journal = openUsageJournal(join(settings.dataDir, 'usage.ndjson'))
   const reports = createReports({ dispatch, journal, logger }, closing.signal)
   for (const usage of journal.left) reports.used(usage)
-  const { watch, builds, credentials } = await startWatching(
+  const { watch, builds, credentials, log } = await startWatching(
     { settings, logger, shutdown, store, notifications },
     {
       onChange: ({ state }) => link.direct(state),
@@ -74,7 +75,8 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
     },
   )
   const ending = await createEnding(settings)
-  const routes = createRoutes({ settings, store, watch, reports, builds, credentials, ending })
+  const parts = { settings, store, watch, reports, builds, credentials, ending, log }
+  const routes = createRoutes(parts)
   let control: ControlServer | undefined
   const link = createRunnerLink({
     dispatch,
@@ -96,18 +98,20 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
     open: async (sessionId) => {
       const isKnown = (await watch.follow(sessionId)) || (await store.standbys.has(sessionId))
       if (!isKnown && !(await builds.follow(sessionId))) throw sessionNotFound()
+      await log.load(sessionId)
       await doors.open(sessionId)
     },
     close: async (sessionId) => {
       watch.forget(sessionId)
       link.forget(sessionId)
       routes.egress.forget(sessionId)
+      log.forget(sessionId)
       builds.forget(sessionId)
       await doors.remove(sessionId)
     },
   })
   shutdown.add('control', () => control?.close())
-  await reopenDoors({ store, watch, builds, doors })
+  await reopenDoors({ store, watch, builds, log, doors })
   const git = createGitClient(settings.gitSocket)
   const following = followPushes({ git, store: reports.pushed, logger }, closing.signal)
   shutdown.add('reports', async () => {
@@ -126,7 +130,7 @@ async function startWatching(
     notifications,
   }: Context & { store: Store; notifications: Notifications },
   { onChange, onRules }: Pick<SessionWatchDeps, 'onChange' | 'onRules'>,
-): Promise<{ watch: SessionWatch; builds: LayerBuilds; credentials: CredentialWatch }> {
+): Promise<Pick<RouteParts, 'watch' | 'builds' | 'credentials' | 'log'>> {
   const network = await createNetworkWatch({
     ...{ store: store.installationNetwork, notifications, logger },
     onChange: () => {
@@ -151,7 +155,10 @@ async function startWatching(
   const watch = createSessionWatch({ ...shared, directory, notifications, onChange, logger })
   shutdown.add('watch', () => watch.close())
   const builds = createLayerBuilds({ ...shared, layers: store.layers })
-  return { watch, builds, credentials }
+  await store.networkLog.endOpen('gateway_ended')
+  const log = createNetworkLog({ store: store.networkLog, logger })
+  shutdown.add('network log', () => log.close())
+  return { watch, builds, credentials, log }
 }
 
 /** Sandboxes that run already find their door again; a door that an earlier gateway could not close goes. */
@@ -159,11 +166,13 @@ async function reopenDoors({
   store,
   watch,
   builds,
+  log,
   doors,
 }: {
   store: Store
   watch: SessionWatch
   builds: LayerBuilds
+  log: NetworkLog
   doors: Doors
 }): Promise<void> {
   const sessions = await store.sessions.listBySandboxState(['preparing', 'ready'])
@@ -178,6 +187,7 @@ async function reopenDoors({
     if (!ids.has(id) && !doors.list().includes(id)) await doors.remove(id)
   for (const id of ids) {
     if (!(await watch.follow(id))) await builds.follow(id)
+    await log.load(id)
     await doors.open(id)
   }
 }
@@ -190,6 +200,7 @@ interface RouteParts {
   builds: LayerBuilds
   credentials: CredentialWatch
   ending: TlsEnding
+  log: NetworkLog
 }
 
 /** What TLS is ended with towards sandboxes, and what it is verified with towards hosts. */
@@ -202,7 +213,7 @@ async function createEnding({ authority }: GatewaySettings): Promise<TlsEnding> 
 }
 
 function createRoutes(parts: RouteParts) {
-  const { settings, store, watch, reports, builds, credentials, ending } = parts
+  const { settings, store, watch, reports, builds, credentials, ending, log } = parts
   const rulesFor = (sessionId: string) =>
     watch.get(sessionId)?.rules ?? builds.rules(sessionId) ?? NO_RULES
   const upstream = readUpstream(settings.model)
@@ -217,7 +228,14 @@ function createRoutes(parts: RouteParts) {
       if (ownerId !== undefined) credentials.used(ownerId, credential)
     },
     trafficFor: (sessionId) => watch.get(sessionId)?.traffic ?? builds.traffic(sessionId),
-    onDecision: reports.decided,
+    usedBefore: log.usedBefore,
+    onOpen: (decision) => {
+      if (watch.get(decision.sessionId)) log.opened(decision)
+    },
+    onDecision: (decision) => {
+      reports.decided(decision)
+      if (watch.get(decision.sessionId)) log.decided(decision)
+    },
   })
   const model = createModelDoor({
     upstreamFor: (sessionId) => (watch.get(sessionId) ? upstream : NO_SESSION),

@@ -52,6 +52,7 @@ export function createSessionsApi({
     list: (ownerId, page) => directory.list({ ownerId, ...page }),
     places: async () => placesIn(await directory.readLoad()),
     readEvents: store.readEvents,
+    network: store.networkLog,
     diff: (sessionId, repository) => readDiff(git, { sessionId, repository }),
     remove: async (sessionId) => {
       const state = await directory.get(sessionId)

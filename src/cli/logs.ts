@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import type { SessionEvent } from '../protocol/event.ts'
 import { addCommand, type Cli, sessionId } from './command.ts'
 import type { Output } from './deps.ts'
+import { printNetworkLog } from './network-log.ts'
 import { createRenderer } from './render.ts'
 import { watchSession } from './watch.ts'
 
@@ -10,7 +11,7 @@ const PAGE = 1000
 const NOWHERE: Output = { write: () => undefined, isTTY: false, columns: () => undefined }
 
 export function addLogs(cli: Cli, program: Command): void {
-  addCommand<{ after?: number; follow?: boolean }>(
+  addCommand<{ after?: number; follow?: boolean; network?: boolean }>(
     cli,
     program,
     { specification: 'logs <id>', description: 'what a session did; with --json one event a line' },
@@ -18,6 +19,10 @@ export function addLogs(cli: Cli, program: Command): void {
       const { after = 0, follow = false } = options
       const { client } = connection
       const session = await client.getSession(sessionId(id))
+      if (options.network) {
+        const { onInterrupt } = cli.deps
+        return printNetworkLog({ client, print, sessionId: session.id }, { follow, onInterrupt })
+      }
       const output = print.isJson ? NOWHERE : cli.deps.stdout
       const renderer = createRenderer({ output, quietUntil: after })
       const writeJson = (event: SessionEvent) => {
@@ -47,6 +52,7 @@ export function addLogs(cli: Cli, program: Command): void {
     },
   )
     .option('--after <seq>', 'only events after this number', parseSeq)
+    .option('--network', 'the hosts that it asked for, as the gateway has seen them')
     .option('--follow', 'go on with what happens; Ctrl-C ends it')
 }
 

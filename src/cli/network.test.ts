@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import type { Client } from '../client/client.ts'
 import type { SessionAnswer } from '../protocol/api.ts'
+import { describeEntry } from './network-log.ts'
 import { createTestCli } from './test-cli.ts'
 
 const ID = `s_${'a'.repeat(20)}`
@@ -85,4 +86,27 @@ it('says what trusted stands for, why, and which registries were found', async (
   await cli.run('network', 'trusted', '--environment', 'big')
   expect(cli.stdout.text()).toMatch(/Code\n {2}Builds read it\.\n {2}code\.example/)
   expect(cli.stdout.text()).toMatch(/image of big[\s\S]*npm +r\.example:443 +~\/\.npmrc/)
+})
+
+it('prints what the gateway has seen, by --network', () => {
+  const entry = {
+    ...{ id: 'a', n: 1, at: '2026-01-02T12:03:04.000Z', host: 'a.example', port: 443 },
+    ...{ method: 'CONNECT', bytesUp: 2048, bytesDown: 5 * 1024 ** 2, count: 1 },
+  }
+  const lines = [
+    describeEntry({ ...entry, allowed: true, reason: null, durationMs: 1_500 }),
+    describeEntry({ ...entry, allowed: true, reason: null, durationMs: null }),
+    describeEntry({
+      ...entry,
+      allowed: false,
+      reason: 'host_not_allowed',
+      durationMs: 0,
+      count: 3,
+    }),
+  ]
+  expect(lines).toEqual([
+    '12:03:04 ✓ CONNECT a.example:443  ↑ 2 KiB ↓ 5 MiB  1.5 s',
+    '12:03:04 ● CONNECT a.example:443  ↑ 2 KiB ↓ 5 MiB  open',
+    '12:03:04 ⛔ CONNECT a.example:443  host_not_allowed  3 times',
+  ])
 })

@@ -40,8 +40,9 @@ import {
   type InstallationNetworkPatch,
   installationNetworkSchema,
 } from '../protocol/installation-network.ts'
+import { sessionNetworkSchema } from '../protocol/network-log.ts'
 import type { AllowScope, PushGrantChange } from '../protocol/session.ts'
-import { type FollowOptions, followEvents, followSessions } from './follow.ts'
+import { type FollowOptions, followEvents, followNetwork, followSessions } from './follow.ts'
 import { type ClientOptions, requestJson, requestNothing } from './request.ts'
 
 export type Client = ReturnType<typeof createClient>
@@ -53,6 +54,8 @@ export function createClient(options: ClientOptions) {
     ...peopleMethods(options),
     followEvents: (sessionId: string, follow: FollowOptions) =>
       followEvents(options, sessionId, follow),
+    followNetwork: (sessionId: string, follow: Omit<FollowOptions, 'random'>) =>
+      followNetwork(options, sessionId, follow),
     followSessions: (follow: Pick<FollowOptions, 'signal'>) => followSessions(options, follow),
   }
 }
@@ -81,6 +84,8 @@ function sessionMethods(options: ClientOptions) {
       const events = page.events.flatMap((value) => parseEvent(value) ?? [])
       return { ...page, events }
     },
+    readNetwork: (id: string, query: { after?: number; limit?: number } = {}) =>
+      requestJson(options, sessionNetworkSchema, { path: pathOf(id, '/network'), query }),
     sendMessage: (id: string, message: NewMessage) =>
       requestJson(options, messageAcceptedSchema, {
         ...{ method: 'POST', path: pathOf(id, '/messages'), body: message },

@@ -14,6 +14,7 @@ import {
 } from '../protocol/api.ts'
 import { AppError, type ErrorCode } from '../protocol/errors.ts'
 import { parseEvent, type SessionEvent } from '../protocol/event.ts'
+import { type NetworkEntry, networkEntrySchema } from '../protocol/network-log.ts'
 import { type ClientOptions, send } from './request.ts'
 
 export interface FollowOptions {
@@ -98,6 +99,30 @@ export async function* followSessions(
     else {
       const change = parseListChange(item.message)
       if (change) yield change
+    }
+  }
+}
+
+export type FollowedNetwork =
+  | { kind: 'entry'; entry: NetworkEntry }
+  | { kind: 'connection'; state: ConnectionState }
+
+/** What the gateway sees of a session's traffic; `afterSeq` is the `n` of the last entry that is known. */
+export async function* followNetwork(
+  options: ClientOptions,
+  sessionId: string,
+  follow: FollowOptions,
+): AsyncGenerator<FollowedNetwork> {
+  let after = follow.afterSeq ?? 0
+  const path = `/sessions/${encodeURIComponent(sessionId)}/network`
+  const request: StreamRequest = () => ({ path, headers: { 'last-event-id': String(after) } })
+  for await (const item of followStream(options, request, follow)) {
+    if ('state' in item) yield { kind: 'connection', state: item.state }
+    else {
+      const entry = networkEntrySchema.safeParse(parseJson(item.message.data))
+      if (!entry.success) continue
+      after = Math.max(after, entry.data.n)
+      yield { kind: 'entry', entry: entry.data }
     }
   }
 }

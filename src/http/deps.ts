@@ -22,6 +22,7 @@ import type { CredentialStore } from '../store/credentials.ts'
 import type { EnvironmentStore } from '../store/environments.ts'
 import type { InstallationNetworkStore } from '../store/installation-network.ts'
 import type { LayerStore } from '../store/layers.ts'
+import type { NetworkLogStore } from '../store/network-log.ts'
 import type { Accounts } from './accounts.ts'
 
 export type SessionCommand = Exclude<UserCommand, { type: 'session.create' }>
@@ -45,6 +46,7 @@ export interface SessionsApi {
   readEvents(sessionId: string, range: { afterSeq: number; limit: number }): Promise<EventPage>
   /** `repository`: which of the additional ones; the main one without. */
   diff(sessionId: string, repository?: string): Promise<Diff>
+  network: Pick<NetworkLogStore, 'read' | 'usage'>
   /** Removes sandbox, repository, events: everything. */
   remove(sessionId: string): Promise<void>
 }
@@ -87,6 +89,8 @@ export interface OwnerListener {
 export interface LiveFeed {
   watchSession(sessionId: string, listener: SessionListener): () => void
   watchOwner(ownerId: string, listener: OwnerListener): () => void
+  /** Its network log has more. */
+  watchNetwork(sessionId: string, listener: () => void): () => void
 }
 
 /** The smart HTTP door of git for people: `push` to an upload, `fetch` from a session's repository. */

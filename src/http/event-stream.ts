@@ -2,6 +2,7 @@
 // the last number sent, so nothing is lost or doubled where one passes into the other. Memory per stream is bounded: events
 // are read when the client has taken the last ones, and text that is being written is dropped when it takes too long.
 import type { Delta, EventPage, Place, SessionSummary } from '../protocol/api.ts'
+import type { NetworkPage } from '../protocol/network-log.ts'
 import type { LiveFeed } from './deps.ts'
 import { createWakeUp } from './wake-up.ts'
 
@@ -152,6 +153,37 @@ function createListChanges() {
 }
 
 const HEARTBEAT = ': still here\n\n'
+
+export interface NetworkStream {
+  sessionId: string
+  after: number
+  live: Pick<LiveFeed, 'watchNetwork'>
+  read(range: { after: number; limit: number }): Promise<NetworkPage>
+  times: StreamTimes
+  signal: AbortSignal
+}
+
+/** Entries of a network log, those that are there first; one that is told again has changed. */
+export async function* streamNetwork(stream: NetworkStream): AsyncGenerator<string> {
+  const { live, read, times, signal } = stream
+  const wakeUp = createWakeUp(AbortSignal.any([signal, AbortSignal.timeout(times.lifeMs)]))
+  const unwatch = live.watchNetwork(stream.sessionId, wakeUp.call)
+  let { after } = stream
+  try {
+    yield 'retry: 1000\n\n'
+    while (!wakeUp.isOver()) {
+      for (let more = true; more && !wakeUp.isOver(); ) {
+        const page = await read({ after, limit: PAGE })
+        for (const entry of page.entries) yield formatFrame({ id: entry.n, value: entry })
+        after = page.through
+        more = page.more
+      }
+      if ((await wakeUp.wait(times.heartbeatMs)) === 'time') yield HEARTBEAT
+    }
+  } finally {
+    unwatch()
+  }
+}
 
 /** JSON holds no raw newline, so one `data` line is enough. */
 function formatFrame({

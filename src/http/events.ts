@@ -2,9 +2,15 @@
 import { z } from 'zod'
 import { deltaSchema, eventPageSchema, eventQuerySchema } from '../protocol/api.ts'
 import { AppError } from '../protocol/errors.ts'
+import { joinLimits } from '../protocol/installation-network.ts'
+import {
+  networkQuerySchema,
+  type SessionNetwork,
+  sessionNetworkSchema,
+} from '../protocol/network-log.ts'
 import type { SessionState } from '../protocol/session.ts'
 import type { HttpDeps } from './deps.ts'
-import { type StreamTimes, streamList, streamSession } from './event-stream.ts'
+import { type StreamTimes, streamList, streamNetwork, streamSession } from './event-stream.ts'
 import { summarizeWithPlaces } from './places.ts'
 import {
   type Api,
@@ -45,6 +51,7 @@ export function addEventRoutes(api: Api, deps: HttpDeps): void {
       }),
     )
   addListStream(api, deps, respond)
+  addNetworkLog(api, deps, respond)
   api.openapi(
     describeRoute({
       ...{ method: 'get', path: '/sessions/{id}/events', tag },
@@ -98,6 +105,42 @@ function addListStream(api: Api, { sessions, live }: HttpDeps, respond: Respond)
       return respond(c, ownerId, (signal) =>
         streamList({ ownerId, live, list, times: TIMES, signal }),
       )
+    }) as never,
+  )
+}
+
+/** A page of it, or the live stream, as with the event log. */
+function addNetworkLog(api: Api, deps: HttpDeps, respond: Respond): void {
+  const { sessions, site, live } = deps
+  const query = networkQuerySchema
+  api.openapi(
+    describeRoute({
+      ...{ method: 'get', path: '/sessions/{id}/network', tag: 'Network' },
+      summary:
+        'What it may reach, and the hosts that the gateway has seen it ask for; with `Accept: text/event-stream` live',
+      ...{ params: sessionParams, query, answer: sessionNetworkSchema },
+    }),
+    (async (c: ApiContext) => {
+      const { id } = c.req.valid('param' as never) as z.output<typeof sessionParams>
+      const { after, limit } = c.req.valid('query' as never) as z.output<typeof query>
+      const session = await ownedSession(deps, allowedUser(c, 'user'), id)
+      const read = (range: { after: number; limit: number }) =>
+        sessions.network.read(session.id, range)
+      if (c.req.header('accept')?.includes('text/event-stream')) {
+        const from = { sessionId: session.id, after: resumeAfter(c, after) }
+        return respond(c, session.ownerId, (signal) =>
+          streamNetwork({ ...from, live, read, times: TIMES, signal }),
+        )
+      }
+      const { network, traffic, image } = session.environment
+      const installation = await site.network.get()
+      const answer: SessionNetwork = {
+        ...(await read({ after, limit })),
+        ...{ network, installation, limits: joinLimits(traffic, installation) },
+        usage: await sessions.network.usage(session.id, new Date().toISOString().slice(0, 10)),
+        registries: (await site.trusted(image)).registries,
+      }
+      return c.json(sessionNetworkSchema.parse(answer))
     }) as never,
   )
 }

@@ -14,6 +14,7 @@ it('sends the whole list again when changes may have been missed', async () => {
     notifications: {
       onSession: () => () => undefined,
       onLoad: () => () => undefined,
+      onNetwork: () => () => undefined,
       onReconnect: (listener) => {
         reconnect = listener
         return () => undefined

@@ -16,6 +16,8 @@ export interface LiveFeedOptions {
     onSession(listener: (sessionId: string, seq: number) => void): () => void
     /** Sessions began or ended work, or wait for a slot. */
     onLoad(listener: () => void): () => void
+    /** The gateway has seen more of a session's traffic. */
+    onNetwork(listener: (sessionId: string) => void): () => void
     onReconnect(listener: () => void): () => void
   }
   readSession(id: string): Promise<SessionState | undefined>
@@ -36,6 +38,7 @@ export function createLiveFeed({
 }: LiveFeedOptions): LiveFeedSource {
   const sessions = createGroups<SessionListener>()
   const owners = createGroups<OwnerListener>()
+  const networks = createGroups<() => void>()
   const due = new Map<string, NodeJS.Timeout>()
   const tellOwner = async (sessionId: string) => {
     const state = await readSession(sessionId)
@@ -65,6 +68,9 @@ export function createLiveFeed({
   const stops = [
     places.stop,
     notifications.onLoad(places.look),
+    notifications.onNetwork((sessionId) => {
+      for (const listener of networks.of(sessionId)) listener()
+    }),
     notifications.onSession((sessionId, seq) => {
       if (seq > 0) {
         for (const listener of sessions.of(sessionId)) listener.changed()
@@ -77,12 +83,14 @@ export function createLiveFeed({
     notifications.onReconnect(() => {
       places.look()
       for (const listener of sessions.all()) listener.changed()
+      for (const listener of networks.all()) listener()
       for (const listener of owners.all()) listener.reset()
     }),
   ]
   return {
     watchSession: sessions.add,
     watchOwner: owners.add,
+    watchNetwork: networks.add,
     publishDelta: (sessionId, delta) => {
       for (const listener of sessions.of(sessionId)) listener.delta(delta)
     },

@@ -37,7 +37,7 @@ export async function createTestApp(
   const store = await database.openStore()
   const secret = createAuthSecret()
   const accounts = await createAccounts({ pool: store.pool, publicUrl: ORIGIN, secret })
-  const sessions = createFakeSessions()
+  const sessions = createFakeSessions(store.networkLog)
   const listeners = new Set<(sessionId: string, seq: number) => void>()
   const loadListeners = new Set<() => void>()
   const logger = createSilentLogger()
@@ -51,6 +51,7 @@ export async function createTestApp(
         loadListeners.add(listener)
         return () => loadListeners.delete(listener)
       },
+      onNetwork: () => () => undefined,
       onReconnect: () => () => undefined,
     },
     readSession: async (id) => sessions.states.get(id),
@@ -117,7 +118,7 @@ interface FakeSessions extends SessionsApi {
   append(sessionId: string, text: string): SessionEvent
 }
 
-function createFakeSessions(): FakeSessions {
+function createFakeSessions(network: SessionsApi['network']): FakeSessions {
   const states = new Map<string, SessionState>()
   const logs = new Map<string, SessionEvent[]>()
   const commands: FakeSessions['commands'] = []
@@ -127,6 +128,7 @@ function createFakeSessions(): FakeSessions {
     logs,
     line,
     commands,
+    network,
     places: async () =>
       new Map(line.map((id, index) => [id, { number: index + 1, of: line.length }])),
     append: (sessionId, text) => {

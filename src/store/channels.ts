@@ -9,6 +9,8 @@ export const LAYERS_CHANNEL = 'errand_layers'
 export const CREDENTIALS_CHANNEL = 'errand_credentials'
 /** What the owner has set for the installation has changed. */
 export const INSTALLATION_CHANNEL = 'errand_installation'
+/** The payload is the id of the session whose network log has more. */
+export const NETWORK_CHANNEL = 'errand_network'
 
 export function sessionPayload(sessionId: string, seq: number): string {
   return `${sessionId}:${seq}`

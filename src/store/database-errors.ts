@@ -23,6 +23,7 @@ const CONNECTION_LOST =
   /Connection terminated|timeout exceeded when trying to connect|not queryable|Client was closed/
 
 export const UNIQUE_VIOLATION = '23505'
+export const FOREIGN_KEY_VIOLATION = '23503'
 
 export function sqlState(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null)?.code

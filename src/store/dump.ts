@@ -24,6 +24,8 @@ export const DUMPED_TABLES = [
   { name: 'events', order: ['session_id', 'seq'] },
   { name: 'effects', order: ['position'] },
   { name: 'usage_requests', order: ['session_id', 'request_id'] },
+  { name: 'network_log', order: ['session_id', 'n'] },
+  { name: 'network_usage', order: ['session_id', 'day'] },
 ] as const
 
 /** The columns, then rows of their values as text. */

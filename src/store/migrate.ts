@@ -9,6 +9,7 @@ import { lanes } from './migrations/0004-lanes.ts'
 import { layers } from './migrations/0005-layers.ts'
 import { bindings } from './migrations/0006-bindings.ts'
 import { checkoutLayers } from './migrations/0007-checkout-layers.ts'
+import { networkLog } from './migrations/0008-network-log.ts'
 
 /** Names sort in the order of their numbers; a name that has been released never changes. */
 const MIGRATIONS = {
@@ -19,6 +20,7 @@ const MIGRATIONS = {
   '0005-layers': layers,
   '0006-bindings': bindings,
   '0007-checkout-layers': checkoutLayers,
+  '0008-network-log': networkLog,
 }
 const TABLE = 'errand_migrations'
 

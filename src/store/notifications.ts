@@ -10,6 +10,7 @@ import {
   INSTALLATION_CHANNEL,
   LAYERS_CHANNEL,
   LOAD_CHANNEL,
+  NETWORK_CHANNEL,
   parseSessionPayload,
   SESSION_CHANNEL,
 } from './channels.ts'
@@ -27,6 +28,8 @@ export interface Notifications {
   onCredentials(listener: (ownerId: string) => void): () => void
   /** The owner has changed what holds for the installation. */
   onInstallation(listener: () => void): () => void
+  /** The gateway has seen more of a session's traffic. */
+  onNetwork(listener: (sessionId: string) => void): () => void
   onReconnect(listener: () => void): () => void
   close(): Promise<void>
 }
@@ -44,6 +47,7 @@ const CHANNELS = [
   LAYERS_CHANNEL,
   CREDENTIALS_CHANNEL,
   INSTALLATION_CHANNEL,
+  NETWORK_CHANNEL,
 ]
 const RECONNECT = { firstMs: 50, mostMs: 5_000 }
 /** A peer that is gone without a word is noticed after at most the two together. */
@@ -59,19 +63,22 @@ export async function createNotifications(options: NotificationsOptions): Promis
     layer: new Set<(sandboxId: string) => void>(),
     credentials: new Set<(ownerId: string) => void>(),
     installation: new Set<() => void>(),
+    network: new Set<(sessionId: string) => void>(),
     reconnect: new Set<() => void>(),
   }
-  const hear = ({ channel, payload = '' }: pg.Notification) => {
-    if (channel === EFFECTS_CHANNEL) tell(listeners.effects)
-    else if (channel === LOAD_CHANNEL) tell(listeners.load)
-    else if (channel === LAYERS_CHANNEL) tell(listeners.layer, payload)
-    else if (channel === CREDENTIALS_CHANNEL) tell(listeners.credentials, payload)
-    else if (channel === INSTALLATION_CHANNEL) tell(listeners.installation)
-    else if (channel === SESSION_CHANNEL) {
+  const hears: Record<string, (payload: string) => void> = {
+    [EFFECTS_CHANNEL]: () => tell(listeners.effects),
+    [LOAD_CHANNEL]: () => tell(listeners.load),
+    [LAYERS_CHANNEL]: (sandboxId) => tell(listeners.layer, sandboxId),
+    [CREDENTIALS_CHANNEL]: (ownerId) => tell(listeners.credentials, ownerId),
+    [INSTALLATION_CHANNEL]: () => tell(listeners.installation),
+    [NETWORK_CHANNEL]: (sessionId) => tell(listeners.network, sessionId),
+    [SESSION_CHANNEL]: (payload) => {
       const parsed = parseSessionPayload(payload)
       if (parsed) tell(listeners.session, parsed.sessionId, parsed.seq)
-    }
+    },
   }
+  const hear = ({ channel, payload = '' }: pg.Notification) => hears[channel]?.(payload)
   const closing = new AbortController()
   let current = await listen(options, hear)
   const keep = async () => {
@@ -93,6 +100,7 @@ export async function createNotifications(options: NotificationsOptions): Promis
     onLayer: (listener) => subscribe(listeners.layer, listener),
     onCredentials: (listener) => subscribe(listeners.credentials, listener),
     onInstallation: (listener) => subscribe(listeners.installation, listener),
+    onNetwork: (listener) => subscribe(listeners.network, listener),
     onReconnect: (listener) => subscribe(listeners.reconnect, listener),
     close: async () => {
       closing.abort(new Error('notifications were closed'))

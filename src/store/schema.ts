@@ -121,6 +121,30 @@ export interface UsageRequestsTable {
   created_at: Timestamp
 }
 
+/** Numbers of 64 bits come as text. */
+export interface NetworkLogTable {
+  session_id: string
+  id: string
+  n: string
+  at: Timestamp
+  host: string
+  port: number
+  method: string
+  allowed: boolean
+  reason: string | null
+  bytes_up: string
+  bytes_down: string
+  duration_ms: ColumnType<string | null, string | null, string | number | null>
+  count: number
+}
+
+export interface NetworkUsageTable {
+  session_id: string
+  day: string
+  bytes_up: string
+  bytes_down: string
+}
+
 export interface SettingsTable {
   key: string
   value: Json
@@ -136,5 +160,7 @@ export interface Database {
   standbys: StandbysTable
   layers: LayersTable
   usage_requests: UsageRequestsTable
+  network_log: NetworkLogTable
+  network_usage: NetworkUsageTable
   settings: SettingsTable
 }

@@ -11,6 +11,7 @@ import {
   type InstallationNetworkStore,
 } from './installation-network.ts'
 import { createLayerStore, type LayerStore } from './layers.ts'
+import { createNetworkLogStore, type NetworkLogStore } from './network-log.ts'
 import { createSealer } from './sealing.ts'
 import { createSessionDirectory, type SessionDirectory } from './sessions.ts'
 import { createSettingsStore, type SettingsStore } from './settings.ts'
@@ -30,6 +31,7 @@ export interface Store {
   layers: LayerStore
   settings: SettingsStore
   installationNetwork: InstallationNetworkStore
+  networkLog: NetworkLogStore
   /** For better-auth, which makes and reads its own tables. */
   pool: pg.Pool
   /** Whether the database answers. */
@@ -66,6 +68,7 @@ export async function openStore(options: OpenStoreOptions): Promise<Store> {
     layers: createLayerStore(db, clock),
     settings,
     installationNetwork: createInstallationNetworkStore(db),
+    networkLog: createNetworkLogStore(db),
     pool,
     ping: async () => {
       await db.selectNoFrom((eb) => eb.lit(1).as('one')).execute()

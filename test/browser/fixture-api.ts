@@ -14,6 +14,7 @@ import {
   createEnvironments,
   type FixtureEnvironments,
 } from './fixture-environments.ts'
+import { NETWORK_ENTRIES, networkOf } from './fixture-network.ts'
 import { append, type FixtureSession, turnId } from './fixture-sessions.ts'
 
 const PAGE = join(import.meta.dirname, '../../dist/web')
@@ -187,6 +188,22 @@ const INSTALLATION = {
   user: { id: 'owner', name: 'Owner', email: 'owner@example.com', role: 'owner' },
 }
 
+function answerNetwork(
+  { streams }: Parts,
+  session: FixtureSession,
+  { headers }: IncomingMessage,
+  response: ServerResponse,
+): void {
+  const state = stateOf(session)
+  if (!headers.accept?.includes('text/event-stream')) {
+    sendJson(response, state && networkOf(state))
+    return
+  }
+  openStream(streams, response, `${session.id} network`)
+  for (const entry of NETWORK_ENTRIES)
+    response.write(`id: ${entry.n}\ndata: ${JSON.stringify(entry)}\n\n`)
+}
+
 function answerSession(parts: Parts, asked: Asked, response: ServerResponse): void {
   const { method, path, request } = asked
   const [, , id = '', ...rest] = path.split('/')
@@ -198,6 +215,8 @@ function answerSession(parts: Parts, asked: Asked, response: ServerResponse): vo
     openStream(parts.streams, response, id)
     for (const event of session.events)
       if (event.seq > after) response.write(`id: ${event.seq}\ndata: ${JSON.stringify(event)}\n\n`)
+  } else if (rest[0] === 'network') {
+    answerNetwork(parts, session, request, response)
   } else if (rest[0] === 'diff') {
     const name = new URL(request.url ?? '', 'http://fixture').searchParams.get('repository')
     sendJson(response, name === null ? parts.fixture.diff : parts.fixture.additionalDiffs[name])

@@ -13,6 +13,7 @@ export const keys = {
   credentials: ['credentials'],
   view: (id: string) => ['view', id],
   diff: (id: string) => ['diff', id],
+  network: (id: string) => ['network', id],
 } as const
 
 const retry = (count: number, error: unknown) =>

@@ -16,7 +16,7 @@ import { describeError } from './api.ts'
 import { Shell } from './shell.tsx'
 
 interface SessionSearch {
-  panel?: 'changes'
+  panel?: 'changes' | 'network'
 }
 
 const root = createRootRoute({
@@ -46,7 +46,7 @@ const session = createRoute({
   getParentRoute: () => root,
   path: '/sessions/$sessionId',
   validateSearch: (search): SessionSearch =>
-    search.panel === 'changes' ? { panel: 'changes' } : {},
+    search.panel === 'changes' || search.panel === 'network' ? { panel: search.panel } : {},
   component: SessionPage,
   errorComponent: Broken,
 })

@@ -62,7 +62,7 @@ function useZone(): Zone {
     select: ({ location }) => {
       if (location.pathname === '/sessions') return 'sessions'
       if (location.pathname.startsWith('/environments')) return 'other'
-      return (location.search as { panel?: string }).panel === 'changes' ? 'changes' : 'task'
+      return (location.search as { panel?: string }).panel ? 'changes' : 'task'
     },
   })
 }
@@ -89,6 +89,12 @@ function useCommands(onKeys: () => void, onPalette: () => void): PaletteEntry[] 
     const shown = panelOpen ? {} : { panel: 'changes' as const }
     void navigate({ to: '/sessions/$sessionId', params: { sessionId }, search: shown })
   }
+  const network = () => {
+    if (sessionId)
+      void navigate({
+        ...{ to: '/sessions/$sessionId', params: { sessionId }, search: { panel: 'network' } },
+      })
+  }
   const move = (step: number) => {
     const near = listed.filter((session) => groupOf(session) !== 'Archived')
     const at = near.findIndex(({ id }) => id === sessionId)
@@ -108,7 +114,12 @@ function useCommands(onKeys: () => void, onPalette: () => void): PaletteEntry[] 
     { label: 'New task', hint: 'n', run: newTask },
     { label: 'Environments', hint: '', run: () => void navigate({ to: '/environments' }) },
     { label: 'Search sessions', hint: '/', run: search },
-    ...(sessionId ? [{ label: 'Show or hide changes', hint: 'd', run: changes }] : []),
+    ...(sessionId
+      ? [
+          { label: 'Show or hide changes', hint: 'd', run: changes },
+          { label: 'Show the network', hint: '', run: network },
+        ]
+      : []),
     { label: 'Keys', hint: '?', run: onKeys },
     ...listed.map((session) => ({
       label: session.title,

@@ -1,17 +1,9 @@
 // The fields of an environment, each with what it means.
-import type { NetworkLevel } from '../../../src/protocol/environment.ts'
-import { LEVELS } from '../composer/task-settings.tsx'
 import { Field, Input, Select, TextArea } from '../ui/field.tsx'
 import type { EnvironmentDraft, Problems } from './environment-draft.ts'
 import { GitFields } from './git-fields.tsx'
+import { NetworkFields } from './network-fields.tsx'
 import { VariablesField } from './variables-field.tsx'
-
-const MEANINGS: Record<NetworkLevel, string> = {
-  none: 'Nothing but the repository and the model.',
-  trusted: 'The package registries of the image and a list of well-known hosts.',
-  custom: 'The hosts that you list.',
-  full: 'Every public host. What the agent reads can then be sent anywhere.',
-}
 
 export interface FormProps {
   draft: EnvironmentDraft
@@ -38,7 +30,7 @@ export function EnvironmentForm(props: FormProps) {
         </Field>
         <ImageField {...props} />
       </div>
-      <NetworkFields {...props} />
+      <NetworkFields draft={draft} problem={problems.domains} onChange={onChange} />
       <VariablesField {...props} />
       <SetupFields {...props} />
       <GitFields {...props} />
@@ -92,56 +84,6 @@ function ImageField({ draft, problems, onChange }: FormProps) {
         </>
       )}
     </Field>
-  )
-}
-
-function NetworkFields({ draft, problems, onChange }: FormProps) {
-  return (
-    <div className="flex flex-col gap-3">
-      <Field label="Network" hint={MEANINGS[draft.level]}>
-        {(id) => (
-          <Select
-            id={id}
-            value={draft.level}
-            onChange={(event) => onChange({ level: event.target.value as NetworkLevel })}
-          >
-            {Object.entries(LEVELS).map(([level, word]) => (
-              <option key={level} value={level}>
-                {word}
-              </option>
-            ))}
-          </Select>
-        )}
-      </Field>
-      {draft.level === 'custom' ? (
-        <>
-          <Field
-            label="Hosts that may be reached"
-            hint="One on each line; *.example.com stands for all below it."
-            problem={problems.domains}
-          >
-            {(id) => (
-              <TextArea
-                id={id}
-                value={draft.domains}
-                rows={4}
-                placeholder={'api.example.com\n*.example.org'}
-                onChange={(event) => onChange({ domains: event.target.value })}
-              />
-            )}
-          </Field>
-          <label className="hit flex items-center gap-2 text-sm">
-            <input
-              type="checkbox"
-              checked={draft.includeTrusted}
-              onChange={(event) => onChange({ includeTrusted: event.target.checked })}
-              className="accent-ink"
-            />
-            And the trusted hosts
-          </label>
-        </>
-      ) : null}
-    </div>
   )
 }
 

@@ -5,13 +5,13 @@ import { useEffect, useMemo } from 'react'
 import type { SessionView } from '../../../src/protocol/apply-event.ts'
 import type { SessionState } from '../../../src/protocol/session.ts'
 import { keys } from '../app/queries.ts'
-import { ChangesPanel } from '../changes/changes-panel.tsx'
 import { useDraft } from '../composer/use-draft.ts'
 import { promptOf, toRows } from '../timeline/rows.ts'
 import { Timeline } from '../timeline/timeline.tsx'
 import { SessionFoot } from './session-foot.tsx'
 import { SessionHeader } from './session-header.tsx'
 import { LoadFailure, SessionSkeleton } from './session-placeholders.tsx'
+import { type PanelName, SidePanel } from './side-panel.tsx'
 import { totalChanges } from './total-changes.ts'
 import { type FollowedSession, useSession } from './use-session.ts'
 import { useSessionRequests } from './use-session-requests.ts'
@@ -29,7 +29,7 @@ export function SessionPage() {
         session={session}
         view={followed.view}
         followed={followed}
-        panelOpen={panel === 'changes'}
+        panel={panel ?? null}
       />
     )
   return followed.connection.state === 'failed' ? (
@@ -43,13 +43,14 @@ function LoadedSession({
   session,
   view,
   followed,
-  panelOpen,
+  panel,
 }: {
   session: SessionState
   view: SessionView
   followed: FollowedSession & { reconnect: () => void }
-  panelOpen: boolean
+  panel: PanelName | null
 }) {
+  const panelOpen = panel !== null
   const draft = useDraft(session.id)
   const requests = useSessionRequests(session.id, draft[1])
   const rows = useMemo(() => toRows(view.timeline), [view.timeline])
@@ -91,7 +92,7 @@ function LoadedSession({
           followed={followed}
         />
       </section>
-      {panelOpen ? <ChangesPanel session={session} /> : null}
+      {panel ? <SidePanel session={session} panel={panel} requests={requests} /> : null}
     </div>
   )
 }

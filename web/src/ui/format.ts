@@ -47,6 +47,14 @@ export function formatCount(count: number): string {
   return `${(count / 1_000_000).toFixed(1)} M`
 }
 
+const SIZES = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB']
+
+export function formatBytes(bytes: number): string {
+  const power = bytes < 1024 ? 0 : Math.min(4, Math.floor(Math.log2(bytes) / 10))
+  const count = bytes / 1024 ** power
+  return `${count < 10 && power > 0 ? count.toFixed(1) : Math.round(count)} ${SIZES[power]}`
+}
+
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`
 }

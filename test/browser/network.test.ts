@@ -1,0 +1,99 @@
+// What a session reaches, on the page: blocked hosts and how they are allowed, what was reached, and setting what it may
+// reach. At a desk and on a phone. Set ERRAND_PICTURES to a folder to look at them.
+import { join } from 'node:path'
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { CHROMIUM, DESK, FLAGS, PHONE } from './chromium.ts'
+import { type Fixture, startFixture } from './fixture-api.ts'
+import { createSession, prepared } from './fixture-sessions.ts'
+
+let browser: Browser
+let fixture: Fixture
+let context: BrowserContext
+let page: Page
+
+beforeAll(async () => {
+  browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS })
+  fixture = await startFixture()
+})
+afterAll(async () => {
+  await browser?.close()
+  await fixture?.close()
+})
+afterEach(async () => {
+  expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBe(0)
+  await context.close()
+  fixture.clear()
+})
+
+async function open(path: string, isPhone: boolean) {
+  context = await browser.newContext({
+    viewport: isPhone ? PHONE : DESK,
+    ...(isPhone ? { hasTouch: true, isMobile: true } : {}),
+  })
+  page = await context.newPage()
+  page.setDefaultTimeout(8000)
+  await page.goto(`${fixture.url}${path}`)
+}
+async function picture(name: string) {
+  const folder = process.env.ERRAND_PICTURES
+  if (folder) await page.screenshot({ path: join(folder, `${name}.png`) })
+}
+const allow = async (host: string, where: string) => {
+  await page
+    .getByRole('button', { name: `Allow ${host}`, exact: true })
+    .first()
+    .click()
+  await page.getByRole('menuitem', { name: where, exact: true }).click()
+}
+const sent = (method: string) =>
+  fixture.requests.filter((one) => one.method === method).map(({ body }) => body)
+
+function refusedSession() {
+  const at = { host: 'api.example.com', port: 8443 }
+  const session = createSession({
+    ...{ letter: 'n', title: 'Fetch the figures' },
+    facts: [...prepared, ['seen', { type: 'egress.denied', ...at, reason: 'host_not_allowed' }]],
+  })
+  fixture.add(session)
+  return session
+}
+
+it.each([false, true])(
+  'shows blocked hosts first, and allows them by a press (phone: %s)',
+  async (isPhone) => {
+    const { id } = refusedSession()
+    const size = isPhone ? 'phone' : 'desk'
+    await open(`/sessions/${id}?panel=network`, isPhone)
+    const panel = page.getByRole('region', { name: 'Network', exact: true })
+    await panel.getByText('May reach the trusted hosts').waitFor()
+    await panel.getByText('the network level does not allow it · 14 times').waitFor()
+    await panel.getByText('Refused in every session: *.evil.example').waitFor()
+    await panel.getByText('1 open').waitFor()
+    await picture(`network-${size}`)
+    // Neither a private address nor what the owner refuses can be allowed here.
+    await panel.getByText('169.254.169.254').waitFor()
+    expect(await panel.getByRole('button', { name: /^Allow/ }).count()).toBe(2)
+    await allow('telemetry.example.com', 'For this session')
+    await panel.getByText('was blocked, is allowed now').waitFor()
+    expect(sent('POST')).toEqual([{ scope: 'session', host: 'telemetry.example.com' }])
+    await panel.getByRole('button', { name: 'Change it' }).click()
+    await panel.getByLabel('Network', { exact: true }).selectOption('none')
+    await picture(`network-form-${size}`)
+    await panel.getByText('they are doors of Errand.').waitFor()
+    await panel.getByRole('button', { name: 'Set to none' }).click()
+    await expect
+      .poll(() => sent('PATCH'))
+      .toMatchObject([{ network: { level: 'none', domains: ['telemetry.example.com'] } }])
+  },
+)
+
+it('allows a blocked host from the line of the timeline, for the environment too', async () => {
+  const { id } = refusedSession()
+  await open(`/sessions/${id}`, false)
+  await page.getByText('api.example.com:8443').waitFor()
+  await picture('network-line')
+  await allow('api.example.com:8443', 'For this environment too')
+  await page.getByText('was blocked and is allowed now').waitFor()
+  expect(sent('POST')).toEqual([{ scope: 'environment', host: 'api.example.com:8443' }])
+})

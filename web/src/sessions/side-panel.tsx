@@ -1,0 +1,62 @@
+// What stands beside the timeline: the changes of a session, or what it reaches. On a phone it is a zone of its own.
+import { Link, useNavigate } from '@tanstack/react-router'
+import type { SessionState } from '../../../src/protocol/session.ts'
+import { ChangesPanel } from '../changes/changes-panel.tsx'
+import { NetworkPanel } from '../network/network-panel.tsx'
+import { IconButton } from '../ui/button.tsx'
+import { classes } from '../ui/classes.ts'
+import { Glyph } from '../ui/glyph.tsx'
+import type { SessionRequests } from './use-session-requests.ts'
+
+const PANELS = { changes: 'Changes', network: 'Network' } as const
+export type PanelName = keyof typeof PANELS
+
+export function SidePanel({
+  session,
+  panel,
+  requests,
+}: {
+  session: SessionState
+  panel: PanelName
+  requests: SessionRequests
+}) {
+  const navigate = useNavigate()
+  const address = { to: '/sessions/$sessionId', params: { sessionId: session.id } } as const
+  return (
+    <section
+      aria-label={PANELS[panel]}
+      className="flex min-h-0 w-full min-w-0 flex-col border-line bg-bg xl:w-[42%] xl:max-w-[820px] xl:border-l"
+    >
+      <header className="flex items-center gap-1 border-b border-line py-2 pr-2 pl-2">
+        <nav aria-label="Beside the timeline" className="flex gap-1">
+          {(Object.keys(PANELS) as PanelName[]).map((name) => (
+            <Link
+              key={name}
+              {...address}
+              search={{ panel: name }}
+              aria-current={name === panel ? 'page' : undefined}
+              className={classes(
+                'hit inline-flex items-center rounded-control px-2.5 hover:bg-surface',
+                name === panel ? 'font-semibold' : 'text-muted',
+              )}
+            >
+              {PANELS[name]}
+            </Link>
+          ))}
+        </nav>
+        <IconButton
+          label="Close (d)"
+          className="ml-auto"
+          onClick={() => void navigate({ ...address, search: {} })}
+        >
+          <Glyph name="cross" />
+        </IconButton>
+      </header>
+      {panel === 'changes' ? (
+        <ChangesPanel session={session} />
+      ) : (
+        <NetworkPanel session={session} requests={requests} />
+      )}
+    </section>
+  )
+}
