@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createSampleRepository } from '../../demo/repository.ts'
 import type { NetworkPolicy } from '../../src/protocol/environment.ts'
+import type { NetworkEntry } from '../../src/protocol/network-log.ts'
 import { eventsOf, type Installation, startInstallation } from './installation.ts'
 import { createIsland, type Island } from './island.ts'
 import { runInside, toolOutputs } from './transcript.ts'
@@ -223,6 +224,26 @@ describe('a change of what may be reached', () => {
     return tookMs
   }
 
+  /** Each of the changes stands in the network log, live, in the words of the gateway. */
+  async function expectLogged(id: string) {
+    const entries: NetworkEntry[] = []
+    const signal = AbortSignal.timeout(30_000)
+    for await (const item of errand.client.followNetwork(id, { signal })) {
+      if (item.kind === 'entry') entries.push(item.entry)
+      if (entries.at(-1)?.reason === 'denied_by_installation') break
+    }
+    const cut = entries.filter(({ reason }) => reason === 'policy_changed')
+    const seen = { host: 'listed.errand.test', port, allowed: true, method: 'GET' }
+    expect(cut).toMatchObject([seen, seen])
+    for (const { bytesDown, durationMs } of cut) {
+      expect(bytesDown).toBeGreaterThan(0)
+      expect(durationMs).toBeGreaterThan(0)
+    }
+    expect(entries).toContainEqual(expect.objectContaining({ reason: 'level_none' }))
+    const { usage } = await errand.client.readNetwork(id)
+    expect(usage.bytesDown).toBeGreaterThan(0)
+  }
+
   it('holds within two seconds in a session that runs, and cuts what is open', async () => {
     const host = `listed.errand.test:${port}`
     const network = { level: 'custom' as const, domains: [host], includeTrusted: false }
@@ -250,6 +271,7 @@ describe('a change of what may be reached', () => {
     const refused = parts(await runInside(errand, id, curl(`http://${host}/`)))
     expect(refused[`http://${host}/`]).toMatch(/403 [\s\S]*x-deny-reason: denied_by_installation/i)
     await deny()
+    await expectLogged(id)
     for (const ms of Object.values(took)) expect(ms).toBeLessThan(WITHIN_MS)
     expect(await runInside(errand, id, curl(`http://${host}/`))).toMatch(/200 OK[\s\S]*neighbour/)
   })
