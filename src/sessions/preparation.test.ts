@@ -104,7 +104,13 @@ function createOutside({ file, hasImage = false, ...rest }: Outside) {
     assertHeld: async () => undefined,
   }
   const run = () => runEffect(ports, { kind: 'sandbox.start', generation: 1 }, state, hold)
-  return { done, run, phases: () => state.sandbox.phases.map(({ name, state: at }) => [name, at]) }
+  const logs = () => state.sandbox.phases.flatMap(({ log }) => log).join('\n')
+  return {
+    done,
+    run,
+    logs,
+    phases: () => state.sandbox.phases.map(({ name, state: at }) => [name, at]),
+  }
 }
 
 const COMPLETED = (...names: string[]) => names.map((name) => [name, 'completed'])
@@ -126,6 +132,7 @@ it('takes it away before its runner is told its work, and starts another on what
     ...['find make on host reaching as host', 'start host [l_layer]'],
   ])
   expect(outside.phases()).toEqual(COMPLETED('fetch', 'environment', 'sandbox'))
+  expect(outside.logs()).toContain('that of the repository')
 })
 
 it('waits for the commit where work trees are kept, and starts the sandbox on the one that is near', async () => {
@@ -160,6 +167,7 @@ it('runs the owner’s script on the image of the repository', async () => {
     ...['find ours on host reaching as host', 'phase.withdraw', 'remove', 'repository.prepared'],
     ...['find ours on universal reaching as host', 'start universal [l_other]'],
   ])
+  expect(outside.logs()).toMatch(/^The image universal is used.*$/)
   expect(outside.phases()).toEqual(COMPLETED('fetch', 'environment', 'sandbox'))
 })
 

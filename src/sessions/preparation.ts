@@ -169,6 +169,9 @@ async function startSandbox(
   await inPhase(preparing, 'sandbox', async (generation, onLine) => {
     await ports.doors.open(state.id, hold.signal)
     const asked = { ...state, environment }
+    const { image } = environment
+    if (image !== reach && image.kind === 'named')
+      onLine(`The image ${image.name} is used, as the repository asks (.errand/environment.yaml).`)
     const isolation = await ports.sandboxes.start(asked, hold, onLine, { first, anew })
     return { type: 'sandbox.started', generation, isolation }
   })
@@ -188,6 +191,8 @@ async function prepareEnvironment(
   const { ports, state, hold } = preparing
   let layers: string[] = []
   await inPhase(preparing, 'environment', async (generation, onLine) => {
+    if (asked.environment.setup !== state.environment.setup)
+      onLine('The setup script is that of the repository (.errand/environment.yaml).')
     layers = await ports.layers.find({ ...asked, state, hold, onLine })
     return { type: 'phase.complete', phase: 'environment', generation }
   })
