@@ -128,7 +128,7 @@ it('makes one and copies one', async () => {
   await page.getByRole('link', { name: 'New environment' }).click()
   await button('Make it').click()
   await page.getByText('Give it a name.').waitFor()
-  await page.getByLabel('Name').fill('Tools')
+  await page.getByLabel('Name', { exact: true }).fill('Tools')
   await button('Make it').click()
   await page.getByRole('link', { name: /^Tools/ }).waitFor()
   expect(bodyOf('POST', '/environments')).toMatchObject({ name: 'Tools', image: { kind: 'host' } })
