@@ -211,10 +211,7 @@ function answerSession(parts: Parts, asked: Asked, response: ServerResponse): vo
   if (!session) {
     sendError(response, 404, 'not_found', 'session_not_found', 'There is no such session.')
   } else if (rest[0] === 'events') {
-    const after = Number(request.headers['last-event-id'] ?? 0)
-    openStream(parts.streams, response, id)
-    for (const event of session.events)
-      if (event.seq > after) response.write(`id: ${event.seq}\ndata: ${JSON.stringify(event)}\n\n`)
+    openEvents(parts, session, request, response)
   } else if (rest[0] === 'network') {
     answerNetwork(parts, session, request, response)
   } else if (rest[0] === 'diff') {
@@ -224,6 +221,18 @@ function answerSession(parts: Parts, asked: Asked, response: ServerResponse): vo
     parts.fixture.emit(session, ...factsFor(session, method, rest, asked.body))
     sendJson(response, what(rest) === 'message' ? { turnId: turnId('q') } : stateOf(session))
   }
+}
+
+function openEvents(
+  { streams }: Parts,
+  { id, events }: FixtureSession,
+  { headers }: IncomingMessage,
+  response: ServerResponse,
+): void {
+  const after = Number(headers['last-event-id'] ?? 0)
+  openStream(streams, response, id)
+  for (const event of events)
+    if (event.seq > after) response.write(`id: ${event.seq}\ndata: ${JSON.stringify(event)}\n\n`)
 }
 
 const what = ([first, second]: string[]) =>
