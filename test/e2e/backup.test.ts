@@ -17,13 +17,7 @@ import type { SessionEvent } from '../../src/protocol/event.ts'
 import { DATABASE_NAME, DATABASE_USER } from '../../src/store/cluster.ts'
 import { openStore } from '../../src/store/store.ts'
 import { errorOf, jsonOf, type RunningCommand, runCommand, startCommand } from './command.ts'
-import {
-  eventsOf,
-  type Installation,
-  OWNER_KEY,
-  ROOT,
-  startInstallation,
-} from './installation.ts'
+import { eventsOf, type Installation, OWNER_KEY, ROOT, startInstallation } from './installation.ts'
 
 const SECRET = 'deploy-Token-51c07e9f'
 
