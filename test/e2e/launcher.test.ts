@@ -83,10 +83,11 @@ describe('a fresh clone below a closed folder, with an empty home', () => {
   )
 
   it('installs and builds nothing a second time, and tells its version within 0.3 s', async () => {
+    expect(await launch(['--help'])).toMatchObject({ exitCode: 0, stderr: '' })
     const version = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')).version
     const times: number[] = []
     // The machine may be busy with other tests: the quickest run is nearest to what it takes.
-    for (let attempt = 0; attempt < 9 || (attempt < 40 && Math.min(...times) >= 300); attempt++) {
+    for (let attempt = 0; attempt < 9; attempt++) {
       const startedAt = performance.now()
       const result = await launch(['--version'])
       times.push(performance.now() - startedAt)
