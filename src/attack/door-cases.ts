@@ -43,7 +43,8 @@ const answered = await Promise.all(sockets.map((socket) => new Promise((resolve)
 say('open', answered.filter(Boolean).length + ' of ' + MOST + ' kept')
 for (const socket of sockets) if (typeof socket !== 'string') socket.destroy()`),
     held: /^25[0-6] of 1000 kept$/,
-    broken: /^1000 of 1000 kept$/,
+    // Some more are lost on a busy machine, by the time that a head may take.
+    broken: /^(?:25[7-9]|2[6-9]\d|[3-9]\d\d|1000) of 1000 kept$/,
   },
   {
     id: 'door-slow-head',
