@@ -4,12 +4,14 @@
 // owner and one credential, and holds only branches and tags that this credential may read anyway; and no object ever leaves
 // a mirror while it exists (no prune, no gc), since a force push upstream would break the borrowers.
 import { createHash } from 'node:crypto'
-import { readdir, utimes } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { readdir, readFile, rename, rm, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from '../lib/logger.ts'
 import { createKeyedLock, createSingleFlight } from './flights.ts'
 import type { Git } from './git-process.ts'
 import type { GitPaths, MirrorKey } from './paths.ts'
+import { clearRepository } from './sweep.ts'
 import type { Upstream, UpstreamHead } from './upstream.ts'
 import type { UpstreamTarget } from './upstream-access.ts'
 
@@ -56,6 +58,7 @@ interface Deps {
   paths: GitPaths
   upstream: Upstream
   nowMs: () => number
+  randomName: () => string
   log: Logger
 }
 
@@ -63,15 +66,12 @@ export function createMirrors(deps: Deps): Mirrors {
   const { git, paths, upstream, nowMs, log } = deps
   const openings = createSingleFlight<UpstreamHead>()
   const refreshes = createSingleFlight<void>()
-  const lock = createKeyedLock()
   const triedAtMs = new Map<string, number>()
 
+  const writing = createWriting()
   const update = (directory: string, target: UpstreamTarget, { signal, onLine }: MirrorRun) =>
-    lock(directory, async () => {
-      await git.text({
-        args: ['init', '--quiet', '--bare', '--template=', '--', directory],
-        signal,
-      })
+    writing(directory, async () => {
+      await makeMirror(deps, directory, signal)
       // Its time says when it was used last: the sweep takes mirrors that nobody used for long.
       await utimes(directory, nowMs() / 1000, nowMs() / 1000)
       await upstream.fetch(target, { directory, wanted: REFSPECS, prune: true, signal, onLine })
@@ -87,7 +87,8 @@ export function createMirrors(deps: Deps): Mirrors {
           (either) => upstream.head(target, { signal: either, onLine: run.onLine }),
           (either) => update(directory, target, { signal: either, onLine: run.onLine }),
         ])
-        if (found.branch !== null) await pointHead(git, directory, found.branch)
+        const { branch } = found
+        if (branch !== null) await writing(directory, () => pointHead(git, directory, branch))
         triedAtMs.set(flight, nowMs())
         return found
       })
@@ -113,8 +114,10 @@ export function createMirrors(deps: Deps): Mirrors {
       for (const ref of refs.filter(isDue)) {
         const fetch = { directory, wanted: [`+${ref}:${ref}`], prune: false, signal }
         try {
-          await lock(directory, () => upstream.fetch(target, fetch))
-          await lock(directory, () => joinPacks(git, directory, signal))
+          await writing(directory, async () => {
+            await upstream.fetch(target, fetch)
+            await joinPacks(git, directory, signal)
+          })
         } catch (error) {
           // git says to the client itself that there is no such ref.
           log.info({ directory, ref, err: error }, 'a ref could not be brought from upstream')
@@ -129,9 +132,23 @@ export function createMirrors(deps: Deps): Mirrors {
     fetchCommit: (key, target, { commit, signal, onLine }) => {
       const directory = paths.mirror(key)
       const fetch = { directory, wanted: [commit], prune: false, signal, onLine }
-      return lock(directory, () => upstream.fetch(target, fetch))
+      return writing(directory, () => upstream.fetch(target, fetch))
     },
   }
+}
+
+/** One work at a time in a mirror. A git that was ended may have left locks that would stop all who come later. */
+function createWriting() {
+  const lock = createKeyedLock()
+  return (directory: string, work: () => Promise<void>) =>
+    lock(directory, async () => {
+      try {
+        await work()
+      } catch (error) {
+        await clearRepository(directory)
+        throw error
+      }
+    })
 }
 
 /** True, and noted, when it was not tried within the last ten seconds. */
@@ -167,7 +184,24 @@ function fingerprint({ credential }: UpstreamTarget): string {
     .digest('hex')
 }
 
+/** Whole under its final name, or not there at all. */
+async function makeMirror(
+  { git, paths, randomName }: Deps,
+  directory: string,
+  signal: AbortSignal,
+) {
+  if (existsSync(directory)) return
+  const temporary = join(paths.temporary, randomName())
+  try {
+    await git.text({ args: ['init', '--quiet', '--bare', '--template=', '--', temporary], signal })
+    await rename(temporary, directory)
+  } finally {
+    await rm(temporary, { recursive: true, force: true })
+  }
+}
+
 async function pointHead(git: Git, directory: string, branch: string): Promise<void> {
+  if ((await readFile(join(directory, 'HEAD'), 'utf8')) === `ref: refs/heads/${branch}\n`) return
   await git.text({
     args: [`--git-dir=${directory}`, 'symbolic-ref', 'HEAD', `refs/heads/${branch}`],
   })

@@ -104,12 +104,12 @@ export async function createRepositories(
   await writeHooks(paths.hooks)
   const git = rules.git(createGit({ home: paths.home, path: config.path }))
   const upstream = createUpstream({ git, paths, network: config.network })
-  const mirrors = createMirrors({ git, paths, upstream, nowMs, log })
+  const randomName = () => Buffer.from(around.randomBytes(12)).toString('hex')
+  const mirrors = createMirrors({ git, paths, upstream, nowMs, randomName, log })
   const outward = createOutward({ git, paths, upstream })
   const observations = await createObservations(paths.observations, () =>
     new Date(nowMs()).toISOString(),
   )
-  const randomName = () => Buffer.from(around.randomBytes(12)).toString('hex')
   const remove = (directory: string) => removeRepository(paths, directory, randomName())
   const recordOf = (which: SessionRepository) =>
     readRecord(paths.session(which), 'session', sessionRecordSchema)

@@ -1,5 +1,6 @@
 // Private upstreams for real: a credential opens what it should, reaches no other host, and shows up nowhere.
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -94,6 +95,21 @@ it('checks access at the start of every session, also when the mirror is there',
     outgoing.writeHead(403).end()
   }
   expect((await failureOf(scene.prepare(withCredential()))).reason).toBe('repository_access_denied')
+})
+
+it('is not stopped by what a git that was ended left in the mirror', async () => {
+  await scene.prepare(withCredential())
+  const mirrors = join(scene.room.dataDir, 'mirrors')
+  const [mirror = ''] = await readdir(mirrors)
+  const locks = ['config.lock', 'HEAD.lock', 'packed-refs.lock', 'refs/heads/main.lock']
+  scene.upstream.answer = (incoming, outgoing) => {
+    for (const name of locks) writeFileSync(join(mirrors, mirror, name), '')
+    incoming.resume()
+    outgoing.writeHead(403).end()
+  }
+  expect((await failureOf(scene.prepare(withCredential()))).reason).toBe('repository_access_denied')
+  scene.upstream.answer = scene.upstream.serve
+  await scene.prepare(withCredential())
 })
 
 it('keeps what cannot go out for want of a credential, and refuses what the credential may not', async () => {

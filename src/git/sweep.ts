@@ -16,7 +16,8 @@ export async function clearLeftovers(paths: GitPaths): Promise<void> {
     for (const name of await readdir(folder)) await clearRepository(join(folder, name))
 }
 
-async function clearRepository(directory: string): Promise<void> {
+/** Nobody may be writing in it. Nothing happens where there is no such folder. */
+export async function clearRepository(directory: string): Promise<void> {
   await clearFolder(directory, (name) => name.endsWith('.lock') || name.endsWith('.new'))
   await clearTree(join(directory, 'refs'), (name) => name.endsWith('.lock'))
   await clearFolder(join(directory, 'objects'), (name) => name.startsWith('tmp_objdir-'))
