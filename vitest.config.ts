@@ -1,9 +1,19 @@
 // The suites of Errand: `unit` is part of `npm run check`, the others run for real what they name.
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 const suite = (name: string, include: string[], testTimeout: number) => ({
   test: { name, include, testTimeout, hookTimeout: 4 * testTimeout },
 })
+
+/** The test machine takes minutes on one processor: begun last it would keep the other one waiting. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]) {
+    const isLong = ({ project }: TestSpecification) => project.name === 'machine'
+    const sorted = await super.sort(files)
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))]
+  }
+}
 
 export default defineConfig({
   test: {
@@ -18,5 +28,6 @@ export default defineConfig({
     ],
     fileParallelism: true,
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
   },
 })
