@@ -54,6 +54,19 @@ done()`),
     notOnInstallation: 'the hook refuses it first',
   },
   {
+    id: 'outward-ref',
+    title: 'push to another ref of the upstream past the hook',
+    script: ({ branch }) =>
+      inNode(`${gitWith(branch)}
+const end = randomBytes(4).toString('hex')
+for (const ref of ['refs/heads/outward', 'refs/notes/outward', 'refs/tags/outward'])
+  say(ref.slice(5), told(await git('push', 'origin', 'HEAD:' + ref + '-' + end)))
+done()`),
+    held: /^errand: this session may push to \S+ only; \S+ was refused$/,
+    broken: /^pushed$/,
+    notOnInstallation: 'the hook refuses it first',
+  },
+  {
     id: 'push-size',
     title: 'push more than a push may hold',
     script: ({ branch }) =>

@@ -119,10 +119,8 @@ async function passOn(
 ): Promise<HookAnswer> {
   const own = isOwn(update, record.branch)
   const result = await outward.within(record, {
-    ...{ commit: update.new, credential, env, signal },
-    ...(own
-      ? { branch: record.branch, replaces: scope.rewrite ? update.old : undefined, keeps: true }
-      : { branch: update.ref.slice('refs/heads/'.length), keeps: false }),
+    ...{ update, scope, credential, env, signal },
+    ...{ replaces: own && scope.rewrite, keeps: own },
   })
   const accepted = result.outward !== 'refused'
   const push: ObservedPush = {

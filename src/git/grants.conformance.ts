@@ -1,6 +1,7 @@
 // What an owner allows beyond a session's own branch, through real git: further branches by name, and rewriting the own one.
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { PushGrants } from '../protocol/session.ts'
+import type { GitStart } from './git-process.ts'
 import { BRANCH, createScene, type Scene, type StartedSession } from './room.fixture.ts'
 
 let scene: Scene
@@ -132,4 +133,41 @@ it('rewrites its own branch only where that is allowed, and loses nothing that w
   expect(answer(await push(anew, '--force', `HEAD:${BRANCH}`))).toEqual(
     said('its branch holds commits that were never here'),
   )
+})
+
+it('sends nothing else on to the upstream, even when the hook lets everything through', async () => {
+  const { room, upstream, start, close } = await createScene({
+    rules: {
+      refuseForSession: (updates) => updates.map(() => undefined),
+      git: (git) => {
+        const bare = <T extends GitStart>(call: T): T => ({
+          ...call,
+          settings: call.settings?.filter(([key]) => key !== 'receive.hideRefs'),
+        })
+        return {
+          start: (call, stdio) => git.start(bare(call), stdio),
+          run: (call) => git.run(bare(call)),
+          text: (call) => git.text(bare(call)),
+        }
+      },
+    },
+  })
+  try {
+    const { clone } = await start()
+    const before = await room.workbench.git(upstream.directory, ['for-each-ref'])
+    await room.workbench.commit(clone, { 'a.txt': 'a\n' })
+    for (const ref of ['refs/heads/other', 'refs/tags/v1', `refs/notes/${BRANCH}`])
+      expect(
+        answer(await room.workbench.run(clone, ['push', 'origin', `HEAD:${ref}`])),
+        ref,
+      ).toEqual(said(`this session may push to refs/heads/${BRANCH} only; ${ref} was refused`))
+    expect(await room.workbench.git(upstream.directory, ['for-each-ref'])).toBe(before)
+    expect((await room.observed(1))[0]).toMatchObject({
+      ...{ accepted: false, outward: 'refused', reason: 'ref_not_allowed' },
+    })
+    const own = await room.workbench.run(clone, ['push', 'origin', `HEAD:refs/heads/${BRANCH}`])
+    expect(answer(own)).toEqual(done)
+  } finally {
+    await close()
+  }
 })

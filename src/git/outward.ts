@@ -1,11 +1,19 @@
 // Pushes a session's branches on to its upstream: within the agent's own push for up to five seconds, and its own branch again
 // later. A branch is replaced there only where the owner allowed it, and only while it holds nothing that was never here.
+// Which ref may go out is asked here again, since the hook's answer is all that git heard before.
 import { AppError } from '../protocol/errors.ts'
 import type { UpstreamCredential } from './credential.ts'
 import type { Git } from './git-process.ts'
 import type { Forwarded } from './messages.ts'
 import type { GitPaths, SessionRepository } from './paths.ts'
-import { ZERO_ID } from './push-scope.ts'
+import {
+  branchOf,
+  type PushScope,
+  type RefUpdate,
+  refusalLines,
+  type refuseOutward,
+  ZERO_ID,
+} from './push-scope.ts'
 import {
   readPushedCommits,
   readRecord,
@@ -31,10 +39,10 @@ export interface Outward {
 }
 
 interface WithinPush {
-  commit: string
-  branch: string
-  /** The tip here that may be replaced; only forward when undefined. */
-  replaces?: string
+  update: RefUpdate
+  scope: PushScope
+  /** The tip here may be replaced; only forward otherwise. */
+  replaces: boolean
   /** What the upstream does not take now is kept for later rather than refused. */
   keeps: boolean
   credential?: UpstreamCredential
@@ -51,13 +59,25 @@ interface ForwardPush {
 const WITHIN_LIMIT_MS = 5_000
 const FORWARD_LIMIT_MS = 120_000
 
-export function createOutward(deps: { git: Git; paths: GitPaths; upstream: Upstream }): Outward {
+interface Deps {
+  git: Git
+  paths: GitPaths
+  upstream: Upstream
+  refuseOutward: typeof refuseOutward
+}
+
+export function createOutward(deps: Deps): Outward {
   const { git, paths } = deps
   return {
     within: async (record, push) => {
+      const { update, scope, keeps, credential, env, signal } = push
+      const refusal = deps.refuseOutward(update, scope)
+      if (refusal) return refuse(refusal.reason, refusalLines(refusal, scope))
       const { outside } = record
       if (!outside) return { outward: 'none', reason: null, message: '', lines: [] }
-      const { commit, branch, replaces, keeps, credential, env, signal } = push
+      const commit = update.new
+      const branch = branchOf(update)
+      const replaces = push.replaces ? update.old : undefined
       const directory = paths.session(record)
       const call = { directory, commit, branch, limitMs: WITHIN_LIMIT_MS, signal, env }
       const target = { url: outside.url, credential }
@@ -82,10 +102,14 @@ export function createOutward(deps: { git: Git; paths: GitPaths; upstream: Upstr
   }
 }
 
+function refuse(reason: string, lines: string[]): OutwardResult {
+  return { outward: 'refused', reason, message: lines.join('\n'), lines }
+}
+
 type Out = { target: Parameters<Upstream['push']>[0]; call: UpstreamPush; replaces?: string }
 
 async function pushOut(
-  deps: { git: Git; upstream: Upstream },
+  deps: Pick<Deps, 'git' | 'upstream'>,
   { target, call, replaces }: Out,
 ): Promise<PushOutcome> {
   const { upstream } = deps

@@ -9,6 +9,7 @@ import {
   refusalLines,
   refuseForSession,
   refuseForUpload,
+  refuseOutward,
   ZERO_ID,
 } from './push-scope.ts'
 
@@ -134,6 +135,29 @@ describe('refuseForSession', () => {
         if (hint.includes('errand grant')) expect(name).toMatch(/^\w[\w./-]*$/)
       }),
     )
+  })
+})
+
+describe('refuseOutward', () => {
+  it('lets the own branch and the granted ones out, and no ref that looks like one', () => {
+    const within = scope('errand/x', { branches: ['side'] })
+    for (const name of ['errand/x', 'side'])
+      expect(refuseOutward(update(`refs/heads/${name}`), within)).toBeUndefined()
+    // As long as `refs/heads/`: what is cut off by length would be the own branch.
+    for (const ref of [
+      'refs/notes/side',
+      'refs/heads/sid',
+      'refs/tags/side',
+      'side',
+      'refs/heads/',
+    ])
+      expect(refuseOutward(update(ref), within)).toMatchObject({ reason: 'ref_not_allowed' })
+    expect(refuseOutward(update('refs/heads/trunk'), within)).toMatchObject({
+      reason: 'default_branch_not_allowed',
+    })
+    expect(refuseOutward(update('refs/heads/side', ZERO_ID), within)).toMatchObject({
+      reason: 'deletion_refused',
+    })
   })
 })
 

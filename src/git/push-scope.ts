@@ -46,6 +46,10 @@ export function isSaved(update: RefUpdate): boolean {
   return SAVED_REFS.includes(update.ref)
 }
 
+export function branchOf({ ref }: RefUpdate): string {
+  return ref.slice(HEADS.length)
+}
+
 /** The refs of branches that a session may push to. */
 export function branchRefs({ branch, branches }: PushScope): string[] {
   return [...new Set([branch, ...branches])].map((name) => HEADS + name)
@@ -70,6 +74,17 @@ export function refuseForSession(
     }
     return update.new === ZERO_ID ? { update, reason: 'deletion_refused' } : undefined
   })
+}
+
+/**
+ * Asked once more before a ref leaves for the upstream, and by another way than the hook's: whatever let a push through, only
+ * the session's branch and those that it was granted go out. Undefined: it may.
+ */
+export function refuseOutward(update: RefUpdate, scope: PushScope): RefRefusal | undefined {
+  const name = update.ref.startsWith(HEADS) ? update.ref.slice(HEADS.length) : undefined
+  const isAllowed = name !== undefined && (name === scope.branch || scope.branches.includes(name))
+  if (!isAllowed) return { update, reason: reasonFor(update.ref, scope) }
+  return update.new === ZERO_ID ? { update, reason: 'deletion_refused' } : undefined
 }
 
 function reasonFor(ref: string, { defaultBranch }: PushScope): RefRefusal['reason'] {

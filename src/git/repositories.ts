@@ -32,7 +32,7 @@ import { createObservations, type Observations } from './observations.ts'
 import { createOutward } from './outward.ts'
 import { createPaths, type GitPaths, makeFolders, type SessionRepository } from './paths.ts'
 import { createSessionRepositories, type SessionRepositories } from './prepare.ts'
-import { refuseForSession } from './push-scope.ts'
+import { refuseForSession, refuseOutward } from './push-scope.ts'
 import { readFiles } from './read-files.ts'
 import { findRecord, readRecord, sessionRecordSchema } from './records.ts'
 import { readSessionRefs } from './session-refs.ts'
@@ -84,9 +84,10 @@ export interface RepositoryRules {
   /** All that starts git goes through it. */
   git: (git: Git) => Git
   refuseForSession: typeof refuseForSession
+  refuseOutward: typeof refuseOutward
 }
 
-const RULES: RepositoryRules = { git: (git) => git, refuseForSession }
+const RULES: RepositoryRules = { git: (git) => git, refuseForSession, refuseOutward }
 
 export async function createRepositories(
   config: RepositoriesConfig,
@@ -106,7 +107,7 @@ export async function createRepositories(
   const upstream = createUpstream({ git, paths, network: config.network })
   const randomName = () => Buffer.from(around.randomBytes(12)).toString('hex')
   const mirrors = createMirrors({ git, paths, upstream, nowMs, randomName, log })
-  const outward = createOutward({ git, paths, upstream })
+  const outward = createOutward({ git, paths, upstream, refuseOutward: rules.refuseOutward })
   const observations = await createObservations(paths.observations, () =>
     new Date(nowMs()).toISOString(),
   )

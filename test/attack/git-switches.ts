@@ -6,6 +6,8 @@ export interface GitOff {
   settings?: RegExp
   /** In place of the scope of a push. */
   refuse?: (count: number) => (RefRefusal | undefined)[]
+  /** Nothing is asked before a ref goes on to the upstream. */
+  goesOut?: true
   /** Which repository is meant is read from the path, where the socket would say it. */
   fromPath?: boolean
 }
@@ -19,8 +21,18 @@ const HIDDEN = /^receive\.hideRefs$/
 const allow: GitOff['refuse'] = (count) => new Array<undefined>(count).fill(undefined)
 
 export const GIT_SWITCHES: Record<string, GitSwitch> = {
-  'other-ref': { both: { settings: HIDDEN }, off: { settings: HIDDEN, refuse: allow } },
-  'hidden-ref': { both: { refuse: allow }, off: { settings: HIDDEN, refuse: allow } },
+  'other-ref': {
+    both: { settings: HIDDEN, goesOut: true },
+    off: { settings: HIDDEN, goesOut: true, refuse: allow },
+  },
+  'hidden-ref': {
+    both: { refuse: allow, goesOut: true },
+    off: { settings: HIDDEN, refuse: allow, goesOut: true },
+  },
+  'outward-ref': {
+    both: { settings: HIDDEN, refuse: allow },
+    off: { settings: HIDDEN, refuse: allow, goesOut: true },
+  },
   'bad-objects': { off: { settings: /^receive\.fsckObjects$/ } },
   'push-size': { off: { settings: /^receive\.maxInputSize$/ } },
   'other-repository': { off: { fromPath: true } },

@@ -6,7 +6,7 @@ import { GIT_CASES } from '../../src/attack/git-cases.ts'
 import type { DoorRoute } from '../../src/door/listener.ts'
 import { parseGitRequest, proxyGit } from '../../src/git/client.ts'
 import type { Git, GitStart } from '../../src/git/git-process.ts'
-import { refuseForSession } from '../../src/git/push-scope.ts'
+import { refuseForSession, refuseOutward } from '../../src/git/push-scope.ts'
 import { createScene, type Scene } from '../../src/git/room.fixture.ts'
 import { AppError } from '../../src/protocol/errors.ts'
 import { NO_GRANTS } from '../../src/protocol/session.ts'
@@ -51,6 +51,7 @@ beforeAll(async () => {
       git: withoutSettings,
       refuseForSession: (updates, scope) =>
         off.refuse?.(updates.length) ?? refuseForSession(updates, scope),
+      refuseOutward: (update, scope) => (off.goesOut ? undefined : refuseOutward(update, scope)),
     },
   })
   await scene.prepare({ sessionId: sandbox.sessionId })
