@@ -20,7 +20,7 @@
 #   container <uid> <pid file> <exit file> <log file> <log bytes> <command…>
 #                                     the command makes it; the uid may open its standard output anew; the exit file gets the
 #                                     status of wait(2), the time and the number of those ended for memory
-# Answers `ok <pid of the container>` or `failed <operation>: <why>` on stdout.
+# Answers `ok <pid of the container>` or `failed <operation>: <why>` on stdout. A plan that is cut off is refused.
 use strict;
 use warnings;
 use Config;
@@ -51,9 +51,10 @@ pipe( my $answer, my $answer_in ) or die "pipe: $!";
 my $holder = fork // die "fork: $!";
 if ($holder) {
     close $answer_in;
-    my $line = <$answer> // "failed start: the holder ended early\n";
-    print $line;
-    exit( $line =~ /^ok / ? 0 : 1 );
+    my ( $line, $at ) = ( undef, 'start' );
+    while ( defined( $line = <$answer> ) && $line =~ /^at (\S+)/ ) { $at = $1 }
+    print $line // "failed $at: " . ended($holder) . "\n";
+    exit( $line && $line =~ /^ok / ? 0 : 1 );
 }
 close $answer;
 syscall( $number->{setsid} );
@@ -89,11 +90,21 @@ sub hold {
         probe   => sub { syswrite $answer_in, "ok 0 $said\n" },
         container => \&container,
     );
+    die "the plan has no end\n" if !@plan || $plan[-1][0] !~ /^(?:probe|container)$/;
     for my $operation (@plan) {
         my ( $name, @fields ) = @$operation;
         $step = $name;
+        syswrite $answer_in, "at $step\n";
         $operations{$name}->(@fields);
     }
+}
+
+# How a holder ended that has said nothing: only a signal from elsewhere does that.
+sub ended {
+    my ($pid) = @_;
+    waitpid $pid, 0;
+    my ( $signal, $status ) = ( $? & 127, $? >> 8 );
+    return 'the holder was ended ' . ( $signal ? "by signal $signal" : "with status $status" );
 }
 
 # Of a child, without what Perl does at its end.
