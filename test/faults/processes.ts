@@ -27,10 +27,16 @@ export function findProgram(dataDir: string, name: ProgramName): number {
   return pid
 }
 
-/** Of one session's sandbox, as this machine sees them: process 1, its child the runner, and that one's child the agent. */
+/**
+ * Of one session's sandbox, as this machine sees them: process 1, its child the runner, and that one's child the agent.
+ * Throws while it is not running: its number may be that of any other process then.
+ */
 export function findInside(dataDir: string, sessionId: string, name: InsideName): number {
   const run = readFileSync(join(dataDir, 'sandboxes', sessionId, 'run.json'), 'utf8')
   const { pid: container } = JSON.parse(run)
+  const about = ['cgroup', 'mountinfo'].map((file) => `/proc/${container}/${file}`)
+  if (!about.some((path) => readFileSync(path, 'utf8').includes(sessionId)))
+    throw new Error(`the sandbox of ${sessionId} has ended`)
   if (name === 'container') return container
   const runner = childOf(container, SANDBOX_PATHS.node)
   return name === 'runner' ? runner : childOf(runner, SANDBOX_PATHS.agent)

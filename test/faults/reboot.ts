@@ -1,20 +1,20 @@
 // What a machine loses when its power is cut: every process of an installation at once, sandboxes included, what it kept under
 // /run, its mounts, loop devices and control groups. Disks stay. The number of the machine's boot stays too: it is one.
-import { readdirSync, readFileSync, readlinkSync, rmdirSync } from 'node:fs'
+import { readdirSync, readlinkSync, rmdirSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { cgroupFolders } from '../../src/sandbox/cgroups.ts'
 import { loopDevicesOf } from '../../src/sandbox/disk-image.ts'
 import type { Bench } from './bench.ts'
 import { eventually } from './bench.ts'
-import { runtimeDirOf } from './processes.ts'
+import { findInside, runtimeDirOf } from './processes.ts'
 
 export async function cutPower({ errand }: Pick<Bench, 'errand'>): Promise<void> {
   const { dataDir } = errand
   const sandboxes = join(dataDir, 'sandboxes')
   const ids = await readdir(sandboxes)
   const namespaces = new Set([namespaceOf(errand.pid(), 'mnt')])
-  for (const id of ids) namespaces.add(namespaceOf(initOf(join(sandboxes, id, 'run.json')), 'mnt'))
+  for (const id of ids) namespaces.add(namespaceOf(initOf(dataDir, id), 'mnt'))
   namespaces.delete(undefined)
   await eventually('the end of all processes', () => {
     const left = processesIn(namespaces)
@@ -33,9 +33,10 @@ export async function cutPower({ errand }: Pick<Bench, 'errand'>): Promise<void>
   await rm(runtimeDirOf(dataDir), { recursive: true, force: true })
 }
 
-function initOf(path: string): number {
+/** 0 when its sandbox has ended. */
+function initOf(dataDir: string, id: string): number {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')).pid
+    return findInside(dataDir, id, 'container')
   } catch {
     return 0
   }
