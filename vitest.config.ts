@@ -23,7 +23,7 @@ export default defineConfig({
       { ...suite('e2e', ['test/e2e/**/*.test.ts'], 120_000) },
       { ...suite('machine', ['test/machine/**/*.test.ts'], 120_000) },
       { ...suite('faults', ['test/faults/**/*.test.ts'], 120_000) },
-      { ...suite('attack', ['test/attack/**/*.test.ts'], 60_000) },
+      { ...suite('attack', ['test/attack/**/*.test.ts'], 180_000) },
       { ...suite('browser', ['test/browser/**/*.test.ts'], 120_000) },
     ],
     fileParallelism: true,

@@ -86,12 +86,15 @@ export function inNode(code: string): string {
   return `${SANDBOX_PATHS.node} --input-type=module - <<'END_OF_ATTACK'\n${PRELUDE}${code}\nEND_OF_ATTACK\n`
 }
 
-/** What scripts in Node.js begin with: `say`, `connect` (TCP or unix), and `ask`, which sends bytes to the session's door. */
+/**
+ * What scripts in Node.js begin with: `say`, `connect` (TCP or unix), and `ask`, which sends bytes to the session's door.
+ * Whoever waits for an answer has time for a busy machine; what is over ends sooner.
+ */
 const PRELUDE = `
 import net from 'node:net'
 const DOOR = '${SANDBOX_PATHS.doorSocket}'
 const say = (way, outcome) => console.log(way + ': ' + String(outcome).replace(/[\\r\\n]+/g, ' ').slice(0, 300))
-const connect = (where, ms = 3000) => new Promise((resolve) => {
+const connect = (where, ms = 20000) => new Promise((resolve) => {
   const socket = net.connect(where, () => { clearTimeout(timer); resolve(socket) })
   const timer = setTimeout(() => { socket.destroy(); resolve('no answer') }, ms)
   socket.on('error', (error) => { clearTimeout(timer); resolve(error.code) })
@@ -102,7 +105,7 @@ const tryConnect = async (where) => {
   socket.destroy()
   return 'connected'
 }
-const readAll = (socket, ms = 5000, enough = () => false) => new Promise((resolve) => {
+const readAll = (socket, ms = 20000, enough = () => false) => new Promise((resolve) => {
   let text = ''
   const end = () => { clearTimeout(timer); socket.destroy(); resolve(text) }
   const timer = setTimeout(end, ms)

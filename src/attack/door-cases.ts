@@ -5,7 +5,7 @@ import { type AttackCase, inNode } from './attack-case.ts'
 
 /** Speaks as the runner: `frames` are what came back, line by line, until `enough` says so or the channel is closed. */
 const RUNNER = `
-const runner = (lines, { ms = 6000, enough = () => false } = {}) => new Promise(async (resolve) => {
+const runner = (lines, { ms = 20000, enough = () => false } = {}) => new Promise(async (resolve) => {
   const socket = await connect(DOOR)
   if (typeof socket === 'string') return resolve({ frames: [], ended: socket })
   let text = ''
@@ -32,7 +32,7 @@ export const DOOR_CASES: AttackCase[] = [
 const MOST = 1000
 const sockets = []
 for (let i = 0; i < MOST; i += 100)
-  sockets.push(...await Promise.all(Array.from({ length: 100 }, () => connect(DOOR, 20000))))
+  sockets.push(...await Promise.all(Array.from({ length: 100 }, () => connect(DOOR))))
 // A connection that was not kept is closed without an answer.
 const answered = await Promise.all(sockets.map((socket) => new Promise((resolve) => {
   if (typeof socket === 'string' || socket.destroyed) return resolve(false)
@@ -76,7 +76,7 @@ say('drip', answer ? summary(answer) : 'still open')`),
     script: () =>
       inNode(`
 const part = '100000\\r\\n' + 'x'.repeat(1 << 20) + '\\r\\n'
-say('in parts', summary(await ask(http('POST', '/model/v1/messages', ['Transfer-Encoding: chunked'], part.repeat(33) + '0\\r\\n\\r\\n'), { ms: 10000 })))`),
+say('in parts', summary(await ask(http('POST', '/model/v1/messages', ['Transfer-Encoding: chunked'], part.repeat(33) + '0\\r\\n\\r\\n'))))`),
     held: /^413 body_too_large$/,
     broken: /^400 request_invalid$/,
   },
@@ -86,7 +86,7 @@ say('in parts', summary(await ask(http('POST', '/model/v1/messages', ['Transfer-
     script: () =>
       inNode(`
 const MOST = 1500
-const answer = await ask('GET /reach HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'.repeat(MOST - 1) + http('GET', '/reach'), { ms: 20000 })
+const answer = await ask('GET /reach HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'.repeat(MOST - 1) + http('GET', '/reach'))
 const count = answer.split('HTTP/1.1 200').length - 1
 say('requests', answer.includes('HTTP/1.1 429') ? '429 ' + /"reason":"(\\w+)"/.exec(answer)[1] : 'all of ' + count)`),
     held: /^429 too_many_requests$/,
@@ -110,7 +110,7 @@ say('line', refused ? 'read and refused: ' + refused.reason : ended)`),
     script: () =>
       inNode(`${RUNNER}
 const MOST = 3000
-const { frames } = await runner(Array.from({ length: MOST }, () => ({ type: 'ping' })), { ms: 2500, enough: (all) => all.filter(({ type }) => type === 'pong').length >= MOST })
+const { frames } = await runner(Array.from({ length: MOST }, () => ({ type: 'ping' })), { ms: 8000, enough: (all) => all.filter(({ type }) => type === 'pong').length >= MOST })
 const count = frames.filter(({ type }) => type === 'pong').length
 say('pings', count < MOST ? 'paced: fewer than all' : count === MOST ? 'all answered' : 'none')`),
     held: /^paced/,

@@ -35,7 +35,7 @@ const ATTACK_LIMIT_S = 60
 const MOST_COMMAND_CHARS = 90_000
 const MARK = '@@ attack '
 /** Longer than the gateway waits for the head of a request. */
-const SLOW_MS = 25_000
+const SLOW_MS = 45_000
 const DENIED_HOST = 'denied.errand-attack.invalid'
 const LISTED_HOST = 'listed.errand-attack.invalid'
 const FORBIDDEN = {

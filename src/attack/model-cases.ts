@@ -3,9 +3,9 @@ import { type AttackCase, inNode } from './attack-case.ts'
 
 /** Asks with a body; the answer as one line. */
 const MODEL = `
-const model = (change, { path = '/v1/messages', headers = [], ms } = {}) => {
+const model = (change, { path = '/v1/messages', headers = [] } = {}) => {
   const body = JSON.stringify({ model: 'claude-test', max_tokens: 5, messages: [{ role: 'user', content: 'hi' }], ...change })
-  return ask(http('POST', '/model' + path, ['Content-Type: application/json', 'Content-Length: ' + Buffer.byteLength(body), ...headers], body), { ms })
+  return ask(http('POST', '/model' + path, ['Content-Type: application/json', 'Content-Length: ' + Buffer.byteLength(body), ...headers], body))
 }
 `
 
@@ -68,7 +68,7 @@ for (const header of ['Authorization: Bearer mine', 'Cookie: session=mine', 'X-F
     title: 'ask the model more often at once than a session may',
     script: () =>
       inNode(`${MODEL}
-const answers = await Promise.all(Array.from({ length: 24 }, () => model({ metadata: { user_id: 'take your time' } }, { ms: 8000 })))
+const answers = await Promise.all(Array.from({ length: 24 }, () => model({ metadata: { user_id: 'take your time' } })))
 say('requests', summary(answers.find((answer) => !answer.startsWith('HTTP/1.1 200')) ?? answers[0]))`),
     held: /^429 too_many_model_requests$/,
     broken: /^200\b/,

@@ -9,7 +9,7 @@ const PASSED = /^(101|200|502|504)\b/
 
 /** Asks for tunnels; what is said inside of one follows. */
 const TUNNEL = `
-const tunnel = (authority, ms = 3000) => ask('CONNECT ' + authority + ' HTTP/1.1\\r\\nHost: ' + authority + '\\r\\n\\r\\n', { ms, enough: (text) => text.includes('\\r\\n\\r\\n') })
+const tunnel = (authority) => ask('CONNECT ' + authority + ' HTTP/1.1\\r\\nHost: ' + authority + '\\r\\n\\r\\n', { enough: (text) => text.includes('\\r\\n\\r\\n') })
 `
 
 export const NETWORK_CASES: AttackCase[] = [
@@ -22,7 +22,7 @@ const at = '${deniedHost}:${port}'
 say('connect', summary(await tunnel(at)))
 say('absolute form', summary(await ask(http('GET', 'http://' + at + '/'))))
 const upgrade = ['GET http://' + at + '/ HTTP/1.1', 'Host: ' + at, 'Connection: Upgrade', 'Upgrade: websocket', '', '']
-say('websocket', summary(await ask(upgrade.join('\\r\\n'), { ms: 3000, enough: (text) => text.includes('\\r\\n\\r\\n') })))
+say('websocket', summary(await ask(upgrade.join('\\r\\n'), { enough: (text) => text.includes('\\r\\n\\r\\n') })))
 say('secret in a name', summary(await tunnel('c2VjcmV0.' + at)))`),
     held: REFUSED_HOST,
     broken: PASSED,

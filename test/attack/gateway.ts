@@ -212,7 +212,8 @@ async function answerAsModel(request: IncomingMessage, response: ServerResponse)
     response.end(JSON.stringify({ type: 'error', error: { message: headers } }))
     return
   }
-  if (body.includes('take your time')) await new Promise((resolve) => setTimeout(resolve, 1_000))
+  // Long enough for all that were asked at once to be under way, on a busy machine too.
+  if (body.includes('take your time')) await new Promise((resolve) => setTimeout(resolve, 4_000))
   response.writeHead(200, { 'content-type': 'application/json' })
   const text = headers.includes('mine') ? 'saw mine' : 'saw nothing'
   response.end(JSON.stringify({ type: 'message', content: [{ type: 'text', text }] }))

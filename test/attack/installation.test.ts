@@ -7,7 +7,7 @@ import { runProcess } from '../../src/lib/process.ts'
 import { requireOwnNetwork } from './own-network.ts'
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts')
-const LIMIT_MS = 240_000
+const LIMIT_MS = 600_000
 
 it(
   'prints what holds on this machine, and ends well when all of it does',

@@ -55,7 +55,7 @@ export function namedTargets(port: number) {
       .filter((name) => !HARMLESS.includes(name))
       .map((name) => `${name}:${port}`),
     branch: BRANCH,
-    slowMs: 2_500,
+    slowMs: 5_000,
   }
 }
 
