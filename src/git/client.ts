@@ -2,6 +2,7 @@
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { z } from 'zod'
+import { passInGulps } from '../lib/gulps.ts'
 import { createLineSplitter } from '../lib/ndjson.ts'
 import { connectPatiently } from '../lib/patient-connect.ts'
 import { openUnix, requestUnix } from '../lib/unix-http.ts'
@@ -174,8 +175,16 @@ export type GitTarget = (GitDoorRequest | LfsDoorRequest) & {
   base?: string
 }
 
+export interface GitProxying {
+  socketPath: string
+  target: GitTarget
+  /** How long nothing may move in an answer to a read; five minutes unless told. */
+  silenceMs?: number
+}
+
 /** How long a git client waits for a gitd that is being started again. */
 const PATIENCE_MS = 30_000
+const SILENCE_LIMIT_MS = 300_000
 
 const DOOR_PATH = /\/(info\/refs|git-upload-pack|git-receive-pack)$/
 
@@ -207,13 +216,13 @@ const PASSED_HEADERS = [
 export async function proxyGit(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
-  { socketPath, target }: { socketPath: string; target: GitTarget },
+  { socketPath, target, silenceMs = SILENCE_LIMIT_MS }: GitProxying,
 ): Promise<void> {
   const gone = new AbortController()
   outgoing.once('close', () => gone.abort(new Error('the client has gone')))
   try {
     const socket = await connectPatiently({ socketPath, patienceMs: PATIENCE_MS }, gone.signal)
-    await passThrough(incoming, outgoing, { socket, target })
+    await passThrough(incoming, outgoing, { socket, target, silenceMs })
   } catch {
     refuse(outgoing)
   }
@@ -222,7 +231,7 @@ export async function proxyGit(
 function passThrough(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
-  { socket, target }: { socket: Socket; target: GitTarget },
+  { socket, target, silenceMs }: { socket: Socket; target: GitTarget; silenceMs: number },
 ): Promise<void> {
   const ended = Promise.withResolvers<void>()
   const headers: Record<string, string> = {}
@@ -238,8 +247,12 @@ function passThrough(
   const createConnection = () => socket
   const upstream = httpRequest({ createConnection, method: incoming.method, path, headers })
   upstream.on('response', (response) => {
+    // What is read is written by git itself, which would wait for ever where nothing moves.
+    if ('service' in target && target.service === 'git-upload-pack')
+      socket.setTimeout(silenceMs, () => socket.destroy(new Error('nothing moves')))
     outgoing.writeHead(response.statusCode ?? 502, passedBack(response))
-    response.pipe(outgoing)
+    passInGulps(response, outgoing)
+    response.on('end', () => outgoing.end())
     response.on('error', () => outgoing.destroy())
   })
   upstream.on('error', () => refuse(outgoing))

@@ -1,7 +1,10 @@
 // Smart HTTP in front of git's own upload-pack and receive-pack (gitprotocol-http): streams in constant memory, unpacks gzip,
 // and ends git together with the request, after silence, or at a limit. Decides nothing about refs.
-import type { ChildProcess } from 'node:child_process'
+// Where the request was read already, git writes its answer to the connection itself; whoever reads it keeps the limit for
+// silence then (client.ts).
+import type { ChildProcess, StdioOptions } from 'node:child_process'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { passInGulps } from '../lib/gulps.ts'
 import type { Logger } from '../lib/logger.ts'
@@ -19,7 +22,7 @@ export interface SmartHttpCall {
   settings: Settings
   /** Most bytes of the request after unpacking. */
   maxBodyBytes: number
-  /** The body, when it was read already. */
+  /** The body, when it was read already: nothing more may come on the connection. */
   body?: Buffer
   /** Asked by the pre-receive hook of a push. */
   decide?: (question: HookQuestion) => Promise<HookAnswer>
@@ -86,12 +89,10 @@ export async function runService(
   const protocol = protocolOf(call.service, incoming)
   const args = [call.service.slice('git-'.length), '--stateless-rpc', call.directory]
   const env: Record<string, string> = protocol === undefined ? {} : { GIT_PROTOCOL: protocol }
-  const child = deps.git.start({ args, settings: call.settings, env }, [
-    'pipe',
-    'pipe',
-    'pipe',
-    'pipe',
-  ])
+  const head = { ...NO_CACHE, 'content-type': `application/x-${call.service}-result` }
+  const stdout = call.body ? await openConnection(outgoing, head) : 'pipe'
+  const stdio: StdioOptions = ['pipe', stdout, 'pipe', 'pipe']
+  const child = deps.git.start({ args, settings: call.settings, env }, stdio)
   const closed = whenClosed(child)
   const watcher = watch(child, outgoing)
   const channel = child.stdio[HOOK_CHANNEL] as Duplex
@@ -104,8 +105,10 @@ export async function runService(
   child.stderr?.on('data', (chunk: Buffer) => {
     stderr = (stderr + chunk.toString('utf8')).slice(-4096)
   })
-  outgoing.writeHead(200, { ...NO_CACHE, 'content-type': `application/x-${call.service}-result` })
-  if (child.stdout) passInGulps(child.stdout, outgoing)
+  if (child.stdout) {
+    outgoing.writeHead(200, head)
+    passInGulps(child.stdout, outgoing)
+  }
   try {
     const { maxBodyBytes: maxBytes, body } = call
     if (child.stdin)
@@ -125,6 +128,22 @@ export async function runService(
   }
 }
 
+/** Sends the head of an answer that ends with the connection. What is written to the socket from then on is its body. */
+async function openConnection(
+  outgoing: ServerResponse,
+  head: Record<string, string>,
+): Promise<Socket> {
+  outgoing.removeHeader('transfer-encoding')
+  outgoing.writeHead(200, { ...head, connection: 'close' })
+  outgoing.flushHeaders()
+  const { socket } = outgoing
+  if (!socket) throw new Error('the request was given up')
+  await new Promise<void>((resolve, reject) => {
+    socket.write('', (error) => (error ? reject(error) : resolve()))
+  })
+  return socket
+}
+
 const NO_CACHE = {
   'cache-control': 'no-cache, max-age=0, must-revalidate',
   expires: 'Fri, 01 Jan 1980 00:00:00 GMT',
@@ -138,13 +157,13 @@ function protocolOf(service: GitService, incoming: IncomingMessage): string | un
   return /^[a-z0-9=:.-]{1,200}$/.test(header) ? header : undefined
 }
 
-/** Ends git when nobody reads the answer any more, when nothing moves, and at the limit for the whole. */
+/** Ends git when nobody reads the answer any more, when nothing moves here, and at the limit for the whole. */
 function watch(child: ChildProcess, outgoing: ServerResponse) {
   const end = () => endGit(child)
-  const silence = setTimeout(end, SILENCE_LIMIT_MS)
+  const silence = child.stdout ? setTimeout(end, SILENCE_LIMIT_MS) : undefined
   const total = setTimeout(end, TOTAL_LIMIT_MS)
   const onMove = () => {
-    silence.refresh()
+    silence?.refresh()
   }
   child.stdout?.on('data', onMove)
   outgoing.on('close', end)
