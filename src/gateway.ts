@@ -12,6 +12,7 @@ import { parseHost } from './egress/hosts.ts'
 import { createSecureUpstream } from './egress/upstream-tls.ts'
 import { type ControlServer, startControl } from './gateway-control.ts'
 import { type CredentialWatch, createCredentialWatch } from './gateway-credentials.ts'
+import { tellDecisions } from './gateway-decisions.ts'
 import { createLayerBuilds, type LayerBuilds } from './gateway-layers.ts'
 import { createNetworkWatch } from './gateway-network.ts'
 import { createNetworkLog, type NetworkLog } from './gateway-network-log.ts'
@@ -229,13 +230,10 @@ function createRoutes(parts: RouteParts) {
     },
     trafficFor: (sessionId) => watch.get(sessionId)?.traffic ?? builds.traffic(sessionId),
     usedBefore: log.usedBefore,
-    onOpen: (decision) => {
-      if (watch.get(decision.sessionId)) log.opened(decision)
-    },
-    onDecision: (decision) => {
-      reports.decided(decision)
-      if (watch.get(decision.sessionId)) log.decided(decision)
-    },
+    ...tellDecisions({
+      ...{ reports, log },
+      redactorOf: (sessionId) => watch.get(sessionId)?.credentials.redactor,
+    }),
   })
   const model = createModelDoor({
     upstreamFor: (sessionId) => (watch.get(sessionId) ? upstream : NO_SESSION),

@@ -94,3 +94,18 @@ it('takes time by the length of the text alone', () => {
   // Beginnings of all values everywhere: quadratic work would take minutes.
   expect(time('a'.repeat(1 << 21))).toBeLessThan(10_000)
 })
+
+it('is found in a host name, in small letters and over several labels', () => {
+  const value = 'Tok3nWithCapitals0123456789'
+  const { host } = createRedactor([value, 'short'])
+  const small = value.toLowerCase()
+  const hex = Buffer.from(value).toString('hex')
+  expect(host(`${small}.example.com`)).toBe(`${REDACTED}.example.com`)
+  expect(host(`x-${value}-y.example.com`)).toBe(`x-${REDACTED}-y.example.com`)
+  expect(host(`${hex}.example.com`)).toBe(`${REDACTED}.example.com`)
+  expect(host(`${small.slice(0, 9)}.${small.slice(9)}.example.com`)).toBe(REDACTED)
+  expect(host(`${small}.${hex.slice(0, 20)}.${hex.slice(20)}.example.com`)).toBe(REDACTED)
+  for (const name of ['short.example.com', 'API.example.com', '192.0.2.1'])
+    expect(host(name)).toBe(name)
+  expect(createRedactor([]).host('a.example')).toBe('a.example')
+})

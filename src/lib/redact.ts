@@ -9,6 +9,8 @@ export interface Redactor {
   text(text: string): string
   /** All texts within a value of JSON, names of fields too. */
   json(value: unknown): unknown
+  /** A host name: whatever its letters' case, and with a value that is spread over several labels, the whole of it then. */
+  host(name: string): string
   stream(): RedactedStream
 }
 
@@ -33,12 +35,19 @@ interface State {
 }
 
 export function createRedactor(values: readonly string[]): Redactor {
-  const root = build(new Set(values.flatMap(formsOf)))
+  const forms = new Set(values.flatMap(formsOf))
+  const root = build(forms)
+  let hostRoot: State | undefined
   const stream = () => createStream(root)
-  const text = (whole: string): string => {
-    if (root.next.size === 0) return whole
-    const one = stream()
-    return one.push(whole) + one.end()
+  const text = (whole: string): string => redactWith(root, whole)
+  const host = (name: string): string => {
+    if (forms.size === 0) return name
+    hostRoot ??= build(new Set([...forms].map((form) => form.toLowerCase())))
+    const labels = name.toLowerCase()
+    const left = redactWith(hostRoot, labels)
+    const joined = left.replaceAll('.', '')
+    if (redactWith(hostRoot, joined) !== joined) return REDACTED
+    return left === labels ? name : left
   }
   const json = (value: unknown): unknown => {
     if (typeof value === 'string') return text(value)
@@ -46,7 +55,13 @@ export function createRedactor(values: readonly string[]): Redactor {
     if (value === null || typeof value !== 'object') return value
     return Object.fromEntries(Object.entries(value).map(([key, one]) => [text(key), json(one)]))
   }
-  return { text, json: (value) => (root.next.size === 0 ? value : json(value)), stream }
+  return { text, json: (value) => (root.next.size === 0 ? value : json(value)), host, stream }
+}
+
+function redactWith(root: State, whole: string): string {
+  if (root.next.size === 0) return whole
+  const one = createStream(root)
+  return one.push(whole) + one.end()
 }
 
 /** Every text that stands for a value; none for one that is too short. */

@@ -1,4 +1,5 @@
 // Allowing a host that was blocked: for this session, or in its environment and so for later ones too.
+import { domainPatternSchema } from '../../../src/protocol/environment.ts'
 import { patternFor } from '../../../src/protocol/installation-network.ts'
 import type { AllowScope } from '../../../src/protocol/session.ts'
 import { Glyph } from '../ui/glyph.tsx'
@@ -19,6 +20,8 @@ export function AllowMenu({
   onAllow: (allowed: AllowHost) => void
 }) {
   const host = patternFor(at)
+  // A name of which a part was taken out, or an odd one, fits no list.
+  if (!domainPatternSchema.safeParse(host).success) return null
   return (
     <Menu
       label={`Allow ${plainText(host)}`}
