@@ -48,6 +48,11 @@ export type EndConnection = (
 const KEEP_ALIVE_MS = 60_000
 const HANDSHAKE_MS = 15_000
 const MOST_STREAMS = 100
+/**
+ * Bytes of request bodies that a connection may send ahead. With the 64 KiB of HTTP/2 itself an upload waits for the way back most
+ * of the time; many times this much is what a sandbox may make the gateway hold.
+ */
+const WINDOW_BYTES = 256 * 1024
 
 export function createEndConnection(
   leafFor: LeafFor,
@@ -138,9 +143,13 @@ function serveHttp2(
   { receiver, limits }: { receiver: EndedReceiver; limits: EndedLimits },
 ): void {
   const session = performServerHandshake(tls, {
-    settings: { maxConcurrentStreams: MOST_STREAMS, maxHeaderListSize: limits.headerBytes },
+    settings: {
+      ...{ maxConcurrentStreams: MOST_STREAMS, maxHeaderListSize: limits.headerBytes },
+      initialWindowSize: WINDOW_BYTES,
+    },
     maxSessionInvalidFrames: 100,
   })
+  session.setLocalWindowSize(WINDOW_BYTES)
   session.setTimeout(limits.idleMs, () => session.destroy())
   session.on('error', () => session.destroy())
   session.on('stream', (stream, _headers, _flags, rawHeaders) => {

@@ -163,7 +163,7 @@ async function askHttp2(
   fixture: ProxyFixture,
   headers: OutgoingHttpHeaders,
   body?: string,
-): Promise<{ status: number; text: string }> {
+): Promise<{ status: number; text: string; windowBytes: number | undefined }> {
   const { socket } = await openTunnel(fixture.port, 'a.example:443')
   const session = connectHttp2('https://a.example', {
     createConnection: () =>
@@ -182,8 +182,9 @@ async function askHttp2(
   })
   let text = ''
   for await (const chunk of stream) text += chunk
+  const { initialWindowSize: windowBytes } = session.remoteSettings
   session.close()
-  return { status, text }
+  return { status, text, windowBytes }
 }
 
 it('makes an authority whose key is its own', () => {
@@ -212,6 +213,8 @@ describe('a credential', () => {
       ...{ method: 'POST', url: '/v2' },
       headers: { authorization: `Bearer ${SECRET}`, cookie: 'a=1; b=2' },
     })
+    // With the usual 64 KiB an upload waits for the way back most of the time.
+    expect(two.windowBytes).toBe(256 * 1024)
   })
 
   it('makes its host reachable at every level, on its own paths, and nothing else', async () => {
