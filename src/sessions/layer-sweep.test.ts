@@ -1,5 +1,5 @@
 // Which layers are taken away.
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { createSilentLogger } from '../lib/logger.ts'
 import { AppError } from '../protocol/errors.ts'
 import type { Layer } from '../store/layers.ts'
@@ -35,6 +35,8 @@ async function sweep(
   const left = { rows: rows.map(({ id }) => id), kept: [...kept] }
   const stale: string[] = []
   const without = (ids: string[], id: string) => ids.filter((one) => one !== id)
+  const logger = createSilentLogger()
+  const warn = vi.spyOn(logger, 'warn')
   const deps = {
     store: {
       list: async () => rows,
@@ -53,10 +55,10 @@ async function sweep(
         left.kept = without(left.kept, id)
       },
     },
-    logger: createSilentLogger(),
+    logger,
   }
   await sweepLayers(deps, budget, NOW)
-  return { ...left, stale }
+  return { ...left, stale, warned: warn.mock.calls.map(([what]) => what) }
 }
 
 it('keeps the most recently used ones within the budget', async () => {
@@ -65,6 +67,12 @@ it('keeps the most recently used ones within the budget', async () => {
     rows: ['2h', '1h'],
     kept: ['2h', '1h'],
   })
+})
+
+it('tells of a layer that is larger than all may be together', async () => {
+  const { kept, warned } = await sweep([row('large')], { budget: 9 })
+  expect(kept).toEqual([])
+  expect(warned).toEqual([{ layer: 'large', bytes: 10, budgetBytes: 9 }])
 })
 
 it('keeps what a sandbox is made from, and what was chosen just now', async () => {

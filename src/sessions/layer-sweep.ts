@@ -44,7 +44,7 @@ export function startLayerSweep(deps: LayerSweepDeps, options: LayerSweepOptions
 }
 
 export async function sweepLayers(
-  { store, sandboxes }: LayerSweepDeps,
+  { store, sandboxes, logger }: LayerSweepDeps,
   budgetBytes: number,
   nowMs: number,
 ): Promise<void> {
@@ -71,6 +71,12 @@ export async function sweepLayers(
   for (const { id } of free) {
     const total = [...kept.values()].reduce((sum, bytes) => sum + bytes, 0)
     if (total <= budgetBytes) return
+    const bytes = kept.get(id) ?? 0
+    if (bytes > budgetBytes)
+      logger.warn(
+        { layer: id, bytes, budgetBytes },
+        'a layer is larger than what all may take: it is made anew each time; raise ERRAND_LAYERS_GIB',
+      )
     await drop(id)
   }
 }
