@@ -1,7 +1,7 @@
 // The gateway's part in the making of layers: the network rules of a sandbox that becomes one, what its runner is told and
 // what it reports, and the files that its script is given. There is no session and no model; a work tree is read from one
 // repository and nothing else is reached.
-import type { DoorRoute } from './door/listener.ts'
+import type { DoorRoute } from './door/call-route.ts'
 import type { RunnerEvents } from './door/runner-channel.ts'
 import { compileRules, type EgressRules } from './egress/policy.ts'
 import type { Registry } from './egress/registry-files.ts'

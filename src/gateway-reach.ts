@@ -1,6 +1,6 @@
 // The door's answer to a tool inside that wants to know what its session may reach. Says nothing about other sessions, opens
 // no connection and resolves no name, so that asking is no way out.
-import type { DoorRoute } from './door/listener.ts'
+import type { DoorRoute } from './door/call-route.ts'
 import { decideHost } from './egress/decide.ts'
 import { parseAuthority } from './egress/hosts.ts'
 import type { KnownSession } from './gateway-sessions.ts'

@@ -2,8 +2,8 @@
 // model requests and all other traffic. It holds credentials in memory, per request, and outlives the server.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { DoorRoute } from './door/call-route.ts'
 import { createDoors, type Doors } from './door/doors.ts'
-import type { DoorRoute } from './door/listener.ts'
 import { createLeaves } from './egress/authority.ts'
 import { decideListed } from './egress/decide.ts'
 import type { TlsEnding } from './egress/exchange.ts'
@@ -16,6 +16,7 @@ import { tellDecisions } from './gateway-decisions.ts'
 import { createLayerBuilds, type LayerBuilds } from './gateway-layers.ts'
 import { createNetworkWatch } from './gateway-network.ts'
 import { createNetworkLog, type NetworkLog } from './gateway-network-log.ts'
+import { createOwnRepositories } from './gateway-own-repositories.ts'
 import { followPushes } from './gateway-pushes.ts'
 import { createReachRoute } from './gateway-reach.ts'
 import { createReports, type Reports } from './gateway-reports.ts'
@@ -218,10 +219,12 @@ function createRoutes(parts: RouteParts) {
   const rulesFor = (sessionId: string) =>
     watch.get(sessionId)?.rules ?? builds.rules(sessionId) ?? NO_RULES
   const upstream = readUpstream(settings.model)
+  const git = createGitRoute(settings.gitSocket, { store, watch, builds })
+  const ownPathsAt = createOwnRepositories((sessionId) => watch.get(sessionId)?.state, git)
   const egress = createForwardProxy({
     policyFor: rulesFor,
     dial: createHostDial(),
-    ending,
+    ending: { ...ending, ownPathsAt },
     credentialsFor: (sessionId) =>
       (watch.get(sessionId)?.credentials ?? builds.credentials(sessionId))?.bound ?? [],
     onCredentialUsed: (sessionId, credential) => {
@@ -251,7 +254,7 @@ function createRoutes(parts: RouteParts) {
     egress,
     reach: createReachRoute((sessionId) => watch.get(sessionId)),
     setup: builds.inputs,
-    git: createGitRoute(settings.gitSocket, { store, watch, builds }),
+    git,
     model: (({ sessionId, request, response }) =>
       model(sessionId, request, response)) satisfies DoorRoute,
   }

@@ -16,21 +16,10 @@ import type { ForwardProxy } from '../egress/forward-proxy.ts'
 import { isWebSocketUpgrade } from '../egress/proxy-upgrade.ts'
 import type { Logger } from '../lib/logger.ts'
 import { createTokenBucket, type Rate, type TakeToken } from '../lib/token-bucket.ts'
-import { AppError, toAppError } from '../protocol/errors.ts'
-import { limitBody } from './body-limit.ts'
-import { isDoorTunnel, isRunnerUpgrade, type Route, routeOf } from './routes.ts'
+import { AppError } from '../protocol/errors.ts'
+import { answerError, callRoute, type DoorRoute, GIT_BODY_BYTES } from './call-route.ts'
+import { isDoorTunnel, isRunnerUpgrade, routeOf } from './routes.ts'
 import type { RunnerChannel } from './runner-channel.ts'
-
-/** A request to git, model or reach. `path`, like `request.url`, is in origin form, whatever form the client used. */
-export interface DoorCall {
-  sessionId: string
-  request: IncomingMessage
-  response: ServerResponse
-  path: string
-}
-
-/** A rejection before the head was sent is answered as an AppError; afterwards it breaks the response off. */
-export type DoorRoute = (call: DoorCall) => Promise<void> | void
 
 export interface DoorRoutes {
   egress: ForwardProxy
@@ -61,7 +50,7 @@ const DOOR_LIMITS: DoorLimits = {
   headersMs: 15_000,
   idleMs: 15 * 60_000,
   requests: { perSecond: 100, burst: 500 },
-  gitBodyBytes: 4 * 1024 ** 3,
+  gitBodyBytes: GIT_BODY_BYTES,
   modelBodyBytes: 32 * 1024 ** 2,
 }
 
@@ -170,22 +159,17 @@ async function onRequest(
     return answerError(response, new AppError('rate_limited', 'too_many_requests', 'slow down'))
   }
   const route = routeOf(request.url ?? '')
+  const call = { sessionId, request, response }
   switch (route.kind) {
     case 'egress':
-      return routes.egress.request({ sessionId, request, response })
+      return routes.egress.request(call)
     case 'git':
-      return callRoute(routes.git, limits.gitBodyBytes, { ...context, request, response, route })
+      return callRoute(routes.git, limits.gitBodyBytes, { ...call, path: route.path })
     case 'model':
-      return callRoute(routes.model, limits.modelBodyBytes, {
-        ...context,
-        request,
-        response,
-        route,
-      })
+      return callRoute(routes.model, limits.modelBodyBytes, { ...call, path: route.path })
     case 'reach':
-      return callRoute(routes.reach, 0, { ...context, request, response, route })
     case 'setup':
-      return callRoute(routes.setup, 0, { ...context, request, response, route })
+      return callRoute(routes[route.kind], 0, { ...call, path: route.path })
     case 'runner':
       return answerError(
         response,
@@ -194,48 +178,6 @@ async function onRequest(
     case 'none':
       return answerError(response, new AppError('not_found', 'no_such_door', 'nothing here'))
   }
-}
-
-interface RouteCall {
-  sessionId: string
-  request: IncomingMessage
-  response: ServerResponse
-  route: Extract<Route, { path: string }>
-}
-
-async function callRoute(route: DoorRoute, maxBytes: number, call: RouteCall): Promise<void> {
-  const { sessionId, request, response } = call
-  request.url = call.route.path
-  let exceeded = false
-  limitBody(request, maxBytes, (error) => {
-    exceeded = true
-    answerError(response, error)
-  })
-  if (exceeded) return
-  try {
-    await route({ sessionId, request, response, path: call.route.path })
-  } catch (error) {
-    const isClientGone = response.destroyed
-    answerError(response, toAppError(error))
-    if (!(error instanceof AppError || isClientGone)) throw error
-  }
-}
-
-/** Closes the connection, since what is left of the request's body is not read. */
-function answerError(response: ServerResponse, error: AppError): void {
-  if (response.headersSent) {
-    response.destroy()
-    return
-  }
-  const shown =
-    error.code === 'internal' ? new AppError('internal', error.reason, 'internal error') : error
-  const body = JSON.stringify(shown.toBody())
-  response.writeHead(error.status, {
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(body),
-    connection: 'close',
-  })
-  response.end(body)
 }
 
 function isUpgrade(request: IncomingMessage): boolean {

@@ -29,7 +29,8 @@ export function createEndedReceiver(deps: EndedDeps): EndedReceiver {
       const own = connection.isOwn ? ownPaths(deps, connection) : undefined
       if (own?.takes(target.path)) {
         const { sessionId } = connection
-        own.serve({ sessionId, request, response }).catch(() => response.destroy())
+        const { path } = target
+        own.serve({ sessionId, request, response, path }).catch(() => response.destroy())
         return
       }
       void serve(deps, { connection, target, call, request, signal: closeSignal(response) })

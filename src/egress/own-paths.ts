@@ -11,6 +11,8 @@ export interface OwnPaths {
     sessionId: string
     request: IncomingMessage
     response: ServerResponse
+    /** As `takes` saw it. */
+    path: string
   }): Promise<void>
 }
 

@@ -14,7 +14,12 @@ const PATH = /^\/git\/([^/]+)\.git\//
 
 /** Where git really fetches from; `name` is that of an additional repository. */
 export function doorUrl(name = MAIN_AT_DOOR): string {
-  return `http://${DOOR_HOST}/git/${name}.git`
+  return `http://${DOOR_HOST}${doorPath(name)}`
+}
+
+/** The path of it. */
+export function doorPath(name = MAIN_AT_DOOR): string {
+  return `/git/${name}.git`
 }
 
 /** Undefined: the session has none there. */

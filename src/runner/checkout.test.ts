@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { runChecked } from '../lib/process.ts'
 import type { RunnerSetup } from '../protocol/runner-frames.ts'
-import { type CheckoutRequest, gitConfig, makeCheckout } from './checkout.ts'
+import { type CheckoutRequest, makeCheckout } from './checkout.ts'
+import { gitConfig } from './git-config.ts'
 import { openStateFile } from './state-file.ts'
 
 const signal = new AbortController().signal
@@ -19,7 +20,7 @@ const setupFor = (change: Partial<RunnerSetup['repository']>): RunnerSetup => ({
   sessionId: 's_abcdefghijklmnopqrst',
   repository: {
     name: 'repo',
-    url: 'https://forge.example/a/repo',
+    url: 'http://forge.example/a/repo',
     commit: 'HEAD',
     branch: 'errand/x',
     baseBranch: null,
@@ -67,12 +68,21 @@ describe('makeCheckout', () => {
     expect(await makeCheckout(deps, () => undefined, signal)).toBe('made')
     expect(await readFile(join(work(), 'file'), 'utf8')).toBe('one')
     expect(await run(work(), 'branch', '--show-current')).toBe('errand/x')
-    expect(await run(work(), 'config', 'remote.origin.url')).toBe('https://forge.example/a/repo')
+    expect(await run(work(), 'config', 'remote.origin.url')).toBe('http://forge.example/a/repo')
     expect(await run(work(), 'for-each-ref', '--format=%(upstream)', 'refs/heads/errand/x')).toBe(
       '',
     )
     expect(await run(work(), 'config', 'user.name')).toBe('Ann "the\\ Coder"')
-    await run(work(), 'fetch', 'https://forge.example/a/repo.git', 'main')
+    await run(work(), 'fetch', 'http://forge.example/a/repo.git', 'main')
+  })
+
+  it('goes through the door for an https address too, and leaves nothing of that behind', async () => {
+    const url = 'https://forge.example/a/repo'
+    const { commit } = deps.setup.repository
+    deps.setup = setupFor({ url, commit })
+    expect(await makeCheckout(deps, () => undefined, signal)).toBe('made')
+    expect(await run(work(), 'remote', '-v')).toBe(`origin\t${url} (fetch)\norigin\t${url} (push)`)
+    expect(await run(work(), 'config', '--list')).not.toMatch(/insteadof/i)
   })
 
   it('lets a plain git push go to the own branch', async () => {
@@ -116,7 +126,7 @@ describe('makeCheckout', () => {
 
 describe('gitConfig', () => {
   it('cannot be broken out of', async () => {
-    const setup = setupFor({ url: 'https://x.example/"]\n[core]\n\tsshCommand = evil' })
+    const setup = setupFor({ url: 'http://x.example/"]\n[core]\n\tsshCommand = evil' })
     const path = join(root, 'other')
     await writeFile(
       path,
@@ -125,7 +135,7 @@ describe('gitConfig', () => {
     const list = await run(root, 'config', '--file', path, '--list')
     expect(list).not.toMatch(/^core\./m)
     expect(list).toContain(
-      'url.http://door/git.insteadof=https://x.example/"][core]sshCommand = evil',
+      'url.http://door/git.insteadof=http://x.example/"][core]sshCommand = evil',
     )
   })
 

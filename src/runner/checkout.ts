@@ -9,6 +9,7 @@ import { AppError } from '../protocol/errors.ts'
 import { doorUrl } from '../protocol/git-door.ts'
 import type { RunnerSetup } from '../protocol/runner-frames.ts'
 import type { Variables } from './agent-environment.ts'
+import { gitConfig, sourcesOf, throughDoor } from './git-config.ts'
 import { type Restored, restore } from './restore.ts'
 import type { StateFile } from './state-file.ts'
 import { takeCheckout } from './take-checkout.ts'
@@ -68,7 +69,8 @@ export async function makeCheckout(
     finished: () => deps.state.set({ checkout: folder }),
     restore: (limit) => restore({ places, ownBranch: branch, state: deps.state }, limit),
   }
-  const layered = { ...deps, url: url || repository.source }
+  const variables = throughDoor(deps.variables, repository)
+  const layered = { ...deps, variables, url: url || repository.source }
   if (deps.isFirst && !one.isFinished() && (await takeCheckout(layered, logged, signal))) {
     one.finished()
     return 'made'
@@ -97,11 +99,12 @@ export interface OneCheckout {
 
 /** The same for every repository of a session. */
 export async function checkOut(
-  { folder, repository, variables, isFirst, ...place }: OneCheckout,
+  { folder, repository, isFirst, ...place }: OneCheckout,
   logged: (lines: string[]) => void,
   signal: AbortSignal,
 ): Promise<Checkout> {
   const { url, source, commit, branch } = repository
+  const variables = throughDoor(place.variables, repository)
   if (place.isFinished() && existsSync(join(folder, '.git'))) return 'kept'
 
   const git = async (args: string[], cwd: string, settings: string[] = []) => {
@@ -133,52 +136,6 @@ export async function checkOut(
     const words = error.result.stderr.trim() || error.message
     throw new AppError('unavailable', 'checkout_failed', words, { cause: error })
   }
-}
-
-/** Traffic goes through the door while `remote.origin.url` keeps saying the true URL. */
-export function gitConfig(
-  { identity }: Pick<RunnerSetup, 'identity'>,
-  sources: { url: string; source: string }[],
-): string {
-  return [
-    '[user]',
-    `\tname = ${quote(identity.name)}`,
-    `\temail = ${quote(identity.email)}`,
-    ...sources.flatMap(rewriting),
-    '[safe]',
-    '\tdirectory = *',
-    '[push]',
-    '\tdefault = current',
-    '[init]',
-    '\tdefaultBranch = main',
-    '[advice]',
-    '\tdetachedHead = false',
-    '',
-  ].join('\n')
-}
-
-function rewriting({ url, source }: { url: string; source: string }): string[] {
-  if (url === '') return []
-  const spellings = [url, `${url}/`, ...(url.endsWith('.git') ? [] : [`${url}.git`])]
-  return [
-    `[url ${quote(source)}]`,
-    ...spellings.map((spelling) => `\tinsteadOf = ${quote(spelling)}`),
-  ]
-}
-
-function sourcesOf({ setup, source, additionalSource = doorUrl }: CheckoutDeps) {
-  const others = setup.additional ?? []
-  return [
-    { url: setup.repository.url, source: source ?? doorUrl() },
-    ...others.map(({ name, url }) => ({ url, source: additionalSource(name) })),
-  ]
-}
-
-/** A value of git's configuration syntax; control characters cannot be written in one and are dropped. */
-function quote(value: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must go.
-  const printable = value.replace(/[\u0000-\u001f\u007f]/g, '')
-  return `"${printable.replace(/["\\]/g, '\\$&')}"`
 }
 
 /** A sandbox that was lost is made again from what the session had pushed. */

@@ -249,7 +249,7 @@ describe('the work inside', () => {
     const { output } = await run(
       'git config remote.origin.url; git status --porcelain --branch; pwd',
     )
-    expect(output).toBe('https://forge.example/shop/cart\n## errand/test\n/workspace/cart\n')
+    expect(output).toBe('http://forge.example/shop/cart\n## errand/test\n/workspace/cart\n')
   })
 
   it('works through the door and says why a push failed', async () => {

@@ -60,7 +60,7 @@ export function setupFor(commit: string, variables: Record<string, string> = {})
     sessionId: newId('session'),
     repository: {
       name: 'cart',
-      url: 'https://forge.example/shop/cart',
+      url: 'http://forge.example/shop/cart',
       commit,
       branch: BRANCH,
       baseBranch: 'main',
@@ -130,7 +130,7 @@ export async function createPlace(
     agents: () => agentsOf(setup.sessionId),
     async attach(name, access, files) {
       const commit = await createBare(join(folder, `${name}.git`), files)
-      const url = `https://forge.example/shop/${name}`
+      const url = `http://forge.example/shop/${name}`
       const one = { name, url, commit, branch: BRANCH, baseBranch: 'main', access }
       setup.additional = [...(setup.additional ?? []), one]
       return join(folder, 'workspace', name)

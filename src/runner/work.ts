@@ -8,6 +8,7 @@ import { createAgentTurns } from './agent-turn.ts'
 import { type CheckoutDeps, checkoutFolder, makeCheckout, savedPlaces } from './checkout.ts'
 import { type Claude, createClaude } from './claude.ts'
 import { createCommandTurn } from './command-turn.ts'
+import { throughDoor } from './git-config.ts'
 import type { Journal } from './journal.ts'
 import type { ParkedAgent } from './parked-agent.ts'
 import type { Questions } from './questions.ts'
@@ -146,9 +147,17 @@ function assembleParts(setup: RunnerSetup, deps: WorkDeps, wishes: Wishes) {
   const agentTurns = createAgentTurns({
     claude,
     work: createTurnWork({
-      main: { folder, ...branchOf(setup.repository), variables },
+      main: {
+        folder,
+        ...branchOf(setup.repository),
+        variables: throughDoor(variables, { url: setup.repository.url, source: places.source }),
+      },
       additional: pushed.map(({ name, repository, places: its }) => {
-        return { name, checkout: { folder: its.folder, ...branchOf(repository), variables } }
+        const inside = throughDoor(variables, { url: repository.url, source: its.source })
+        return {
+          name,
+          checkout: { folder: its.folder, ...branchOf(repository), variables: inside },
+        }
       }),
       state,
       report,

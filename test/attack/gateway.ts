@@ -2,8 +2,8 @@
 // sandbox. Each rule and limit is the real one unless a case hands in another.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { DoorRoute } from '../../src/door/call-route.ts'
 import { createDoors, type DoorsDeps } from '../../src/door/doors.ts'
-import type { DoorRoute } from '../../src/door/listener.ts'
 import { type Connect, createConnect } from '../../src/egress/connect.ts'
 import { decideHost } from '../../src/egress/decide.ts'
 import { createDial, type DialDeps } from '../../src/egress/dial.ts'

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, it } from 'vitest'
 import type { Targets } from '../../src/attack/attack-case.ts'
 import { GIT_CASES } from '../../src/attack/git-cases.ts'
-import type { DoorRoute } from '../../src/door/listener.ts'
+import type { DoorRoute } from '../../src/door/call-route.ts'
 import { parseGitRequest, proxyGit } from '../../src/git/client.ts'
 import type { Git, GitStart } from '../../src/git/git-process.ts'
 import { refuseForSession, refuseOutward } from '../../src/git/push-scope.ts'
