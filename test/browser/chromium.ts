@@ -23,7 +23,7 @@ export async function openPage(browser: Browser, url: string, isPhone: boolean):
     ...(isPhone ? { hasTouch: true, isMobile: true } : {}),
   })
   const page = await context.newPage()
-  page.setDefaultTimeout(8000)
+  page.setDefaultTimeout(20_000)
   await page.goto(url)
   return page
 }

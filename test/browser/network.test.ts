@@ -32,7 +32,7 @@ async function open(path: string, isPhone: boolean) {
     ...(isPhone ? { hasTouch: true, isMobile: true } : {}),
   })
   page = await context.newPage()
-  page.setDefaultTimeout(8000)
+  page.setDefaultTimeout(20_000)
   await page.goto(`${fixture.url}${path}`)
 }
 async function picture(name: string) {

@@ -59,7 +59,7 @@ async function open(options: { phone?: boolean; dark?: boolean } = {}) {
     `addEventListener('securitypolicyviolation', (e) => console.error('policy', e.violatedDirective, e.blockedURI))`,
   )
   page = await context.newPage()
-  page.setDefaultTimeout(8000)
+  page.setDefaultTimeout(20_000)
   complaints = []
   foreign = []
   page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()))
