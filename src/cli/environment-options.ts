@@ -7,6 +7,7 @@ import {
   type Environment,
   type Image,
   imageNameSchema,
+  type NetworkLevel,
   type NetworkPolicy,
   networkLevelSchema,
   parseRule,
@@ -47,7 +48,7 @@ export function addEnvironmentOptions(command: Command): void {
     .option('--allow <domain>', 'a domain of level custom; may be repeated', collect)
     .option(
       '--rule <rule>',
-      'of level custom: what may be asked of a host, as in "api.example.com GET,HEAD /v1/*"; repeatable',
+      'of trusted and custom: what may be asked of a host, as in "api.example.com GET,HEAD /v1/*"; repeatable',
       collect,
     )
     .option('--include-trusted', 'at level custom: what trusted allows as well')
@@ -114,14 +115,15 @@ export function networkOf(
   { network, allow, rule, includeTrusted }: NetworkOptions,
   current: Pick<Environment, 'network'> | undefined,
 ): NetworkPolicy | undefined {
-  const given = [allow, rule, includeTrusted]
-  const isCustom = given.some((option) => option !== undefined)
-  if (network === undefined && !isCustom) return undefined
-  const level = networkLevelSchema.safeParse(network ?? (isCustom ? 'custom' : undefined))
+  const isCustom = allow !== undefined || includeTrusted !== undefined
+  if (network === undefined && !isCustom && rule === undefined) return undefined
+  const level = networkLevelSchema.safeParse(network ?? levelFor({ isCustom }, current))
   if (!level.success)
     throw new AppError('invalid', 'level_unknown', 'a level is none, trusted, custom or full')
   if (isCustom && level.data !== 'custom')
     throw new AppError('invalid', 'level_not_custom', 'domains are allowed at level custom only')
+  if (rule && (level.data === 'none' || level.data === 'full'))
+    throw new AppError('invalid', 'level_without_rules', 'rules hold at trusted and custom only')
   const before = current?.network
   const rules = rule?.map(ruleOf) ?? before?.rules
   return {
@@ -130,6 +132,14 @@ export function networkOf(
     ...(rules ? { rules } : {}),
     includeTrusted: includeTrusted ?? before?.includeTrusted ?? false,
   }
+}
+
+/** Rules alone leave a level that reads them as it is. */
+function levelFor(
+  { isCustom }: { isCustom: boolean },
+  current: Pick<Environment, 'network'> | undefined,
+): NetworkLevel {
+  return !isCustom && current?.network.level === 'trusted' ? 'trusted' : 'custom'
 }
 
 function ruleOf(text: string): RequestRule {

@@ -51,6 +51,20 @@ it('sets what a session may reach', async () => {
   expect(await cli.run('network', 'set', ID)).toBe(2)
 })
 
+it('sets rules, which leave trusted as it is', async () => {
+  const cli = createCli()
+  const rules = [{ host: 'api.example', methods: ['GET'], paths: ['/v1/*'] }]
+  expect(await cli.run('network', 'set', ID, '--rule', 'api.example GET /v1/*')).toBe(0)
+  expect(cli.sent).toEqual([
+    [ID, { network: { level: 'trusted', domains: ['old.example'], rules, includeTrusted: false } }],
+  ])
+  expect(cli.stdout.text()).toContain('may reach api.example GET /v1/*, the trusted hosts')
+  expect(await cli.run('network', 'set', ID, '--network', 'full', '--rule', 'a.example GET')).toBe(
+    2,
+  )
+  expect(cli.stderr.text()).toContain('rules hold at trusted and custom only')
+})
+
 it('allows a host for a session or its environment', async () => {
   const cli = createCli()
   await cli.run('allow', ID, 'x.example')

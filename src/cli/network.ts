@@ -29,7 +29,7 @@ function addSet(cli: Cli, parent: Command): void {
     async ([id], { connection: { client }, print, options }) => {
       const { environment } = await client.getSession(sessionId(id))
       const network = networkOf(options, environment)
-      if (!network) throw new AppError('invalid', 'usage', 'say what: --network, --allow')
+      if (!network) throw new AppError('invalid', 'usage', 'say what: --network, --allow, --rule')
       const session = await client.patchSession(sessionId(id), { network })
       print.json(session)
       const reach = plainLine(describeNetwork(session.environment.network))
@@ -38,6 +38,11 @@ function addSet(cli: Cli, parent: Command): void {
   )
     .option('--network <level>', 'none, trusted, custom or full')
     .option('--allow <domain>', 'a domain of level custom; may be repeated', collect)
+    .option(
+      '--rule <rule>',
+      'of trusted and custom: what may be asked of a host, as in "api.example.com GET,HEAD /v1/*"; repeatable',
+      collect,
+    )
     .option('--include-trusted', 'at level custom: what trusted allows as well')
 }
 

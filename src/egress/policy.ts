@@ -1,6 +1,6 @@
 // What a session may reach, compiled for quick answers: the environment's network policy joined with what the owner set up
 // for this installation. Pure; `decide.ts` asks it.
-import type { NetworkLevel, NetworkPolicy } from '../protocol/environment.ts'
+import { type NetworkLevel, type NetworkPolicy, rulesOf } from '../protocol/environment.ts'
 import { type Network, parseNetwork } from './addresses.ts'
 import { type BoundCredential, portsOf } from './bound-credentials.ts'
 import { authorityText, parsePattern } from './hosts.ts'
@@ -47,7 +47,7 @@ export type BoundHosts = Pick<BoundCredential, 'hosts' | 'paths' | 'allowHttp'>
 
 export interface EgressRules extends HostList {
   level: NetworkLevel
-  /** At level `custom`: what may be asked of some hosts. A host with such rules is reached by them alone. */
+  /** At levels `trusted` and `custom`: what may be asked of some hosts. A host with such rules is reached by them alone. */
   requests: readonly RequestRules[]
   /** Hosts of credentials, which are reachable at every level, on the paths of these. */
   bound: HostList & { credentials: readonly BoundHosts[] }
@@ -61,7 +61,7 @@ export function compileRules(
   installation: InstallationEgress,
   credentials: readonly BoundHosts[] = [],
 ): EgressRules {
-  const rules = policy.level === 'custom' ? (policy.rules ?? []) : []
+  const rules = rulesOf(policy)
   const { lists = { allow: [], deny: [] } } = installation
   const allowed = createHostList(WEB_PORTS)
   if (policy.level === 'custom') for (const domain of policy.domains) allowed.add(domain)

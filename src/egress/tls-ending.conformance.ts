@@ -276,8 +276,11 @@ describe('a credential', () => {
 describe('rules on methods and paths', () => {
   const rules = [{ host: 'a.example', methods: ['GET', 'HEAD'], paths: ['/v1/*'] }]
 
-  it('hold over HTTP/1.1, HTTP/2 and plain http', async () => {
-    const fixture = await setUp({ policy: { domains: ['a.example'], rules } })
+  it.each([
+    ['custom', ['a.example']],
+    ['trusted', []],
+  ] as const)('hold over HTTP/1.1, HTTP/2 and plain http at level %s', async (level, domains) => {
+    const fixture = await setUp({ policy: { level, domains: [...domains], rules } })
     expect((await ask(fixture, { path: '/v1/x' })).status).toBe(200)
     const denied = [
       [{ path: '/v1/x', method: 'DELETE' }, 'method_not_allowed'],

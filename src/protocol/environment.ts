@@ -56,12 +56,17 @@ export const networkPolicySchema = z.object({
   level: networkLevelSchema,
   /** Only read at level `custom`. */
   domains: z.array(domainPatternSchema).max(1000).default([]),
-  /** Only read at level `custom`: a host that is named here is reached by its rules alone, whatever else lists it. None when absent. */
+  /** Read at levels `trusted` and `custom`: a host that is named here is reached by its rules alone, whatever else lists it. None when absent. */
   rules: z.array(requestRuleSchema).max(500).optional(),
   /** At level `custom`: allow what `trusted` allows as well. */
   includeTrusted: z.boolean().default(false),
 })
 export type NetworkPolicy = z.infer<typeof networkPolicySchema>
+
+/** The rules that its level reads. */
+export function rulesOf({ level, rules = [] }: NetworkPolicy): RequestRule[] {
+  return level === 'trusted' || level === 'custom' ? rules : []
+}
 
 /** What reaches everything that either reaches. */
 export function joinNetworks(one: NetworkPolicy, other: NetworkPolicy): NetworkPolicy {
@@ -82,11 +87,9 @@ export function joinNetworks(one: NetworkPolicy, other: NetworkPolicy): NetworkP
 
 /** The rules of `one` that still hold beside `other`: not those of a host that `other` lists without any. */
 function joinedRules(one: NetworkPolicy, other: NetworkPolicy): RequestRule[] {
-  const { rules = [] } = one
-  if (one.level !== 'custom') return []
-  if (other.level !== 'custom') return rules
-  const ruled = new Set(other.rules?.map(({ host }) => host))
-  return rules.filter(({ host }) => ruled.has(host) || !isListed(other.domains, host))
+  const ruled = new Set(rulesOf(other).map(({ host }) => host))
+  const domains = other.level === 'custom' ? other.domains : []
+  return rulesOf(one).filter(({ host }) => ruled.has(host) || !isListed(domains, host))
 }
 
 function isListed(domains: readonly string[], host: string): boolean {
@@ -119,17 +122,13 @@ export function parseRule(text: string): RequestRule | undefined {
 }
 
 /** In words, after "may reach". */
-export function describeNetwork({
-  level,
-  domains,
-  rules = [],
-  includeTrusted,
-}: NetworkPolicy): string {
+export function describeNetwork(policy: NetworkPolicy): string {
+  const { level, domains, includeTrusted } = policy
   if (level === 'full') return 'every host'
   if (level === 'none') return 'nothing'
-  if (level === 'trusted') return 'the trusted hosts'
-  const trusted = includeTrusted ? ['the trusted hosts'] : []
-  return [...domains, ...rules.map(describeRule), ...trusted].join(', ') || 'nothing'
+  const listed = level === 'custom' ? domains : []
+  const trusted = level === 'trusted' || includeTrusted ? ['the trusted hosts'] : []
+  return [...listed, ...rulesOf(policy).map(describeRule), ...trusted].join(', ') || 'nothing'
 }
 
 /** What reaches this host, or this domain, and nothing else. */

@@ -1,6 +1,7 @@
 // Rules on methods and paths as people write them, and what joining does to them.
 import { describe, expect, it } from 'vitest'
 import {
+  describeNetwork,
   describeRule,
   isWider,
   joinNetworks,
@@ -33,6 +34,16 @@ it.each([
   'api.example.com G3T',
 ])('%s is no rule', (text) => expect(parseRule(text)).toBeUndefined())
 
+it('is told beside what its level allows', () => {
+  const rules = [{ host: 'a.example', methods: ['GET'], paths: [] }]
+  const fields = { domains: ['b.example'], includeTrusted: false, rules }
+  expect(describeNetwork({ level: 'trusted', ...fields })).toBe(
+    'a.example GET /*, the trusted hosts',
+  )
+  expect(describeNetwork({ level: 'custom', ...fields })).toBe('b.example, a.example GET /*')
+  expect(describeNetwork({ level: 'none', ...fields })).toBe('nothing')
+})
+
 describe('joining', () => {
   const rules = [{ host: 'a.example', methods: ['GET'], paths: [] }]
 
@@ -48,5 +59,19 @@ describe('joining', () => {
     ).toBeUndefined()
     expect(isWider(custom({ domains: ['a.example'] }), custom({ rules }))).toBe(true)
     expect(isWider(custom({ rules }), custom({ rules }))).toBe(false)
+  })
+
+  it('takes those of level trusted, and none of a level that does not read them', () => {
+    const trusted: NetworkPolicy = { level: 'trusted', domains: [], includeTrusted: false, rules }
+    const whole = custom({ includeTrusted: true, rules })
+    expect(joinNetworks(trusted, trusted)).toEqual(whole)
+    expect(joinNetworks(trusted, custom({ domains: ['b.example'] }))).toEqual({
+      ...whole,
+      domains: ['b.example'],
+    })
+    expect(isWider(trusted, { ...trusted, rules: [] })).toBe(true)
+    expect(joinNetworks({ ...trusted, level: 'none' }, custom({ domains: ['b.example'] }))).toEqual(
+      custom({ domains: ['b.example'] }),
+    )
   })
 })

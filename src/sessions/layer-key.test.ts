@@ -16,6 +16,7 @@ const ingredients: LayerIngredients = {
   ...{ ownerId: 'ann', environment, reach: environment.image, image: 'debian-1' },
   files: [{ path: 'a.lock', data: 'QQ==' }],
 }
+const RULE = { host: 'a.b', methods: ['GET'], paths: [] }
 const key = layerKey(ingredients)
 const withEnvironment = (change: Partial<typeof environment>) =>
   layerKey({ ...ingredients, environment: { ...environment, ...change } })
@@ -39,6 +40,10 @@ it.each<[string, () => string]>([
   ['image', () => layerKey({ ...ingredients, image: 'debian-2' })],
   ['script', () => withEnvironment({ setup: 'npm ci ' })],
   ['variable', () => withEnvironment({ variables: { A: '1', B: '3' } })],
+  [
+    'rule on requests',
+    () => withEnvironment({ network: { ...environment.network, level: 'trusted', rules: [RULE] } }),
+  ],
   ['network level', () => withEnvironment({ network: { ...environment.network, level: 'full' } })],
   [
     'network domain',

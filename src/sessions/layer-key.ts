@@ -1,6 +1,6 @@
 // What makes two sessions share a layer: all that its making depends on, and nothing else. Pure.
 import { createHash } from 'node:crypto'
-import { describeRule, type Environment, type Image } from '../protocol/environment.ts'
+import { describeRule, type Environment, type Image, rulesOf } from '../protocol/environment.ts'
 import type { LayerCheckout } from '../store/layers.ts'
 
 /** Counts up when layers of an earlier form are of no use any more. */
@@ -21,11 +21,11 @@ export interface LayerIngredients {
 export function layerKey({ ownerId, environment, reach, image, files }: LayerIngredients): string {
   const { id, setup, setupInputs, variables, network } = environment
   const sorted = <T>(entries: [string, T][]) => entries.toSorted(([a], [b]) => (a < b ? -1 : 1))
-  const { level, domains, includeTrusted, rules: ruled = [] } = network
+  const { level, domains, includeTrusted } = network
   // Only what the level reads.
-  const custom = [level, domains.toSorted(), includeTrusted]
-  const described = ruled.map(describeRule).toSorted()
-  const rules = level !== 'custom' ? [level] : ruled.length === 0 ? custom : [...custom, described]
+  const lists = level === 'custom' ? [level, domains.toSorted(), includeTrusted] : [level]
+  const described = rulesOf(network).map(describeRule).toSorted()
+  const rules = described.length === 0 ? lists : [...lists, described]
   // Nearly always the image itself.
   const reaches = JSON.stringify(reach) === JSON.stringify(environment.image) ? [] : [reach]
   const contents = sorted(files.map(({ path, data }) => [path, data]))
