@@ -31,6 +31,10 @@ export interface Targets {
   listedButForbidden: string[]
   /** The branch of the session. */
   branch: string
+  /** Of an API credential that is for `/api` of `allowedHost` at `port`; its value is `secret`. */
+  placeholder: string
+  /** How many are opened at a door. */
+  connections: number
   /** How long a slow request is kept up. */
   slowMs: number
 }

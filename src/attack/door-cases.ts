@@ -26,10 +26,10 @@ const BESIDE_THE_RUNNER = "it would take the real runner's place in its session"
 export const DOOR_CASES: AttackCase[] = [
   {
     id: 'door-connections',
-    title: 'open a thousand connections',
-    script: () =>
+    title: 'open thousands of connections',
+    script: ({ connections }) =>
       inNode(`
-const MOST = 1000
+const MOST = ${connections}
 const sockets = []
 for (let i = 0; i < MOST; i += 100)
   sockets.push(...await Promise.all(Array.from({ length: 100 }, () => connect(DOOR))))
@@ -42,9 +42,9 @@ const answered = await Promise.all(sockets.map((socket) => new Promise((resolve)
 })))
 say('open', answered.filter(Boolean).length + ' of ' + MOST + ' kept')
 for (const socket of sockets) if (typeof socket !== 'string') socket.destroy()`),
-    held: /^25[0-6] of 1000 kept$/,
+    held: /^25[0-6] of \d+ kept$/,
     // Some more are lost on a busy machine, by the time that a head may take.
-    broken: /^(?:25[7-9]|2[6-9]\d|[3-9]\d\d|1000) of 1000 kept$/,
+    broken: /^(?:25[7-9]|2[6-9]\d|[3-9]\d\d|\d{4,}) of \d+ kept$/,
   },
   {
     id: 'door-slow-head',
@@ -147,6 +147,50 @@ for (const [index, way] of Object.keys(facts).entries()) {
 }`),
     held: /^refused invalid_frame$/,
     broken: /^ack$/,
+    notOnInstallation: BESIDE_THE_RUNNER,
+  },
+  {
+    id: 'stale-claim',
+    title: 'report about another turn, and for a sandbox that was replaced',
+    script: () =>
+      inNode(`${RUNNER}
+const OTHER = 't_' + 'z'.repeat(20)
+const late = {
+  'earlier sandbox': { type: 'phase.logged', phase: 'checkout', generation: 0, lines: ['late'] },
+  'other turn': { type: 'assistant.text', turnId: OTHER, uuid: 'u', text: 'late' },
+  'end of another turn': { type: 'turn.completed', turnId: OTHER, exitCode: null, durationMs: 1 },
+}
+const own = { type: 'phase.started', phase: 'checkout', generation: 1 }
+const reports = [own, late['earlier sandbox'], { type: 'runner.ready', generation: 1 }, late['other turn'], late['end of another turn']]
+const { frames } = await runner(reports.map((report, index) => ({ type: 'report', n: index + 1, report })), { enough: (all) => all.filter(({ n }) => n).length >= reports.length })
+const { recorded } = JSON.parse((await ask(http('GET', '/reach'))).split('\\r\\n\\r\\n')[1])
+if (!recorded.includes(own.type)) say('own', 'not recorded: ' + JSON.stringify(frames))
+for (const [way, { type }] of Object.entries(late)) say(way, recorded.includes(type) ? 'recorded' : 'left out')`),
+    held: /^left out$/,
+    broken: /^recorded$/,
+    notOnInstallation: BESIDE_THE_RUNNER,
+  },
+  {
+    id: 'secret-in-a-report',
+    title: 'report the value of a credential, also encoded and in pieces',
+    script: ({ secret }) =>
+      inNode(`${RUNNER}
+const secret = '${secret}'
+const bytes = Buffer.from(secret)
+const TURN = 't_' + 'y'.repeat(20)
+const forms = { plain: secret, base64: Buffer.from('a' + secret).toString('base64').slice(2), hex: bytes.toString('hex'), 'percent encoded': bytes.toString('hex').replace(/../g, '%$&') }
+const texts = [...Object.values(forms), secret.slice(0, 9), secret.slice(9), 'end']
+const told = texts.map((text) => ({ type: 'command.output', turnId: TURN, text }))
+const reports = [...told, { type: 'turn.completed', turnId: TURN, exitCode: 0, durationMs: 1 }].map((report, index) => ({ type: 'report', n: index + 1, report }))
+await runner(reports, { enough: (all) => all.filter(({ n }) => n).length >= reports.length })
+const { stored } = JSON.parse((await ask(http('GET', '/reach'))).split('\\r\\n\\r\\n')[1])
+const text = stored.map(({ text = '' }) => text).join('')
+const count = text.split('[redacted]').length - 1
+const ways = { ...forms, 'in pieces': secret }
+if (!text.endsWith('end')) say('report', 'not taken: ' + text)
+for (const [way, form] of Object.entries(ways)) say(way, text.includes(form) ? 'stored' : count === 5 ? 'redacted' : 'missing')`),
+    held: /^redacted$/,
+    broken: /^stored$/,
     notOnInstallation: BESIDE_THE_RUNNER,
   },
   {

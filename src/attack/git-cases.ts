@@ -19,7 +19,7 @@ const run = (args, input) => new Promise((resolve) => {
   child.stdin.end(input)
 })
 const git = (...args) => run(args)
-const told = ({ ok, err }) => ok ? 'pushed' : (/errand: (?!its owner)[^\\n]*|hasDot[a-z]+|pack exceeds maximum[^\\n]*|deny updating[^)\\n]*/i.exec(err)?.[0].trim() ?? 'failed ' + err.trim().split('\\n').at(-1))
+const told = ({ ok, err }) => ok ? 'pushed' : (/errand: (?!its owner)[^\\n]*|hasDot[a-z]+|pack exceeds maximum[^\\n]*|deny updating[^)\\n]*|deletion prohibited/i.exec(err)?.[0].trim() ?? 'failed ' + err.trim().split('\\n').at(-1))
 const cloned = await git('clone', '--quiet', 'http://127.0.0.1:' + relay.address().port + '/git/repository.git', '.')
 if (!cloned.ok) say('clone', 'failed ' + cloned.err)
 await git('checkout', '--quiet', '-B', 'attack', 'origin/${branch}')
@@ -63,6 +63,34 @@ for (const ref of ['refs/heads/outward', 'refs/notes/outward', 'refs/tags/outwar
   say(ref.slice(5), told(await git('push', 'origin', 'HEAD:' + ref + '-' + end)))
 done()`),
     held: /^errand: this session may push to \S+ only; \S+ was refused$/,
+    broken: /^pushed$/,
+    notOnInstallation: 'the hook refuses it first',
+  },
+  {
+    id: 'branch-rewriting',
+    title: 'replace what its branch holds already',
+    script: ({ branch }) =>
+      inNode(`${gitWith(branch)}
+await git('push', '--quiet', 'origin', 'HEAD:refs/heads/${branch}')
+writeFileSync(folder + '/attack.txt', 'another')
+await git('commit', '--quiet', '--amend', '--all', '-m', 'another')
+const ref = 'HEAD:refs/heads/${branch}'
+say('force', told(await git('push', '--force', 'origin', ref)))
+await git('commit', '--quiet', '--amend', '-m', 'one more')
+say('plus', told(await git('push', 'origin', '+' + ref)))
+done()`),
+    held: /^errand: \S+ may only move forward/,
+    broken: /^pushed$/,
+  },
+  {
+    id: 'branch-deletion',
+    title: 'delete a branch',
+    script: ({ branch }) =>
+      inNode(`${gitWith(branch)}
+say('own', told(await git('push', 'origin', '--delete', 'refs/heads/${branch}')))
+await git('push', '--quiet', 'origin', 'HEAD:refs/heads/${branch}')
+done()`),
+    held: /^deletion prohibited$/,
     broken: /^pushed$/,
     notOnInstallation: 'the hook refuses it first',
   },

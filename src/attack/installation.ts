@@ -139,6 +139,9 @@ function targetsFor({ config, session, other, ...placed }: Placed): Targets {
     rebindingHost: LISTED_HOST,
     listedButForbidden: NETWORK.domains.filter((domain) => /^\d/.test(domain)),
     branch: session.repository.branch,
+    placeholder: '',
+    // So few that they are all there before the first one has waited too long with its head.
+    connections: 1_000,
     slowMs: SLOW_MS,
   }
 }

@@ -167,6 +167,47 @@ socket.destroy()`),
     notOnInstallation: 'it needs an allowed host that answers',
   },
   {
+    id: 'credential-scope',
+    title: 'have an API credential sent to another host or path, or by plain HTTP',
+    script: ({ allowedHost, port, placeholder, secret }) =>
+      inNode(`
+const get = async (at, path, headers) => {
+  const answer = await ask(http('GET', 'http://' + at + ':${port}' + path, headers))
+  return answer.includes('${secret}') ? 'sent' : /with (nothing|Bearer ${placeholder})$/.test(answer) ? 'not sent' : summary(answer)
+}
+if (await get('${allowedHost}', '/api/x') !== 'sent') say('own path', 'not sent where it belongs')
+const mine = ['Authorization: Bearer ${placeholder}']
+say('other host', await get('banned.example', '/api/x'))
+say('other host by placeholder', await get('banned.example', '/api/x', mine))
+for (const [way, path] of [['other path', '/'], ['longer name', '/api-other'], ['dots', '/api/../other'], ['encoded', '/api/%2e%2e/other']]) {
+  say(way, await get('${allowedHost}', path))
+  say(way + ' by placeholder', await get('${allowedHost}', path, mine))
+}
+say('plain http', await get('ruled.example', '/'))`),
+    held: /^not sent$/,
+    broken: /^sent$/,
+    notOnInstallation: 'it needs an allowed host that answers',
+  },
+  {
+    id: 'tls-unread',
+    title: 'be read inside TLS to a host that has neither rules nor a credential',
+    script: ({ allowedHost, port }) =>
+      inNode(`
+import tls from 'node:tls'
+const socket = await connect(DOOR)
+socket.write('CONNECT ${allowedHost}:${port} HTTP/1.1\\r\\nHost: ${allowedHost}\\r\\n\\r\\n')
+await new Promise((resolve) => socket.once('data', resolve))
+say('handshake', await new Promise((resolve) => {
+  const session = tls.connect({ socket, servername: '${allowedHost}', rejectUnauthorized: false }, () => resolve('ended by ' + session.getPeerCertificate().issuer.CN))
+  session.on('error', (error) => resolve(error.code))
+}))
+socket.destroy()`),
+    // The server itself answers, which speaks no TLS.
+    held: /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG)$/,
+    broken: /^ended by Errand sandboxes/,
+    notOnInstallation: 'it needs an allowed host that answers',
+  },
+  {
     id: 'registry-file',
     title:
       'widen what is reachable by package manager settings in the work tree and the home folder',

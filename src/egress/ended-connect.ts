@@ -22,6 +22,7 @@ export type ServeEnded = (call: ProxyCall & { socket: Duplex; head: Buffer }) =>
 export function createServeEnded(deps: ForwardProxyDeps, openExchange: OpenExchange): ServeEnded {
   const { ending, policyFor } = deps
   const limits = { ...DEFAULT_LIMITS, ...deps.limits }
+  const isTunnel = deps.rules?.isJudgedByHost ?? isJudgedByHost
   const end =
     ending &&
     createEndConnection(ending.leafFor, createEndedReceiver({ ...ending, openExchange }), limits)
@@ -34,7 +35,7 @@ export function createServeEnded(deps: ForwardProxyDeps, openExchange: OpenExcha
     const isOwn = ending?.ownPathsAt?.(sessionId, { host: hostText(host), port }) !== undefined
     const rules = await policyFor(sessionId)
     const isAllowed = decideHost(rules, host, port).allow
-    if (!isOwn && (!isAllowed || isJudgedByHost(rules, host, port))) return false
+    if (!isOwn && (!isAllowed || isTunnel(rules, host, port))) return false
     socket.on('error', () => socket.destroy())
     await serve(deps, { end, target, isOwn }, call)
     return true

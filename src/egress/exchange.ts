@@ -12,7 +12,7 @@ import {
   pickCredential,
 } from './bound-credentials.ts'
 import type { Greeting } from './client-hello.ts'
-import { decideHost, decideRequest, denialText } from './decide.ts'
+import { decideHost, decideRequest, denialText, type isJudgedByHost } from './decide.ts'
 import type { Dial } from './dial.ts'
 import { type Host, hostText } from './hosts.ts'
 import { mayStay, type OpenEntry, type OpenExchanges } from './open-exchanges.ts'
@@ -51,11 +51,13 @@ export interface ProxyLimits {
   headerBytes: number
 }
 
-/** Each is the function of this name in proxy-connect.ts, proxy-headers.ts or proxy-target.ts. */
+/** Each is the function of this name in proxy-connect.ts, proxy-headers.ts, proxy-target.ts, bound-credentials.ts or decide.ts. */
 export interface ProxyRules {
   judgeGreeting: (greeting: Greeting, host: Host) => string | null
   upstreamHeaders: (rawHeaders: readonly string[], authority: string) => string[]
   framingFault: (headers: IncomingHttpHeaders) => string | null
+  pickCredential: typeof pickCredential
+  isJudgedByHost: typeof isJudgedByHost
 }
 
 export interface TlsEnding {
@@ -228,13 +230,14 @@ function refuseRequest(rules: EgressRules, target: ProxyTarget, method: string):
 }
 
 function createDress(
-  { credentialsFor, onCredentialUsed }: ForwardProxyDeps,
+  { credentialsFor, onCredentialUsed, rules }: ForwardProxyDeps,
   entry: OpenEntry,
 ): Exchange['dress'] {
   const { sessionId, target } = entry
+  const pick = rules?.pickCredential ?? pickCredential
   return (outgoing) => {
     const asked = { ...target, host: hostText(target.host) }
-    const found = pickCredential(credentialsFor?.(sessionId) ?? [], asked)
+    const found = pick(credentialsFor?.(sessionId) ?? [], asked)
     if (!found) return outgoing
     entry.credential = found.name
     onCredentialUsed?.(sessionId, found)

@@ -3,6 +3,8 @@
 // A tunnel is never read beyond its TLS greeting; hosts that need more than a tunnel have their TLS ended (ended-connect.ts).
 import type { ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { pickCredential } from './bound-credentials.ts'
+import { isJudgedByHost } from './decide.ts'
 import { createServeEnded } from './ended-connect.ts'
 import {
   createOpenExchange,
@@ -31,7 +33,10 @@ export interface ForwardProxy {
   forget(sessionId: string): void
 }
 
-const RULES: ProxyRules = { judgeGreeting, upstreamHeaders, framingFault }
+const RULES: ProxyRules = {
+  ...{ judgeGreeting, upstreamHeaders, framingFault },
+  ...{ pickCredential, isJudgedByHost },
+}
 
 export function createForwardProxy(deps: ForwardProxyDeps): ForwardProxy {
   const { trafficFor, usedBefore, onOpen, now = Date.now } = deps

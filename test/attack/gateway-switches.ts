@@ -5,7 +5,9 @@ import { createRunnerChannel, RUNNER_LIMITS } from '../../src/door/runner-channe
 import type { RunnerLimits } from '../../src/door/runner-connection.ts'
 import { createConnect } from '../../src/egress/connect.ts'
 import { decideHost } from '../../src/egress/decide.ts'
+import { createRedactor } from '../../src/lib/redact.ts'
 import type { RunnerFrame } from '../../src/protocol/runner-frames.ts'
+import { decide } from '../../src/sessions/decide.ts'
 import type { GatewayParts } from './gateway.ts'
 import type { AttackSandbox } from './sandboxes.ts'
 
@@ -68,6 +70,11 @@ export const NETWORK_SWITCHES: Record<string, GatewaySwitch> = {
     off: {},
   },
   'policy-edit': { off: { keepsOpen: true } },
+  'credential-scope': {
+    both: { hasCredentials: true },
+    off: { proxy: { pickCredential: ([first]) => first } },
+  },
+  'tls-unread': { off: { proxy: { isJudgedByHost: () => false } } },
   'registry-file': {
     off: ({ run }) => ({
       registries: async () => {
@@ -116,8 +123,14 @@ export const MODEL_SWITCHES: Record<string, GatewaySwitch> = {
   },
 }
 
+const HALF_HOUR_MS = 30 * 60_000
+
 export const DOOR_SWITCHES: Record<string, GatewaySwitch> = {
-  'door-connections': { off: { limits: { connections: 10_000 } } },
+  'door-connections': {
+    // So that none of them makes room for another one.
+    both: { limits: { headersMs: HALF_HOUR_MS } },
+    off: { limits: { headersMs: HALF_HOUR_MS, connections: 100_000 } },
+  },
   'door-slow-head': {
     on: { limits: { headersMs: 500 } },
     off: {},
@@ -132,5 +145,18 @@ export const DOOR_SWITCHES: Record<string, GatewaySwitch> = {
   'frame-rate': { off: { channel: channelWith({ rate: { perSecond: 1e6, burst: 1e6 } }) } },
   'frame-garbage': { off: { channel: channelWith({ invalidFrames: 1e6 }) } },
   'forged-facts': { off: { channel: channelWith({}, anyFrame) } },
+  'stale-claim': {
+    off: {
+      decideReport: (state, report, moment) => {
+        const { turn, sandbox } = state
+        const turnId = 'turnId' in report ? report.turnId : undefined
+        const generation = 'generation' in report ? report.generation : sandbox.generation
+        const current = turn && typeof turnId === 'string' ? { ...turn, id: turnId } : turn
+        const taken = { ...state, turn: current, sandbox: { ...sandbox, generation } }
+        return decide(taken, { type: 'runner.report', report }, moment)
+      },
+    },
+  },
+  'secret-in-a-report': { off: { redactor: () => createRedactor([]) } },
   'after-the-end': { on: { hasEnded: true }, off: {} },
 }

@@ -42,7 +42,8 @@ afterAll(async () => {
 
 async function runAt(script: string, parts: GatewayParts): Promise<string> {
   const { sessionId } = sandbox
-  const place = { doorsDir: sandboxes.doorsDir, sessionId }
+  const { doorsDir } = sandboxes
+  const place = { doorsDir, sessionId, secret: canaries.secret }
   const gateway = await openGateway({ ...place, port: standIn.port, modelUrl: model.url }, parts)
   standIn.onRequest = (path) => {
     if (path === '/edit') gateway.closeNetwork()

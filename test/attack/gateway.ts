@@ -4,6 +4,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import type { DoorRoute } from '../../src/door/call-route.ts'
 import { createDoors, type DoorsDeps } from '../../src/door/doors.ts'
+import { createLeaves, type LeafFor, makeAuthority } from '../../src/egress/authority.ts'
+import type { BoundCredential } from '../../src/egress/bound-credentials.ts'
 import { type Connect, createConnect } from '../../src/egress/connect.ts'
 import { decideHost } from '../../src/egress/decide.ts'
 import { createDial, type DialDeps } from '../../src/egress/dial.ts'
@@ -17,14 +19,21 @@ import {
 } from '../../src/egress/policy.ts'
 import { createResolve, type Resolve } from '../../src/egress/resolve.ts'
 import type { TrafficLimits } from '../../src/egress/traffic.ts'
+import { createSecureUpstream } from '../../src/egress/upstream-tls.ts'
+import { createReportRedaction } from '../../src/gateway-redaction.ts'
 import { NO_RULES } from '../../src/gateway-sessions.ts'
 import { createLogger } from '../../src/lib/logger.ts'
+import { createRedactor, type Redactor } from '../../src/lib/redact.ts'
 import { createModelDoor, type ModelDoorOptions } from '../../src/model/pass-through.ts'
 import { readUpstream, type Upstream } from '../../src/model/upstream.ts'
 import type { NetworkPolicy } from '../../src/protocol/environment.ts'
 import { AppError } from '../../src/protocol/errors.ts'
 import type { RunnerReport } from '../../src/protocol/runner-frames.ts'
-import { HOSTS, listedDomains, OWN_ADDRESS } from './own-network.ts'
+import type { SessionState } from '../../src/protocol/session.ts'
+import { decide, decideCreate } from '../../src/sessions/decide.ts'
+import { type Decision, isRefusal, type Moment, type Refusal } from '../../src/sessions/draft.ts'
+import { exampleId, exampleSession } from '../../src/sessions/new-session.fixture.ts'
+import { API_CREDENTIAL, HOSTS, listedDomains, OWN_ADDRESS } from './own-network.ts'
 
 export interface GatewayParts {
   dial?: DialDeps['rules']
@@ -48,11 +57,20 @@ export interface GatewayParts {
   git?: DoorRoute
   /** The session has ended before the attack. */
   hasEnded?: boolean
+  /** It has API credentials. */
+  hasCredentials?: boolean
+  /** What the rules of a session make of a report. */
+  decideReport?: DecideReport
+  redactor?: (values: string[]) => Redactor
 }
 
+type DecideReport = (
+  state: SessionState,
+  report: RunnerReport,
+  moment: Moment,
+) => Decision | Refusal
+
 export interface Gateway {
-  /** What the runner's channel has taken. */
-  claims: RunnerReport[]
   /** From now on nothing may be reached. */
   closeNetwork(): void
   close(): Promise<void>
@@ -65,21 +83,23 @@ interface Place {
   sessionId: string
   port: number
   modelUrl: string
+  /** Value of the session's API credentials. */
+  secret: string
 }
 
 export async function openGateway(place: Place, parts: GatewayParts): Promise<Gateway> {
   const { doorsDir, sessionId } = place
-  const claims: RunnerReport[] = []
+  const reports = createReports(place, parts)
   const { routes, closeNetwork } = createRoutes(place, parts)
   const doors = createDoors({
     doorsDir,
-    routes,
+    routes: { ...routes, reach: ({ response }) => void response.end(reports.asJson()) },
     runnerEvents: () => ({
       onHello: async () => ({ generation: 1, ackedN: 0, assignment: ASSIGNMENT }),
       onParked: () => undefined,
       onConnected: () => undefined,
       onReport: async ({ report }) => {
-        claims.push(report)
+        reports.take(report)
         return undefined
       },
       onDelta: () => undefined,
@@ -91,7 +111,64 @@ export async function openGateway(place: Place, parts: GatewayParts): Promise<Ga
   })
   await doors.open(sessionId)
   if (parts.hasEnded) await doors.close(sessionId)
-  return { claims, closeNetwork, close: doors.closeAll }
+  return { closeNetwork, close: doors.closeAll }
+}
+
+/** What the runner reports, as it is stored, and what the rules of a new session record of it. Shown at the route `reach`. */
+function createReports(
+  { secret }: Place,
+  { decideReport, redactor = createRedactor }: GatewayParts,
+) {
+  const judge: DecideReport =
+    decideReport ??
+    ((state, report, moment) => decide(state, { type: 'runner.report', report }, moment))
+  const moment = () => ({ now: new Date(), hasSlot: true })
+  const sessionId = exampleId('session', 1)
+  let { state } = decideCreate(sessionId, exampleSession(1), moment())
+  const values = redactor([secret])
+  const redaction = createReportRedaction(() => values)
+  const stored: RunnerReport[] = []
+  const recorded: string[] = []
+  return {
+    take: (report: RunnerReport) => {
+      for (const one of redaction.report(report)) {
+        stored.push(one)
+        const decision = judge(state, one, moment())
+        if (isRefusal(decision)) continue
+        state = decision.state
+        recorded.push(...decision.events.map(({ body }) => body.type))
+      }
+    },
+    asJson: () => JSON.stringify({ stored, recorded }),
+  }
+}
+
+/** One for a part of a host, also by plain HTTP, and one for TLS alone. */
+function apiCredentials({ port, secret }: Place): BoundCredential[] {
+  const bound = (host: string): BoundCredential => ({
+    ...{ ...API_CREDENTIAL, name: 'api', kind: 'bearer', username: '', secret, paths: [] },
+    ...{ hosts: [{ host, below: false, port }], header: 'Authorization', prefix: '' },
+    ...{
+      parameter: '',
+      variable: 'TOKEN',
+      allowHttp: false,
+      createdAt: '2026-01-01',
+      except: null,
+    },
+  })
+  return [
+    { ...bound('allowed.example'), paths: ['/api'], allowHttp: true },
+    { ...bound('ruled.example'), id: `c_${'b'.repeat(20)}` },
+  ]
+}
+
+/** Made when the first one is asked for. */
+function createSuiteLeaves(): LeafFor {
+  let leaves: Promise<LeafFor> | undefined
+  return async (host) => {
+    leaves ??= makeAuthority(Date.now()).then((authority) => createLeaves(authority, Date.now))
+    return (await leaves)(host)
+  }
 }
 
 const ASSIGNMENT = {
@@ -111,6 +188,7 @@ function createRoutes(place: Place, parts: GatewayParts) {
         ...{ registries: (await parts.registries?.()) ?? [], allowedNetworks: [] },
         ...(parts.lists ? { lists: parts.lists } : {}),
       },
+      parts.hasCredentials ? apiCredentials(place) : [],
     )
   // The same as long as nobody edits them, as in the gateway.
   let rules: ReturnType<typeof compile> | undefined
@@ -127,14 +205,15 @@ function createRoutes(place: Place, parts: GatewayParts) {
       ...(parts.dial ? { rules: parts.dial } : {}),
     }),
     onDecision: () => undefined,
+    credentialsFor: () => (parts.hasCredentials ? apiCredentials(place) : []),
+    ending: { leafFor: createSuiteLeaves(), secure: createSecureUpstream([]) },
     trafficFor: () => parts.traffic,
     ...(parts.proxy ? { rules: parts.proxy } : {}),
   })
-  const routes: DoorsDeps['routes'] = {
+  const routes = {
     egress,
     model: createModelRoute(place, parts),
     git: parts.git ?? notHere,
-    reach: ({ response }) => void response.end('{}'),
     setup: notHere,
   }
   const closeNetwork = () => {

@@ -1,5 +1,6 @@
 // How each control of git is left out: a setting that git is not given, or the scope that its hook does not ask for.
 import type { RefRefusal } from '../../src/git/push-scope.ts'
+import type { PushGrants } from '../../src/protocol/session.ts'
 
 export interface GitOff {
   /** Names of settings that no git is given. */
@@ -8,6 +9,8 @@ export interface GitOff {
   refuse?: (count: number) => (RefRefusal | undefined)[]
   /** Nothing is asked before a ref goes on to the upstream. */
   goesOut?: true
+  /** What the owner granted of pushing. */
+  grants?: PushGrants
   /** Which repository is meant is read from the path, where the socket would say it. */
   fromPath?: boolean
 }
@@ -18,6 +21,10 @@ export interface GitSwitch {
 }
 
 const HIDDEN = /^receive\.hideRefs$/
+const FORWARD_ONLY = /^receive\.denyNonFastForwards$/
+/** Gitd's own hook among them, which refuses first. */
+const HOOKS = /^core\.hooksPath$/
+const DELETES = /^receive\.denyDeletes$/
 const allow: GitOff['refuse'] = (count) => new Array<undefined>(count).fill(undefined)
 
 export const GIT_SWITCHES: Record<string, GitSwitch> = {
@@ -32,6 +39,14 @@ export const GIT_SWITCHES: Record<string, GitSwitch> = {
   'outward-ref': {
     both: { settings: HIDDEN, refuse: allow },
     off: { settings: HIDDEN, refuse: allow, goesOut: true },
+  },
+  'branch-rewriting': {
+    both: { settings: FORWARD_ONLY },
+    off: { settings: FORWARD_ONLY, grants: { branches: [], rewrite: true } },
+  },
+  'branch-deletion': {
+    both: { settings: HOOKS },
+    off: { settings: new RegExp(`${HOOKS.source}|${DELETES.source}`) },
   },
   'bad-objects': { off: { settings: /^receive\.fsckObjects$/ } },
   'push-size': { off: { settings: /^receive\.maxInputSize$/ } },

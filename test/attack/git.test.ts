@@ -71,13 +71,19 @@ const route: DoorRoute = async ({ sessionId, request, response, path }) => {
   const isOwn = /^\/git\/repository\.git\/[^/]*(\/refs)?(\?|$)/.test(path)
   if (!asked || !(isOwn || named))
     throw new AppError('not_found', 'repository_not_found', 'There is no such repository.')
-  const target = { kind: 'session' as const, id: named ?? sessionId, push: NO_GRANTS, ...asked }
+  const target = {
+    kind: 'session' as const,
+    id: named ?? sessionId,
+    push: off.grants ?? NO_GRANTS,
+    ...asked,
+  }
   await proxyGit(request, response, { socketPath: scene.room.socketPath, target })
 }
 
 async function runWithout(leftOut: GitOff, script: string): Promise<string> {
   off = leftOut
-  const place = { doorsDir: sandboxes.doorsDir, sessionId: sandbox.sessionId, port: 1 }
+  const { doorsDir } = sandboxes
+  const place = { doorsDir, sessionId: sandbox.sessionId, port: 1, secret: '' }
   const gateway = await openGateway({ ...place, modelUrl: 'http://127.0.0.1:1' }, { git: route })
   try {
     return await sandbox.run(script)

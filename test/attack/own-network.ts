@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type { Targets } from '../../src/attack/attack-case.ts'
+import { placeholderOf } from '../../src/egress/bound-credentials.ts'
 import { BRANCH } from '../../src/git/room.fixture.ts'
 
 export const FORBIDDEN: Targets['forbidden'] = {
@@ -42,6 +43,9 @@ export const HOSTS: Record<string, string[]> = {
 const LISTED_NAMES = Object.keys(HOSTS).filter((name) => !/denied|web/.test(name))
 const HARMLESS = ['allowed.example', 'rebinding.example', 'ruled.example', 'banned.example']
 
+/** Its placeholder stands inside. */
+export const API_CREDENTIAL = { id: `c_${'a'.repeat(20)}` }
+
 export type NamedTargets = ReturnType<typeof namedTargets>
 
 export function namedTargets(port: number) {
@@ -55,6 +59,8 @@ export function namedTargets(port: number) {
       .filter((name) => !HARMLESS.includes(name))
       .map((name) => `${name}:${port}`),
     branch: BRANCH,
+    placeholder: placeholderOf(API_CREDENTIAL),
+    connections: 10_000,
     slowMs: 5_000,
   }
 }
@@ -101,7 +107,8 @@ export async function startStandIn(): Promise<StandIn> {
     const at = (request.socket.localAddress ?? '').replace('::ffff:', '')
     standIn.onRequest(request.url ?? '')
     requests.push({ at, line, headers: request.headers, body })
-    response.end(`stand-in at ${at} for ${request.headers.host}`)
+    const { host, authorization = 'nothing' } = request.headers
+    response.end(`stand-in at ${at} for ${host} with ${authorization}`)
   })
   server.on('connection', (socket) => {
     open.add(socket)
