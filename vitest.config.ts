@@ -19,12 +19,12 @@ export default defineConfig({
   test: {
     projects: [
       suite('unit', ['src/**/*.test.ts', 'demo/**/*.test.ts', 'bench/**/*.test.ts'], 60_000),
-      { ...suite('conformance', ['src/**/*.conformance.ts', 'demo/**/*.conformance.ts'], 60_000) },
-      { ...suite('e2e', ['test/e2e/**/*.test.ts'], 120_000) },
-      { ...suite('machine', ['test/machine/**/*.test.ts'], 120_000) },
-      { ...suite('faults', ['test/faults/**/*.test.ts'], 120_000) },
+      { ...suite('conformance', ['src/**/*.conformance.ts', 'demo/**/*.conformance.ts'], 120_000) },
+      { ...suite('e2e', ['test/e2e/**/*.test.ts'], 300_000) },
+      { ...suite('machine', ['test/machine/**/*.test.ts'], 300_000) },
+      { ...suite('faults', ['test/faults/**/*.test.ts'], 300_000) },
       { ...suite('attack', ['test/attack/**/*.test.ts'], 180_000) },
-      { ...suite('browser', ['test/browser/**/*.test.ts'], 120_000) },
+      { ...suite('browser', ['test/browser/**/*.test.ts'], 300_000) },
     ],
     fileParallelism: true,
     maxWorkers: 2,

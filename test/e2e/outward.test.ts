@@ -94,7 +94,10 @@ describe('an upstream that is down', () => {
     expect(shown.stdout).toMatch(/next try at \d\d:\d\d:\d\d UTC/)
 
     await upstream.reopen()
-    expect((await runCommand(['push', id], { env })).exitCode).toBe(0)
+    const pushed = await runCommand(['push', id, '--json'], { env })
+    // On a busy machine the next try by itself may have come before.
+    if (pushed.exitCode !== 0)
+      expect(JSON.parse(pushed.stdout).error).toMatchObject({ reason: 'nothing_kept' })
     await until(id, isOutside)
     expect(await subjectsOutside(id)).toEqual(['two', 'one'])
     const again = await runCommand(['push', id, '--json'], { env })
