@@ -1,13 +1,15 @@
 import { IncomingMessage, type ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import type { OwnPaths } from './egress/own-paths.ts'
-import { createOwnRepositories } from './gateway-own-repositories.ts'
+import type { DoorRoute } from './door/call-route.ts'
+import type { OwnPathsAt } from './egress/own-paths.ts'
+import { createOwnRepositories, type OwnRepositoriesDeps } from './gateway-own-repositories.ts'
+import type { SubmoduleState } from './gateway-submodules.ts'
 import type { AdditionalState, Repository } from './protocol/session.ts'
 
 const SESSION = 's_abcdefghijklmnopqrst'
-const urls = (main: string, others: Record<string, string> = {}) => ({
-  repository: { url: main } as Repository,
+const urls = (main: string, others: Record<string, string> = {}): SubmoduleState => ({
+  ...{ id: SESSION, ownerId: 'o', repository: { url: main } as Repository },
   additional: Object.entries(others).map(([name, url]) => ({ name, url }) as AdditionalState),
 })
 const STATE = urls('https://forge.example/team/shop', {
@@ -15,46 +17,47 @@ const STATE = urls('https://forge.example/team/shop', {
   far: 'https://other.example:8443/a%20b/far.git',
   old: 'http://plain.example/old.git',
 })
+const SUBMODULE = { url: 'https://forge.example/team/sub', credential: async () => undefined }
 
-function ownAt(host: string, port = 443, state = STATE): OwnPaths | undefined {
-  return createOwnRepositories(
-    (id) => (id === SESSION ? state : undefined),
-    () => undefined,
-  )(SESSION, { host, port })
+function ownPaths(
+  change: Partial<OwnRepositoriesDeps> = {},
+  state: SubmoduleState | undefined = STATE,
+): OwnPathsAt {
+  return createOwnRepositories({
+    stateOf: (id) => (id === SESSION ? state : undefined),
+    submodules: {
+      at: async (_state, { host }) =>
+        new Map(host === 'forge.example' ? [['/team/sub', SUBMODULE]] : []),
+    },
+    git: () => undefined,
+    readSubmodule: () => () => undefined,
+    ...change,
+  })
 }
 
+const ownAt = async (host: string, port = 443, state = STATE) =>
+  ownPaths({}, state)(SESSION, { host, port })
+
 describe('createOwnRepositories', () => {
-  it('answers at the hosts and ports of https repositories alone', () => {
-    expect(ownAt('forge.example')).toBeDefined()
-    expect(ownAt('other.example', 8443)).toBeDefined()
-    for (const [host, port] of [
-      ...([
-        ['forge.example', 80],
-        ['other.example', 443],
-        ['plain.example', 443],
-      ] as const),
-      ...([
-        ['sub.forge.example', 443],
-        ['xforge.example', 443],
-      ] as const),
-    ])
-      expect(ownAt(host, port), host).toBeUndefined()
+  it('answers at the hosts and ports of https repositories alone', async () => {
+    expect(await ownAt('forge.example')).toBeDefined()
+    expect(await ownAt('other.example', 8443)).toBeDefined()
+    for (const host of ['other.example', 'plain.example', 'sub.forge.example', 'xforge.example'])
+      expect(await ownAt(host), host).toBeUndefined()
+    const submodules = { at: async () => new Map() }
     const at = { host: 'forge.example', port: 443 }
-    expect(
-      createOwnRepositories(
-        () => undefined,
-        () => undefined,
-      )(SESSION, at),
-    ).toBeUndefined()
-    expect(ownAt('forge.example', 443, urls('git@forge.example:team/shop'))).toBeUndefined()
+    expect(await ownPaths({ submodules })(SESSION, { ...at, port: 80 })).toBeUndefined()
+    expect(await ownPaths()('s_00000000000000000000', at)).toBeUndefined()
+    const ssh = urls('git@forge.example:team/shop')
+    expect(await ownPaths({ submodules }, ssh)(SESSION, at)).toBeUndefined()
   })
 
-  it('takes what git asks of them, and nothing else of the host', () => {
-    const own = ownAt('forge.example')
+  it('takes what git asks of them, and nothing else of the host', async () => {
+    const own = await ownAt('forge.example')
     for (const path of [
       ...['/team/shop/info/refs?service=git-upload-pack', '/team/shop.git/git-receive-pack'],
       ...['/team/lib/git-upload-pack', '/team/lib.git/info/lfs/objects/batch'],
-      '/team/%73hop.git/info/refs',
+      ...['/team/%73hop.git/info/refs', '/team/sub/git-upload-pack', '/team/sub.git/info/refs'],
     ])
       expect(own?.takes(path), path).toBe(true)
     for (const path of [
@@ -62,33 +65,36 @@ describe('createOwnRepositories', () => {
       ...['/team/shop2/info/refs', '/team/shop.git.git/info/refs', '/team/Shop/info/refs'],
       ...['/team/x/../shop/info/refs', '/team//shop/info/refs', '/team%2fshop/info/refs'],
       ...['/team/shop/x/info/refs', '/team/shop/info/refs/x', '/team/far.git/info/refs', '//'],
+      ...['/team/sub/info/lfs/objects/batch', '/team/sub', '/team/sub/x/info/refs'],
     ])
       expect(own?.takes(path), path).toBe(false)
-    expect(ownAt('other.example', 8443)?.takes('/a%20b/far/info/refs')).toBe(true)
+    const other = await ownAt('other.example', 8443)
+    expect(other?.takes('/a%20b/far/info/refs')).toBe(true)
   })
 
-  it('hands each to its own path of the door, whole', async () => {
+  it('hands each to who answers it, whole', async () => {
     const asked: string[] = []
-    const ownPathsAt = createOwnRepositories(
-      () => STATE,
-      ({ sessionId, path, request }) => void asked.push(`${sessionId} ${path} ${request.url}`),
-    )
-    const request = new IncomingMessage(new Socket())
+    const note =
+      (who: string): DoorRoute =>
+      ({ sessionId, path, request }) =>
+        void asked.push(`${who} ${sessionId === SESSION} ${path} ${path === request.url}`)
+    const ownPathsAt = ownPaths({ git: note('door'), readSubmodule: ({ url }) => note(url) })
     const response = {} as ServerResponse
     for (const [host, port, path] of [
       ['forge.example', 443, '/team/shop/info/refs?service=git-receive-pack'],
       ['forge.example', 443, '/team/lib.git/git-upload-pack'],
       ['other.example', 8443, '/a%20b/far.git/git-receive-pack'],
-    ] as const)
-      await ownPathsAt(SESSION, { host, port })?.serve({
-        ...{ sessionId: SESSION, path, request, response },
-      })
-    expect(asked).toEqual(
-      [
-        '/git/repository.git/info/refs?service=git-receive-pack',
-        '/git/lib.git/git-upload-pack',
-        '/git/far.git/git-receive-pack',
-      ].map((path) => `${SESSION} ${path} ${path}`),
-    )
+      ['forge.example', 443, '/team/sub.git/info/refs?service=git-upload-pack'],
+    ] as const) {
+      const own = await ownPathsAt(SESSION, { host, port })
+      const request = new IncomingMessage(new Socket())
+      await own?.serve({ sessionId: SESSION, path, request, response })
+    }
+    expect(asked).toEqual([
+      'door true /git/repository.git/info/refs?service=git-receive-pack true',
+      'door true /git/lib.git/git-upload-pack true',
+      'door true /git/far.git/git-receive-pack true',
+      `${SUBMODULE.url} true /info/refs?service=git-upload-pack true`,
+    ])
   })
 })

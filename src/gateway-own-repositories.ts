@@ -1,37 +1,57 @@
 // The repositories of a session at their true https addresses: git's requests there go to the session's git door, with its
-// scope, credential and refusals. Everything else at those hosts goes by the session's network rules, without a git credential.
+// scope, credential and refusals; those for submodules are read with the owner's credential for their host. Everything else at
+// those hosts goes by the session's network rules, without a git credential.
 import { callRoute, type DoorRoute, GIT_BODY_BYTES } from './door/call-route.ts'
 import { hostText, parseHost } from './egress/hosts.ts'
 import type { OwnPathsAt } from './egress/own-paths.ts'
 import { plainPath } from './egress/request-rules.ts'
+import type { SubmoduleAt, SubmoduleState, Submodules } from './gateway-submodules.ts'
 import { doorPath } from './protocol/git-door.ts'
-import type { SessionState } from './protocol/session.ts'
 
-type Repositories = Pick<SessionState, 'repository' | 'additional'>
+export interface OwnRepositoriesDeps {
+  stateOf(sessionId: string): SubmoduleState | undefined
+  submodules: Pick<Submodules, 'at'>
+  /** The session's git door. */
+  git: DoorRoute
+  /** Answers for a submodule; `path` is the request below it. */
+  readSubmodule(submodule: SubmoduleAt): DoorRoute
+}
 
 const HTTPS_PORT = 443
 /** The repository, with or without `.git`, and what git or git-lfs ask of it. */
 const REQUEST = /^(\/.*?)(?:\.git)?\/(info\/refs|git-(?:upload|receive)-pack|info\/lfs\/[\w./-]+)$/
 
-export function createOwnRepositories(
-  stateOf: (sessionId: string) => Repositories | undefined,
-  git: DoorRoute,
-): OwnPathsAt {
-  return (sessionId, at) => {
-    const state = stateOf(sessionId)
-    const own = state ? repositoriesAt(state, at) : new Map<string, string | undefined>()
-    if (own.size === 0) return undefined
+/** Who answers a request, and at which path. */
+type Find = (path: string) => { route: DoorRoute; path: string } | undefined
+
+export function createOwnRepositories(deps: OwnRepositoriesDeps): OwnPathsAt {
+  return async (sessionId, at) => {
+    const state = deps.stateOf(sessionId)
+    if (!state) return undefined
+    const own = repositoriesAt(state, at)
+    const submodules = await deps.submodules.at(state, { ...at, isOwn: own.size > 0 })
+    if (own.size + submodules.size === 0) return undefined
+    const find: Find = (path) => {
+      const [, repository = '', asked = ''] = REQUEST.exec(plainPath(path) ?? '') ?? []
+      const query = path.includes('?') ? path.slice(path.indexOf('?')) : ''
+      if (own.has(repository))
+        return { route: deps.git, path: `${doorPath(own.get(repository))}/${asked}${query}` }
+      const submodule = asked.startsWith('info/lfs') ? undefined : submodules.get(repository)
+      return submodule && { route: deps.readSubmodule(submodule), path: `/${asked}${query}` }
+    }
     return {
-      takes: (path) => toDoor(own, path) !== undefined,
-      serve: (call) =>
-        callRoute(git, GIT_BODY_BYTES, { ...call, path: toDoor(own, call.path) ?? call.path }),
+      takes: (path) => find(path) !== undefined,
+      serve: async (call) => {
+        const found = find(call.path)
+        if (found) await callRoute(found.route, GIT_BODY_BYTES, { ...call, path: found.path })
+      },
     }
   }
 }
 
 /** Paths of repositories at a host, and their names at the door; the main one has none. */
 function repositoriesAt(
-  { repository, additional }: Repositories,
+  { repository, additional }: SubmoduleState,
   at: { host: string; port: number },
 ): Map<string, string | undefined> {
   const all = [
@@ -48,12 +68,4 @@ function repositoriesAt(
     found.set(path.replace(/\.git$/, ''), name)
   }
   return found
-}
-
-/** The same request at the door; undefined when it is no request of git to one of them. */
-function toDoor(own: ReadonlyMap<string, string | undefined>, path: string): string | undefined {
-  const [, repository = '', asked = ''] = REQUEST.exec(plainPath(path) ?? '') ?? []
-  if (!own.has(repository)) return undefined
-  const query = path.includes('?') ? path.slice(path.indexOf('?')) : ''
-  return `${doorPath(own.get(repository))}/${asked}${query}`
 }

@@ -27,8 +27,10 @@ import {
   type SessionWatch,
   type SessionWatchDeps,
 } from './gateway-sessions.ts'
+import { createSubmodules, type SubmoduleAt } from './gateway-submodules.ts'
 import { createGitClient, parseGitRequest, proxyGit } from './git/client.ts'
 import { createHostDial } from './git-egress.ts'
+import type { Logger } from './lib/logger.ts'
 import { createModelCaps } from './model/caps.ts'
 import { createModelDoor } from './model/pass-through.ts'
 import { isUpstream, readUpstream } from './model/upstream.ts'
@@ -77,7 +79,7 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
     },
   )
   const ending = await createEnding(settings)
-  const parts = { settings, store, watch, reports, builds, credentials, ending, log }
+  const parts = { logger, settings, store, watch, reports, builds, credentials, ending, log }
   const routes = createRoutes(parts)
   let control: ControlServer | undefined
   const link = createRunnerLink({
@@ -107,6 +109,7 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
       watch.forget(sessionId)
       link.forget(sessionId)
       routes.egress.forget(sessionId)
+      routes.submodules.forget(sessionId)
       log.forget(sessionId)
       builds.forget(sessionId)
       await doors.remove(sessionId)
@@ -195,6 +198,7 @@ async function reopenDoors({
 }
 
 interface RouteParts {
+  logger: Logger
   settings: GatewaySettings
   store: Store
   watch: SessionWatch
@@ -220,7 +224,20 @@ function createRoutes(parts: RouteParts) {
     watch.get(sessionId)?.rules ?? builds.rules(sessionId) ?? NO_RULES
   const upstream = readUpstream(settings.model)
   const git = createGitRoute(settings.gitSocket, { store, watch, builds })
-  const ownPathsAt = createOwnRepositories((sessionId) => watch.get(sessionId)?.state, git)
+  const submodules = createSubmodules({
+    git: createGitClient(settings.gitSocket),
+    credentials: store.credentials,
+    allows: (sessionId, host, port) =>
+      decideListed(rulesFor(sessionId), parseHost(host), port).allow,
+    onProblem: (sessionId, error) =>
+      parts.logger.warn({ err: error, sessionId }, 'the submodules of a session are not known'),
+  })
+  const ownPathsAt = createOwnRepositories({
+    stateOf: (sessionId) => watch.get(sessionId)?.state,
+    submodules,
+    git,
+    readSubmodule: (submodule) => createSubmoduleRoute(settings.gitSocket, submodule),
+  })
   const egress = createForwardProxy({
     policyFor: rulesFor,
     dial: createHostDial(),
@@ -255,6 +272,7 @@ function createRoutes(parts: RouteParts) {
     reach: createReachRoute((sessionId) => watch.get(sessionId)),
     setup: builds.inputs,
     git,
+    submodules,
     model: (({ sessionId, request, response }) =>
       model(sessionId, request, response)) satisfies DoorRoute,
   }
@@ -287,6 +305,17 @@ function createGitRoute(
     const { ownerId, repository, scope } = found
     const credential = await findUpstreamCredential(store.credentials, ownerId, repository)
     const target = { kind: 'session' as const, credential, ...asked, ...scope }
+    await proxyGit(request, response, { socketPath: gitSocket, target })
+  }
+}
+
+function createSubmoduleRoute(gitSocket: string, { url, credential }: SubmoduleAt): DoorRoute {
+  return async ({ sessionId, request, response, path }) => {
+    const asked = parseGitRequest(request.method ?? 'GET', path)
+    if (!asked)
+      throw new AppError('not_found', 'submodule_not_found', 'A submodule answers git and no more.')
+    const at = { kind: 'submodule' as const, id: sessionId, submodule: url, push: null }
+    const target = { ...at, ...asked, credential: await credential() }
     await proxyGit(request, response, { socketPath: gitSocket, target })
   }
 }

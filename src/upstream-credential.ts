@@ -1,7 +1,7 @@
 // The credential with which git reaches a session's upstream, opened for one request.
 import type { UpstreamCredential } from './git/credential.ts'
 import type { Repository } from './protocol/session.ts'
-import type { CredentialStore } from './store/credentials.ts'
+import type { Credential, CredentialStore } from './store/credentials.ts'
 
 export async function findUpstreamCredential(
   credentials: CredentialStore,
@@ -10,7 +10,12 @@ export async function findUpstreamCredential(
 ): Promise<UpstreamCredential | undefined> {
   if (source.kind !== 'remote' || source.credentialId === null) return undefined
   const credential = await credentials.get(ownerId, source.credentialId)
-  if (!credential) return undefined
-  const secret = await credentials.openSecret(ownerId, credential.id)
-  return { id: credential.id, username: credential.username, secret }
+  return credential && openCredential(credentials, credential)
+}
+
+export async function openCredential(
+  credentials: Pick<CredentialStore, 'openSecret'>,
+  { id, ownerId, username }: Credential,
+): Promise<UpstreamCredential> {
+  return { id, username, secret: await credentials.openSecret(ownerId, id) }
 }

@@ -32,12 +32,14 @@ export function createServeEnded(deps: ForwardProxyDeps, openExchange: OpenExcha
     if ('reason' in parsed) return false
     const { target } = parsed
     const { host, port } = target
-    const isOwn = ending?.ownPathsAt?.(sessionId, { host: hostText(host), port }) !== undefined
+    // The client may go away while it is found out what is answered here.
+    socket.on('error', () => socket.destroy())
+    const own = await ending?.ownPathsAt?.(sessionId, { host: hostText(host), port })
+    const isOwn = own !== undefined
     const rules = await policyFor(sessionId)
     const isAllowed = decideHost(rules, host, port).allow
     if (!isOwn && (!isAllowed || isTunnel(rules, host, port))) return false
-    socket.on('error', () => socket.destroy())
-    await serve(deps, { end, target, isOwn }, call)
+    if (!socket.destroyed) await serve(deps, { end, target, isOwn }, call)
     return true
   }
 }

@@ -1,6 +1,6 @@
 // The requests inside connections whose TLS is ended here: each is judged by method and path, gets its credential, and goes
 // out over verified TLS on a connection of its own. Own paths (the session's repository) are answered inside and never go out.
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { EndedConnection, EndedReceiver } from './ended-connection.ts'
 import { type CalledBy, type Exchange, isRefusal, type OpenExchange } from './exchange.ts'
 import { hostText } from './hosts.ts'
@@ -26,14 +26,13 @@ export function createEndedReceiver(deps: EndedDeps): EndedReceiver {
       const call = plainCall({ request, response })
       const target = readTarget(connection, { url: request.url ?? '', authorities, request })
       if ('reason' in target) return call.answer.refuse(target)
-      const own = connection.isOwn ? ownPaths(deps, connection) : undefined
-      if (own?.takes(target.path)) {
-        const { sessionId } = connection
-        const { path } = target
-        own.serve({ sessionId, request, response, path }).catch(() => response.destroy())
-        return
-      }
-      void serve(deps, { connection, target, call, request, signal: closeSignal(response) })
+      const signal = closeSignal(response)
+      const elsewhere = () => serve(deps, { connection, target, call, request, signal })
+      if (connection.isOwn)
+        serveOwn(deps, connection, { request, response, target, elsewhere }).catch(() =>
+          response.destroy(),
+        )
+      else void elsewhere()
     },
     stream: (connection, stream, rawHeaders) => {
       const { call, url, authorities, method } = streamCall(stream, rawHeaders)
@@ -46,8 +45,23 @@ export function createEndedReceiver(deps: EndedDeps): EndedReceiver {
   }
 }
 
-function ownPaths({ ownPathsAt }: EndedDeps, { sessionId, host, port }: EndedConnection) {
-  return ownPathsAt?.(sessionId, { host: hostText(host), port })
+async function serveOwn(
+  { ownPathsAt }: EndedDeps,
+  { sessionId, host, port }: EndedConnection,
+  {
+    request,
+    response,
+    target: { path },
+    elsewhere,
+  }: {
+    request: IncomingMessage
+    response: ServerResponse
+    target: ProxyTarget
+    elsewhere: () => Promise<void>
+  },
+): Promise<void> {
+  const own = await ownPathsAt?.(sessionId, { host: hostText(host), port })
+  await (own?.takes(path) ? own.serve({ sessionId, request, response, path }) : elsewhere())
 }
 
 function readTarget(

@@ -20,4 +20,4 @@ export interface OwnPaths {
 export type OwnPathsAt = (
   sessionId: string,
   at: { host: string; port: number },
-) => OwnPaths | undefined
+) => OwnPaths | undefined | Promise<OwnPaths | undefined>

@@ -5,7 +5,7 @@ import type { IncomingMessage, RequestListener, Server } from 'node:http'
 import { createServer as createHttpServer, request as httpRequest } from 'node:http'
 import { connect as connectHttp2, type OutgoingHttpHeaders } from 'node:http2'
 import { createServer as createHttpsServer } from 'node:https'
-import type { Writable } from 'node:stream'
+import { PassThrough, type Writable } from 'node:stream'
 import {
   connect as connectTls,
   createSecureContext,
@@ -15,6 +15,7 @@ import {
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Authority, createLeaves, isWhole, makeAuthority } from './authority.ts'
 import { type BoundCredential, placeholderOf, toBound } from './bound-credentials.ts'
+import type { OwnPaths } from './own-paths.ts'
 import {
   createProxyFixture,
   exchangeBytes,
@@ -370,6 +371,20 @@ describe('an ended connection', () => {
     )
     const { status, headers } = await ask(fixture, { path: '/other' })
     expect([status, headers['x-deny-reason']]).toEqual([403, 'level_none'])
+  })
+
+  it('outlives a client that breaks off while it is found out who answers', async () => {
+    const found = Promise.withResolvers<OwnPaths>()
+    const { proxy } = await setUp({ ending: { ...ended, ownPathsAt: () => found.promise } })
+    const socket = new PassThrough()
+    const request = { url: 'a.example:443', method: 'CONNECT' } as IncomingMessage
+    const call = { sessionId: 's_aaaaaaaaaaaaaaaaaaaa', request, socket, head: Buffer.alloc(0) }
+    const served = proxy.connect(call)
+    const closed = new Promise((resolve) => socket.once('close', resolve))
+    socket.destroy(new Error('reset by the client'))
+    await closed
+    found.resolve({ takes: () => true, serve: async () => undefined })
+    await served
   })
 
   it('holds back a fast sender for a slow reader, both ways', async () => {

@@ -35,7 +35,10 @@ import {
   repositoryFilesSchema,
   type SessionRefs,
   type SessionRequest,
+  SUBMODULE_HEADER,
+  type Submodules,
   sessionRefsSchema,
+  submodulesSchema,
   type Upload,
   uploadSchema,
 } from './messages.ts'
@@ -60,6 +63,7 @@ export interface GitClient {
     sessionId: string,
     options?: CallOptions & Pick<SessionRequest, 'repository'>,
   ): Promise<SessionRefs>
+  submodules(request: SessionRequest, options?: CallOptions): Promise<Submodules>
   forward(request: ForwardRequest, options?: CallOptions): Promise<Forwarded>
   removeSession(sessionId: string, options?: CallOptions): Promise<void>
   createUpload(ownerId: string, options?: CallOptions): Promise<Upload>
@@ -105,6 +109,8 @@ export function createGitClient(socketPath: string): GitClient {
       post('/sessions/nearest', request, { schema: nearestCommitSchema, ...options }),
     sessionRefs: (sessionId, { repository, ...options } = {}) =>
       post('/sessions/refs', { sessionId, repository }, { schema: sessionRefsSchema, ...options }),
+    submodules: (request, options) =>
+      post('/sessions/submodules', request, { schema: submodulesSchema, ...options }),
     forward: (request, options) =>
       post('/sessions/forward', request, { schema: forwardedSchema, ...options }),
     removeSession: async (sessionId, options) => {
@@ -173,6 +179,8 @@ export type GitTarget = (GitDoorRequest | LfsDoorRequest) & {
   credential?: UpstreamCredential
   /** The repository's address for its caller; without it there are no large files. */
   base?: string
+  /** The address of a submodule. */
+  submodule?: string
 }
 
 export interface GitProxying {
@@ -242,6 +250,7 @@ function passThrough(
   if (target.push) headers[PUSH_HEADER] = encodeGrants(target.push)
   if (target.credential) headers[CREDENTIAL_HEADER] = encodeCredential(target.credential)
   if (target.base !== undefined) headers[BASE_HEADER] = target.base
+  if (target.submodule !== undefined) headers[SUBMODULE_HEADER] = target.submodule
   const path = pathOf(target)
   // With a connection of its own no agent has a part in it: it is closed after the one request.
   const createConnection = () => socket

@@ -30,7 +30,7 @@ type Answer = (body: unknown, exchange: Exchange) => Promise<unknown>
 
 const BODY_BYTES = 1 << 20
 const DOOR =
-  /^\/git\/(session|upload)\/([a-z0-9_]+)(?:\/([A-Za-z0-9_][A-Za-z0-9._-]*)\.git)?\/(info\/refs|git-upload-pack|git-receive-pack|info\/lfs\/objects\/[^?]+)$/
+  /^\/git\/(session|upload|submodule)\/([a-z0-9_]+)(?:\/([A-Za-z0-9_][A-Za-z0-9._-]*)\.git)?\/(info\/refs|git-upload-pack|git-receive-pack|info\/lfs\/objects\/[^?]+)$/
 
 export function createGitServer(deps: { repositories: Repositories; log: Logger }): Server {
   const { repositories, log } = deps
@@ -82,6 +82,10 @@ function createRoutes(repositories: Repositories): Map<string, Answer> {
     ],
     ['POST /sessions/refs', post(sessionRequestSchema, (request) => repositories.refs(request))],
     [
+      'POST /sessions/submodules',
+      post(sessionRequestSchema, (request) => repositories.submodules(request)),
+    ],
+    [
       'POST /sessions/forward',
       post(forwardRequestSchema, (request, at) => repositories.forward(request, signalOf(at))),
     ],
@@ -130,14 +134,14 @@ async function answer(
 
 function doorRequest(method: string, url: URL): GitDoorRequest | LfsDoorRequest | undefined {
   const [, kind, id = '', repository, what] = DOOR.exec(url.pathname) ?? []
-  if (kind !== 'session' && kind !== 'upload') return undefined
+  if (kind !== 'session' && kind !== 'upload' && kind !== 'submodule') return undefined
   const place = {
     kind: kind as GitDoorRequest['kind'],
     id,
     ...(repository === undefined ? {} : { repository }),
   }
   const lfs = parseLfsRequest(method, url.pathname)
-  if (lfs) return { ...place, lfs }
+  if (lfs && kind !== 'submodule') return { ...place, lfs }
   const advertise = what === 'info/refs'
   const service = advertise ? url.searchParams.get('service') : what
   if (service !== 'git-upload-pack' && service !== 'git-receive-pack')

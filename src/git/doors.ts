@@ -1,6 +1,7 @@
 // The git doors: which repository a request means, what it may do there, and with which settings git serves it.
 // `/git/session/<id>/…` reads always and pushes the session's branch when the caller says so; an additional repository of it
-// is `/git/session/<id>/<name>.git/…`, and takes no push when its record says so. `/git/upload/<id>/…` takes pushes.
+// is `/git/session/<id>/<name>.git/…`, and takes no push when its record says so. `/git/upload/<id>/…` takes pushes, and
+// `/git/submodule/<id>/…` reads a repository beside those of the session, which its caller names.
 import type { Logger } from '../lib/logger.ts'
 import { AppError } from '../protocol/errors.ts'
 import { SAVED_REFS } from '../protocol/saved-refs.ts'
@@ -39,6 +40,7 @@ import {
   runService,
   type SmartHttpCall,
 } from './smart-http.ts'
+import { openSubmodule, submoduleOf } from './submodules.ts'
 
 export interface DoorDeps {
   git: Git
@@ -89,15 +91,28 @@ export function createDoors(deps: DoorDeps): Doors {
         )
       running.set(key, count + 1)
       try {
-        await (request.kind === 'session'
-          ? serveSession(deps, turns, { request, exchange })
-          : serveUpload(deps, request, exchange))
+        await serveKind(deps, turns, { request, exchange })
       } finally {
         const left = (running.get(key) ?? 1) - 1
         if (left === 0) running.delete(key)
         else running.set(key, left)
       }
     },
+  }
+}
+
+function serveKind(
+  deps: DoorDeps,
+  turns: PushTurns,
+  { request, exchange }: { request: GitDoorRequest; exchange: Exchange },
+): Promise<void> {
+  switch (request.kind) {
+    case 'session':
+      return serveSession(deps, turns, { request, exchange })
+    case 'submodule':
+      return serveSubmodule(deps, request, exchange)
+    case 'upload':
+      return serveUpload(deps, request, exchange)
   }
 }
 
@@ -140,6 +155,21 @@ async function serveSession(
   return runService(deps, { ...call, decide, finish: push.finish }, exchange)
 }
 
+async function serveSubmodule(
+  deps: DoorDeps,
+  request: GitDoorRequest,
+  exchange: Exchange,
+): Promise<void> {
+  const session = deps.paths.session({ sessionId: request.id })
+  const { ownerId } = await readRecord(session, 'session', sessionRecordSchema)
+  const submodule = submoduleOf(exchange.incoming.headers, ownerId)
+  if (request.service === 'git-receive-pack') return refusePush(request, exchange, READ_SUBMODULE)
+  const { advertise } = request
+  const signal = abortOnClose(exchange.outgoing)
+  const directory = await openSubmodule(deps, submodule, { advertise, signal })
+  await serveCall(deps, request, { call: readCall(directory), exchange })
+}
+
 async function serveUpload(
   deps: DoorDeps,
   request: GitDoorRequest,
@@ -180,6 +210,12 @@ interface PushRefusal {
 const NOT_FOR_PUSHES: PushRefusal = {
   reason: 'push_not_allowed',
   sentence: 'errand: this repository is read-only here',
+}
+
+const READ_SUBMODULE: PushRefusal = {
+  reason: 'submodule_read_only',
+  sentence:
+    'errand: a submodule is there for reading only (submodule_read_only): attach its repository to a session to push to it',
 }
 
 /** What the owner attached for reading: git is not even asked what it would take. */

@@ -34,8 +34,12 @@ export function decodeGrants(header: string | string[] | undefined): PushGrants 
 /** The address of the repository as the caller sees it, for answers that hold addresses. */
 export const BASE_HEADER = 'x-errand-base'
 
+/** The address of the submodule that is asked for. */
+export const SUBMODULE_HEADER = 'x-errand-submodule'
+
 interface GitDoorPlace {
-  kind: 'session' | 'upload'
+  /** `submodule`: of the session of that id; which one stands in a header. */
+  kind: 'session' | 'upload' | 'submodule'
   id: string
   /** Of a session: which of its additional repositories; the main one without. */
   repository?: string
@@ -147,6 +151,12 @@ export const sessionRefsSchema = z.object({
   refs: z.record(z.string(), z.string()),
 })
 export type SessionRefs = z.infer<typeof sessionRefsSchema>
+
+export const submodulesSchema = z.object({
+  /** As `.gitmodules` of the commit that the session started from says them, relative ones too. */
+  urls: z.array(z.string()),
+})
+export type Submodules = z.infer<typeof submodulesSchema>
 
 export const diffRequestSchema = sessionRepositorySchema.extend({
   /** Most bytes of the patch; 5 MB unless told. */

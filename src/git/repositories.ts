@@ -25,6 +25,7 @@ import type {
   RepositoryFiles,
   SessionRefs,
   SessionRequest,
+  Submodules,
   Upload,
 } from './messages.ts'
 import { createMirrors } from './mirrors.ts'
@@ -37,6 +38,7 @@ import { readFiles } from './read-files.ts'
 import { findRecord, readRecord, sessionRecordSchema } from './records.ts'
 import { readSessionRefs } from './session-refs.ts'
 import type { Exchange } from './smart-http.ts'
+import { readSubmoduleUrls } from './submodules.ts'
 import { clearLeftovers, sweep } from './sweep.ts'
 import { createUpload, removeRepository } from './uploads.ts'
 import { createUpstream } from './upstream.ts'
@@ -51,6 +53,7 @@ export interface Repositories {
   countFiles(request: CountFilesRequest, signal: AbortSignal): Promise<{ files: number }>
   nearest(request: NearestRequest, signal: AbortSignal): Promise<NearestCommit>
   refs(request: SessionRequest): Promise<SessionRefs>
+  submodules(request: SessionRequest): Promise<Submodules>
   /** Tries again to push outward what is only here. */
   forward(request: ForwardRequest, signal: AbortSignal): Promise<Forwarded>
   /** All of its repositories. */
@@ -146,6 +149,10 @@ export async function createRepositories(
       return findNearest(git, paths.session(main), request, signal)
     },
     refs: async (which) => readSessionRefs(git, paths.session(which), await recordOf(which)),
+    submodules: async (which) => {
+      const { commit } = await recordOf(which)
+      return { urls: await readSubmoduleUrls(git, paths.session(which), commit) }
+    },
     forward: ({ credential, rewrite = false, ...which }, signal) =>
       outward.forward(which, { credential: credential ?? undefined, rewrite, signal }),
     removeSession: sessions.remove,

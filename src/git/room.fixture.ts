@@ -46,6 +46,8 @@ interface DoorAccess {
   readOnly?: boolean
   credential?: UpstreamCredential
   grants?: PushGrants
+  /** Reads this submodule in place of the session's repository. */
+  submodule?: string
 }
 
 export const PATH = '/usr/local/bin:/usr/bin:/bin'
@@ -127,12 +129,22 @@ export async function createDoor(socketPath: string): Promise<TestDoor> {
       outgoing.writeHead(404).end()
       return
     }
-    const { readOnly, credential, grants = NO_GRANTS } = accesses[Number(number)] ?? {}
-    const kind = id.startsWith('u_') ? 'upload' : 'session'
+    const { readOnly, credential, grants = NO_GRANTS, submodule } = accesses[Number(number)] ?? {}
+    const own = id.startsWith('u_') ? 'upload' : 'session'
+    const kind = submodule === undefined ? own : 'submodule'
     const repository = name.endsWith('.git') ? { repository: name.slice(0, -4) } : {}
     const push = readOnly ? null : grants
     const base = `http://${incoming.headers.host}/${number}/${id}`
-    const target = { ...request, kind, id, ...repository, push, credential, base } as const
+    const target = {
+      ...request,
+      kind,
+      id,
+      ...repository,
+      push,
+      credential,
+      base,
+      submodule,
+    } as const
     void proxyGit(incoming, outgoing, { socketPath, target })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

@@ -12,6 +12,7 @@ import type { Variables } from './agent-environment.ts'
 import { gitConfig, sourcesOf, throughDoor } from './git-config.ts'
 import { type Restored, restore } from './restore.ts'
 import type { StateFile } from './state-file.ts'
+import { bringSubmodules } from './submodules.ts'
 import { takeCheckout } from './take-checkout.ts'
 import { claudeHome } from './transcript.ts'
 
@@ -73,6 +74,7 @@ export async function makeCheckout(
   const layered = { ...deps, variables, url: url || repository.source }
   if (deps.isFirst && !one.isFinished() && (await takeCheckout(layered, logged, signal))) {
     one.finished()
+    await bringSubmodules({ folder, variables: deps.variables }, logged, signal)
     return 'made'
   }
   return await checkOut(one, logged, signal)
@@ -130,6 +132,7 @@ export async function checkOut(
       await git(['checkout', '--quiet', '--no-track', '-B', branch, start, '--'], folder)
     }
     place.finished()
+    await bringSubmodules({ folder, variables: place.variables }, logged, signal)
     return restored ?? 'made'
   } catch (error) {
     if (!(error instanceof ProcessError)) throw error

@@ -5,6 +5,7 @@ import { lstat, realpath } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { GitInside, RawName } from './git-inside.ts'
 import { type SavedStore, withoutFilters } from './saved-store.ts'
+import { readSubmodules } from './submodules.ts'
 
 const MAX_FILE_BYTES = 50 << 20
 const MOST_NESTING = 8
@@ -85,13 +86,6 @@ async function openNested(git: GitInside, folder: string): Promise<void> {
     )
     await git.text(['update-index', '-z', '--index-info'], { names: entries })
   }
-}
-
-async function readSubmodules(git: GitInside, folder: string): Promise<RawName[]> {
-  if (!existsSync(join(folder, '.gitmodules'))) return []
-  const args = ['config', '-z', '--file', '.gitmodules', '--get-regexp', '^submodule\\..*\\.path$']
-  const entries = await git.names(args).catch(() => [])
-  return entries.map((entry) => entry.slice(entry.indexOf('\n') + 1))
 }
 
 /** Folders of the index with a `.git` of their own. */

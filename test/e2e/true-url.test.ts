@@ -1,13 +1,14 @@
 // A repository on an https host, as git inside a sandbox sees it: under its true address, with nothing rewritten, while what
-// git asks there goes through the session's door. The host asks for a credential that is nowhere inside.
+// git asks there goes through the session's door. The host asks for a credential that is nowhere inside; so does the host of
+// a submodule, for one of its own.
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { access, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { createServer, type Server } from 'node:tls'
+import { createSecureContext, createServer, type Server } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createLeaves, makeAuthority } from '../../src/egress/authority.ts'
+import { createLeaves, type LeafFor, makeAuthority } from '../../src/egress/authority.ts'
 import { createWorkbench } from '../../src/git/upstream.fixture.ts'
 import type { NewSession } from '../../src/protocol/api.ts'
 import { eventsOf, type Installation, startInstallation } from './installation.ts'
@@ -15,38 +16,48 @@ import { createIsland, type Island } from './island.ts'
 import { runInside } from './transcript.ts'
 import { createPrivateUpstream, GIT_HOST, type PrivateUpstream } from './upstream.ts'
 
-const url = (name: string) => `https://${GIT_HOST}/${name}.git`
+const MODULE_HOST = 'modules.errand.test'
+const url = (name: string, host = GIT_HOST) => `https://${host}/${name}.git`
 
 let folder: string
 let island: Island
 let upstream: PrivateUpstream
+let modules: PrivateUpstream
 let front: Server
 let errand: Installation
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'errand-true-url-'))
-  island = await createIsland({ hosts: { [GIT_HOST]: 'outside' } })
+  island = await createIsland({ hosts: { [GIT_HOST]: 'outside', [MODULE_HOST]: 'outside' } })
   upstream = await createPrivateUpstream(island.outside)
+  modules = await createPrivateUpstream(island.outside, 'another-Token-51bd0e77aa')
   upstream.answer = (incoming, outgoing) =>
     incoming.url?.startsWith('/api/')
       ? outgoing.end('the api\n')
       : upstream.serve(incoming, outgoing)
+  await upstream.git('push', '--quiet', modules.directory, '+refs/heads/main:refs/heads/main')
   await copyRepository('lib')
   const authority = await makeAuthority(Date.now())
   const caFile = join(folder, 'authority.pem')
   await writeFile(caFile, authority.certificate)
-  front = await listenWithTls(await (await createLeaves(authority, Date.now))(GIT_HOST))
+  front = await listenWithTls(await createLeaves(authority, Date.now))
   errand = await startInstallation({
     island,
-    env: { ERRAND_ALLOWED_NETWORKS: `${GIT_HOST}=${island.network}`, NODE_EXTRA_CA_CERTS: caFile },
+    env: {
+      ERRAND_ALLOWED_NETWORKS: `${GIT_HOST}=${island.network},${MODULE_HOST}=${island.network}`,
+      NODE_EXTRA_CA_CERTS: caFile,
+    },
   })
-  const { user, token } = upstream
-  await errand.client.createCredential({ host: GIT_HOST, username: user, secret: token })
+  for (const [host, { user, token }] of [
+    [GIT_HOST, upstream],
+    [MODULE_HOST, modules],
+  ] as const)
+    await errand.client.createCredential({ host, username: user, secret: token })
 })
 afterAll(async () => {
   await errand?.stop()
   front?.close()
-  await upstream?.remove()
+  await Promise.all([upstream?.remove(), modules?.remove()])
   await island?.remove()
   await rm(folder, { recursive: true, force: true })
 })
@@ -64,18 +75,26 @@ async function copyRepository(name: string): Promise<string> {
   return copy
 }
 
-async function listenWithTls(leaf: { key: string; cert: string }): Promise<Server> {
-  const { hostname, port } = new URL(upstream.url.replace(GIT_HOST, island.outside))
-  const server = createServer(leaf, (socket) => {
-    const behind = connect(Number(port), hostname)
-    for (const [one, other] of [
-      [socket, behind],
-      [behind, socket],
-    ] as const) {
-      one.on('error', () => other.destroy())
-      one.pipe(other)
-    }
-  })
+/** At the usual port, for both hosts. */
+async function listenWithTls(leafFor: LeafFor): Promise<Server> {
+  const portOf = (one: PrivateUpstream) => Number(new URL(one.url).port)
+  const server = createServer(
+    {
+      SNICallback: (name, done) =>
+        leafFor(name).then((leaf) => done(null, createSecureContext(leaf)), done),
+    },
+    (socket) => {
+      const to = socket.servername === MODULE_HOST ? modules : upstream
+      const behind = connect(portOf(to), island.outside)
+      for (const [one, other] of [
+        [socket, behind],
+        [behind, socket],
+      ] as const) {
+        one.on('error', () => other.destroy())
+        one.pipe(other)
+      }
+    },
+  )
   server.listen(443, island.outside)
   await once(server, 'listening')
   return server
@@ -163,5 +182,80 @@ describe('a session on an https repository', () => {
     expect(lib.remote).toBe(shown(url('lib')))
     expect(lib.fetch).toContain('fetched')
     expect(lib.push).toContain('reading only (repository_read_only)')
+  })
+})
+
+/** One more repository of the git host, which has these submodules. */
+async function addRepositoryWith(name: string, submodules: Record<string, string>): Promise<void> {
+  const { git } = createWorkbench(folder)
+  const clone = join(folder, name)
+  await git(folder, ['clone', '--quiet', await copyRepository(name), clone])
+  const head = await git(clone, ['rev-parse', 'HEAD'])
+  const entries = Object.entries(submodules)
+  const said = entries.map(
+    ([path, address]) => `[submodule "${path}"]\n\tpath = ${path}\n\turl = ${address}\n`,
+  )
+  for (const [path] of entries)
+    await git(clone, ['update-index', '--add', '--cacheinfo', `160000,${head},${path}`])
+  await writeFile(join(clone, '.gitmodules'), said.join(''))
+  await git(clone, ['add', '.gitmodules'])
+  await git(clone, ['commit', '--quiet', '-m', 'Submodules'])
+  await git(clone, ['push', '--quiet', 'origin', 'HEAD:main'])
+}
+
+describe('submodules', () => {
+  it('are there from the start, each with the credential of its own host, and the others are told of', async () => {
+    const elsewhere = join(folder, 'elsewhere')
+    await addRepositoryWith('app', {
+      near: '../lib.git',
+      far: url('project', MODULE_HOST),
+      path: dirname(upstream.directory),
+      helper: `ext::touch ${elsewhere}`,
+      option: '-u./payload',
+      moved: url('moved'),
+    })
+    const { answer } = upstream
+    upstream.answer = (incoming, outgoing) =>
+      incoming.url?.startsWith('/moved.git/')
+        ? outgoing.writeHead(302, { location: `https://${MODULE_HOST}${incoming.url}` }).end()
+        : answer(incoming, outgoing)
+    const id = await start({
+      source: { kind: 'remote', url: url('app') },
+      network: { level: 'custom', domains: [MODULE_HOST], includeTrusted: false },
+    })
+    const { phases } = (await errand.client.getSession(id)).sandbox
+    const log = phases.find(({ name }) => name === 'checkout')?.log.join('\n')
+    expect(log).toMatch(/goes on without these submodules: .*moved/)
+    for (const name of ['path', 'helper', 'option']) expect(log).toContain(name)
+    const said = await tryAll(id, {
+      near: 'ls near; git -C near remote -v',
+      far: 'ls far; git -C far remote -v',
+      others: 'ls path helper option moved',
+      again:
+        'git submodule deinit --quiet --force near && git submodule update --init near && ls near',
+      push: 'git -C near push origin HEAD:refs/heads/mine',
+      unnamed: `git ls-remote ${url('project')}`,
+    })
+    expect(said.near).toContain('package.json')
+    expect(said.near).toContain(shown(url('lib')))
+    expect(said.far).toContain('package.json')
+    expect(said.far).toContain(shown(url('project', MODULE_HOST)))
+    expect(said.others).not.toContain('package.json')
+    expect(said.again).toContain('package.json')
+    expect(said.push).toContain('reading only (submodule_read_only)')
+    // The same host has other repositories that the credential may read, and the session may not.
+    expect(said.unnamed).toContain('403')
+    const basic = ({ user, token }: PrivateUpstream) =>
+      `Basic ${Buffer.from(`${user}:${token}`).toString('base64')}`
+    for (const host of [upstream, modules]) {
+      const sent = new Set(host.requests.map(({ authorization }) => authorization))
+      sent.delete(undefined)
+      expect([...sent]).toEqual([basic(host)])
+    }
+    expect(modules.requests.map(({ path }) => path).join()).not.toContain('moved')
+    await expect(access(elsewhere)).rejects.toThrow('ENOENT')
+    expect(await tryAll(id, { made: `ls ${elsewhere}` })).toMatchObject({
+      made: expect.stringContaining('No such file'),
+    })
   })
 })
