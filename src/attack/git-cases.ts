@@ -95,6 +95,23 @@ done()`),
     notOnInstallation: 'the hook refuses it first',
   },
   {
+    id: 'packed-body',
+    title: 'send a small body that becomes a huge one when it is unpacked',
+    script: () =>
+      inNode(`
+import { gzipSync } from 'node:zlib'
+const fetchWith = (body) => {
+  const head = http('POST', '/git/repository.git/git-upload-pack', ['Git-Protocol: version=2', 'Content-Type: application/x-git-upload-pack-request', 'Content-Encoding: gzip', 'Content-Length: ' + body.length])
+  return ask(Buffer.concat([Buffer.from(head), body]))
+}
+const harmless = summary(await fetchWith(gzipSync('0014command=ls-refs\\n0000')))
+if (!harmless.startsWith('200 ')) say('harmless', harmless)
+const answer = summary(await fetchWith(gzipSync(Buffer.alloc(24 << 20, '0014command=ls-refs\\n0000'))))
+say('gzip', answer.startsWith('200 ') ? '200 unpacked' : answer)`),
+    held: /^400 git_body_broken$/,
+    broken: /^200 unpacked$/,
+  },
+  {
     id: 'push-size',
     title: 'push more than a push may hold',
     script: ({ branch }) =>

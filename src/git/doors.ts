@@ -30,7 +30,7 @@ import {
   sessionRecordSchema,
   uploadRecordSchema,
 } from './records.ts'
-import { readSmallBody } from './request-body.ts'
+import type { readSmallBody } from './request-body.ts'
 import { syncFromMirror, syncPullRefs } from './session-refs.ts'
 import {
   abortOnClose,
@@ -48,6 +48,7 @@ export interface DoorDeps {
   log: Logger
   mirrors: Mirrors
   announcements: Announcements
+  readSmallBody: typeof readSmallBody
   push: {
     outward: Outward
     observations: Observations
@@ -132,7 +133,7 @@ async function serveSession(
       await bringUpToDate(deps, at)
       return advertiseRefs(deps, readCall(directory), exchange)
     }
-    const body = await readSmallBody(exchange.incoming, SMALL_BODY_BYTES)
+    const body = await deps.readSmallBody(exchange.incoming, SMALL_BODY_BYTES)
     if (body) await bringPullRefs(deps, at, wantedPullRefs(body))
     return runService(deps, { ...readCall(directory), body }, exchange)
   }

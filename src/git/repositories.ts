@@ -36,6 +36,7 @@ import { createSessionRepositories, type SessionRepositories } from './prepare.t
 import { refuseForSession, refuseOutward } from './push-scope.ts'
 import { readFiles } from './read-files.ts'
 import { findRecord, readRecord, sessionRecordSchema } from './records.ts'
+import { readSmallBody } from './request-body.ts'
 import { readSessionRefs } from './session-refs.ts'
 import type { Exchange } from './smart-http.ts'
 import { readSubmoduleUrls } from './submodules.ts'
@@ -88,9 +89,13 @@ export interface RepositoryRules {
   git: (git: Git) => Git
   refuseForSession: typeof refuseForSession
   refuseOutward: typeof refuseOutward
+  readSmallBody: typeof readSmallBody
 }
 
-const RULES: RepositoryRules = { git: (git) => git, refuseForSession, refuseOutward }
+const RULES: RepositoryRules = {
+  git: (git) => git,
+  ...{ refuseForSession, refuseOutward, readSmallBody },
+}
 
 export async function createRepositories(
   config: RepositoriesConfig,
@@ -119,7 +124,8 @@ export async function createRepositories(
     readRecord(paths.session(which), 'session', sessionRecordSchema)
   const push = { outward, observations, maxBytes, refuseForSession: rules.refuseForSession }
   const announcements = createAnnouncements(around.nowMs)
-  const doors = createDoors({ git, paths, log, mirrors, announcements, push })
+  const reading = { readSmallBody: rules.readSmallBody }
+  const doors = createDoors({ git, paths, log, mirrors, announcements, push, ...reading })
   for (const name of await readdir(paths.sessions)) {
     const directory = join(paths.sessions, name)
     const record = await findRecord(directory, sessionRecordSchema)

@@ -11,6 +11,8 @@ export interface GitOff {
   goesOut?: true
   /** What the owner granted of pushing. */
   grants?: PushGrants
+  /** How much a small body may become. */
+  unpacks?: number
   /** Which repository is meant is read from the path, where the socket would say it. */
   fromPath?: boolean
 }
@@ -49,6 +51,7 @@ export const GIT_SWITCHES: Record<string, GitSwitch> = {
     off: { settings: new RegExp(`${HOOKS.source}|${DELETES.source}`) },
   },
   'bad-objects': { off: { settings: /^receive\.fsckObjects$/ } },
+  'packed-body': { off: { unpacks: 1 << 24 } },
   'push-size': { off: { settings: /^receive\.maxInputSize$/ } },
   'other-repository': { off: { fromPath: true } },
 }

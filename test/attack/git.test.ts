@@ -7,6 +7,7 @@ import type { DoorRoute } from '../../src/door/call-route.ts'
 import { parseGitRequest, proxyGit } from '../../src/git/client.ts'
 import type { Git, GitStart } from '../../src/git/git-process.ts'
 import { refuseForSession, refuseOutward } from '../../src/git/push-scope.ts'
+import { readSmallBody } from '../../src/git/request-body.ts'
 import { createScene, type Scene } from '../../src/git/room.fixture.ts'
 import { AppError } from '../../src/protocol/errors.ts'
 import { NO_GRANTS } from '../../src/protocol/session.ts'
@@ -52,6 +53,7 @@ beforeAll(async () => {
       refuseForSession: (updates, scope) =>
         off.refuse?.(updates.length) ?? refuseForSession(updates, scope),
       refuseOutward: (update, scope) => (off.goesOut ? undefined : refuseOutward(update, scope)),
+      readSmallBody: (incoming, mostBytes) => readSmallBody(incoming, off.unpacks ?? mostBytes),
     },
   })
   await scene.prepare({ sessionId: sandbox.sessionId })
