@@ -58,13 +58,13 @@ export interface InstallationOptions {
   island?: Island
   /** Who runs it; root unless told. */
   user?: OrdinaryUser & { home: string }
-  /** How long `follow` waits; a minute unless told. */
+  /** How long `follow` waits; three minutes unless told. */
   followLimitMs?: number
   /** More arguments of `errand up`. */
   args?: string[]
 }
 
-const FOLLOW_LIMIT_MS = 60_000
+const FOLLOW_LIMIT_MS = 180_000
 const LOG_CHARS = 200_000
 
 export async function startInstallation(options: InstallationOptions = {}): Promise<Installation> {
