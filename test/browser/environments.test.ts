@@ -64,9 +64,11 @@ it.each([false, true])('keeps a credential for an API (phone: %s)', async (isPho
   await page.getByLabel('Kind').selectOption('header')
   await page.getByLabel('Hosts').fill('api.example.com *.api.example.com')
   await page.getByLabel('Name of the header').fill('X-Api-Key')
-  await page.getByLabel('Value').fill('hunter2hunter2')
+  await page.getByLabel('Before the value').fill('Token ')
+  await page.getByLabel('Value', { exact: true }).fill('hunter2hunter2')
   await page.getByLabel('Only below these paths').fill('/v1/')
   await page.getByLabel('For sessions of').selectOption(SHOP.id)
+  await page.getByLabel('Also to http:// addresses').check()
   await button('Keep it').scrollIntoViewIfNeeded()
   await picture(`credential-new-${isPhone ? 'phone' : 'desk'}`)
   await button('Keep it').click()
@@ -75,7 +77,7 @@ it.each([false, true])('keeps a credential for an API (phone: %s)', async (isPho
     ...{ host: 'api.example.com', kind: 'header', username: '', secret: 'hunter2hunter2' },
     binding: {
       ...{ otherHosts: ['*.api.example.com'], paths: ['/v1/'], environmentId: SHOP.id },
-      ...{ variable: null, header: 'X-Api-Key' },
+      ...{ variable: null, header: 'X-Api-Key', prefix: 'Token', allowHttp: true },
     },
   })
   await picture(`credentials-${isPhone ? 'phone' : 'desk'}`)
@@ -120,6 +122,63 @@ it.each([false, true])('changes one, field by field (phone: %s)', async (isPhone
     ...{ name: 'Shop', variablesText: 'A=1\n', setup: 'npm ci' },
     network: { level: 'full', domains: [], includeTrusted: false },
     limits: { memoryBytes: 8 * 1024 ** 3, cpus: 2 },
+  })
+})
+
+it.each([false, true])('edits its rules, line by line (phone: %s)', async (isPhone) => {
+  const size = isPhone ? 'phone' : 'desk'
+  await open(`/environments/${SHOP.id}`, isPhone)
+  const rules = page.getByLabel('Only these requests to some hosts')
+  await rules.waitFor()
+  expect(await rules.inputValue()).toBe('forge.example.com GET /v1/*')
+  await rules.fill('forge.example.com GET /v1/*\nforge.example.com')
+  await page.getByLabel('Hosts that may be reached').fill('api.example.com\n*.com')
+  await button('Save').click()
+  await page.getByText('Line 2: forge.example.com is no rule').waitFor()
+  await page.getByText('Line 2: *.com is no host name').waitFor()
+  expect(fixture.requests).toEqual([])
+  await rules.scrollIntoViewIfNeeded()
+  await picture(`environment-rules-${size}`)
+  await page.getByLabel('Network', { exact: true }).selectOption('trusted')
+  await rules.fill('forge.example.com GET,POST /v1/*,/v2\n\napi.example.com *')
+  await button('Save').click()
+  await page.waitForURL(/\/environments$/)
+  expect(bodyOf('PATCH', `/environments/${SHOP.id}`)).toMatchObject({
+    network: {
+      ...{ level: 'trusted', domains: [], includeTrusted: false },
+      rules: [
+        { host: 'forge.example.com', methods: ['GET', 'POST'], paths: ['/v1/*', '/v2'] },
+        { host: 'api.example.com', methods: [], paths: [] },
+      ],
+    },
+  })
+})
+
+it.each([false, true])('sets the network of every session (phone: %s)', async (isPhone) => {
+  const size = isPhone ? 'phone' : 'desk'
+  await open('/environments', isPhone)
+  const section = page.getByRole('region', { name: 'Network of every session' })
+  await section.getByText('*.evil.example').waitFor()
+  await section.scrollIntoViewIfNeeded()
+  await picture(`installation-network-${size}`)
+  await section.getByRole('button', { name: 'Change it' }).click()
+  await section.getByLabel('Hosts that are refused').fill('*.evil.example\n*.com')
+  await section.getByLabel('GiB a day').fill('none')
+  const set = section.getByRole('button', { name: 'Set it for every session' })
+  await set.click()
+  await section.getByText('Line 2: *.com is no host name').waitFor()
+  await section.getByText('A number above 0').waitFor()
+  await set.scrollIntoViewIfNeeded()
+  await picture(`installation-network-form-${size}`)
+  expect(fixture.requests).toEqual([])
+  await section.getByLabel('Hosts that are refused').fill('*.evil.example\npaste.example')
+  await section.getByLabel('Hosts that are allowed').fill('proxy.example.com:8443')
+  await section.getByLabel('GiB a day').fill('20')
+  await set.click()
+  await section.getByText('20 GiB a day at most').waitFor()
+  expect(bodyOf('PATCH', '/installation/network')).toEqual({
+    ...{ allow: ['proxy.example.com:8443'], deny: ['*.evil.example', 'paste.example'] },
+    limits: { connectionsPerSecond: null, bytesPerDay: 20 * 1024 ** 3 },
   })
 })
 

@@ -3,9 +3,16 @@ import type { EnvironmentDefaults } from '../../src/protocol/api.ts'
 import { bindingSchema, type Credential } from '../../src/protocol/credential.ts'
 import { parseEnvText } from '../../src/protocol/env-text.ts'
 import { type Environment, environmentSchema } from '../../src/protocol/environment.ts'
+import {
+  type InstallationNetwork,
+  installationNetworkPatchSchema,
+  installationNetworkSchema,
+  patchInstallationNetwork,
+} from '../../src/protocol/installation-network.ts'
 import { DEFAULT_ENVIRONMENT } from './fixture-sessions.ts'
 
 export interface FixtureEnvironments {
+  network: InstallationNetwork
   list: Environment[]
   defaults: EnvironmentDefaults
 }
@@ -17,12 +24,16 @@ export const SHOP: Environment = environmentSchema.parse({
     setup: 'npm ci',
     setupInputs: ['package-lock.json'],
   },
-  network: { level: 'custom', domains: ['api.example.com', '*.example.org'], includeTrusted: true },
+  network: {
+    ...{ level: 'custom', domains: ['api.example.com', '*.example.org'], includeTrusted: true },
+    rules: [{ host: 'forge.example.com', methods: ['GET'], paths: ['/v1/*'] }],
+  },
   variables: { NODE_ENV: 'test', GREETING: 'two words' },
 })
 
 export function createEnvironments(): FixtureEnvironments {
   return {
+    network: installationNetworkSchema.parse({ deny: ['*.evil.example'] }),
     list: [DEFAULT_ENVIRONMENT, SHOP],
     defaults: {
       environment: DEFAULT_ENVIRONMENT.id,
@@ -46,6 +57,7 @@ export function answerEnvironments(
     if (method === 'GET') return { credentials: [REGISTRY] }
     return method === 'POST' ? credential(body as Record<string, string>) : undefined
   }
+  if (path === '/installation/network') return setNetwork(fixture, body)
   if (collection !== 'environments') return undefined
   if (method === 'GET') return { environments: fixture.list }
   const current = fixture.list.find((one) => one.id === id)
@@ -54,6 +66,12 @@ export function answerEnvironments(
     return current && { ...current, archivedAt: new Date().toISOString() }
   }
   return { ...save(fixture, { current, isCopy: action === 'duplicate', body }), hints: [] }
+}
+
+function setNetwork(fixture: FixtureEnvironments, body: unknown): InstallationNetwork {
+  const patch = installationNetworkPatchSchema.parse(body ?? {})
+  fixture.network = patchInstallationNetwork(fixture.network, patch)
+  return fixture.network
 }
 
 function save(

@@ -8,6 +8,7 @@ const LISTED = 200
 
 export const keys = {
   installation: ['installation'],
+  installationNetwork: ['installation', 'network'],
   sessions: ['sessions'],
   environments: ['environments'],
   credentials: ['credentials'],

@@ -28,6 +28,8 @@ const EMPTY = {
   username: '',
   secret: '',
   carrier: '',
+  prefix: '',
+  allowHttp: false,
   paths: '',
   variable: '',
   environmentId: '',
@@ -139,16 +141,33 @@ function Carrier({ draft, set }: PartProps) {
     )
   }
   return (
-    <Field label={kind === 'header' ? 'Name of the header' : 'Name of the parameter'}>
-      {(id) => (
-        <Input
-          id={id}
-          value={draft.carrier}
-          placeholder={kind === 'header' ? 'X-Api-Key' : 'key'}
-          onChange={({ target }) => set({ carrier: target.value })}
-        />
-      )}
-    </Field>
+    <>
+      <Field label={kind === 'header' ? 'Name of the header' : 'Name of the parameter'}>
+        {(id) => (
+          <Input
+            id={id}
+            value={draft.carrier}
+            placeholder={kind === 'header' ? 'X-Api-Key' : 'key'}
+            onChange={({ target }) => set({ carrier: target.value })}
+          />
+        )}
+      </Field>
+      {kind === 'header' ? (
+        <Field
+          label="Before the value"
+          hint="Such as Token; a space follows it. Nothing when empty."
+        >
+          {(id) => (
+            <Input
+              id={id}
+              value={draft.prefix}
+              maxLength={64}
+              onChange={({ target }) => set({ prefix: target.value })}
+            />
+          )}
+        </Field>
+      ) : null}
+    </>
   )
 }
 
@@ -192,6 +211,15 @@ function Reach({ draft, set, environments }: PartProps & { environments: Environ
           </Select>
         )}
       </Field>
+      <label className="hit flex items-center gap-2 text-sm">
+        <input
+          type="checkbox"
+          checked={draft.allowHttp}
+          onChange={({ target }) => set({ allowHttp: target.checked })}
+          className="accent-ink"
+        />
+        Also to http:// addresses, where everybody on the way can read it
+      </label>
     </>
   )
 }
@@ -205,14 +233,14 @@ function hostHint(kind: CredentialKind): string {
 const words = (text: string) => text.split(/[\s,]+/).filter((word) => word !== '')
 
 function toCredential(draft: Draft): NewCredential {
-  const { kind, username, environmentId, variable, carrier } = draft
+  const { kind, username, environmentId, variable, carrier, prefix, allowHttp } = draft
   const [host = '', ...otherHosts] = words(draft.hosts)
   const secret = kind === 'ssh' ? `${draft.secret.trim()}\n` : draft.secret.trim()
   if (!isApiKind(kind)) return { host, kind, username, secret }
   const binding: NewCredential['binding'] = {
     ...{ otherHosts, paths: words(draft.paths), environmentId: environmentId || null },
-    variable: variable.trim() || null,
-    ...(kind === 'header' ? { header: carrier.trim() } : {}),
+    ...{ variable: variable.trim() || null, allowHttp },
+    ...(kind === 'header' ? { header: carrier.trim(), prefix: prefix.trim() } : {}),
     ...(kind === 'query' ? { parameter: carrier.trim() } : {}),
   }
   return { host, kind, username: kind === 'basic' ? username : '', secret, binding }

@@ -81,6 +81,7 @@ function Row({
     describeCredential(credential),
     ...(binding?.paths ?? []),
     ...(binding?.variable ? [`as ${binding.variable}`] : []),
+    ...(binding?.allowHttp ? ['also over http://'] : []),
     ...(only === null ? [] : [`only in ${environment?.name ?? only}`]),
   ]
   return (

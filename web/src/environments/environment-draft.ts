@@ -7,19 +7,16 @@ import {
   type Image,
   identitySchema,
   imageNameSchema,
-  type NetworkLevel,
 } from '../../../src/protocol/environment.ts'
+import { type NetworkDraft, networkProblemsIn, toNetwork, toNetworkDraft } from './network-draft.ts'
 
 const GIB = 1024 ** 3
 
-export interface EnvironmentDraft {
+export interface EnvironmentDraft extends NetworkDraft {
   name: string
   imageKind: Image['kind']
   imageName: string
   imagePath: string
-  level: NetworkLevel
-  domains: string
-  includeTrusted: boolean
   variables: string
   setup: string
   setupInputs: string
@@ -36,11 +33,10 @@ export interface EnvironmentDraft {
 export function toDraft(environment: Environment): EnvironmentDraft {
   const { name, image, network, variables, setup, setupInputs, limits, git } = environment
   return {
-    ...{ name, setup, imageKind: image.kind, level: network.level },
+    ...{ name, setup, imageKind: image.kind },
+    ...toNetworkDraft(network),
     imageName: image.kind === 'named' ? image.name : '',
     imagePath: image.kind === 'rootfs' ? image.path : '',
-    domains: network.domains.join('\n'),
-    includeTrusted: network.includeTrusted,
     variables: formatEnvText(variables),
     setupInputs: setupInputs.join('\n'),
     memoryGib: String(limits.memoryBytes / GIB),
@@ -59,7 +55,7 @@ export const EMPTY_DRAFT: EnvironmentDraft = {
     imageName: 'universal',
     imagePath: '',
     level: 'trusted',
-    domains: '',
+    ...{ domains: '', rules: '' },
   },
   ...{ includeTrusted: true, variables: '', setup: '', setupInputs: '' },
   ...{ memoryGib: '4', cpus: '2', processes: '2048', diskGib: '20' },
@@ -70,14 +66,12 @@ export type Problems = Partial<Record<keyof EnvironmentDraft, string>>
 
 /** What is wrong, said beside its field; what only the server knows it says itself. */
 export function problemsIn(draft: EnvironmentDraft): Problems {
-  const problems: Problems = {}
+  const problems: Problems = networkProblemsIn(draft)
   if (!draft.name.trim()) problems.name = 'Give it a name.'
   if (draft.imageKind === 'rootfs' && !draft.imagePath.startsWith('/'))
     problems.imagePath = 'The path of a folder or a tar on the machine of Errand starts with /.'
   if (draft.imageKind === 'named' && !imageNameSchema.safeParse(draft.imageName.trim()).success)
     problems.imageName = 'A name of small letters, digits and hyphens, such as universal.'
-  if (draft.level === 'custom' && !draft.includeTrusted && linesOf(draft.domains).length === 0)
-    problems.domains = 'Name at least one host, or choose another level.'
   const variables = parseEnvText(draft.variables)
   if (!variables.ok)
     problems.variables = `Line ${variables.error.line}: ${variables.error.message}.`
@@ -108,16 +102,11 @@ function imageOf({ imageKind, imageName, imagePath }: EnvironmentDraft): Image {
 }
 
 export function toFields(draft: EnvironmentDraft): EnvironmentPatch & { name: string } {
-  const { level, includeTrusted, setup } = draft
-  const isCustom = level === 'custom'
+  const { setup } = draft
   return {
     name: draft.name.trim(),
     image: imageOf(draft),
-    network: {
-      level,
-      domains: isCustom ? linesOf(draft.domains) : [],
-      includeTrusted: isCustom && includeTrusted,
-    },
+    network: toNetwork(draft),
     variablesText: draft.variables,
     setup,
     setupInputs: linesOf(draft.setupInputs),

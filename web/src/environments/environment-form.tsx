@@ -30,7 +30,7 @@ export function EnvironmentForm(props: FormProps) {
         </Field>
         <ImageField {...props} />
       </div>
-      <NetworkFields draft={draft} problem={problems.domains} onChange={onChange} />
+      <NetworkFields draft={draft} problems={problems} onChange={onChange} />
       <VariablesField {...props} />
       <SetupFields {...props} />
       <GitFields {...props} />

@@ -5,6 +5,7 @@ import { describeNetwork } from '../../../src/protocol/environment.ts'
 import { describeError, useApi } from '../app/api.ts'
 import { useEnvironmentChange, useEnvironmentDefaults, useEnvironments } from '../app/queries.ts'
 import { CredentialsSection } from '../credentials/credentials-section.tsx'
+import { InstallationSection } from '../network/installation-section.tsx'
 import { Button } from '../ui/button.tsx'
 import { Failure } from '../ui/failure.tsx'
 import { plural } from '../ui/format.ts'
@@ -56,6 +57,7 @@ export function EnvironmentsPage() {
         </ul>
         {defaults ? <RepositoryDefaults environments={list} defaults={defaults} /> : null}
         <CredentialsSection environments={list} />
+        <InstallationSection />
       </div>
     </div>
   )

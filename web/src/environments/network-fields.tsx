@@ -2,6 +2,7 @@
 import type { NetworkLevel } from '../../../src/protocol/environment.ts'
 import { LEVELS } from '../composer/task-settings.tsx'
 import { Field, Select, TextArea } from '../ui/field.tsx'
+import { type NetworkDraft, type NetworkProblems, readsRules } from './network-draft.ts'
 
 const MEANINGS: Record<NetworkLevel, string> = {
   none: 'No host. The repository and the model still work: they are doors of Errand.',
@@ -10,21 +11,13 @@ const MEANINGS: Record<NetworkLevel, string> = {
   full: 'Every public host. What the agent reads can then be sent anywhere.',
 }
 
-interface NetworkDraft {
-  level: NetworkLevel
-  /** One on each line. */
-  domains: string
-  includeTrusted: boolean
-}
-
 interface NetworkFieldsProps {
   draft: NetworkDraft
-  /** What is wrong with the hosts. */
-  problem: string | undefined
+  problems: NetworkProblems
   onChange: (change: Partial<NetworkDraft>) => void
 }
 
-export function NetworkFields({ draft, problem, onChange }: NetworkFieldsProps) {
+export function NetworkFields({ draft, problems, onChange }: NetworkFieldsProps) {
   return (
     <div className="flex flex-col gap-3">
       <Field label="Network" hint={MEANINGS[draft.level]}>
@@ -47,7 +40,7 @@ export function NetworkFields({ draft, problem, onChange }: NetworkFieldsProps) 
           <Field
             label="Hosts that may be reached"
             hint="One on each line; *.example.com stands for all below it, and :8443 for another port than those of the web."
-            problem={problem}
+            problem={problems.domains}
           >
             {(id) => (
               <TextArea
@@ -69,6 +62,23 @@ export function NetworkFields({ draft, problem, onChange }: NetworkFieldsProps) 
             And the trusted hosts
           </label>
         </>
+      ) : null}
+      {readsRules(draft.level) ? (
+        <Field
+          label="Only these requests to some hosts"
+          hint="One on each line: a host, methods, paths. Such a host is reached by its rules alone, and the gateway reads what is asked of it."
+          problem={problems.rules}
+        >
+          {(id) => (
+            <TextArea
+              id={id}
+              value={draft.rules}
+              rows={3}
+              placeholder={'api.example.com GET,HEAD /v1/*'}
+              onChange={(event) => onChange({ rules: event.target.value })}
+            />
+          )}
+        </Field>
       ) : null}
     </div>
   )

@@ -1,20 +1,19 @@
 // Setting what a session may reach from now on. The saved environment stays as it is.
 import { useState } from 'react'
-import { type NetworkLevel, networkPolicySchema } from '../../../src/protocol/environment.ts'
 import type { SessionState } from '../../../src/protocol/session.ts'
 import { describeError } from '../app/api.ts'
 import { LEVELS } from '../composer/task-settings.tsx'
+import {
+  type NetworkDraft,
+  type NetworkProblems,
+  networkProblemsIn,
+  toNetwork,
+  toNetworkDraft,
+} from '../environments/network-draft.ts'
 import { NetworkFields } from '../environments/network-fields.tsx'
 import type { SessionRequests } from '../sessions/use-session-requests.ts'
 import { Button } from '../ui/button.tsx'
 import { Failure } from '../ui/failure.tsx'
-
-interface Draft {
-  level: NetworkLevel
-  /** One on each line. */
-  domains: string
-  includeTrusted: boolean
-}
 
 export function PolicyForm({
   session,
@@ -23,25 +22,21 @@ export function PolicyForm({
   session: SessionState
   change: SessionRequests['change']
 }) {
-  const [draft, setDraft] = useState<Draft | null>(null)
-  const [problem, setProblem] = useState<string>()
+  const [draft, setDraft] = useState<NetworkDraft | null>(null)
+  const [problems, setProblems] = useState<NetworkProblems>({})
   const { network } = session.environment
   if (session.status === 'archived') return null
   if (!draft)
     return (
-      <Button
-        className="self-start"
-        onClick={() => setDraft({ ...network, domains: network.domains.join('\n') })}
-      >
+      <Button className="self-start" onClick={() => setDraft(toNetworkDraft(network))}>
         Change it
       </Button>
     )
   const save = () => {
-    const domains = draft.domains.split(/\s+/).filter(Boolean)
-    const parsed = networkPolicySchema.safeParse({ ...draft, domains })
-    if (!parsed.success) return setProblem('Host names, or *. and a domain; with :port if needed.')
-    setProblem(undefined)
-    change.mutate({ network: parsed.data }, { onSuccess: () => setDraft(null) })
+    const found = networkProblemsIn(draft)
+    setProblems(found)
+    if (Object.keys(found).length > 0) return
+    change.mutate({ network: toNetwork(draft, network) }, { onSuccess: () => setDraft(null) })
   }
   return (
     <form
@@ -53,7 +48,7 @@ export function PolicyForm({
     >
       <NetworkFields
         draft={draft}
-        problem={problem}
+        problems={problems}
         onChange={(part) => setDraft({ ...draft, ...part })}
       />
       <p className="text-xs text-muted">
