@@ -460,10 +460,10 @@ describe('composer', () => {
     await box.press('Control+Enter')
     const queue = page.getByRole('region', { name: 'Queued messages' })
     await queue.getByText('Then update the readme').waitFor()
-    expect(await box.inputValue()).toBe('')
+    await expect.poll(() => box.inputValue()).toBe('')
     await queue.getByRole('button', { name: 'Take this message back' }).click()
     await queue.waitFor({ state: 'detached' })
-    expect(await box.inputValue()).toBe('Then update the readme')
+    await expect.poll(() => box.inputValue()).toBe('Then update the readme')
   })
 
   it('keeps a follow-up where its turn begins', async () => {
