@@ -31,7 +31,8 @@ export default defineConfig({
       { ...suite('browser', ['test/browser/**/*.test.ts'], 300_000) },
     ],
     fileParallelism: true,
-    maxWorkers: 2,
+    // Most of what they do is to wait for programs that start, limits and retries: two leave half of two processors idle.
+    maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
   },
 })
