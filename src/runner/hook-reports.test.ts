@@ -29,3 +29,11 @@ it('tells the beginning of one whose beginning was not seen', () => {
     { type: 'hook.ended', durationMs: 0 },
   ])
 })
+
+it('keeps one that began before the turn out of it, and one that began in it there', () => {
+  const hooks = createHookReports()
+  hooks.of(begun, null)
+  expect(hooks.of(ended, 't_one')).toMatchObject([{ turnId: null }])
+  hooks.of(begun, 't_one')
+  expect(hooks.of(ended, 't_two')).toMatchObject([{ turnId: 't_one' }])
+})
