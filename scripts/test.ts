@@ -25,10 +25,11 @@ if (unknown.length > 0) {
 }
 const everything = asked.length === 0
 
+/** Goes on after a failure, which is the exit code at the end. */
 function run(program: string, args: string[], before: string[] = []): void {
   const [command = '', ...rest] = [...before, join(root, 'node_modules/.bin', program), ...args]
   const { status } = spawnSync(command, rest, { cwd: root, stdio: 'inherit' })
-  if (status !== 0) process.exit(status ?? 1)
+  if (status !== 0) process.exitCode = status ?? 1
 }
 
 /**
