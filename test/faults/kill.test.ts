@@ -60,13 +60,14 @@ async function inTheModelsAnswer(): Promise<Held> {
 async function beforeGitHasThePack(): Promise<Held> {
   const session = await startNote(bench, newNote('pack'), 'slowly add the note')
   const { dataDir } = bench.errand
-  const inside = (name: string) =>
+  const inside = async (name: string) =>
     join(`/proc/${findInside(dataDir, session.id, 'container')}/root/tmp/hold`, name)
-  await eventually('a pack that stops', () => access(inside('held')))
+  await eventually('a pack that stops', async () => access(await inside('held')))
   const release = async () => {
-    const pipe = await open(inside('go'), constants.O_WRONLY | constants.O_NONBLOCK).catch(
-      () => undefined,
-    )
+    // With its sandbox gone nothing is held any more.
+    const pipe = await inside('go')
+      .then((path) => open(path, constants.O_WRONLY | constants.O_NONBLOCK))
+      .catch(() => undefined)
     await pipe?.write('go\n')
     await pipe?.close()
   }
