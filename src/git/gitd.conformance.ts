@@ -88,9 +88,11 @@ it('opens its folders to nobody, and is missed when it is gone', async () => {
 
 it('prepares again after it was killed in the middle of a fetch, and no git lives on', async () => {
   const asked = Promise.withResolvers<void>()
+  // Which branch it begins with, and the fetch, which comes once the mirror is there.
+  let waiting = 0
   upstream.answer = (incoming, outgoing) => {
     if (incoming.method === 'GET') upstream.serve(incoming, outgoing)
-    else asked.resolve()
+    else if (++waiting === 2) asked.resolve()
   }
   const wanted = request()
   const lost = client.prepareSession(wanted).catch((error) => error)
