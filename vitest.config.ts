@@ -31,8 +31,7 @@ export default defineConfig({
       { ...suite('browser', ['test/browser/**/*.test.ts'], 300_000) },
     ],
     fileParallelism: true,
-    // Most of what they do is to wait for programs that start, limits and retries: two leave half of two processors idle.
-    maxWorkers: 3,
+    maxWorkers: 2,
     sequence: { sequencer: LongestFirst },
   },
 })

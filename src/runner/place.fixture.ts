@@ -186,17 +186,19 @@ function turnsOf(gateway: FakeGateway): Pick<Place, 'ask' | 'interrupt' | 'endOf
   }
 }
 
+/** Without what one of them has just forked: until it runs another program it looks the same. */
 async function agentsOf(sessionId: string): Promise<number[]> {
-  const found: number[] = []
+  const found = new Map<number, number>()
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
-    const [program, environment] = await Promise.all([
+    const [program, environment, status] = await Promise.all([
       readlink(`/proc/${pid}/exe`).catch(() => ''),
       readFile(`/proc/${pid}/environ`, 'latin1').catch(() => ''),
+      readFile(`/proc/${pid}/status`, 'utf8').catch(() => ''),
     ])
     if (program === claudePath && environment.includes(`${RUN_MARK}=${sessionId}/`))
-      found.push(Number(pid))
+      found.set(Number(pid), Number(/^PPid:\t(\d+)$/m.exec(status)?.[1]))
   }
-  return found
+  return [...found].filter(([, parent]) => !found.has(parent)).map(([pid]) => pid)
 }
 
 function startIn(
