@@ -2,7 +2,6 @@
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { z } from 'zod'
-import { passInGulps } from '../lib/gulps.ts'
 import { createLineSplitter } from '../lib/ndjson.ts'
 import { connectPatiently } from '../lib/patient-connect.ts'
 import { openUnix, requestUnix } from '../lib/unix-http.ts'
@@ -260,8 +259,7 @@ function passThrough(
     if ('service' in target && target.service === 'git-upload-pack')
       socket.setTimeout(silenceMs, () => socket.destroy(new Error('nothing moves')))
     outgoing.writeHead(response.statusCode ?? 502, passedBack(response))
-    passInGulps(response, outgoing)
-    response.on('end', () => outgoing.end())
+    response.pipe(outgoing)
     response.on('error', () => outgoing.destroy())
   })
   upstream.on('error', () => refuse(outgoing))
