@@ -81,7 +81,7 @@ export function refuseForSession(
  * the session's branch and those that it was granted go out. Undefined: it may.
  */
 export function refuseOutward(update: RefUpdate, scope: PushScope): RefRefusal | undefined {
-  const name = update.ref.startsWith(HEADS) ? update.ref.slice(HEADS.length) : undefined
+  const name = update.ref.startsWith(HEADS) ? branchOf(update) : undefined
   const isAllowed = name !== undefined && (name === scope.branch || scope.branches.includes(name))
   if (!isAllowed) return { update, reason: reasonFor(update.ref, scope) }
   return update.new === ZERO_ID ? { update, reason: 'deletion_refused' } : undefined

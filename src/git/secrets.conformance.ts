@@ -109,7 +109,15 @@ it('is not stopped by what a git that was ended left in the mirror', async () =>
   }
   expect((await failureOf(scene.prepare(withCredential()))).reason).toBe('repository_access_denied')
   scene.upstream.answer = scene.upstream.serve
-  await scene.prepare(withCredential())
+  const { checkout } = scene.upstream
+  const made = await scene.room.workbench.commit(checkout, { 'a.txt': 'a\n' })
+  await scene.room.workbench.git(checkout, [
+    'push',
+    '--quiet',
+    scene.upstream.directory,
+    'HEAD:main',
+  ])
+  expect(await scene.prepare(withCredential())).toMatchObject({ commit: made })
 })
 
 it('keeps what cannot go out for want of a credential, and refuses what the credential may not', async () => {
