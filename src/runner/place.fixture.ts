@@ -237,3 +237,15 @@ function placeIn(folder: string, modelUrl: string) {
     additionalSource: (name: string) => join(folder, `${name}.git`),
   }
 }
+
+/** Uses one tool when it is asked by that name. */
+export const asksWith = (name: string, tool: string, input: Record<string, unknown>): Scenario => ({
+  name,
+  about: 'Uses one tool and says what came of it.',
+  turns: [
+    {
+      prompt: name,
+      steps: [{ say: 'I try it.', use: [{ tool, input }] }, { say: 'It said: {{lastToolResult}}' }],
+    },
+  ],
+})

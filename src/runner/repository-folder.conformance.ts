@@ -5,29 +5,18 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { gitEnvironment } from '../../demo/repository.ts'
-import type { Scenario } from '../../demo/scenario.ts'
 import { runChecked } from '../lib/process.ts'
-import { createPlace, type Place } from './place.fixture.ts'
-
-const scenario = (name: string, tool: string, input: Record<string, unknown>): Scenario => ({
-  ...{ name, about: 'Uses one tool and says what came of it.' },
-  turns: [
-    {
-      prompt: name,
-      steps: [{ say: 'I try it.', use: [{ tool, input }] }, { say: 'It said: {{lastToolResult}}' }],
-    },
-  ],
-})
+import { asksWith, createPlace, type Place } from './place.fixture.ts'
 
 let place: Place
 beforeEach(async () => {
   place = await createPlace([
-    scenario('look around', 'Bash', {
+    asksWith('look around', 'Bash', {
       command: 'echo colour=$COLOUR project=$CLAUDE_PROJECT_DIR remote=$CLAUDE_CODE_REMOTE',
       description: 'Look',
     }),
-    scenario('write it', 'Bash', { command: 'touch made.txt', description: 'Write' }),
-    scenario('ask the server', 'mcp__local__ping', {}),
+    asksWith('write it', 'Bash', { command: 'touch made.txt', description: 'Write' }),
+    asksWith('ask the server', 'mcp__local__ping', {}),
   ])
 })
 afterEach(() => place.close())
