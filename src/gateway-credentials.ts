@@ -1,6 +1,6 @@
 // The credentials of the owners whose sandboxes run, opened and kept in memory: which of them a session's requests get, what
 // stands for them inside, and what is taken out of everything that a sandbox reports. Kept current by notifications.
-import { type BoundCredential, placeholderOf, toBound } from './egress/bound-credentials.ts'
+import { type BoundCredential, toBound, variablesFor } from './egress/bound-credentials.ts'
 import type { Logger } from './lib/logger.ts'
 import { createRedactor, type Redactor } from './lib/redact.ts'
 import type { CredentialStore, OpenCredential } from './store/credentials.ts'
@@ -9,7 +9,7 @@ import type { Notifications } from './store/notifications.ts'
 /** Of an owner's credentials, those that sessions of one environment have. */
 export interface SessionCredentials {
   bound: readonly BoundCredential[]
-  /** Variables of credentials, each with a placeholder that is worth nothing. */
+  /** Variables of credentials, each with a placeholder that is worth nothing, and which host it is for. */
   variables: Record<string, string>
   redactor: Redactor
 }
@@ -89,10 +89,7 @@ export function createCredentialWatch(deps: CredentialWatchDeps): CredentialWatc
         if (only !== null && only !== environmentId) return []
         return toBound(credential, modelHost) ?? []
       })
-      const named = bound.flatMap((one): [string, string][] =>
-        one.variable === null ? [] : [[one.variable, placeholderOf(one)]],
-      )
-      return { bound, variables: Object.fromEntries(named), redactor }
+      return { bound, variables: variablesFor(bound), redactor }
     },
     version: (ownerId) => current(ownerId)?.version ?? 0,
     follow: async (ownerId) => {

@@ -66,6 +66,26 @@ export function placeholderOf({ id }: Pick<BoundCredential, 'id'>): string {
   return `${KEY_PLACEHOLDER}-${id}`
 }
 
+/** gh asks a host of one's own only where it is told which one that is. */
+const NAMED_BY: Record<string, string> = {
+  GH_ENTERPRISE_TOKEN: 'GH_HOST',
+  GITHUB_ENTERPRISE_TOKEN: 'GH_HOST',
+}
+
+/** What is set inside for these credentials: placeholders, and to which host a token belongs where its program has to know. */
+export function variablesFor(credentials: readonly BoundCredential[]): Record<string, string> {
+  const variables = credentials.flatMap((one): [string, string][] => {
+    if (one.variable === null) return []
+    const named = NAMED_BY[one.variable]
+    const at = one.hosts.find(
+      ({ below, port }) => !below && (port === null || port === DEFAULT_PORTS.https),
+    )
+    const host: [string, string][] = named === undefined || !at ? [] : [[named, at.host]]
+    return [[one.variable, placeholderOf(one)], ...host]
+  })
+  return Object.fromEntries(variables)
+}
+
 /** The ports at which a credential makes its hosts reachable. */
 export function portsOf(
   { port }: BoundCredential['hosts'][number],

@@ -11,9 +11,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createLeaves, type LeafFor, makeAuthority } from '../../src/egress/authority.ts'
 import { createWorkbench } from '../../src/git/upstream.fixture.ts'
 import type { NewSession } from '../../src/protocol/api.ts'
+import { createForge } from './forge.ts'
 import { eventsOf, type Installation, startInstallation } from './installation.ts'
 import { createIsland, type Island } from './island.ts'
-import { runInside } from './transcript.ts'
+import { runInside, searchCommand } from './transcript.ts'
 import { createPrivateUpstream, GIT_HOST, type PrivateUpstream } from './upstream.ts'
 
 const MODULE_HOST = 'modules.errand.test'
@@ -257,5 +258,53 @@ describe('submodules', () => {
     expect(await tryAll(id, { made: `ls ${elsewhere}` })).toMatchObject({
       made: expect.stringContaining('No such file'),
     })
+  })
+})
+
+describe('gh', () => {
+  it('works on the true address with a token that is nowhere inside', async () => {
+    const token = 'ghp_4Real0Token1Of2The3Forge9xyz'
+    const forge = createForge({ host: GIT_HOST, owner: 'acme', name: 'shop', token })
+    await copyRepository('acme/shop')
+    const { answer } = upstream
+    upstream.answer = (incoming, outgoing) =>
+      incoming.url?.startsWith('/api/')
+        ? void forge.answer(incoming, outgoing)
+        : answer(incoming, outgoing)
+    const network = { level: 'none' as const, domains: [], includeTrusted: false }
+    const { id: environment } = await errand.client.createEnvironment({ name: 'forge', network })
+    await errand.client.createCredential({
+      ...{ host: GIT_HOST, kind: 'bearer', secret: token },
+      binding: {
+        paths: ['/api/'],
+        variable: 'GH_ENTERPRISE_TOKEN',
+        environmentId: environment,
+      },
+    })
+    const id = await start({ source: { kind: 'remote', url: url('acme/shop') }, environment })
+    const { branch } = (await errand.client.getSession(id)).repository
+    const said = await tryAll(id, {
+      host: 'echo $GH_HOST',
+      status: 'gh auth status',
+      view: 'gh repo view --json nameWithOwner,url,defaultBranchRef',
+      user: 'gh api user --jq .login',
+      push: 'git commit --quiet --allow-empty -m mine && git push --quiet origin HEAD',
+      create: 'gh pr create --title "Better shop" --body "As asked."',
+      list: 'gh pr list',
+      token: searchCommand([token]),
+    })
+    expect(said.host).toBe(GIT_HOST)
+    expect(said.status).toContain(`Logged in to ${GIT_HOST} as ada`)
+    expect(JSON.parse(said.view ?? '')).toMatchObject({
+      ...{ nameWithOwner: 'acme/shop', url: url('acme/shop').slice(0, -4) },
+    })
+    expect(said.user).toBe('ada')
+    expect(said.create).toContain(`https://${GIT_HOST}/acme/shop/pull/1`)
+    expect(forge.pulls).toMatchObject([
+      { title: 'Better shop', headRefName: branch, baseRefName: 'main' },
+    ])
+    expect(said.list).toContain(`Better shop\t${branch}\tOPEN`)
+    expect(said.token).toBe('searched')
+    expect([...forge.seen]).toEqual([`token ${token}`])
   })
 })
