@@ -17,11 +17,11 @@ import { lfsSize, readLfsObject, writeLfsObject } from './lfs-store.ts'
 import {
   askBatch,
   type LfsTarget,
+  type LfsWays,
   readUpstream,
   verifyUpstream,
   writeUpstream,
 } from './lfs-upstream.ts'
-import type { OutwardNetwork } from './outward-request.ts'
 import { readJsonBody } from './request-body.ts'
 import { abortOnClose, type Exchange } from './smart-http.ts'
 
@@ -40,8 +40,7 @@ export interface LfsDoor {
   serve(request: LfsRequest, place: LfsPlace, exchange: Exchange): Promise<void>
 }
 
-interface Deps {
-  network: OutwardNetwork
+interface Deps extends LfsWays {
   nowMs: () => number
   randomName: () => string
 }
@@ -88,7 +87,7 @@ async function serveBatch(
     )
   const target = targetOf(place, exchange)
   const answer = target
-    ? await askBatch(deps.network, target, request)
+    ? await askBatch(deps, target, request)
     : await answerFromHere(place, request)
   const untilMs = deps.nowMs() + ACTION_LIFE_MS
   if (actions.size > MOST_ACTIONS) actions.clear()

@@ -1,7 +1,7 @@
-// Large files of a repository with an outside: asked of the LFS server of that very repository with its credential, which is
-// added here. What the server answers with (addresses, headers) stays here as well; inside only the door's addresses are seen.
-// The credential goes to the origin of the repository alone: other hosts get what the server signed for them, and no redirect
-// is followed. Does not protect against a server that hands out the addresses of a host that it does not own.
+// Large files of a repository with an outside: asked of the LFS server of that very repository with its credential, or with what
+// its host gave out over ssh. Both are added here, and what the server answers with (addresses, headers) stays here as well:
+// inside only the door's addresses are seen. The credential goes to the origin of the repository alone: other hosts get what
+// the server signed for them, and no redirect is followed. Does not protect against a server that hands out the addresses of a host that it does not own.
 import type { IncomingMessage } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import { AppError } from '../protocol/errors.ts'
@@ -25,26 +25,42 @@ export interface LfsTarget {
 
 const ANSWER_BYTES = 4 << 20
 const SAID_CHARS = 300
+/** Shorter words of a header are no secrets. */
+const SECRET_CHARS = 8
 
-/** `https://host/path.git/info/lfs`; ssh has a way of its own to ask for that address, which is not spoken here. */
-function endpointOf(url: string): URL {
-  const repository = requireRepositoryUrl(url)
-  if (repository.protocol === 'ssh')
-    throw new AppError(
-      'unsupported',
-      'lfs_over_ssh',
-      'Large files (LFS) need a repository with an https address; this one is reached over ssh.',
-    )
-  return new URL(`${repository.url.replace(/\.git$/, '')}.git/info/lfs`)
+/** Where a server takes batches, and what a request there has to carry. */
+export interface LfsEndpoint {
+  href: string
+  header: Record<string, string>
+}
+
+/** Asks the host of an ssh address, over ssh. */
+export type AskOverSsh = (
+  target: LfsTarget,
+  operation: BatchRequest['operation'],
+) => Promise<LfsEndpoint>
+
+export interface LfsWays {
+  network: OutwardNetwork
+  askOverSsh: AskOverSsh
+}
+
+/** Beside the repository, for what is no ssh address. */
+export function endpointBeside(repositoryUrl: string): string {
+  return `${repositoryUrl.replace(/\.git$/, '')}.git/info/lfs`
 }
 
 export async function askBatch(
-  network: OutwardNetwork,
+  { network, askOverSsh }: LfsWays,
   target: LfsTarget,
   { operation, ref, objects }: BatchRequest,
 ): Promise<BatchAnswer> {
-  const endpoint = endpointOf(target.url)
-  const url = new URL(`${endpoint.href}/objects/batch`)
+  const { protocol, url: address } = requireRepositoryUrl(target.url)
+  const endpoint =
+    protocol === 'ssh'
+      ? await askOverSsh(target, operation)
+      : { href: endpointBeside(address), header: {} }
+  const url = new URL(`${endpoint.href.replace(/\/$/, '')}/objects/batch`)
   const asked = {
     operation,
     transfers: ['basic'],
@@ -53,16 +69,32 @@ export async function askBatch(
     hash_algo: 'sha256',
   }
   const answer = await post(network, target, {
-    action: { href: url.href, header: {} },
+    action: { href: url.href, header: endpoint.header },
     body: asked,
   })
   const result = batchAnswerSchema.safeParse(parseJson(await readAll(answer)))
-  if (result.success) return result.data
+  if (result.success) return withHeaders(result.data, endpoint)
   throw new AppError(
     'unavailable',
     'lfs_answer_unreadable',
     `${url.host} answered with no LFS batch.`,
   )
+}
+
+/** What opens the batch opens the files too, where they lie at the same origin and nothing else is said for them. */
+function withHeaders(answer: BatchAnswer, { href, header }: LfsEndpoint): BatchAnswer {
+  if (Object.keys(header).length === 0) return answer
+  const { origin } = new URL(href)
+  const extend = (action: LfsAction): LfsAction => {
+    const isOpen = Object.keys(action.header).some((name) => /^authorization$/i.test(name))
+    if (isOpen || new URL(action.href).origin !== origin) return action
+    return { ...action, header: { ...header, ...action.header } }
+  }
+  const objects = answer.objects.map(({ actions = {}, ...object }) => {
+    const extended = Object.entries(actions).map(([kind, action]) => [kind, extend(action)])
+    return { ...object, actions: Object.fromEntries(extended) as typeof actions }
+  })
+  return { ...answer, objects }
 }
 
 /** Resolves with the object as it comes. */
@@ -79,7 +111,7 @@ export async function readUpstream(
     { url, method: 'GET', headers, signal },
     (outgoing) => outgoing.end(),
   )
-  return requireSuccess(target, url, answer)
+  return requireSuccess(target, action, answer)
 }
 
 export async function writeUpstream(
@@ -102,7 +134,7 @@ export async function writeUpstream(
       pipeline(content, outgoing).catch(() => undefined)
     },
   )
-  await readAll(await requireSuccess(target, url, answer))
+  await readAll(await requireSuccess(target, action, answer))
 }
 
 export async function verifyUpstream(
@@ -132,7 +164,7 @@ async function post(
     { url, method: 'POST', headers, signal },
     (outgoing) => outgoing.end(text),
   )
-  return requireSuccess(target, url, answer)
+  return requireSuccess(target, action, answer)
 }
 
 /** How a message is framed is this program's business; everything else the server may say. */
@@ -151,16 +183,20 @@ function headersFor({ url, credential }: LfsTarget, action: LfsAction): Record<s
       .map(([name, value]) => [name.toLowerCase(), value] as const)
       .filter(([name]) => !NOT_THEIRS.has(name)),
   )
-  const isOwnOrigin = new URL(action.href).origin === endpointOf(url).origin
+  const repository = requireRepositoryUrl(url)
+  // The credential of an ssh address is a private key: it is for ssh alone.
+  const isOwnOrigin =
+    repository.protocol !== 'ssh' && new URL(action.href).origin === new URL(repository.url).origin
   if (!credential || !isOwnOrigin || theirs.authorization !== undefined) return theirs
   return { ...theirs, authorization: basicAuthorization(credential) }
 }
 
 async function requireSuccess(
   { credential }: LfsTarget,
-  { host }: URL,
+  { href, header }: LfsAction,
   answer: IncomingMessage,
 ): Promise<IncomingMessage> {
+  const { host } = new URL(href)
   const status = answer.statusCode ?? 0
   if (status >= 200 && status < 300) return answer
   if (status >= 300 && status < 400) {
@@ -169,12 +205,20 @@ async function requireSuccess(
     throw new AppError('unavailable', 'lfs_redirect_refused', message)
   }
   const { message } = (parseJson(await readAll(answer)) ?? {}) as { message?: unknown }
-  const said =
-    typeof message === 'string' ? `: ${redact(message, credential).slice(0, SAID_CHARS)}` : ''
+  const plain = (text: string) => withoutHeaders(redact(text, credential), header)
+  const said = typeof message === 'string' ? `: ${plain(message).slice(0, SAID_CHARS)}` : ''
   const text = `${host} answered ${status}${said}`
   if (status === 401 || status === 403 || status === 404)
     throw new AppError('forbidden', credential ? 'lfs_refused' : 'lfs_credential_missing', text)
   throw new AppError('unavailable', 'lfs_failed', text)
+}
+
+/** What a server handed out to be sent to it, it may say back. */
+function withoutHeaders(text: string, header: Record<string, string>): string {
+  const values = Object.values(header).flatMap((value) => [value, ...value.split(' ')])
+  return values
+    .filter((value) => value.length >= SECRET_CHARS)
+    .reduce((rest, value) => rest.replaceAll(value, '[redacted]'), text)
 }
 
 async function readAll(answer: IncomingMessage): Promise<string> {

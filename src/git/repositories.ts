@@ -12,6 +12,7 @@ import { writeHooks } from './hooks.ts'
 import { endLeftoverProcesses } from './leftovers.ts'
 import { createLfsDoor } from './lfs-door.ts'
 import { findLfsPlace } from './lfs-place.ts'
+import { createAskOverSsh } from './lfs-ssh.ts'
 import type {
   CountFilesRequest,
   Diff,
@@ -166,17 +167,19 @@ export async function createRepositories(
     removeUpload: (uploadId) => remove(paths.upload(uploadId)),
     sweep: () => sweep({ paths, nowMs, log, remove }),
     serve: doors.serve,
-    serveLfs: await createServeLfs(config.network, { paths, nowMs, randomName }),
+    serveLfs: await createServeLfs(config, { paths, nowMs, randomName }),
     observations,
   }
 }
 
 async function createServeLfs(
-  { proxyUrl, caFile }: UpstreamNetwork,
+  { path, network }: Pick<RepositoriesConfig, 'path' | 'network'>,
   { paths, ...deps }: { paths: GitPaths; nowMs: () => number; randomName: () => string },
 ): Promise<Repositories['serveLfs']> {
+  const { proxyUrl, caFile } = network
   const ca = caFile === undefined ? undefined : await readFile(caFile, 'utf8')
-  const lfs = createLfsDoor({ network: { proxyUrl, ca }, ...deps })
+  const askOverSsh = createAskOverSsh({ paths, network, path })
+  const lfs = createLfsDoor({ network: { proxyUrl, ca }, askOverSsh, ...deps })
   return async (request, exchange) => {
     const place = await findLfsPlace(paths, request, exchange.incoming.headers)
     await lfs.serve(request.lfs, place, exchange)

@@ -1,12 +1,14 @@
 // ssh upstreams for real: an sshd of its own on loopback, reached through a CONNECT proxy. Needs openssh-server and root.
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
-import { createServer, type Server } from 'node:http'
+import { createServer, request, type Server } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { runChecked } from '../lib/process.ts'
+import { createLfsServer, type LfsServer } from './lfs-server.fixture.ts'
 import { BRANCH, createScene, type Scene } from './room.fixture.ts'
 
 let scene: Scene
@@ -38,6 +40,14 @@ beforeEach(async () => {
     target.on('error', () => socket.destroy())
     socket.on('error', () => target.destroy())
   })
+  proxy.on('request', (incoming, outgoing) => {
+    const { method, url = '', headers } = incoming
+    const forwarded = request(url, { method, headers }, (answer) => {
+      outgoing.writeHead(answer.statusCode ?? 502, answer.headers)
+      answer.pipe(outgoing)
+    })
+    incoming.pipe(forwarded)
+  })
   proxy.listen(0, '127.0.0.1')
   await once(proxy, 'listening')
   const { port } = proxy.address() as AddressInfo
@@ -65,6 +75,7 @@ async function startSsh(folder: string, repository: string): Promise<TestSsh> {
     `HostKey ${join(folder, 'host')}`,
     `AuthorizedKeysFile ${join(folder, 'authorized_keys')}`,
     `PidFile ${join(folder, 'pid')}`,
+    `SetEnv PATH=${join(folder, 'bin')}:/usr/local/bin:/usr/bin:/bin`,
     'StrictModes no',
     'UsePAM no',
     'PermitRootLogin prohibit-password',
@@ -151,4 +162,104 @@ it('wants the host key that it was given, or the one that it saw first', async (
   expect(await readFile(known, 'utf8')).toContain(body)
   await writeFile(known, `${name} ${other}\n`)
   expect(await reasonOf(scene.prepare(source(ssh.key)))).toBe('upstream_host_key_changed')
+})
+
+describe('large files', () => {
+  /** As the host hands it out over ssh; opens its LFS server. */
+  const HANDED_OUT = 'RemoteAuth handed-out-over-ssh'
+  let lfs: LfsServer
+  let batches: Server
+  let refused: string[]
+
+  beforeEach(async () => {
+    lfs = await createLfsServer()
+    refused = []
+    batches = createServer((incoming, outgoing) => {
+      const { authorization = '' } = incoming.headers
+      if (incoming.url === '/lfs/objects/batch' && authorization === HANDED_OUT)
+        return void lfs.batch(incoming, outgoing)
+      refused.push(authorization)
+      outgoing.writeHead(403).end(JSON.stringify({ message: `not with ${authorization}` }))
+    })
+    batches.listen(0, '127.0.0.1')
+    await once(batches, 'listening')
+  })
+  afterEach(() => {
+    batches.close()
+    batches.closeAllConnections()
+    lfs.close()
+  })
+
+  /** What `git-lfs-authenticate` answers at the host, which keeps what it was asked. */
+  async function answerWith(text: string): Promise<string> {
+    const bin = join(scene.room.root, 'ssh', 'bin')
+    await mkdir(bin)
+    const asked = join(bin, 'asked')
+    await writeFile(join(bin, 'answer'), text)
+    await writeFile(
+      join(bin, 'git-lfs-authenticate'),
+      `#!/bin/sh\necho "$@" >> '${asked}'\ncat '${bin}/answer'\n`,
+      { mode: 0o755 },
+    )
+    return asked
+  }
+  const endpoint = (header: Record<string, string>) => {
+    const { port } = batches.address() as AddressInfo
+    return JSON.stringify({ href: `http://127.0.0.1:${port}/lfs`, header, expires_in: 60 })
+  }
+  const access = () => ({ credential: { id: 'c_ssh', secret: ssh.key } })
+  const git = (folder: string, ...args: string[]) => scene.room.workbench.run(folder, args)
+
+  it('go to the server that the host names over ssh, and come from there', async () => {
+    const asked = await answerWith(endpoint({ Authorization: HANDED_OUT }))
+    const { clone, sessionId } = await scene.start({
+      ...{ request: source(ssh.key), access: access() },
+    })
+    await git(clone, 'lfs', 'install', '--local')
+    await git(clone, 'lfs', 'track', '*.bin')
+    const content = randomBytes(2 << 20)
+    await scene.room.workbench.commit(clone, { 'big.bin': content })
+    const pushed = await git(clone, 'push', 'origin', BRANCH)
+    expect(pushed.exitCode, pushed.stderr).toBe(0)
+    expect([...lfs.objects.values()].map((one) => one.equals(content))).toEqual([true])
+
+    const again = join(scene.room.root, 'again')
+    const door = scene.room.door(sessionId, access())
+    await git(scene.room.root, 'clone', '--quiet', `--branch=${BRANCH}`, door, again)
+    await git(again, 'lfs', 'install', '--local')
+    const pulled = await git(again, 'lfs', 'pull')
+    expect(pulled.exitCode, pulled.stderr).toBe(0)
+    expect((await readFile(join(again, 'big.bin'))).equals(content)).toBe(true)
+    const path = scene.upstream.directory
+    expect(new Set((await readFile(asked, 'utf8')).trim().split('\n'))).toEqual(
+      new Set([`${path} upload`, `${path} download`]),
+    )
+    // Where the files lie gets what the server signed for it, and neither the key nor what ssh handed out.
+    expect(new Set(lfs.transfers.map((one) => one.authorization))).toEqual(new Set([undefined]))
+    expect(refused).toEqual([])
+    expect(await readdir(join(scene.room.dataDir, 'tmp'))).toEqual([])
+  })
+
+  const ask = async () => {
+    const { sessionId } = await scene.prepare(source(ssh.key))
+    const objects = [{ oid: 'a'.repeat(64), size: 3 }]
+    const body = JSON.stringify({ operation: 'download', transfers: ['basic'], objects })
+    const door = scene.room.door(sessionId, access())
+    const response = await fetch(`${door}/info/lfs/objects/batch`, { method: 'POST', body })
+    return response.text()
+  }
+
+  it('say what the host says, without what opens its server', async () => {
+    await answerWith(endpoint({ Authorization: 'RemoteAuth expired-0123456789' }))
+    const said = await ask()
+    expect(said).toContain('answered 403: not with [redacted]')
+    expect(said).not.toMatch(/expired-0123456789|PRIVATE KEY/)
+    expect(refused).toEqual(['RemoteAuth expired-0123456789'])
+  })
+
+  it('are refused where the host names no server, or one of another protocol', async () => {
+    expect(await ask()).toContain('names no place for large files')
+    await answerWith(JSON.stringify({ href: 'file:///etc', header: {} }))
+    expect(await ask()).toContain('its answer cannot be read')
+  })
 })

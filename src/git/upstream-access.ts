@@ -21,7 +21,7 @@ export type UpstreamAccess = Required<Pick<GitStart, 'settings' | 'env' | 'proto
 
 export interface UpstreamTarget {
   url: string
-  credential?: UpstreamCredential
+  credential?: UpstreamCredential | undefined
 }
 
 const SSH_CONNECT = fileURLToPath(new URL('./ssh-connect.ts', import.meta.url))
@@ -57,9 +57,24 @@ function networkSettings({ proxyUrl, caFile }: UpstreamNetwork): Settings {
 }
 
 async function withSsh<T>(
+  deps: { paths: GitPaths; network: UpstreamNetwork },
+  target: UpstreamTarget,
+  work: (access: UpstreamAccess) => Promise<T>,
+): Promise<T> {
+  return withSshConfig(deps, target, (config) =>
+    work({
+      settings: [],
+      env: { GIT_SSH_COMMAND: `ssh -F ${shellQuote(config)}`, GIT_SSH_VARIANT: 'ssh' },
+      protocols: 'ssh',
+    }),
+  )
+}
+
+/** `config` is a file for `ssh -F`, which names the key; both are gone when the work has ended. */
+export async function withSshConfig<T>(
   { paths, network }: { paths: GitPaths; network: UpstreamNetwork },
   { credential }: UpstreamTarget,
-  work: (access: UpstreamAccess) => Promise<T>,
+  work: (config: string) => Promise<T>,
 ): Promise<T> {
   const folder = await mkdtemp(join(paths.temporary, 'ssh-'))
   try {
@@ -70,11 +85,7 @@ async function withSsh<T>(
     const config = join(folder, 'config')
     const lines = sshConfig({ key, knownHosts, pinned: Boolean(credential?.knownHosts), network })
     await writePrivate(config, lines)
-    return await work({
-      settings: [],
-      env: { GIT_SSH_COMMAND: `ssh -F ${shellQuote(config)}`, GIT_SSH_VARIANT: 'ssh' },
-      protocols: 'ssh',
-    })
+    return await work(config)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -122,6 +133,6 @@ function sshQuote(path: string): string {
   return `"${path.replaceAll('%', '%%')}"`
 }
 
-function shellQuote(text: string): string {
+export function shellQuote(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`
 }
