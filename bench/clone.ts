@@ -4,7 +4,11 @@ import { createHash } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gitEnvironment } from '../demo/repository.ts'
-import { createTestUpstream, createWorkbench, type Workbench } from '../src/git/upstream.fixture.ts'
+import {
+  createTestUpstream,
+  createWorkbench,
+  type Workbench,
+} from '../src/git/upstream/upstream.fixture.ts'
 import { runChecked } from '../src/lib/process.ts'
 import { createRepositoryUpload } from '../test/e2e/upload.ts'
 import type { BenchContext, Benchmark } from './benchmark.ts'

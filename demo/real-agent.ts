@@ -17,7 +17,7 @@ import {
 import { runChecked } from '../src/lib/process.ts'
 import { createModelDoor, type ModelProblem, type ModelUsage } from '../src/model/pass-through.ts'
 import { createMessagesUpstream, type Upstream } from '../src/model/upstream.ts'
-import { modelDoorVariables } from '../src/runner/agent-environment.ts'
+import { modelDoorVariables } from '../src/runner/agent/agent-environment.ts'
 import { createSampleRepository, gitEnvironment } from './repository.ts'
 import { loadScenarios, type Scenario } from './scenario.ts'
 import { createScriptedModel, type ScriptedModel } from './scripted-model.ts'

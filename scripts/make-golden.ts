@@ -7,15 +7,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { writeBackup } from '../src/backup/backup.ts'
 import { createRepositories } from '../src/git/repositories.ts'
-import { createAccounts } from '../src/http/accounts.ts'
+import { createAccounts } from '../src/http/sign-in/accounts.ts'
 import { createSilentLogger } from '../src/lib/logger.ts'
 import { encodeLine } from '../src/lib/ndjson.ts'
 import { runChecked } from '../src/lib/process.ts'
 import { eventBodySchema } from '../src/protocol/event.ts'
-import { defaultRules } from '../src/sessions/decide.ts'
 import { createDispatch } from '../src/sessions/dispatch.ts'
+import { defaultRules } from '../src/sessions/rules/decide.ts'
+import { startTestDatabase } from '../src/store/postgres/test-database.ts'
 import type { Store } from '../src/store/store.ts'
-import { startTestDatabase } from '../src/store/test-database.ts'
 import {
   branchOf,
   type GoldenRepository,

@@ -3,11 +3,11 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { createConnect } from './egress/connect.ts'
-import { createDial, type Dial } from './egress/dial.ts'
-import { createForwardProxy } from './egress/forward-proxy.ts'
-import { type AllowedNetwork, compileRules } from './egress/policy.ts'
-import { createResolve } from './egress/resolve.ts'
+import { createConnect } from './egress/dialling/connect.ts'
+import { createDial, type Dial } from './egress/dialling/dial.ts'
+import { createResolve } from './egress/dialling/resolve.ts'
+import { createForwardProxy } from './egress/proxy/forward-proxy.ts'
+import { type AllowedNetwork, compileRules } from './egress/rules/policy.ts'
 import type { Logger } from './lib/logger.ts'
 
 export interface GitEgress {

@@ -1,9 +1,9 @@
 // How the worker's effects reach the other programs: git through gitd, sandboxes through sandboxd.
 
 import type { GitClient } from './git/client.ts'
-import type { UpstreamCredential } from './git/credential.ts'
 import type { PrepareRequest } from './git/messages.ts'
-import { isCommitId } from './git/repository-url.ts'
+import type { UpstreamCredential } from './git/upstream/credential.ts'
+import { isCommitId } from './git/upstream/repository-url.ts'
 import type { Diff } from './protocol/api.ts'
 import { AppError, toAppError } from './protocol/errors.ts'
 import type { ModelInside } from './protocol/model-endpoint.ts'
@@ -11,7 +11,7 @@ import type { RunnerBoot } from './protocol/runner-frames.ts'
 import { grantsOf, type Repository, repositoryOf, type SessionState } from './protocol/session.ts'
 import { isolationLine, type SandboxDriver, type SandboxStatus } from './sandbox/driver.ts'
 import type { Hold, RepositoryPort, SandboxPort } from './sessions/effects.ts'
-import type { LayerEnvironment, LayerSandboxes } from './sessions/layer-making.ts'
+import type { LayerEnvironment, LayerSandboxes } from './sessions/layers/layer-making.ts'
 
 export type FindCredential = (
   ownerId: string,

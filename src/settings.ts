@@ -1,8 +1,8 @@
 // What each program is told when it starts. Written by `up`, read by the programs; no other way in.
 import type { AllowedNetwork, Config } from './config.ts'
-import type { Registry } from './egress/registry-files.ts'
+import type { Registry } from './egress/registries/registry-files.ts'
 import type { ModelInside } from './protocol/model-endpoint.ts'
-import type { DatabaseConnection } from './store/database.ts'
+import type { DatabaseConnection } from './store/postgres/database.ts'
 
 interface Common {
   logLevel: string

@@ -7,7 +7,7 @@ import { InterruptedError } from './cli/deps.ts'
 import { type Config, readConfig } from './config.ts'
 import { connectTo } from './connect.ts'
 import { findInstance, stopInstance } from './instance.ts'
-import { removeUserTree } from './sandbox/rootless-rights.ts'
+import { removeUserTree } from './sandbox/rootless/rootless-rights.ts'
 
 /** Ctrl-C, and what else ends a program whose terminal is closed. */
 const ENDINGS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const

@@ -1,7 +1,7 @@
 // The command line's view of this process: its streams, its terminal and Ctrl-C.
 import { text } from 'node:stream/consumers'
 import type { CliDeps, Output } from './cli/deps.ts'
-import { createPrompt } from './cli/prompt.ts'
+import { createPrompt } from './cli/terminal/prompt.ts'
 import { inheritedEnvironment } from './config.ts'
 
 export function createCliDeps(connect: CliDeps['connect']): CliDeps {

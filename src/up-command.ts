@@ -2,7 +2,7 @@
 // root `up` first moves into a mount namespace of its own, so that nothing that it mounts is seen by, or outlives, anything
 // else.
 import type { Command } from 'commander'
-import { safeJson } from './cli/plain-text.ts'
+import { safeJson } from './cli/terminal/plain-text.ts'
 import { readConfig } from './config.ts'
 import { stopInstance } from './instance.ts'
 import { createLogger } from './lib/logger.ts'

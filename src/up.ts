@@ -5,7 +5,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { Config } from './config.ts'
-import type { Registry } from './egress/registry-files.ts'
+import type { Registry } from './egress/registries/registry-files.ts'
 import {
   type Accounts,
   clearRuntimeFolder,
@@ -22,8 +22,8 @@ import { createShutdown } from './lib/shutdown.ts'
 import { describeInside, isUpstream, readUpstream } from './model/upstream.ts'
 import { type Program, startProgram } from './programs.ts'
 import type { GatewaySettings, SandboxdReady, ServerReady, ServerSettings } from './settings.ts'
-import type { DatabaseConnection } from './store/database.ts'
-import { startEmbeddedPostgres } from './store/embedded-postgres.ts'
+import type { DatabaseConnection } from './store/postgres/database.ts'
+import { startEmbeddedPostgres } from './store/postgres/embedded-postgres.ts'
 
 export interface Running {
   url: string

@@ -1,5 +1,5 @@
 // The credential with which git reaches a session's upstream, opened for one request.
-import type { UpstreamCredential } from './git/credential.ts'
+import type { UpstreamCredential } from './git/upstream/credential.ts'
 import type { Repository } from './protocol/session.ts'
 import type { Credential, CredentialStore } from './store/credentials.ts'
 

@@ -1,7 +1,7 @@
 // `errand attack` as the command line knows it: the table of docs/threat-model.md, tried on this machine.
 import type { Command } from 'commander'
 import type { Cli } from '../cli/command.ts'
-import { plainLine, safeJson } from '../cli/plain-text.ts'
+import { plainLine, safeJson } from '../cli/terminal/plain-text.ts'
 import type { AttackResult } from './installation.ts'
 
 const WORDS: Record<AttackResult['result'], string> = {

@@ -4,13 +4,14 @@ import { chmod, mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from 'n
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { type Config, readConfig } from '../config.ts'
-import { createAccounts, createAuthSecret } from '../http/accounts.ts'
+import { createAccounts, createAuthSecret } from '../http/sign-in/accounts.ts'
 import { claimInstance } from '../instance.ts'
 import type { Logger } from '../lib/logger.ts'
 import { AppError } from '../protocol/errors.ts'
-import { defaultRules } from '../sessions/decide.ts'
 import { createDispatch } from '../sessions/dispatch.ts'
-import type { DatabaseConnection } from '../store/database.ts'
+import { defaultRules } from '../sessions/rules/decide.ts'
+import { isKnownSchema } from '../store/migrate.ts'
+import type { DatabaseConnection } from '../store/postgres/database.ts'
 import {
   DUMPED_TABLES,
   dropTables,
@@ -18,8 +19,7 @@ import {
   makeTables,
   requireEmptyDatabase,
   withPool,
-} from '../store/dump.ts'
-import { isKnownSchema } from '../store/migrate.ts'
+} from '../store/postgres/dump.ts'
 import { openStore, type Store } from '../store/store.ts'
 import { type BackupManifest, readJsonLines, unpackBackup } from './archive.ts'
 import { KEY_FILE, tableFile } from './backup.ts'

@@ -10,8 +10,8 @@ import {
   prepareGround,
 } from '../ground.ts'
 import type { Logger } from '../lib/logger.ts'
-import type { DatabaseConnection } from '../store/database.ts'
-import { startEmbeddedPostgres } from '../store/embedded-postgres.ts'
+import type { DatabaseConnection } from '../store/postgres/database.ts'
+import { startEmbeddedPostgres } from '../store/postgres/embedded-postgres.ts'
 
 export interface Standstill {
   layout: Layout

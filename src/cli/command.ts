@@ -3,8 +3,8 @@ import type { Command } from 'commander'
 import { AppError } from '../protocol/errors.ts'
 import type { SessionState } from '../protocol/session.ts'
 import type { CliDeps, Connection } from './deps.ts'
-import type { Git } from './git.ts'
-import { plainLine, safeJson } from './plain-text.ts'
+import type { Git } from './repositories/git.ts'
+import { plainLine, safeJson } from './terminal/plain-text.ts'
 
 export interface Cli {
   deps: CliDeps

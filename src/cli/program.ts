@@ -1,18 +1,18 @@
 // The command line as a whole. The roof adds its own commands (up, demo, test) to `program` and calls `run`.
 import { Command, CommanderError } from 'commander'
 import { AppError, toAppError } from '../protocol/errors.ts'
-import { addAccountCommands } from './accounts.ts'
-import { addCheckTools } from './check-tools.ts'
 import type { Cli } from './command.ts'
-import { addCredentialCommands } from './credentials.ts'
+import { addAccountCommands } from './commands/accounts.ts'
+import { addCheckTools } from './commands/check-tools.ts'
+import { addCredentialCommands } from './commands/credentials.ts'
+import { addEnvironmentCommands } from './commands/environments.ts'
+import { addLogs } from './commands/logs.ts'
+import { addNetworkCommands } from './commands/network.ts'
+import { addRunCommands } from './commands/run.ts'
+import { addSessionCommands } from './commands/sessions.ts'
 import { type CliDeps, InterruptedError } from './deps.ts'
-import { addEnvironmentCommands } from './environments.ts'
-import { createGit } from './git.ts'
-import { addLogs } from './logs.ts'
-import { addNetworkCommands } from './network.ts'
-import { plainLine, safeJson } from './plain-text.ts'
-import { addRunCommands } from './run.ts'
-import { addSessionCommands } from './sessions.ts'
+import { createGit } from './repositories/git.ts'
+import { plainLine, safeJson } from './terminal/plain-text.ts'
 
 /** As a shell says of Ctrl-C. */
 const INTERRUPTED = 130

@@ -5,9 +5,9 @@ import { ERROR_CODES } from '../protocol/errors.ts'
 import type { Access, SessionState } from '../protocol/session.ts'
 import { type Printer, pageOf, shortId } from './command.ts'
 import type { Connection } from './deps.ts'
-import type { FetchedBranch } from './fetch-back.ts'
-import { formatCount, formatDuration, formatUsage } from './format.ts'
-import { plainLine } from './plain-text.ts'
+import type { FetchedBranch } from './repositories/fetch-back.ts'
+import { formatCount, formatDuration, formatUsage } from './terminal/format.ts'
+import { plainLine } from './terminal/plain-text.ts'
 
 export interface RunResult {
   sessionId: string

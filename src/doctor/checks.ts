@@ -1,6 +1,6 @@
 // What `errand doctor` is made of: facts about a machine, which the probes gather, and checks, which pure functions judge
 // from them. Nothing here asks the machine anything.
-import type { DelegationFacts } from '../sandbox/rootless-limits.ts'
+import type { DelegationFacts } from '../sandbox/rootless/rootless-limits.ts'
 
 export interface Check {
   group: 'machine' | 'programs' | 'isolation' | 'errand' | 'outside'

@@ -1,7 +1,7 @@
 // `errand doctor`: what this machine has, what is missing and the command that mends it. Changes nothing.
 import type { Command } from 'commander'
 import type { Cli } from '../cli/command.ts'
-import { plainLine, safeJson } from '../cli/plain-text.ts'
+import { plainLine, safeJson } from '../cli/terminal/plain-text.ts'
 import { readConfig } from '../config.ts'
 import { ERROR_CODES } from '../protocol/errors.ts'
 import type { Check } from './checks.ts'

@@ -1,5 +1,5 @@
 // Judges what a machine offers to keep sandboxes apart from it and from each other, and which isolation follows. Pure.
-import { missingLimits } from '../sandbox/rootless-limits.ts'
+import { missingLimits } from '../sandbox/rootless/rootless-limits.ts'
 import { type Check, checksOf, type IsolationFacts } from './checks.ts'
 
 /** What limits of a sandbox are made of. */

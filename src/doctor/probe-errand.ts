@@ -13,7 +13,7 @@ import { openUnix } from '../lib/unix-http.ts'
 import { isUpstream, readUpstream } from '../model/upstream.ts'
 import { toAppError } from '../protocol/errors.ts'
 import { createSandboxClient } from '../sandbox/client.ts'
-import { askDatabase } from '../store/ask.ts'
+import { askDatabase } from '../store/postgres/ask.ts'
 import type { ErrandFacts, OutsideFacts } from './checks.ts'
 import { nearestFolder } from './probe-machine.ts'
 

@@ -6,9 +6,9 @@ import { availableParallelism, release, tmpdir, totalmem, userInfo } from 'node:
 import { delimiter, dirname, join } from 'node:path'
 import type { Config } from '../config.ts'
 import { lastLines, runProcess } from '../lib/process.ts'
-import { canShiftByMount } from '../sandbox/owner-shift.ts'
-import { readDelegation } from '../sandbox/rootless-limits.ts'
-import { linkCommands, redirectRules } from '../sandbox/sandbox-network.ts'
+import { canShiftByMount } from '../sandbox/disks/owner-shift.ts'
+import { linkCommands, redirectRules } from '../sandbox/oci/sandbox-network.ts'
+import { readDelegation } from '../sandbox/rootless/rootless-limits.ts'
 import type { IsolationFacts, MachineFacts, Tried } from './checks.ts'
 
 const CGROUPS = '/sys/fs/cgroup'

@@ -7,8 +7,7 @@ import { connectPatiently } from '../lib/patient-connect.ts'
 import { openUnix, requestUnix } from '../lib/unix-http.ts'
 import { AppError, isErrorCode } from '../protocol/errors.ts'
 import type { PushGrants } from '../protocol/session.ts'
-import { CREDENTIAL_HEADER, encodeCredential, type UpstreamCredential } from './credential.ts'
-import { lfsPath, parseLfsRequest } from './lfs-messages.ts'
+import { lfsPath, parseLfsRequest } from './lfs/lfs-messages.ts'
 import {
   BASE_HEADER,
   type CountFilesRequest,
@@ -41,7 +40,12 @@ import {
   type Upload,
   uploadSchema,
 } from './messages.ts'
-import { type Observation, observationSchema } from './observations.ts'
+import { type Observation, observationSchema } from './serving/observations.ts'
+import {
+  CREDENTIAL_HEADER,
+  encodeCredential,
+  type UpstreamCredential,
+} from './upstream/credential.ts'
 
 interface CallOptions {
   signal?: AbortSignal

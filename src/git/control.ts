@@ -5,7 +5,7 @@ import type { z } from 'zod'
 import type { Logger } from '../lib/logger.ts'
 import { encodeLine } from '../lib/ndjson.ts'
 import { AppError, toAppError } from '../protocol/errors.ts'
-import { parseLfsRequest } from './lfs-messages.ts'
+import { parseLfsRequest } from './lfs/lfs-messages.ts'
 import {
   acknowledgeRequestSchema,
   countFilesRequestSchema,
@@ -23,8 +23,8 @@ import {
   uploadRequestSchema,
 } from './messages.ts'
 import type { Repositories } from './repositories.ts'
-import { readJsonBody } from './request-body.ts'
-import { abortOnClose, type Exchange } from './smart-http.ts'
+import { readJsonBody } from './serving/request-body.ts'
+import { abortOnClose, type Exchange } from './serving/smart-http.ts'
 
 type Answer = (body: unknown, exchange: Exchange) => Promise<unknown>
 

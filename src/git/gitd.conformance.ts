@@ -8,14 +8,14 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { createGitClient, type GitClient } from './client.ts'
 import { leftoverProcesses } from './leftovers.ts'
-import type { Observation } from './observations.ts'
 import { BRANCH, createDoor, newSessionId, OWNER, PATH, type TestDoor } from './room.fixture.ts'
+import type { Observation } from './serving/observations.ts'
 import {
   createTestUpstream,
   createWorkbench,
   type TestUpstream,
   type Workbench,
-} from './upstream.fixture.ts'
+} from './upstream/upstream.fixture.ts'
 
 const PROGRAM = fileURLToPath(new URL('./program.fixture.ts', import.meta.url))
 /** Any unprivileged user: the suite runs as root, the program never does. */

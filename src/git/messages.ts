@@ -9,8 +9,8 @@ import {
   pushGrantsSchema,
   repositoryNameSchema,
 } from '../protocol/session.ts'
-import { upstreamCredentialSchema } from './credential.ts'
-import type { LfsRequest } from './lfs-messages.ts'
+import type { LfsRequest } from './lfs/lfs-messages.ts'
+import { upstreamCredentialSchema } from './upstream/credential.ts'
 
 export type GitService = 'git-upload-pack' | 'git-receive-pack'
 

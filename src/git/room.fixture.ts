@@ -12,17 +12,17 @@ import { createId } from '../protocol/ids.ts'
 import { NO_GRANTS, type PushGrants } from '../protocol/session.ts'
 import { createGitClient, type GitClient, parseGitRequest, proxyGit } from './client.ts'
 import { createGitServer } from './control.ts'
-import type { UpstreamCredential } from './credential.ts'
 import type { PreparedSession, PrepareRequest } from './messages.ts'
-import type { Observation } from './observations.ts'
 import { createRepositories, type Repositories, type RepositoryRules } from './repositories.ts'
+import type { Observation } from './serving/observations.ts'
+import type { UpstreamCredential } from './upstream/credential.ts'
 import {
   createTestUpstream,
   createWorkbench,
   type TestUpstream,
   type Workbench,
-} from './upstream.fixture.ts'
-import type { UpstreamNetwork } from './upstream-access.ts'
+} from './upstream/upstream.fixture.ts'
+import type { UpstreamNetwork } from './upstream/upstream-access.ts'
 
 interface TestRoom {
   /** A folder of this test, removed at its end. */

@@ -23,7 +23,7 @@ import type { EnvironmentStore } from '../store/environments.ts'
 import type { InstallationNetworkStore } from '../store/installation-network.ts'
 import type { LayerStore } from '../store/layers.ts'
 import type { NetworkLogStore } from '../store/network-log.ts'
-import type { Accounts } from './accounts.ts'
+import type { Accounts } from './sign-in/accounts.ts'
 
 export type SessionCommand = Exclude<UserCommand, { type: 'session.create' }>
 

@@ -1,6 +1,6 @@
 // Each operation of the OpenAPI document, called by everybody who must not: a route that forgets a check fails here.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { startTestDatabase, type TestDatabase } from '../store/test-database.ts'
+import { startTestDatabase, type TestDatabase } from '../store/postgres/test-database.ts'
 import { type Caller, call, createTestApp, ORIGIN, signIn, type TestApp } from './test-app.ts'
 
 const PUBLIC = ['GET /health', 'GET /openapi.json', 'GET /docs']

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { plainLine } from '../cli/plain-text.ts'
+import { plainLine } from '../cli/terminal/plain-text.ts'
 import { type Config, inheritedEnvironment } from '../config.ts'
 import { gatherCertificates, SYSTEM_CERTIFICATES } from '../ground.ts'
 import { AppError } from '../protocol/errors.ts'

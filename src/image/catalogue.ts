@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import type { Config } from '../config.ts'
 import { AppError } from '../protocol/errors.ts'
 import { orWhenMissing } from '../sandbox/files.ts'
-import { listVersions, unusedVersions, withdrawNamed } from '../sandbox/named-images.ts'
-import { readAllClaims } from '../sandbox/oci-context.ts'
+import { listVersions, unusedVersions, withdrawNamed } from '../sandbox/images/named-images.ts'
+import { readAllClaims } from '../sandbox/oci/oci-context.ts'
 import { readManifest } from './manifest.ts'
 
 export interface ListedImage {

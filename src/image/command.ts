@@ -1,7 +1,7 @@
 // `errand image …`: build, bring along, list and remove the root file systems that environments name.
 import type { Command } from 'commander'
 import type { Cli } from '../cli/command.ts'
-import { plainLine, safeJson } from '../cli/plain-text.ts'
+import { plainLine, safeJson } from '../cli/terminal/plain-text.ts'
 import { readConfig } from '../config.ts'
 import type { ListedImage } from './catalogue.ts'
 

@@ -5,7 +5,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { runChecked, runProcess } from '../lib/process.ts'
 import { readIfThere } from '../sandbox/files.ts'
-import { cleanNpmrc, cleanPipConf } from '../sandbox/package-config.ts'
+import { cleanNpmrc, cleanPipConf } from '../sandbox/images/package-config.ts'
 
 export interface MachineSettings {
   /** Lines for apt; empty where this machine knows no mirror of Debian, so that mmdebstrap takes its own. */

@@ -4,11 +4,11 @@ import { chmod, mkdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import type { Config } from '../config.ts'
-import { PACKAGE_TOOLS, type Registry } from '../egress/registry-files.ts'
+import { PACKAGE_TOOLS, type Registry } from '../egress/registries/registry-files.ts'
 import { findRegistries } from '../image-registries.ts'
 import type { Image } from '../protocol/environment.ts'
 import { orWhenMissing, writeWhole } from '../sandbox/files.ts'
-import { namedImagesFolder } from '../sandbox/named-images.ts'
+import { namedImagesFolder } from '../sandbox/images/named-images.ts'
 
 const LIMIT_MS = 60_000
 

@@ -3,8 +3,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { SANDBOX_PATHS } from '../protocol/network.ts'
 import type { RunnerBoot } from '../protocol/runner-frames.ts'
-import { CERTIFICATE_FILES, transportVariables, type Variables } from './agent-environment.ts'
-import { type AgentStart, type EarlyAgent, startEarly } from './agent-start.ts'
+import { CERTIFICATE_FILES, transportVariables, type Variables } from './agent/agent-environment.ts'
+import { type AgentStart, type EarlyAgent, startEarly } from './agent/agent-start.ts'
 
 export interface Beginning {
   inherited: Variables

@@ -11,12 +11,12 @@ import {
   SANDBOX_PATHS,
 } from '../protocol/network.ts'
 import { runnerBootSchema } from '../protocol/runner-frames.ts'
-import { recordStart } from './agent-program.ts'
-import type { AgentStart } from './agent-start.ts'
+import { recordStart } from './agent/agent-program.ts'
+import type { AgentStart } from './agent/agent-start.ts'
 import { type Beginning, inheritedWith, stateFolderOf, transportFor } from './begin.ts'
-import { startDns } from './dns.ts'
-import { createNames } from './names.ts'
-import { startRedirect } from './redirect.ts'
+import { startDns } from './network/dns.ts'
+import { createNames } from './network/names.ts'
+import { startRedirect } from './network/redirect.ts'
 import { startRunner } from './runner.ts'
 
 const DOOR_PATIENCE_MS = 120_000

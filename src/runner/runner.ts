@@ -7,17 +7,17 @@ import type {
   RunnerReport,
   SetupAssignment,
 } from '../protocol/runner-frames.ts'
-import { buildVariables, certificateVariables, type Variables } from './agent-environment.ts'
-import type { AgentProgram } from './agent-program.ts'
-import { type EarlyAgent, parkedFolder, stateFile } from './agent-start.ts'
-import { openChannel } from './channel.ts'
-import { openJournal } from './journal.ts'
-import { type CheckoutLayerDeps, runCheckoutLayer } from './make-checkout-layer.ts'
-import { createParkedAgent } from './parked-agent.ts'
-import { createCanUseTool, createQuestions } from './questions.ts'
+import { buildVariables, certificateVariables, type Variables } from './agent/agent-environment.ts'
+import type { AgentProgram } from './agent/agent-program.ts'
+import { type EarlyAgent, parkedFolder, stateFile } from './agent/agent-start.ts'
+import { createParkedAgent } from './agent/parked-agent.ts'
+import { createCanUseTool, createQuestions } from './agent/questions.ts'
+import { createProcesses } from './agent/stray.ts'
+import { type CheckoutLayerDeps, runCheckoutLayer } from './checkout/make-checkout-layer.ts'
+import { openChannel } from './reports/channel.ts'
+import { openJournal } from './reports/journal.ts'
 import { runSetup, type SetupDeps } from './setup-script.ts'
 import { openStateFile } from './state-file.ts'
-import { createProcesses } from './stray.ts'
 import { type AssignedWork, startWork } from './work.ts'
 
 const END_AGENT_MS = 3_000

@@ -11,8 +11,8 @@ import {
   type SetupAssignment,
   setupInputFilesSchema,
 } from '../protocol/runner-frames.ts'
-import type { Variables } from './agent-environment.ts'
-import { runCommand } from './command-turn.ts'
+import type { Variables } from './agent/agent-environment.ts'
+import { runCommand } from './turns/command-turn.ts'
 
 const LINE_CHARS = 2_000
 const LINES_AT_ONCE = 200

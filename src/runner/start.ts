@@ -1,7 +1,7 @@
 // The file that a sandbox's first process starts: begins, then loads the bundle that scripts/build-runner.ts has put beside it and
 // runs it.
 import { join } from 'node:path'
-import type { AgentStart } from './agent-start.ts'
+import type { AgentStart } from './agent/agent-start.ts'
 import { begin } from './begin.ts'
 import { loadBundle } from './bundle.ts'
 import type { main } from './main.ts'

@@ -1,24 +1,29 @@
 // What a runner does once it knows its repository: prepares the workspace, then works on the turns that are wanted.
 import type { Logger } from '../lib/logger.ts'
 import type { Directives, RunnerReport, RunnerSetup } from '../protocol/runner-frames.ts'
-import { additionalPlaces, makeAdditionalCheckouts } from './additional-checkouts.ts'
-import { describeSandbox, type Variables } from './agent-environment.ts'
-import type { AgentProgram } from './agent-program.ts'
-import { createAgentTurns } from './agent-turn.ts'
-import { type CheckoutDeps, checkoutFolder, makeCheckout, savedPlaces } from './checkout.ts'
-import { type Claude, createClaude } from './claude.ts'
-import { createCommandTurn } from './command-turn.ts'
-import { throughDoor } from './git-config.ts'
-import type { Journal } from './journal.ts'
-import type { ParkedAgent } from './parked-agent.ts'
-import type { Questions } from './questions.ts'
+import { describeSandbox, type Variables } from './agent/agent-environment.ts'
+import type { AgentProgram } from './agent/agent-program.ts'
+import { type Claude, createClaude } from './agent/claude.ts'
+import type { ParkedAgent } from './agent/parked-agent.ts'
+import type { Questions } from './agent/questions.ts'
+import { createTranscript } from './agent/transcript.ts'
+import { additionalPlaces, makeAdditionalCheckouts } from './checkout/additional-checkouts.ts'
+import {
+  type CheckoutDeps,
+  checkoutFolder,
+  makeCheckout,
+  savedPlaces,
+} from './checkout/checkout.ts'
+import { throughDoor } from './checkout/git-config.ts'
+import type { Journal } from './reports/journal.ts'
 import type { RunnerPlace } from './runner.ts'
-import { createSaver, type Saver } from './saver.ts'
+import { createSaver, type Saver } from './saving/saver.ts'
 import type { StateFile } from './state-file.ts'
-import { createTranscript } from './transcript.ts'
-import type { RunTurn } from './turn-end.ts'
-import { createTurnWork } from './turn-work.ts'
-import { createTurns, endedTurns } from './turns.ts'
+import { createAgentTurns } from './turns/agent-turn.ts'
+import { createCommandTurn } from './turns/command-turn.ts'
+import type { RunTurn } from './turns/turn-end.ts'
+import { createTurnWork } from './turns/turn-work.ts'
+import { createTurns, endedTurns } from './turns/turns.ts'
 import {
   createPreparation,
   type PhaseWork,

@@ -3,12 +3,12 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { createSilentLogger } from '../lib/logger.ts'
 import { environmentSchema } from '../protocol/environment.ts'
 import { createId } from '../protocol/ids.ts'
-import { createNotifications, type Notifications } from '../store/notifications.ts'
+import { createNotifications, type Notifications } from '../store/postgres/notifications.ts'
+import { startTestDatabase, type TestDatabase } from '../store/postgres/test-database.ts'
 import type { Store } from '../store/store.ts'
-import { startTestDatabase, type TestDatabase } from '../store/test-database.ts'
 import { type Admission, createAdmission } from './admission.ts'
-import { defaultRules } from './decide.ts'
 import { createDispatch, type Dispatch, toNewEffect } from './dispatch.ts'
+import { defaultRules } from './rules/decide.ts'
 
 const CONCURRENCY = 3
 /** So long that whatever happens was woken and did not find it by looking. */

@@ -3,7 +3,7 @@
 import type { Logger } from '../lib/logger.ts'
 import type { SessionDirectory } from '../store/sessions.ts'
 import type { Dispatch } from './dispatch.ts'
-import { orderQueue } from './slots.ts'
+import { orderQueue } from './rules/slots.ts'
 
 export interface AdmissionDeps {
   directory: Pick<SessionDirectory, 'readLoad'>

@@ -7,11 +7,11 @@ import type { RunnerReport } from '../protocol/runner-frames.ts'
 import type { SessionState } from '../protocol/session.ts'
 import type { NewEffect } from '../store/effects.ts'
 import type { Change, ChangeContext, ChangeOptions, EventLog } from '../store/event-log.ts'
-import { decide, decideCreate, type Rules } from './decide.ts'
-import { nextDeadline } from './decide-report.ts'
-import { type Decision, type EffectRequest, isRefusal, type Moment } from './draft.ts'
 import { laneOf } from './lanes.ts'
-import { hasSlot } from './slots.ts'
+import { decide, decideCreate, type Rules } from './rules/decide.ts'
+import { nextDeadline } from './rules/decide-report.ts'
+import { type Decision, type EffectRequest, isRefusal, type Moment } from './rules/draft.ts'
+import { hasSlot } from './rules/slots.ts'
 
 export interface Dispatch {
   /** Rejects with AppError when the session is unknown or the rules refuse. */

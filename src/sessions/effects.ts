@@ -6,10 +6,10 @@ import type { Command, ReportCommand } from '../protocol/command.ts'
 import type { EnvironmentFileText, Image } from '../protocol/environment.ts'
 import type { AppError } from '../protocol/errors.ts'
 import type { Access, Repository, SessionState } from '../protocol/session.ts'
-import type { CheckoutLayers } from './checkout-layers.ts'
-import type { EffectRequest } from './draft.ts'
-import type { Layers } from './layers.ts'
+import type { CheckoutLayers } from './layers/checkout-layers.ts'
+import type { Layers } from './layers/layers.ts'
 import { PreparationError, prepare } from './preparation.ts'
+import type { EffectRequest } from './rules/draft.ts'
 
 /** A worker's hold on an effect. The signal aborts when it was cancelled or taken over. */
 export interface Hold {

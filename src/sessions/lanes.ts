@@ -1,5 +1,5 @@
 // Which effects of a session wait for each other, so that no slow host holds up a stop.
-import type { EffectRequest } from './draft.ts'
+import type { EffectRequest } from './rules/draft.ts'
 
 /** Effects of one session and lane run one after the other; those of other lanes beside them. */
 export type Lane = 'sandbox' | 'changes' | 'outward' | `outward ${string}`

@@ -5,10 +5,10 @@ import type { ReportCommand } from '../protocol/command.ts'
 import type { EnvironmentFields } from '../protocol/environment.ts'
 import { AppError } from '../protocol/errors.ts'
 import type { SessionState } from '../protocol/session.ts'
-import { decide, decideCreate } from './decide.ts'
-import { isRefusal } from './draft.ts'
 import { type EffectPorts, runEffect } from './effects.ts'
-import { exampleId, exampleSession } from './new-session.fixture.ts'
+import { decide, decideCreate } from './rules/decide.ts'
+import { isRefusal } from './rules/draft.ts'
+import { exampleId, exampleSession } from './starting/new-session.fixture.ts'
 
 interface Outside {
   /** Work trees of this repository are kept. */

@@ -7,11 +7,11 @@ import { AppError, toAppError } from '../protocol/errors.ts'
 import type { PhaseName, SessionState } from '../protocol/session.ts'
 import { LAYER_BUILDING } from '../store/layers.ts'
 import type { EffectPorts, Hold } from './effects.ts'
-import { readEnvironmentFile } from './environment-file.ts'
 import { fetchAll } from './fetch-all.ts'
-import type { LayerRequest } from './layers.ts'
+import type { LayerRequest } from './layers/layers.ts'
 import { createPhaseLog } from './phase-log.ts'
-import { isSameSandbox, type Recipe, recipeOf } from './recipe.ts'
+import { readEnvironmentFile } from './starting/environment-file.ts'
+import { isSameSandbox, type Recipe, recipeOf } from './starting/recipe.ts'
 
 export class PreparationError extends AppError {
   readonly phase: PhaseName

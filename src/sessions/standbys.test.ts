@@ -3,10 +3,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createSilentLogger } from '../lib/logger.ts'
 import { type Environment, environmentSchema } from '../protocol/environment.ts'
 import { createId } from '../protocol/ids.ts'
+import { startTestDatabase, type TestDatabase } from '../store/postgres/test-database.ts'
 import type { Store } from '../store/store.ts'
-import { startTestDatabase, type TestDatabase } from '../store/test-database.ts'
-import { defaultRules } from './decide.ts'
 import { createDispatch } from './dispatch.ts'
+import { defaultRules } from './rules/decide.ts'
 import { createStandbys, type Standbys } from './standbys.ts'
 
 let database: TestDatabase

@@ -10,7 +10,7 @@ import type { EnvironmentStore } from '../store/environments.ts'
 import type { SessionDirectory } from '../store/sessions.ts'
 import type { Standby, StandbyStore } from '../store/standbys.ts'
 import type { DoorsPort, SandboxPort } from './effects.ts'
-import type { Layers } from './layers.ts'
+import type { Layers } from './layers/layers.ts'
 
 export interface StandbysDeps {
   store: StandbyStore

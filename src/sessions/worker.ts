@@ -8,7 +8,6 @@ import type { SessionState } from '../protocol/session.ts'
 import type { Effect, EffectQueue } from '../store/effects.ts'
 import { LAYER_BUILDING } from '../store/layers.ts'
 import type { Dispatch } from './dispatch.ts'
-import type { EffectRequest } from './draft.ts'
 import {
   type EffectPorts,
   failureOf,
@@ -18,6 +17,7 @@ import {
   removeOutside,
   runEffect,
 } from './effects.ts'
+import type { EffectRequest } from './rules/draft.ts'
 
 export interface WorkerOptions {
   workerId: string
@@ -38,7 +38,7 @@ const BOUNDS = { 'changes.measure': 4, 'push.forward': 8 }
 
 /**
  * What a holder that is frozen right after a renewal had begun is taken over after leaseMs + pollMs at the latest: it has to
- * stay below 45 s, and a transaction that such a holder left open has to end before (see store/database.ts).
+ * stay below 45 s, and a transaction that such a holder left open has to end before (see store/postgres/database.ts).
  */
 export const WORKER_PACE = { bounds: BOUNDS, leaseMs: 30_000, pollMs: 2_000 } as const
 

@@ -11,7 +11,7 @@ import {
 } from '../protocol/credential.ts'
 import { AppError } from '../protocol/errors.ts'
 import { createId } from '../protocol/ids.ts'
-import { CREDENTIALS_CHANNEL } from './channels.ts'
+import { CREDENTIALS_CHANNEL } from './postgres/channels.ts'
 import type { Database } from './schema.ts'
 import type { Sealer } from './sealing.ts'
 

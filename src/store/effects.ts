@@ -6,8 +6,8 @@
 import { randomBytes } from 'node:crypto'
 import { type Kysely, type Selectable, sql, type Transaction } from 'kysely'
 import { createId } from '../protocol/ids.ts'
-import { EFFECTS_CHANNEL } from './channels.ts'
-import { sqlState, UNIQUE_VIOLATION } from './database-errors.ts'
+import { EFFECTS_CHANNEL } from './postgres/channels.ts'
+import { sqlState, UNIQUE_VIOLATION } from './postgres/database-errors.ts'
 import type { Database, EffectsTable } from './schema.ts'
 
 export type EffectState = 'queued' | 'running' | 'cancelling' | 'done' | 'failed' | 'cancelled'

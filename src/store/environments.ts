@@ -8,11 +8,11 @@ import {
 } from '../protocol/environment.ts'
 import { AppError } from '../protocol/errors.ts'
 import { createId } from '../protocol/ids.ts'
-import { sqlState, UNIQUE_VIOLATION } from './database-errors.ts'
 import {
   createEnvironmentDefaultStore,
   type EnvironmentDefaultStore,
 } from './environment-defaults.ts'
+import { sqlState, UNIQUE_VIOLATION } from './postgres/database-errors.ts'
 import type { Database } from './schema.ts'
 import type { SettingsStore } from './settings.ts'
 

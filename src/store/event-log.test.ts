@@ -1,10 +1,10 @@
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createSilentLogger } from '../lib/logger.ts'
-import { clientConfig } from './database.ts'
-import { createNotifications } from './notifications.ts'
+import { clientConfig } from './postgres/database.ts'
+import { createNotifications } from './postgres/notifications.ts'
+import { startTestDatabase, type TestDatabase } from './postgres/test-database.ts'
 import type { Store } from './store.ts'
-import { startTestDatabase, type TestDatabase } from './test-database.ts'
 import { appends, nextTestId, renamed } from './test-session.ts'
 
 let database: TestDatabase

@@ -9,8 +9,6 @@ import {
   type SessionEvent,
 } from '../protocol/event.ts'
 import type { SessionState } from '../protocol/session.ts'
-import { LOAD_CHANNEL, SESSION_CHANNEL, sessionPayload } from './channels.ts'
-import { sqlState, UNIQUE_VIOLATION } from './database-errors.ts'
 import {
   cancelEffects,
   enqueueEffects,
@@ -19,6 +17,8 @@ import {
   settleEffect,
 } from './effects.ts'
 import { type Load, lockLoad } from './load.ts'
+import { LOAD_CHANNEL, SESSION_CHANNEL, sessionPayload } from './postgres/channels.ts'
+import { sqlState, UNIQUE_VIOLATION } from './postgres/database-errors.ts'
 import type { Database } from './schema.ts'
 import { parseState } from './sessions.ts'
 

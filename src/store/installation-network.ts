@@ -6,7 +6,7 @@ import {
   installationNetworkSchema,
   patchInstallationNetwork,
 } from '../protocol/installation-network.ts'
-import { INSTALLATION_CHANNEL } from './channels.ts'
+import { INSTALLATION_CHANNEL } from './postgres/channels.ts'
 import type { Database } from './schema.ts'
 
 const KEY = 'network'

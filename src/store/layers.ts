@@ -3,8 +3,8 @@
 import { type Kysely, type Selectable, sql, type Transaction } from 'kysely'
 import { z } from 'zod'
 import { environmentSchema, imageSchema } from '../protocol/environment.ts'
-import { LAYERS_CHANNEL } from './channels.ts'
 import { wakeEffects } from './effects.ts'
+import { LAYERS_CHANNEL } from './postgres/channels.ts'
 import type { Database, LayersTable } from './schema.ts'
 
 /** `stale`: no session is given it any more; it goes once no sandbox is made from it. */

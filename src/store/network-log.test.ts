@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createSilentLogger } from '../lib/logger.ts'
 import type { NetworkEntry } from '../protocol/network-log.ts'
-import { createNotifications } from './notifications.ts'
+import { createNotifications } from './postgres/notifications.ts'
+import { startTestDatabase, type TestDatabase } from './postgres/test-database.ts'
 import type { Store } from './store.ts'
-import { startTestDatabase, type TestDatabase } from './test-database.ts'
 import { appends, nextTestId, renamed } from './test-session.ts'
 
 let database: TestDatabase

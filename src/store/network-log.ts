@@ -2,8 +2,8 @@
 // writes it, one batch of a session after the other.
 import { type Kysely, sql } from 'kysely'
 import type { NetworkEntry, NetworkPage, NetworkUsage } from '../protocol/network-log.ts'
-import { NETWORK_CHANNEL } from './channels.ts'
-import { FOREIGN_KEY_VIOLATION, sqlState } from './database-errors.ts'
+import { NETWORK_CHANNEL } from './postgres/channels.ts'
+import { FOREIGN_KEY_VIOLATION, sqlState } from './postgres/database-errors.ts'
 import type { Database } from './schema.ts'
 
 export interface NetworkBatch {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { SessionState } from '../protocol/session.ts'
+import { startTestDatabase, type TestDatabase } from './postgres/test-database.ts'
 import type { Store } from './store.ts'
-import { startTestDatabase, type TestDatabase } from './test-database.ts'
 import { appends, nextTestId, renamed } from './test-session.ts'
 
 let database: TestDatabase

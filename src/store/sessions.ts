@@ -5,9 +5,9 @@ import type { Logger } from '../lib/logger.ts'
 import { AppError } from '../protocol/errors.ts'
 import { sessionIdSchema } from '../protocol/ids.ts'
 import { type SessionState, sessionStateSchema } from '../protocol/session.ts'
-import { LOAD_CHANNEL, SESSION_CHANNEL, sessionPayload } from './channels.ts'
 import { endEffects, enqueueEffects, type NewEffect, notifyEffects } from './effects.ts'
 import { type Load, readLoad } from './load.ts'
+import { LOAD_CHANNEL, SESSION_CHANNEL, sessionPayload } from './postgres/channels.ts'
 import type { Database } from './schema.ts'
 
 export interface SessionList {

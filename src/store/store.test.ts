@@ -6,9 +6,9 @@ import { createSilentLogger } from '../lib/logger.ts'
 import { bindingSchema } from '../protocol/credential.ts'
 import { environmentFieldsSchema } from '../protocol/environment.ts'
 import { createId } from '../protocol/ids.ts'
-import { clientConfig } from './database.ts'
+import { clientConfig } from './postgres/database.ts'
+import { startTestDatabase, type TestDatabase } from './postgres/test-database.ts'
 import { openStore, type Store } from './store.ts'
-import { startTestDatabase, type TestDatabase } from './test-database.ts'
 
 let database: TestDatabase
 let store: Store

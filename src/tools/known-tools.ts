@@ -1,6 +1,6 @@
 // The tools that check-tools looks for: what people and agents expect on a machine for development. One that is missing is
 // shown as missing.
-import type { PackageTool } from '../egress/registry-files.ts'
+import type { PackageTool } from '../egress/registries/registry-files.ts'
 
 export interface KnownTool {
   group: (typeof TOOL_GROUPS)[number]

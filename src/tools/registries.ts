@@ -12,7 +12,7 @@ import {
   type PackageTool,
   pipConfUrls,
   type Registry,
-} from '../egress/registry-files.ts'
+} from '../egress/registries/registry-files.ts'
 import { DOOR_HOST } from '../protocol/network.ts'
 import type { ReachAnswer } from '../protocol/reach.ts'
 

@@ -4,24 +4,24 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import type { DoorRoute } from '../../src/door/call-route.ts'
 import { createDoors, type DoorsDeps } from '../../src/door/doors.ts'
-import { createLeaves, type LeafFor, makeAuthority } from '../../src/egress/authority.ts'
-import type { BoundCredential } from '../../src/egress/bound-credentials.ts'
-import { type Connect, createConnect } from '../../src/egress/connect.ts'
-import { decideHost } from '../../src/egress/decide.ts'
-import { createDial, type DialDeps } from '../../src/egress/dial.ts'
-import type { ForwardProxyDeps } from '../../src/egress/exchange.ts'
-import { createForwardProxy } from '../../src/egress/forward-proxy.ts'
-import { parseHost } from '../../src/egress/hosts.ts'
+import { type Connect, createConnect } from '../../src/egress/dialling/connect.ts'
+import { createDial, type DialDeps } from '../../src/egress/dialling/dial.ts'
+import { createResolve, type Resolve } from '../../src/egress/dialling/resolve.ts'
+import type { ForwardProxyDeps } from '../../src/egress/proxy/exchange.ts'
+import { createForwardProxy } from '../../src/egress/proxy/forward-proxy.ts'
+import type { BoundCredential } from '../../src/egress/rules/bound-credentials.ts'
+import { decideHost } from '../../src/egress/rules/decide.ts'
+import { parseHost } from '../../src/egress/rules/hosts.ts'
 import {
   type AllowedRegistry,
   compileRules,
   type InstallationEgress,
-} from '../../src/egress/policy.ts'
-import { createResolve, type Resolve } from '../../src/egress/resolve.ts'
-import type { TrafficLimits } from '../../src/egress/traffic.ts'
-import { createSecureUpstream } from '../../src/egress/upstream-tls.ts'
-import { createReportRedaction } from '../../src/gateway-redaction.ts'
-import { NO_RULES } from '../../src/gateway-sessions.ts'
+} from '../../src/egress/rules/policy.ts'
+import type { TrafficLimits } from '../../src/egress/rules/traffic.ts'
+import { createLeaves, type LeafFor, makeAuthority } from '../../src/egress/tls/authority.ts'
+import { createSecureUpstream } from '../../src/egress/tls/upstream-tls.ts'
+import { createReportRedaction } from '../../src/gateway/redaction.ts'
+import { NO_RULES } from '../../src/gateway/sessions.ts'
 import { createLogger } from '../../src/lib/logger.ts'
 import { createRedactor, type Redactor } from '../../src/lib/redact.ts'
 import { createModelDoor, type ModelDoorOptions } from '../../src/model/pass-through.ts'
@@ -30,9 +30,14 @@ import type { NetworkPolicy } from '../../src/protocol/environment.ts'
 import { AppError } from '../../src/protocol/errors.ts'
 import type { RunnerReport } from '../../src/protocol/runner-frames.ts'
 import type { SessionState } from '../../src/protocol/session.ts'
-import { decide, decideCreate } from '../../src/sessions/decide.ts'
-import { type Decision, isRefusal, type Moment, type Refusal } from '../../src/sessions/draft.ts'
-import { exampleId, exampleSession } from '../../src/sessions/new-session.fixture.ts'
+import { decide, decideCreate } from '../../src/sessions/rules/decide.ts'
+import {
+  type Decision,
+  isRefusal,
+  type Moment,
+  type Refusal,
+} from '../../src/sessions/rules/draft.ts'
+import { exampleId, exampleSession } from '../../src/sessions/starting/new-session.fixture.ts'
 import { API_CREDENTIAL, HOSTS, listedDomains, OWN_ADDRESS } from './own-network.ts'
 
 export interface GatewayParts {

@@ -1,5 +1,5 @@
 // How each control of git is left out: a setting that git is not given, or the scope that its hook does not ask for.
-import type { RefRefusal } from '../../src/git/push-scope.ts'
+import type { RefRefusal } from '../../src/git/serving/push-scope.ts'
 import type { PushGrants } from '../../src/protocol/session.ts'
 
 export interface GitOff {

@@ -1,6 +1,6 @@
 // How each control around a sandbox is left out: the configuration of the container without it. What a case needs on both
 // sides, since two controls would hold the same attack, stands in `both`. Only canaries of the test are within reach then.
-import type { Mount } from '../../src/sandbox/oci-config.ts'
+import type { Mount } from '../../src/sandbox/oci/oci-config.ts'
 import type { SandboxSpec } from '../../src/sandbox/spec.ts'
 import type { Canaries } from './canaries.ts'
 import type { ChangeConfig, ContainerConfig } from './sandboxes.ts'

@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type { Targets } from '../../src/attack/attack-case.ts'
-import { placeholderOf } from '../../src/egress/bound-credentials.ts'
+import { placeholderOf } from '../../src/egress/rules/bound-credentials.ts'
 import { BRANCH } from '../../src/git/room.fixture.ts'
 
 export const FORBIDDEN: Targets['forbidden'] = {

@@ -5,11 +5,15 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { SANDBOX_PATHS } from '../../src/protocol/network.ts'
-import { newSpec } from '../../src/sandbox/conformance-cases.ts'
-import { type Guest, guestProgram, openDoor } from '../../src/sandbox/conformance-guest.ts'
+import { newSpec } from '../../src/sandbox/conformance/conformance-cases.ts'
+import {
+  type Guest,
+  guestProgram,
+  openDoor,
+} from '../../src/sandbox/conformance/conformance-guest.ts'
 import type { SandboxDriver } from '../../src/sandbox/driver.ts'
-import { createOciDriver } from '../../src/sandbox/oci.ts'
-import { type OciConfigInput, ociConfig } from '../../src/sandbox/oci-config.ts'
+import { createOciDriver } from '../../src/sandbox/oci/oci.ts'
+import { type OciConfigInput, ociConfig } from '../../src/sandbox/oci/oci-config.ts'
 import type { SandboxSpec } from '../../src/sandbox/spec.ts'
 import { requireOwnNetwork } from './own-network.ts'
 

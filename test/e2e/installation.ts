@@ -15,7 +15,7 @@ import { type Client, createClient } from '../../src/client/client.ts'
 import type { NewSession } from '../../src/protocol/api.ts'
 import type { EventOf, EventType, SessionEvent } from '../../src/protocol/event.ts'
 import type { SessionState } from '../../src/protocol/session.ts'
-import { asUser, type OrdinaryUser } from '../../src/sandbox/conformance-user.ts'
+import { asUser, type OrdinaryUser } from '../../src/sandbox/conformance/conformance-user.ts'
 import type { Island } from './island.ts'
 import { createRepositoryUpload } from './upload.ts'
 

@@ -10,7 +10,7 @@ import {
   createUser,
   hasDelegation,
   type OrdinaryUser,
-} from '../../src/sandbox/conformance-user.ts'
+} from '../../src/sandbox/conformance/conformance-user.ts'
 import { jsonOf, MAIN } from './command.ts'
 import { eventsOf, type Installation, startInstallation } from './installation.ts'
 

@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { createSecureServer } from 'node:http2'
 import { type Duplex, Readable } from 'node:stream'
 import { createSecureContext } from 'node:tls'
-import type { LeafFor } from '../../src/egress/authority.ts'
+import type { LeafFor } from '../../src/egress/tls/authority.ts'
 
 export interface StandIn {
   /** Protocol, method and path of each request, in the order they came. */

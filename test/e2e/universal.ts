@@ -2,7 +2,7 @@
 import { mkdir, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readDefinition, stepKeys } from '../../src/image/definition.ts'
-import { findNamed, namedImagesFolder } from '../../src/sandbox/named-images.ts'
+import { findNamed, namedImagesFolder } from '../../src/sandbox/images/named-images.ts'
 
 const CACHE = '/var/cache/errand-test'
 const ROOT = join(import.meta.dirname, '../..')

@@ -8,7 +8,7 @@ import {
   createTestUpstream,
   createWorkbench,
   type TestUpstream,
-} from '../../src/git/upstream.fixture.ts'
+} from '../../src/git/upstream/upstream.fixture.ts'
 
 export const GIT_HOST = 'git.errand.test'
 

@@ -6,7 +6,7 @@ import { createId, type IdKind } from '../../src/protocol/ids.ts'
 import type { RunnerReport } from '../../src/protocol/runner-frames.ts'
 import type { Repository, SessionState } from '../../src/protocol/session.ts'
 import type { Dispatch } from '../../src/sessions/dispatch.ts'
-import { createFirstDraft } from '../../src/sessions/draft.ts'
+import { createFirstDraft } from '../../src/sessions/rules/draft.ts'
 import type { Store } from '../../src/store/store.ts'
 
 /** What there is of git for the sessions. */

@@ -26,7 +26,7 @@ describe.skipIf(process.arch !== 'x64')('an ordinary user with delegated control
     async () => {
       const cases = 'limits|removal|while no driver|what it does not hold|refusals.*limit'
       const script = `exec vitest run --configLoader native --project conformance \
-src/sandbox/rootless.conformance.ts -t '${cases}' --reporter=json --outputFile=/errand/share/report.json`
+src/sandbox/rootless/rootless.conformance.ts -t '${cases}' --reporter=json --outputFile=/errand/share/report.json`
       await withMachine(script, LIMIT_MS, async (run) => {
         const report = JSON.parse(await run.readShared('report.json')) as Report
         const results = report.testResults.flatMap(({ assertionResults }) => assertionResults)

@@ -1,0 +1,272 @@
+// `errand run`: a task goes in, its work is shown, a branch comes out. Also `send` and `fetch`, which share the end.
+import { type Command, Option } from 'commander'
+import type { NewSession } from '../../protocol/api.ts'
+import { AppError } from '../../protocol/errors.ts'
+import type { EventBody } from '../../protocol/event.ts'
+import type { SessionState } from '../../protocol/session.ts'
+import {
+  addCommand,
+  type Cli,
+  type Printer,
+  pageOf,
+  type Running,
+  sessionId,
+  shortId,
+} from '../command.ts'
+import type { Connection, Output } from '../deps.ts'
+import { type FetchedBranch, fetchBranch } from '../repositories/fetch-back.ts'
+import { inspectRepository } from '../repositories/repository.ts'
+import { fittingIn, namedIn } from '../repositories/session-repositories.ts'
+import { prepareSources, type SourceOptions } from '../repositories/sources.ts'
+import { createResult, exitCodeOf, type FoundWork, printResult, type RunResult } from '../result.ts'
+import { plainLine } from '../terminal/plain-text.ts'
+import { createRenderer } from '../terminal/render.ts'
+import { type WatchEnd, watchSession } from '../terminal/watch.ts'
+
+export interface RunOptions extends SourceOptions {
+  environment?: string
+  network?: 'none' | 'trusted' | 'custom' | 'full'
+  allow?: string[]
+  model?: string
+  mode?: 'work' | 'ask' | 'plan'
+  sandbox?: string
+  command?: boolean
+  detach?: boolean
+}
+
+export function addRunCommands(cli: Cli, program: Command): void {
+  const collect = (value: string, before: string[] = []) => [...before, value]
+  addCommand<RunOptions>(
+    cli,
+    program,
+    {
+      specification: 'run <prompt>',
+      description: 'start a session on a repository and watch it work',
+      start: true,
+    },
+    async ([prompt = ''], running) => {
+      await runTask(cli, prompt, running)
+    },
+  )
+    .option(
+      '--repo <path|url>',
+      'a repository: a folder on this disk or a URL, with @branch behind it; this folder when absent; may be repeated, the first is the main one',
+      collect,
+    )
+    .option('--repo-read-only <path|url>', 'one more that is read and never pushed to', collect)
+    .option('--branch <name>', 'branch of the main repository to start from')
+    .option('--environment <name>', 'environment to work in')
+    .addOption(
+      new Option('--network <level>', 'what may be reached').choices([
+        'none',
+        'trusted',
+        'custom',
+        'full',
+      ]),
+    )
+    .option('--allow <domain>', 'a domain that may be reached; may be repeated', collect)
+    .option('--model <name>', 'model to work with')
+    .addOption(new Option('--mode <mode>', 'how to work').choices(['work', 'ask', 'plan']))
+    .option('--sandbox <driver>', 'kind of sandbox')
+    .option('--include-uncommitted', 'take what is not committed along')
+    .option('--command', 'the prompt is a shell command that runs without the agent')
+    .option('--detach', 'start it and do not watch')
+  addSend(cli, program)
+  addFetch(cli, program)
+}
+
+export async function runTask(
+  cli: Cli,
+  prompt: string,
+  { connection, print, options }: Running<RunOptions>,
+): Promise<RunResult> {
+  if (prompt.trim() === '') throw new AppError('invalid', 'prompt_empty', 'say what is to be done')
+  const startedAt = Date.now()
+  const network = parseNetwork(options)
+  const { main, additional } = await prepareSources(cli, { connection, print, options })
+  const { source, baseBranch } = main
+  const { environment, model = null, mode = 'work', sandbox: driver } = options
+  const kind = options.command ? 'command' : 'agent'
+  const session = await connection.client.createSession({
+    ...{ prompt, kind, source, baseBranch, environment, network, driver, mode, model },
+    additional: additional.map((one) => {
+      return { source: one.source, baseBranch: one.baseBranch, access: one.access }
+    }),
+  })
+  print.line(`session ${shortId(session)}  ${pageOf(connection, session)}`)
+  const turnId = session.turn?.id ?? session.queue[0]?.id
+  const end = options.detach
+    ? 'detached'
+    : await watchTurn(cli, { connection, print, session, turnId, liveFrom: 0 })
+  const all = [main, ...additional]
+  const leftOut = all.flatMap((one) => one.leftOut)
+  const roots = all.map(({ local }) => local?.root ?? null)
+  return finish(cli, { connection, print, sessionId: session.id, end, startedAt, roots, leftOut })
+}
+
+function parseNetwork({ network, allow = [] }: RunOptions): NewSession['network'] {
+  if (allow.length === 0) {
+    if (network !== 'custom') return network && { level: network }
+    throw new AppError('invalid', 'domains_missing', '--network custom needs at least one --allow')
+  }
+  if (network !== undefined && network !== 'custom') {
+    throw new AppError('invalid', 'network_unfitting', '--allow goes with --network custom only')
+  }
+  return { level: 'custom', domains: allow, includeTrusted: network === undefined }
+}
+
+interface WatchedTurn {
+  connection: Connection
+  print: Printer
+  session: SessionState
+  turnId: string | undefined
+  liveFrom: number
+}
+
+function watchTurn(
+  cli: Cli,
+  { connection, print, session, turnId, liveFrom }: WatchedTurn,
+): Promise<WatchEnd> {
+  const renderer = createRenderer({
+    output: print.isJson ? NOWHERE : cli.deps.stdout,
+    quietUntil: liveFrom,
+  })
+  return watchSession(print.isJson ? { ...cli, deps: { ...cli.deps, prompt: undefined } } : cli, {
+    ...{ connection, sessionId: session.id, renderer, liveFrom, unanswered: 'end' },
+    isOver: (view, { seq, body }) =>
+      seq > liveFrom && (view.session?.lastTurn?.id === turnId || endsTurn(body, turnId)),
+  })
+}
+
+/** The turn will not end any more: it cannot begin, or was taken back. */
+function endsTurn(body: EventBody, turnId: string | undefined): boolean {
+  switch (body.type) {
+    case 'session.failed':
+    case 'session.archived':
+      return true
+    case 'message.withdrawn':
+      return body.turnId === turnId
+    default:
+      return false
+  }
+}
+
+const NOWHERE: Output = { write: () => undefined, isTTY: false, columns: () => undefined }
+
+interface Ended {
+  connection: Connection
+  print: Printer
+  sessionId: string
+  end: WatchEnd
+  startedAt: number
+  /** Of the main repository and each additional one: where it lies on this disk. */
+  roots: (string | null)[]
+  leftOut: string[]
+}
+
+async function finish(cli: Cli, ended: Ended): Promise<RunResult> {
+  const { connection, print, end, startedAt, roots, leftOut } = ended
+  const session = await connection.client.getSession(ended.sessionId)
+  const isOver = end === 'over'
+  // Without a commit to start from there is nothing to compare.
+  const hasBegun = isOver && session.repository.commit !== null
+  const places = [null, ...session.additional.map(({ name }) => name)]
+  const found: FoundWork[] = []
+  for (const [index, name] of places.entries()) {
+    const work = { connection, session, name, root: roots[index] ?? null }
+    found.push(hasBegun ? await findWork(cli, work) : { name, diff: null, fetched: null })
+  }
+  const durationMs = Date.now() - startedAt
+  const result = createResult({ connection, session, found, durationMs, leftOut })
+  print.json(result)
+  if (isOver) {
+    printResult(print, result)
+    cli.setExitCode(exitCodeOf(result))
+  } else sayHowToComeBack(print, session, end)
+  if (end === 'waiting') cli.setExitCode(exitCodeOf(result))
+  return result
+}
+
+interface Work {
+  connection: Connection
+  session: SessionState
+  /** Null: the main repository. */
+  name: string | null
+  root: string | null
+}
+
+async function findWork(cli: Cli, { connection, session, name, root }: Work): Promise<FoundWork> {
+  const repository = name ?? undefined
+  if (!isPushed(session, name)) return { name, diff: null, fetched: null }
+  const diff = await connection.client.getDiff(session.id, repository)
+  const hasWork = diff.head !== diff.base
+  const fetched =
+    root !== null && hasWork
+      ? await fetchBranch(cli.git, connection, cli.deps.env, { root, session, repository })
+      : null
+  return { name, diff, fetched }
+}
+
+function isPushed({ additional }: SessionState, name: string | null): boolean {
+  return name === null || additional.some((one) => one.name === name && one.access === 'write')
+}
+
+function sayHowToComeBack(print: Printer, session: SessionState, end: WatchEnd): void {
+  const id = shortId(session)
+  if (end === 'waiting') {
+    print.hint(`It waits for an answer: errand answer ${id}, then errand logs ${id} --follow`)
+    return
+  }
+  print.hint(`It goes on without this terminal. Come back: errand logs ${id} --follow`)
+  print.hint(`Its branch, when there is one: errand fetch ${id}`)
+}
+
+function addSend(cli: Cli, program: Command): void {
+  addCommand<{ command?: boolean; detach?: boolean }>(
+    cli,
+    program,
+    { specification: 'send <id> <text>', description: 'say something more to a session' },
+    async ([id, text = ''], { connection, print, options }) => {
+      const startedAt = Date.now()
+      const session = await connection.client.getSession(sessionId(id))
+      const kind = options.command ? 'command' : 'agent'
+      const { turnId } = await connection.client.sendMessage(session.id, { text, kind })
+      const end = options.detach
+        ? 'detached'
+        : await watchTurn(cli, { connection, print, session, turnId, liveFrom: session.lastSeq })
+      const facts = { connection, print, sessionId: session.id, end, startedAt }
+      await finish(cli, { ...facts, roots: [], leftOut: [] })
+    },
+  )
+    .option('--command', 'the text is a shell command')
+    .option('--detach', 'do not watch')
+}
+
+function addFetch(cli: Cli, program: Command): void {
+  addCommand<{ repo?: string; repository?: string }>(
+    cli,
+    program,
+    {
+      specification: 'fetch <id>',
+      description: "bring a session's branch into the repository here",
+    },
+    async ([id], { connection, print, options }) => {
+      const session = await connection.client.getSession(sessionId(id))
+      const local = await inspectRepository(cli.git, options.repo ?? cli.deps.cwd, undefined)
+      const repository = options.repository
+        ? namedIn(session, options.repository)
+        : fittingIn(session, local)
+      const place = { root: local.root, session, repository }
+      const fetched = await fetchBranch(cli.git, connection, cli.deps.env, place)
+      print.json({ sessionId: session.id, ...fetched })
+      print.line(describeFetched(fetched))
+    },
+  )
+    .option('--repo <path>', 'the repository; this folder when absent')
+    .option('--repository <name>', "whose branch, of a session's; the one that fits when absent")
+}
+
+function describeFetched({ branch, commit, how }: FetchedBranch): string {
+  const what = how === 'same' ? 'is there already' : `was ${how}`
+  return `branch ${plainLine(branch)} ${what} at ${commit.slice(0, 10)}: git switch ${plainLine(branch)}`
+}

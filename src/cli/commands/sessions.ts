@@ -1,0 +1,284 @@
+// Looking at sessions and ending them: sessions, show, interrupt, stop, archive, rm, answer.
+import type { Command } from 'commander'
+import type { SessionAnswer, SessionSummary } from '../../protocol/api.ts'
+import { describeNetwork } from '../../protocol/environment.ts'
+import { AppError } from '../../protocol/errors.ts'
+import type { AdditionalState, Question, SessionState } from '../../protocol/session.ts'
+import { addCommand, type Cli, type Printer, sessionId, shortId } from '../command.ts'
+import { InterruptedError } from '../deps.ts'
+import { askQuestion, parseAnswer } from '../terminal/ask.ts'
+import { formatDuration, formatPlace, formatTable, formatUsage } from '../terminal/format.ts'
+import { plainLine } from '../terminal/plain-text.ts'
+import { renderQuestion } from '../terminal/render-item.ts'
+import { addDiff } from './diff.ts'
+
+export function addSessionCommands(cli: Cli, program: Command): void {
+  addList(cli, program)
+  addCommand(
+    cli,
+    program,
+    { specification: 'show <id>', description: 'the state of a session' },
+    async ([id], { connection, print }) => {
+      const session = await connection.client.getSession(sessionId(id))
+      print.json(session)
+      if (!print.isJson) showSession(print, session)
+    },
+  )
+  addDiff(cli, program)
+  addActions(cli, program)
+  addAnswer(cli, program)
+  addAllow(cli, program)
+  addGrant(cli, program)
+}
+
+function addList(cli: Cli, program: Command): void {
+  addCommand<{ all?: boolean }>(
+    cli,
+    program,
+    { specification: 'sessions', description: 'list sessions, latest change first' },
+    async (_, { connection, print, options }) => {
+      const archived = options.all === true
+      const sessions: SessionSummary[] = []
+      let before: string | undefined
+      do {
+        const page = await connection.client.listSessions({ limit: 200, before, archived })
+        sessions.push(...page.sessions)
+        before = page.next ?? undefined
+      } while (before !== undefined)
+      print.json(sessions)
+      if (sessions.length === 0) {
+        print.line('There are no sessions yet: errand run "<prompt>" --repo <path|url> starts one.')
+        return
+      }
+      const rows = sessions.map((session) => [
+        ...[shortId(session), describeStatus(session), namesOf(session)],
+        ...[session.updatedAt.slice(0, 16).replace('T', ' '), session.title],
+      ])
+      print.line(
+        formatTable(['id', 'status', 'repository', 'changed (UTC)', 'title'], rows).trimEnd(),
+      )
+    },
+  ).option('--all', 'archived ones too')
+}
+
+function namesOf({ repository, additional }: SessionSummary): string {
+  return additional.length === 0 ? repository.name : `${repository.name} +${additional.length}`
+}
+
+function describeStatus({ status, openQuestions, place }: SessionSummary): string {
+  if (openQuestions > 0) return '◆ needs you'
+  return place ? `${status}, ${formatPlace(place)}` : status
+}
+
+function showSession(print: Printer, session: SessionAnswer): void {
+  const { repository, environment, sandbox, failure, changes, usage, queue, turn } = session
+  const commit = repository.commit === null ? '' : ` from ${repository.commit.slice(0, 10)}`
+  const rows: [string, string][] = [
+    ['session', session.id],
+    ['title', session.title],
+    [
+      'status',
+      [session.status, session.place && formatPlace(session.place)].filter(Boolean).join(', '),
+    ],
+    ...(failure
+      ? ([['failure', `${failure.message} (${failure.reason})`]] as [string, string][])
+      : []),
+    ['repository', repository.url || repository.name],
+    ['branch', `${repository.branch}${commit}`],
+    ...describeGrants(session),
+    ['environment', `${environment.name}, network ${environment.network.level}`],
+    ['sandbox', [sandbox.state, sandbox.isolation].filter(Boolean).join(', ')],
+    [
+      'phases',
+      sandbox.phases
+        .map(({ name, durationMs, kept }) =>
+          kept ? `${name} kept` : `${name} ${formatDuration(durationMs ?? 0)}`,
+        )
+        .join(', '),
+    ],
+    ['turn', turn?.text ?? 'none'],
+    ['queued', String(queue.length)],
+    ['changes', describeChanges(changes)],
+    ...describeOutward(session.id, session.outward),
+    ...session.additional.flatMap((one) => describeAdditional(session.id, one)),
+    ['model', formatUsage(usage)],
+  ]
+  for (const [name, value] of rows) print.line(`${name.padEnd(12)} ${plainLine(value)}`)
+  for (const question of session.questions) print.line(renderQuestion(question).join('\n'))
+}
+
+function describeGrants({ pushGrants: { branches, rewrite } }: SessionState): [string, string][] {
+  if (branches.length === 0 && !rewrite) return []
+  return [['may push', [...(rewrite ? ['its branch anew'] : []), ...branches].join(', ')]]
+}
+
+function describeChanges(changes: SessionState['changes']): string {
+  if (!changes) return 'none'
+  return `${changes.filesChanged} files, +${changes.insertions} −${changes.deletions}`
+}
+
+function describeAdditional(
+  id: string,
+  { name, url, commit, access, changes, outward }: AdditionalState,
+): [string, string][] {
+  const from = commit === null ? '' : ` from ${commit.slice(0, 10)}`
+  const what = access === 'read' ? 'read only' : describeChanges(changes)
+  return [['and', `${name}: ${url}${from}, ${what}`], ...describeOutward(id, outward)]
+}
+
+/** Only while something is here that is not yet outside. */
+function describeOutward(id: string, outward: SessionState['outward']): [string, string][] {
+  const { state, message, nextAt } = outward
+  if (state !== 'kept' && state !== 'refused') return []
+  const how = state === 'kept' ? 'kept here, not outside yet' : 'refused by the remote, kept here'
+  const next =
+    nextAt === null
+      ? `errand push ${shortId({ id })} tries again`
+      : `next try at ${nextAt.slice(11, 19)} UTC, errand push ${shortId({ id })} tries now`
+  return [
+    ['outside', [how, message].filter(Boolean).join(': ')],
+    ['', next],
+  ]
+}
+
+const ACTIONS = {
+  interrupt: { description: 'interrupt what it does now', past: 'is interrupted' },
+  stop: { description: 'stop its sandbox; files stay', past: 'stops' },
+  retry: { description: 'try again what failed', past: 'tries again' },
+  push: { description: 'push again what has not reached its remote', past: 'is pushed again' },
+  archive: { description: 'archive it; its branch stays', past: 'is archived' },
+  unarchive: { description: 'take it out of the archive', past: 'is back' },
+} as const
+
+function addActions(cli: Cli, program: Command): void {
+  for (const name of Object.keys(ACTIONS) as (keyof typeof ACTIONS)[]) {
+    const { description, past } = ACTIONS[name]
+    addCommand(
+      cli,
+      program,
+      { specification: `${name} <id>`, description },
+      async ([id], running) => {
+        const { connection, print } = running
+        const session = await connection.client.actOnSession(sessionId(id), name)
+        print.json(session)
+        print.line(`${shortId(session)} ${past}`)
+      },
+    )
+  }
+  addCommand(
+    cli,
+    program,
+    { specification: 'rm <id>', description: 'remove a session with its sandbox, files and log' },
+    async ([id], { connection, print }) => {
+      const session = await connection.client.getSession(sessionId(id))
+      await connection.client.removeSession(session.id)
+      print.json({ sessionId: session.id, removed: true })
+      print.line(`${shortId(session)} is removed`)
+    },
+  )
+}
+
+interface AnswerOptions {
+  question?: string
+  allow?: boolean
+  deny?: boolean
+  message?: string
+}
+
+function addAllow(cli: Cli, program: Command): void {
+  addCommand<{ environment?: boolean }>(
+    cli,
+    program,
+    {
+      specification: 'allow <id> [host]',
+      description: 'let a session reach a host; without one, what its repository asks for',
+    },
+    async ([id, host], { connection, print, options }) => {
+      const scope = options.environment ? 'environment' : 'session'
+      const session = await connection.client.allow(sessionId(id), scope, host)
+      print.json(session)
+      const reach = plainLine(describeNetwork(session.environment.network))
+      print.line(`${shortId(session)} may reach ${reach}`)
+    },
+  ).option('--environment', 'in its saved environment as well, and so for later sessions')
+}
+
+function addGrant(cli: Cli, program: Command): void {
+  addCommand<{ revoke?: boolean; rewrite?: boolean }>(
+    cli,
+    program,
+    {
+      specification: 'grant <id> [branch]',
+      description: 'let a session push to one more branch, by its name; or rewrite its own',
+    },
+    async ([id, branch], { connection, print, options: { revoke = false, rewrite } }) => {
+      if (branch === undefined && rewrite === undefined)
+        throw new AppError('invalid', 'grant_missing', 'name a branch, or say --rewrite')
+      const change = revoke ? { revoke: branch } : { grant: branch }
+      const session = await connection.client.changeGrants(sessionId(id), { ...change, rewrite })
+      print.json(session)
+      const { branches, rewrite: anew } = session.pushGrants
+      const own = `${session.repository.branch}${anew ? ' (and rewrite it)' : ''}`
+      print.line(`${shortId(session)} may push to ${plainLine([own, ...branches].join(', '))}`)
+    },
+  )
+    .option('--revoke', 'take the grant of this branch back')
+    .option('--rewrite', 'it may replace commits of its own branch (push --force)')
+    .option('--no-rewrite', 'it may not any more')
+}
+
+function addAnswer(cli: Cli, program: Command): void {
+  addCommand<AnswerOptions>(
+    cli,
+    program,
+    {
+      specification: 'answer <id> [choices...]',
+      description: 'answer what the agent asks: numbers or labels of options, or words',
+    },
+    async ([id, ...choices], { connection, print, options }) => {
+      const session = await connection.client.getSession(sessionId(id))
+      const question = pickQuestion(session, options.question)
+      const allow = options.allow ? true : options.deny ? false : undefined
+      const words = { choices, allow, message: options.message }
+      const answer = parseAnswer(question, words) ?? (await askHere(cli, question, print))
+      const state = await connection.client.answerQuestion(session.id, question.id, answer)
+      print.json(state)
+      print.line(`answered: ${plainLine(question.title)}`)
+    },
+  )
+    .option('--question <id>', 'which one, when several are open')
+    .option('--allow', 'allow the tool, or go ahead with the plan')
+    .option('--deny', 'do not')
+    .option('--message <text>', 'say more')
+}
+
+function pickQuestion({ questions, id }: SessionState, wanted: string | undefined): Question {
+  const fitting = wanted === undefined ? questions : questions.filter((one) => one.id === wanted)
+  const [question, second] = fitting
+  if (!question) {
+    throw new AppError(
+      'not_found',
+      'question_not_found',
+      `${id.slice(0, 8)} asks nothing like that now`,
+    )
+  }
+  if (!second) return question
+  const ids = questions.map((one) => plainLine(one.id)).join(', ')
+  throw new AppError(
+    'conflict',
+    'ambiguous_question',
+    `several questions are open: --question ${ids}`,
+  )
+}
+
+function askHere({ deps }: Cli, question: Question, print: Printer) {
+  const { prompt } = deps
+  if (!prompt || print.isJson) {
+    const message = 'say the answer: choices after the id, or --allow or --deny'
+    throw new AppError('invalid', 'answer_missing', message)
+  }
+  for (const line of renderQuestion(question)) print.line(line)
+  const asked = new AbortController()
+  const options = { signal: asked.signal, onInterrupt: () => asked.abort(new InterruptedError()) }
+  return askQuestion(question, (text) => prompt(text, options))
+}

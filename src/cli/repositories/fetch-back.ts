@@ -1,0 +1,84 @@
+// Brings a session's branch into the user's repository. Nothing is checked out, nothing that is there is moved backwards:
+// where the name is taken by other work, a new name is used.
+import { AppError } from '../../protocol/errors.ts'
+import { repositoryOf, type SessionState } from '../../protocol/session.ts'
+import type { Connection } from '../deps.ts'
+import { doorEnv, type Git, gitFailure } from './git.ts'
+
+export interface FetchedBranch {
+  branch: string
+  commit: string
+  /** `same`: the user's repository had it already. */
+  how: 'created' | 'updated' | 'same'
+}
+
+const MOST_NAMES = 100
+/** As git's `update-ref` reads it: the reference must not exist. */
+const NO_COMMIT = ''
+
+export async function fetchBranch(
+  git: Git,
+  connection: Connection,
+  env: Record<string, string>,
+  {
+    root,
+    session,
+    repository,
+  }: {
+    root: string
+    session: Pick<SessionState, 'id' | 'repository' | 'additional'>
+    /** Which of the additional ones; the main one without. */
+    repository?: string | undefined
+  },
+): Promise<FetchedBranch> {
+  const { branch } = repositoryOf(session, repository) ?? session.repository
+  const kept = `refs/errand/${session.id}`
+  const which = repository === undefined ? '' : `/repositories/${repository}`
+  const url = `${connection.baseUrl}/api/v1/git/sessions/${session.id}${which}`
+  const options = ['--quiet', '--no-tags', '--no-write-fetch-head', '--no-recurse-submodules']
+  const args = ['fetch', ...options, '--', url, `+refs/heads/${branch}:${kept}`]
+  const fetched = await git.try(args, { cwd: root, env: doorEnv(env, connection) })
+  if (fetched.exitCode !== 0) {
+    if (/couldn't find remote ref/.test(fetched.stderr)) {
+      throw new AppError('not_found', 'branch_not_pushed', `nothing was pushed to ${branch}`)
+    }
+    throw gitFailure('fetch', fetched.stderr)
+  }
+  try {
+    const commit = await git.run(['rev-parse', kept], { cwd: root })
+    return await placeBranch(git, root, { branch, commit })
+  } finally {
+    await git.try(['update-ref', '-d', kept], { cwd: root })
+  }
+}
+
+async function placeBranch(
+  git: Git,
+  root: string,
+  { branch, commit }: { branch: string; commit: string },
+): Promise<FetchedBranch> {
+  for (let number = 1; number <= MOST_NAMES; number++) {
+    const name = number === 1 ? branch : `${branch}-${number}`
+    const ref = `refs/heads/${name}`
+    const existing = await git.try(['rev-parse', '--verify', '--quiet', ref], { cwd: root })
+    const before = existing.exitCode === 0 ? existing.stdout.trim() : NO_COMMIT
+    if (before === commit) return { branch: name, commit, how: 'same' }
+    if (before !== NO_COMMIT && !(await mayMove(git, root, { ref, before, commit }))) continue
+    // With the old value: a branch that somebody else moved meanwhile is left alone.
+    const moved = await git.try(['update-ref', ref, commit, before], { cwd: root })
+    if (moved.exitCode === 0)
+      return { branch: name, commit, how: before === NO_COMMIT ? 'created' : 'updated' }
+  }
+  throw new AppError('conflict', 'branch_names_taken', `${branch} and its numbered names are taken`)
+}
+
+async function mayMove(
+  git: Git,
+  root: string,
+  { ref, before, commit }: { ref: string; before: string; commit: string },
+): Promise<boolean> {
+  const ahead = await git.try(['merge-base', '--is-ancestor', before, commit], { cwd: root })
+  if (ahead.exitCode !== 0) return false
+  const worktrees = await git.run(['worktree', 'list', '--porcelain'], { cwd: root })
+  return !worktrees.split('\n').includes(`branch ${ref}`)
+}

@@ -1,0 +1,123 @@
+import { expect, it } from 'vitest'
+import type { Observation } from '../git/serving/observations.ts'
+import { createSilentLogger } from '../lib/logger.ts'
+import { AppError } from '../protocol/errors.ts'
+import { createId } from '../protocol/ids.ts'
+import type { Dispatch } from '../sessions/dispatch.ts'
+import type { ChangeOptions } from '../store/event-log.ts'
+import { followPushes } from './pushes.ts'
+import { createReports } from './reports.ts'
+
+const NO_JOURNAL = { note: () => undefined, forget: () => undefined }
+
+const logger = createSilentLogger()
+const [ANN, BOB] = [`s_${'a'.repeat(20)}`, `s_${'b'.repeat(20)}`]
+
+function observation(n: number, sessionId: string): Observation {
+  const [old, commit] = ['0'.repeat(40), 'c'.repeat(40)]
+  return {
+    ...{ n, at: '2026-01-01T00:00:00.000Z', kind: 'push', sessionId, ref: 'refs/heads/errand/x' },
+    ...{ old, new: commit, accepted: true, reason: null, outward: 'none', message: '' },
+  }
+}
+
+/** gitd with these pushes, each connection begins after `after`; `acknowledged` resolves for a number. */
+function createGitd(pushes: Observation[]) {
+  const acks: number[] = []
+  const waiters: { n: number; resolve: () => void }[] = []
+  return {
+    acks,
+    source: {
+      observations: async function* (after: number, signal: AbortSignal) {
+        yield* pushes.filter(({ n }) => n > after)
+        await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+      },
+      acknowledgeObservations: async (n: number) => {
+        acks.push(n)
+        for (const waiter of waiters) if (waiter.n <= n) waiter.resolve()
+      },
+    },
+    acknowledged: (n: number) =>
+      new Promise<void>((resolve) => {
+        waiters.push({ n, resolve })
+      }),
+  }
+}
+
+it('lets a session whose log cannot be written hold up no other', async () => {
+  const gitd = createGitd([observation(1, ANN), observation(2, BOB), observation(3, ANN)])
+  const bobs = Promise.withResolvers<void>()
+  const mended = Promise.withResolvers<void>()
+  const stored: number[] = []
+  const closing = new AbortController()
+  const store = async ({ n, sessionId }: Observation) => {
+    if (sessionId === ANN) await mended.promise
+    stored.push(n)
+    if (sessionId === BOB) bobs.resolve()
+  }
+  const following = followPushes({ git: gitd.source, store, logger }, closing.signal)
+  await bobs.promise
+  expect(stored).toEqual([2])
+  expect(gitd.acks).toEqual([])
+  const all = gitd.acknowledged(3)
+  mended.resolve()
+  await all
+  expect(stored).toEqual([2, 1, 3])
+  closing.abort()
+  await following
+})
+
+it('stores a push once that comes again after the gateway died', async () => {
+  const taken = new Set<string>()
+  const command = async (_id: string, _command: unknown, options: ChangeOptions = {}) => {
+    const { reportId = '' } = options
+    if (taken.has(reportId)) throw new AppError('conflict', 'already_counted', 'counted')
+    taken.add(reportId)
+  }
+  const dispatch = { command } as unknown as Dispatch
+  const reports = () =>
+    createReports({ dispatch, journal: NO_JOURNAL, logger }, new AbortController().signal)
+  await reports().pushed(observation(7, ANN))
+  await reports().pushed(observation(7, ANN))
+  await reports().pushed(observation(8, ANN))
+  expect(taken.size).toBe(2)
+})
+
+it('drops with an error what is refused for good, and tries again what may pass', async () => {
+  const asked: string[] = []
+  const command = async (id: string) => {
+    asked.push(id)
+    if (id === ANN) throw new AppError('invalid', 'text_invalid', 'no')
+    if (asked.length < 4) throw new AppError('unavailable', 'database_unreachable', 'no')
+  }
+  const dispatch = { command } as unknown as Dispatch
+  const reports = createReports(
+    { dispatch, journal: NO_JOURNAL, logger },
+    new AbortController().signal,
+  )
+  await reports.pushed(observation(1, ANN))
+  await reports.pushed(observation(2, BOB))
+  expect(asked).toEqual([ANN, BOB, BOB, BOB])
+})
+
+it('holds a bounded number of denials while the database is away', async () => {
+  let asked = 0
+  const command = () => {
+    asked += 1
+    return new Promise<never>(() => undefined)
+  }
+  const dispatch = { command } as unknown as Dispatch
+  const reports = createReports(
+    { dispatch, journal: NO_JOURNAL, logger },
+    new AbortController().signal,
+  )
+  const denial = {
+    ...{ allowed: false, host: 'a.example', reason: 'host_not_allowed', method: 'CONNECT' },
+    ...{ bytesUp: 0, bytesDown: 0, durationMs: 1, id: 'c', startedMs: 0 },
+  }
+  for (let n = 0; n < 100; n++) {
+    const sessionId = createId('session', new Uint8Array(20).fill(n))
+    for (let port = 1; port <= 50; port++) reports.decided({ ...denial, sessionId, port })
+  }
+  expect(asked).toBe(1_000)
+})

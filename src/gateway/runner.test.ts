@@ -1,0 +1,78 @@
+// A runner of another version, on the rules of sessions: refused with a reason, and its sandbox replaced.
+import { expect, it } from 'vitest'
+import { createSilentLogger } from '../lib/logger.ts'
+import type { Command } from '../protocol/command.ts'
+import { RUNNER_PROTOCOL, type RunnerReport } from '../protocol/runner-frames.ts'
+import type { Dispatch } from '../sessions/dispatch.ts'
+import { decide, decideCreate } from '../sessions/rules/decide.ts'
+import { isRefusal } from '../sessions/rules/draft.ts'
+import { exampleId, exampleSession } from '../sessions/starting/new-session.fixture.ts'
+import { createRunnerLink } from './runner.ts'
+
+const NOW = { now: new Date('2026-01-01T00:00:00Z'), hasSlot: true }
+const ID = exampleId('session', 1)
+
+function play() {
+  let last = decideCreate(ID, exampleSession(1), NOW)
+  const command = async (_id: string, asked: Command) => {
+    const outcome = decide(last.state, asked, NOW)
+    if (isRefusal(outcome)) throw new Error(outcome.refused.reason)
+    last = outcome
+    return last.state
+  }
+  const runnerState = async () => ({ ackedN: 0, state: last.state })
+  const dispatch = { command, runnerState } as unknown as Dispatch
+  const link = createRunnerLink({
+    dispatch,
+    watch: () => {
+      throw new Error('nothing is watched here')
+    },
+    send: () => false,
+    broadcast: () => undefined,
+    publicUrl: null,
+    onParked: async () => undefined,
+    logger: createSilentLogger(),
+  })
+  const waiting = { wait: () => undefined, signal: new AbortController().signal }
+  const hello = (protocol: number) => link.events(ID).onHello({ protocol, lastN: 0 }, waiting)
+  const report = (asked: RunnerReport) => command('', { type: 'runner.report', report: asked })
+  return { hello, command, report, last: () => last }
+}
+
+async function ready() {
+  const game = play()
+  await game.command('', {
+    ...{ type: 'repository.prepared', generation: 1, commit: 'c0ffee', baseBranch: null },
+  })
+  await game.command('', { type: 'sandbox.started', generation: 1, isolation: 'container' })
+  await game.report({ type: 'runner.ready', generation: 1 })
+  return game
+}
+
+it('replaces the sandbox of a ready session, whose turn goes on in another', async () => {
+  const game = await ready()
+  expect(await game.hello(RUNNER_PROTOCOL + 1)).toEqual({ refused: 'protocol_not_supported' })
+  const { state, effects } = game.last()
+  expect(state).toMatchObject({ status: 'working', sandbox: { state: 'preparing', generation: 2 } })
+  expect(effects).toMatchObject([{ kind: 'sandbox.start', generation: 2 }])
+})
+
+it('fails a preparation whose own runners are of another version, and says so', async () => {
+  const game = play()
+  expect(await game.hello(RUNNER_PROTOCOL - 1)).toEqual({ refused: 'protocol_not_supported' })
+  expect(game.last().state.sandbox).toMatchObject({ state: 'preparing', generation: 2 })
+  expect(await game.hello(RUNNER_PROTOCOL - 1)).toEqual({ refused: 'protocol_not_supported' })
+  expect(game.last().state).toMatchObject({
+    status: 'failed',
+    failure: { reason: 'protocol_not_supported' },
+    turn: { text: 'fix it' },
+  })
+})
+
+it('leaves a stopped session alone', async () => {
+  const game = await ready()
+  await game.command('', { type: 'session.stop' })
+  await game.command('', { type: 'sandbox.stopped', generation: 1, why: 'user' })
+  expect(await game.hello(RUNNER_PROTOCOL + 1)).toEqual({ refused: 'protocol_not_supported' })
+  expect(game.last().state.sandbox.state).toBe('stopped')
+})

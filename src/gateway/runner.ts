@@ -1,0 +1,146 @@
+// The gateway's end of each runner's channel: stores what the runner reports and tells it what is wanted now.
+import { assignmentOf } from '../assignment.ts'
+import type { RunnerEvents } from '../door/runner-channel.ts'
+import type { Welcome } from '../door/runner-connection.ts'
+import type { Logger } from '../lib/logger.ts'
+import { createRedactor } from '../lib/redact.ts'
+import { toAppError } from '../protocol/errors.ts'
+import { type Assignment, type Directives, RUNNER_PROTOCOL } from '../protocol/runner-frames.ts'
+import type { SessionState } from '../protocol/session.ts'
+import type { Dispatch } from '../sessions/dispatch.ts'
+import { directivesFor } from '../sessions/rules/directives.ts'
+import type { LiveDelta } from './control.ts'
+import { createReportRedaction, type ReportRedaction } from './redaction.ts'
+import type { SessionWatch } from './sessions.ts'
+
+/** Of a session that is not known; nothing of it is stored either. */
+const NO_REDACTOR = createRedactor([])
+
+export interface RunnerLink {
+  events(sessionId: string): RunnerEvents
+  /** Sends the directives of this state when they differ from those sent last. */
+  direct(state: SessionState): void
+  forget(sessionId: string): void
+}
+
+export interface RunnerLinkDeps {
+  dispatch: Dispatch
+  watch: () => SessionWatch
+  send(sessionId: string, directives: Directives): boolean
+  broadcast(delta: LiveDelta): void
+  publicUrl: string | null
+  /** The agent of a sandbox that waits for its session is started. */
+  onParked(sessionId: string): Promise<void>
+  logger: Logger
+}
+
+export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
+  const { dispatch, watch, send, broadcast } = deps
+  const sent = new Map<string, string>()
+  const assignments = createAssignments(deps)
+  const redactions = new Map<string, ReportRedaction>()
+  const redactionOf = (sessionId: string): ReportRedaction => {
+    const found =
+      redactions.get(sessionId) ??
+      createReportRedaction(() => watch().get(sessionId)?.credentials.redactor ?? NO_REDACTOR)
+    redactions.set(sessionId, found)
+    return found
+  }
+  const direct = (state: SessionState) => {
+    assignments.look(state.id)
+    const directives = directivesFor(state)
+    const text = JSON.stringify(directives)
+    if (sent.get(state.id) === text) return
+    if (send(state.id, directives)) sent.set(state.id, text)
+  }
+  return {
+    direct,
+    forget: (sessionId) => void redactions.delete(sessionId),
+    events: (sessionId) => ({
+      onHello: async ({ protocol }, { wait, signal }): Promise<Welcome | { refused: string }> => {
+        if (protocol !== RUNNER_PROTOCOL) {
+          await replaceRunner(dispatch, sessionId, protocol)
+          return { refused: 'protocol_not_supported' }
+        }
+        const assignment = await assignments.wait(sessionId, wait, signal)
+        const { ackedN, state } = await dispatch.runnerState(sessionId)
+        return { generation: state.sandbox.generation, ackedN, assignment }
+      },
+      onParked: () => {
+        deps
+          .onParked(sessionId)
+          .catch((err: unknown) => deps.logger.warn({ err }, 'a started agent was not noted'))
+      },
+      onConnected: () => {
+        sent.delete(sessionId)
+        const session = watch().get(sessionId)
+        if (session) direct(session.state)
+      },
+      onReport: async ({ n, report }) => {
+        try {
+          const reports = redactionOf(sessionId).report(report)
+          await dispatch.reports(
+            sessionId,
+            reports.map((one) => ({ n, report: one })),
+          )
+          return undefined
+        } catch (error) {
+          const { code, reason } = toAppError(error)
+          if (code === 'not_found' || code === 'invalid') return { refused: reason }
+          throw error
+        }
+      },
+      onDelta: ({ turnId, text }) => {
+        if (watch().get(sessionId)?.state.turn?.id !== turnId) return
+        const plain = redactionOf(sessionId).delta({ turnId, text })
+        if (plain !== '') broadcast({ sessionId, turnId, text: plain })
+      },
+      onDisconnected: () => {
+        sent.delete(sessionId)
+      },
+    }),
+  }
+}
+
+/** Runners that connected before it was known what they are to work on. */
+function createAssignments({ watch, publicUrl }: Pick<RunnerLinkDeps, 'watch' | 'publicUrl'>) {
+  const waiting = new Map<string, (assignment: Assignment) => void>()
+  const find = (sessionId: string) => {
+    const session = watch().get(sessionId)
+    return session && assignmentOf(session.state, publicUrl, session.credentials.variables)
+  }
+  return {
+    look: (sessionId: string) => {
+      const assignment = waiting.has(sessionId) ? find(sessionId) : undefined
+      if (assignment) waiting.get(sessionId)?.(assignment)
+    },
+    wait: async (sessionId: string, onWait: () => void, signal: AbortSignal) => {
+      const known = find(sessionId)
+      if (known) return known
+      onWait()
+      const { promise, resolve, reject } = Promise.withResolvers<Assignment>()
+      const onAbort = () => reject(signal.reason)
+      signal.addEventListener('abort', onAbort, { once: true })
+      waiting.set(sessionId, resolve)
+      try {
+        return await promise
+      } finally {
+        signal.removeEventListener('abort', onAbort)
+        if (waiting.get(sessionId) === resolve) waiting.delete(sessionId)
+      }
+    },
+  }
+}
+
+/** A runner of another version would be refused for ever: its sandbox is given up, and a turn gets one of this version. */
+async function replaceRunner(dispatch: Dispatch, id: string, protocol: number): Promise<void> {
+  const { sandbox } = (await dispatch.runnerState(id)).state
+  if (sandbox.state !== 'preparing' && sandbox.state !== 'ready') return
+  const message = `The runner in the sandbox is of another version (protocol ${protocol}, Errand speaks ${RUNNER_PROTOCOL}).`
+  await dispatch.command(id, {
+    type: 'sandbox.lost',
+    generation: sandbox.generation,
+    reason: 'protocol_not_supported',
+    message,
+  })
+}

@@ -1,0 +1,376 @@
+// Session repositories for real: git, an upstream over HTTP, and a clone and push as an agent makes them.
+import { existsSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { BRANCH, createScene, newSessionId, OWNER, type Scene } from '../room.fixture.ts'
+import { createTestUpstream } from '../upstream/upstream.fixture.ts'
+
+let scene: Scene
+
+beforeEach(async () => {
+  scene = await createScene()
+})
+
+afterEach(async () => {
+  await scene.close()
+})
+
+const reasonOf = (work: Promise<unknown>) =>
+  work.then(
+    () => 'nothing',
+    (error) => error.reason,
+  )
+
+it('prepares, is cloned, takes a push and passes it on', async () => {
+  const { room, upstream } = scene
+  const { workbench, client } = room
+  const { sessionId, clone, commit, name, defaultBranch } = await scene.start()
+  expect({ name, defaultBranch }).toEqual({ name: 'project', defaultBranch: 'main' })
+  expect(await workbench.git(clone, ['symbolic-ref', 'refs/remotes/origin/HEAD'])).toBe(
+    'refs/remotes/origin/main',
+  )
+  const made = await workbench.commit(clone, { 'a.txt': 'a\n' }, 'add a')
+  const push = await workbench.run(clone, ['push', 'origin', BRANCH])
+  expect(push, push.stderr).toMatchObject({ exitCode: 0 })
+  expect(await workbench.git(upstream.directory, ['rev-parse', `refs/heads/${BRANCH}`])).toBe(made)
+  expect(await room.observed(1)).toMatchObject([
+    {
+      sessionId,
+      ref: `refs/heads/${BRANCH}`,
+      new: made,
+      accepted: true,
+      outward: 'forwarded',
+      reason: null,
+    },
+  ])
+  expect(await client.sessionRefs(sessionId)).toMatchObject({
+    tip: made,
+    start: commit,
+    baseBranch: 'main',
+  })
+  expect(await client.forward({ sessionId })).toMatchObject({ outward: 'forwarded', commit: made })
+})
+
+it('answers a repeated preparation with the same, and another one with the same id not at all', async () => {
+  const first = await scene.prepare()
+  scene.upstream.close()
+  const { sessionId } = first
+  expect(await scene.prepare({ sessionId })).toEqual(first)
+  expect(await reasonOf(scene.prepare({ sessionId, ownerId: 'somebody' }))).toBe('session_exists')
+})
+
+it('starts from a branch, from a commit, and from a commit that no branch holds', async () => {
+  const { room, upstream } = scene
+  const { workbench } = room
+  const first = await workbench.git(upstream.checkout, ['rev-parse', 'HEAD'])
+  await workbench.git(upstream.checkout, ['checkout', '--quiet', '-b', 'side'])
+  const side = await workbench.commit(upstream.checkout, { 'side.txt': '1\n' })
+  await workbench.git(upstream.checkout, ['push', '--quiet', 'origin', 'side'])
+  expect(await scene.prepare({ baseBranch: 'side' })).toMatchObject({
+    commit: side,
+    baseBranch: 'side',
+  })
+  expect(await scene.prepare({ commit: first, baseBranch: 'side' })).toMatchObject({
+    commit: first,
+    baseBranch: 'side',
+  })
+  const hidden = await workbench.commit(upstream.checkout, { 'side.txt': '2\n' })
+  await workbench.git(upstream.checkout, ['push', '--quiet', 'origin', 'HEAD:refs/pull/1/head'])
+  await workbench.git(upstream.directory, ['config', 'uploadpack.allowAnySHA1InWant', 'true'])
+  expect(await scene.prepare({ commit: hidden })).toMatchObject({
+    commit: hidden,
+    baseBranch: 'main',
+  })
+})
+
+it('says why a session cannot start', async () => {
+  const { upstream } = scene
+  const url = upstream.url
+  const other = (path: string) => ({ source: { kind: 'remote' as const, url: path } })
+  expect(await reasonOf(scene.prepare({ baseBranch: 'absent' }))).toBe('branch_not_found')
+  expect(await reasonOf(scene.prepare({ commit: 'a'.repeat(40) }))).toBe('commit_not_found')
+  await scene.room.workbench.git(upstream.checkout, [
+    'push',
+    '--quiet',
+    'origin',
+    'HEAD:refs/heads/taken',
+  ])
+  expect(await reasonOf(scene.prepare({ branch: 'taken' }))).toBe('branch_exists')
+  expect(await reasonOf(scene.prepare({ branch: 'taken/deeper' }))).toBe('branch_name_taken')
+  expect(await reasonOf(scene.prepare({ branch: '-x' }))).toBe('branch_name_invalid')
+  expect(await reasonOf(scene.prepare(other(url.replace('project', 'absent'))))).toBe(
+    'repository_not_found',
+  )
+  expect(await reasonOf(scene.prepare(other('file:///etc')))).toBe('repository_protocol_refused')
+  expect(await reasonOf(scene.prepare(other('ext::sh -c id')))).toBe('repository_url_invalid')
+  upstream.answer = (_incoming, outgoing) => outgoing.writeHead(503).end()
+  expect(await reasonOf(scene.prepare())).toBe('upstream_unreachable')
+  upstream.close()
+  expect(await reasonOf(scene.prepare())).toBe('upstream_unreachable')
+  expect(await readdir(join(scene.room.dataDir, 'sessions'))).toEqual([])
+  expect(await readdir(join(scene.room.dataDir, 'tmp'))).toEqual([])
+})
+
+it('names an empty repository', async () => {
+  const { room } = scene
+  const empty = await createTestUpstream(join(room.root, 'empty'), {
+    workbench: room.workbench,
+    empty: true,
+  })
+  const source = { kind: 'remote' as const, url: empty.url }
+  expect(await reasonOf(scene.prepare({ source }))).toBe('repository_empty')
+  empty.close()
+})
+
+it('may work on a branch that is there already, when it starts from it', async () => {
+  const { room, upstream } = scene
+  const { clone } = await scene.start({ request: { branch: 'main', baseBranch: 'main' } })
+  const made = await room.workbench.commit(clone, { 'a.txt': 'a\n' })
+  await room.workbench.git(clone, ['push', 'origin', 'main'])
+  expect(await room.workbench.git(upstream.directory, ['rev-parse', 'main'])).toBe(made)
+})
+
+it('shows upstream as it is now, at most ten seconds old', async () => {
+  const { room, upstream } = scene
+  const { workbench } = room
+  const { clone } = await scene.start()
+  room.pass(10_001)
+  const next = await workbench.commit(upstream.checkout, { 'next.txt': '1\n' })
+  await workbench.git(upstream.checkout, [
+    'push',
+    '--quiet',
+    'origin',
+    'main',
+    'HEAD:refs/heads/new',
+    'HEAD:refs/tags/v1',
+  ])
+  await workbench.git(clone, ['fetch', '--quiet', '--tags', 'origin'])
+  expect(await workbench.git(clone, ['rev-parse', 'origin/main', 'origin/new', 'v1'])).toBe(
+    `${next}\n${next}\n${next}`,
+  )
+  const asked = upstream.requests.length
+  await workbench.git(clone, ['fetch', '--quiet', 'origin'])
+  expect(upstream.requests.length).toBe(asked)
+  room.pass(10_001)
+  await workbench.git(upstream.checkout, ['push', '--quiet', 'origin', ':new'])
+  await workbench.git(clone, ['fetch', '--quiet', '--prune', 'origin'])
+  expect((await workbench.run(clone, ['rev-parse', '--verify', 'origin/new'])).exitCode).not.toBe(0)
+  room.pass(10_001)
+  upstream.close()
+  await workbench.git(clone, ['fetch', '--quiet', 'origin'])
+})
+
+it('keeps the commit it started from when upstream is force-pushed and the packs are joined', async () => {
+  const { room, upstream } = scene
+  const { workbench } = room
+  const { sessionId, clone, commit } = await scene.start()
+  for (let round = 0; round < 55; round += 1) {
+    await workbench.git(upstream.checkout, [
+      'commit',
+      '--quiet',
+      '--amend',
+      '--allow-empty',
+      '-m',
+      `round ${round}`,
+    ])
+    await workbench.git(upstream.checkout, ['push', '--quiet', '--force', 'origin', 'main'])
+    room.pass(10_001)
+    await workbench.git(clone, ['ls-remote', '--quiet', 'origin', 'main'])
+  }
+  const [mirror = ''] = await readdir(join(room.dataDir, 'mirrors'))
+  const packs = await readdir(join(room.dataDir, 'mirrors', mirror, 'objects', 'pack'))
+  expect(packs.filter((name) => name.endsWith('.pack')).length).toBeLessThan(50)
+  const again = join(room.root, 'again')
+  await workbench.git(room.root, ['clone', '--quiet', room.door(sessionId), again])
+  await workbench.git(again, ['fetch', '--quiet', 'origin', commit])
+  await workbench.git(again, [
+    '-c',
+    'protocol.version=0',
+    'fetch',
+    '--quiet',
+    'origin',
+    'refs/errand/start',
+  ])
+  await workbench.git(again, ['checkout', '--quiet', commit])
+  await workbench.commit(clone, { 'a.txt': 'a\n' })
+  await workbench.git(clone, ['push', '--quiet', 'origin', BRANCH])
+  await workbench.git(join(room.dataDir, 'sessions', `${sessionId}.git`), ['fsck', '--strict'])
+}, 120_000)
+
+it('finds another name where the branch that it asks for is taken, and says which', async () => {
+  const asked = { branch: 'errand/fix', orNumbered: true }
+  const [first, second] = await Promise.all([scene.start({ request: asked }), scene.prepare(asked)])
+  expect(new Set([first.branch, second.branch])).toEqual(new Set(['errand/fix', 'errand/fix-2']))
+  expect(await scene.prepare({ ...asked, sessionId: second.sessionId })).toEqual(second)
+  const { clone, branch } = first
+  await scene.room.workbench.commit(clone, { 'a.txt': 'a\n' })
+  await scene.room.workbench.git(clone, ['push', '--quiet', 'origin', `HEAD:${branch}`])
+  await scene.room.client.removeSession(first.sessionId)
+  scene.room.pass(10_001)
+  const names = [await scene.prepare(asked), await scene.prepare(asked)].map((one) => one.branch)
+  expect(names).not.toContain(branch)
+  expect(names).not.toContain(second.branch)
+})
+
+it('starts several sessions on one mirror at once', async () => {
+  const { room } = scene
+  const started = await Promise.all([scene.start(), scene.start(), scene.start()])
+  expect(await readdir(join(room.dataDir, 'mirrors'))).toHaveLength(1)
+  expect(new Set(started.map(({ commit }) => commit)).size).toBe(1)
+  await scene.prepare({ ownerId: 'somebody' })
+  expect(await readdir(join(room.dataDir, 'mirrors'))).toHaveLength(2)
+})
+
+it('moves the own branch forward when somebody added to it upstream, and never back', async () => {
+  const { room, upstream } = scene
+  const { workbench } = room
+  const { sessionId, clone } = await scene.start()
+  await workbench.commit(clone, { 'a.txt': 'a\n' })
+  await workbench.git(clone, ['push', '--quiet', 'origin', BRANCH])
+  await workbench.git(upstream.checkout, ['fetch', '--quiet', 'origin'])
+  await workbench.git(upstream.checkout, ['checkout', '--quiet', BRANCH])
+  const added = await workbench.commit(upstream.checkout, { 'b.txt': 'b\n' })
+  await workbench.git(upstream.checkout, ['push', '--quiet', 'origin', BRANCH])
+  room.pass(10_001)
+  await workbench.git(clone, ['pull', '--quiet', 'origin', BRANCH])
+  expect(await workbench.git(clone, ['rev-parse', 'HEAD'])).toBe(added)
+  await workbench.git(upstream.checkout, ['push', '--quiet', '--force', 'origin', `main:${BRANCH}`])
+  room.pass(10_001)
+  await workbench.git(clone, ['fetch', '--quiet', 'origin'])
+  expect((await room.client.sessionRefs(sessionId)).tip).toBe(added)
+})
+
+it('starts from what the CLI uploaded, and stands without it', async () => {
+  const { room, upstream } = scene
+  const { workbench, client } = room
+  const { uploadId } = await client.createUpload(OWNER)
+  const head = await workbench.git(upstream.checkout, ['rev-parse', 'HEAD'])
+  const refused = await workbench.run(upstream.checkout, [
+    'push',
+    room.door(uploadId),
+    'HEAD:refs/tags/x',
+  ])
+  expect(refused.stderr).toContain('errand: only branches')
+  await workbench.git(upstream.checkout, [
+    'push',
+    '--quiet',
+    room.door(uploadId),
+    'HEAD:refs/heads/topic',
+  ])
+  const source = { kind: 'upload' as const, uploadId, name: 'my-work' }
+  expect(await reasonOf(scene.prepare({ source, ownerId: 'somebody' }))).toBe('upload_not_found')
+  const { sessionId, clone, commit, name, baseBranch } = await scene.start({ request: { source } })
+  expect({ commit, name, baseBranch }).toEqual({
+    commit: head,
+    name: 'my-work',
+    baseBranch: 'topic',
+  })
+  await client.removeUpload(uploadId)
+  const made = await workbench.commit(clone, { 'a.txt': 'a\n' })
+  await workbench.git(clone, ['push', '--quiet', 'origin', BRANCH])
+  expect(await room.observed(1)).toMatchObject([{ accepted: true, outward: 'none' }])
+  await workbench.git(upstream.checkout, [
+    'fetch',
+    '--quiet',
+    room.door(sessionId, { readOnly: true }),
+    BRANCH,
+  ])
+  expect(await workbench.git(upstream.checkout, ['rev-parse', 'FETCH_HEAD'])).toBe(made)
+
+  const child = await scene.start({
+    request: { source: { kind: 'session', sessionId }, branch: 'errand/more' },
+  })
+  expect(child).toMatchObject({ commit: made, baseBranch: BRANCH, name: 'my-work' })
+  await client.removeSession(sessionId)
+  const more = await workbench.commit(child.clone, { 'b.txt': 'b\n' })
+  await workbench.git(child.clone, ['push', '--quiet', 'origin', 'errand/more'])
+  expect(await client.diff({ sessionId: child.sessionId })).toMatchObject({
+    commit: more,
+    filesChanged: 1,
+  })
+  expect(await reasonOf(client.diff({ sessionId }))).toBe('session_not_found')
+})
+
+it('starts from another session that borrows from a mirror', async () => {
+  const { workbench, client } = scene.room
+  const { sessionId, clone } = await scene.start()
+  const source = { kind: 'session' as const, sessionId }
+  expect(await reasonOf(scene.prepare({ source, ownerId: 'somebody' }))).toBe('session_not_found')
+  const made = await workbench.commit(clone, { 'a.txt': 'a\n' })
+  await workbench.git(clone, ['push', '--quiet', 'origin', BRANCH])
+  const child = await scene.start({ request: { source, branch: 'errand/child' } })
+  const grandchild = await scene.start({
+    request: {
+      source: { kind: 'session', sessionId: child.sessionId },
+      branch: 'errand/grandchild',
+    },
+  })
+  await client.removeSession(sessionId)
+  await client.removeSession(child.sessionId)
+  expect(grandchild.commit).toBe(made)
+  await workbench.git(join(scene.room.dataDir, 'sessions', `${grandchild.sessionId}.git`), [
+    'fsck',
+    '--strict',
+  ])
+})
+
+it('lets uploads expire, and mirrors that nobody uses', async () => {
+  const { room } = scene
+  const { uploadId } = await room.client.createUpload(OWNER)
+  const { sessionId } = await scene.prepare()
+  room.pass(23 * 3_600_000)
+  await room.repositories.sweep()
+  expect(await readdir(join(room.dataDir, 'uploads'))).toEqual([`${uploadId}.git`])
+  room.pass(8 * 24 * 3_600_000)
+  await room.repositories.sweep()
+  expect(await readdir(join(room.dataDir, 'uploads'))).toEqual([])
+  expect(await readdir(join(room.dataDir, 'mirrors'))).toHaveLength(1)
+  await room.client.removeSession(sessionId)
+  expect(existsSync(join(room.dataDir, 'sessions', `${sessionId}.git`))).toBe(false)
+  await room.repositories.sweep()
+  expect(await readdir(join(room.dataDir, 'mirrors'))).toEqual([])
+})
+
+it('borrows by relative paths', async () => {
+  const { sessionId } = await scene.prepare()
+  const file = join(
+    scene.room.dataDir,
+    'sessions',
+    `${sessionId}.git`,
+    'objects',
+    'info',
+    'alternates',
+  )
+  expect(await readFile(file, 'utf8')).toMatch(
+    /^\.\.\/\.\.\/\.\.\/mirrors\/[0-9a-f]{40}\.git\/objects\n$/,
+  )
+  expect(await reasonOf(scene.room.client.sessionRefs(newSessionId()))).toBe('session_not_found')
+})
+
+it('reads the environment file of the commit, as data and bounded', async () => {
+  const path = '.errand/environment.yaml'
+  const { environmentFile: none } = await scene.prepare()
+  expect(none).toBe(null)
+  const clone = (await scene.start()).clone
+  const { workbench } = scene.room
+  const read = async (files: Record<string, string>) => {
+    const commit = await workbench.commit(clone, files, 'change the file')
+    await workbench.git(clone, [
+      'push',
+      '--quiet',
+      scene.upstream.directory,
+      'HEAD:main',
+      '--force',
+    ])
+    const sessionId = newSessionId()
+    const prepared = await scene.prepare({ sessionId })
+    expect(prepared.commit).toBe(commit)
+    // Asked again it is the same, although it is in no record.
+    expect(await scene.prepare({ sessionId })).toEqual(prepared)
+    return prepared.environmentFile
+  }
+  expect(await read({ [path]: 'setup: a\n' })).toEqual({ text: 'setup: a\n', truncated: false })
+  const long = await read({ [path]: 'x'.repeat(100_000) })
+  expect([long?.text.length, long?.truncated]).toEqual([64 * 1024, true])
+})

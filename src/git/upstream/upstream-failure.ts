@@ -1,0 +1,102 @@
+// Why git could not talk to an upstream, read from what it printed (LC_ALL=C). Pure.
+import { AppError, type ErrorCode } from '../../protocol/errors.ts'
+
+export interface UpstreamFailure {
+  code: ErrorCode
+  reason: string
+  message: string
+}
+
+interface Rule extends UpstreamFailure {
+  pattern: RegExp
+}
+
+const rule = (pattern: RegExp, code: ErrorCode, reason: string, message: string): Rule => ({
+  pattern,
+  code,
+  reason,
+  message,
+})
+
+/** The first match wins, so what is said precisely comes before what git says at the end of every failure. */
+const RULES: readonly Rule[] = [
+  rule(
+    // The last is what the proxy itself says where it is asked without CONNECT, for http.
+    /HTTP code 403 from proxy|CONNECT tunnel failed, response 403|returned error: 451|^remote: Errand refused \S+ \(/im,
+    'forbidden',
+    'upstream_not_allowed',
+    'This installation does not allow git to reach that host.',
+  ),
+  rule(
+    /Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED/i,
+    'forbidden',
+    'upstream_host_key_changed',
+    'The host showed another ssh key than before.',
+  ),
+  rule(
+    /unable to update url base from redirection|returned error: 30[1278]/i,
+    'forbidden',
+    'upstream_redirected',
+    'The host answers with a redirect, which is not followed with a credential: give the address that it leads to.',
+  ),
+  rule(
+    /could not read Username|Authentication failed|returned error: 40[13]|Permission denied|Permission to .+ denied|access denied|HTTP Basic: Access denied/i,
+    'forbidden',
+    'repository_access_denied',
+    'The host refuses access to the repository.',
+  ),
+  rule(
+    /repository '.*' not found|returned error: 404|Repository not found|does not appear to be a git repository|project you were looking for could not be found|not valid: is this a git repository/i,
+    'not_found',
+    'repository_not_found',
+    'The host knows no such repository.',
+  ),
+  rule(
+    /returned error: 429/i,
+    'rate_limited',
+    'upstream_rate_limited',
+    'The host asks for fewer requests.',
+  ),
+  rule(
+    /Could not resolve|Failed to connect|Couldn't connect|Connection refused|Connection reset|Connection closed|Connection timed out|No route to host|SSL|certificate|from proxy after CONNECT|CONNECT tunnel failed|Empty reply|hung up|Operation too slow|transfer closed|returned error: 5\d\d|kex_exchange_identification|early EOF/i,
+    'unavailable',
+    'upstream_unreachable',
+    'The host cannot be reached.',
+  ),
+]
+
+export function explainFailure(stderr: string): UpstreamFailure {
+  const found = RULES.find(({ pattern }) => pattern.test(stderr))
+  const { code, reason, message } = found ?? {
+    code: 'unavailable' as const,
+    reason: 'upstream_failed',
+    message: 'git could not talk to the host.',
+  }
+  const said = lastWords(stderr)
+  return { code, reason, message: said === '' ? message : `${message} git said: ${said}` }
+}
+
+export function upstreamError(stderr: string): AppError {
+  const { code, reason, message } = explainFailure(stderr)
+  return new AppError(code, reason, message)
+}
+
+/** Failures after which the same push may well succeed; all others are the host's own refusal. */
+export function isPassing(reason: string): boolean {
+  return [
+    'upstream_unreachable',
+    'upstream_rate_limited',
+    'upstream_failed',
+    'upstream_timeout',
+  ].includes(reason)
+}
+
+function lastWords(stderr: string): string {
+  return stderr
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !/^(warning|hint): /i.test(line))
+    .slice(-3)
+    .join(' / ')
+    .slice(-1000)
+}

@@ -1,0 +1,142 @@
+// A session with additional repositories, inside: their checkouts, what of their `.claude/` counts, what is pushed of them and
+// what comes back after a loss. The real Claude Code and git; only the model is scripted.
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { gitEnvironment } from '../../../demo/repository.ts'
+import type { Scenario } from '../../../demo/scenario.ts'
+import { runChecked } from '../../lib/process.ts'
+import { SAVED_WORK_REF } from '../../protocol/saved-refs.ts'
+import { BRANCH, createPlace, type Place } from '../place.fixture.ts'
+
+const shell = (prompt: string, command: string): Scenario => ({
+  ...{ name: prompt, about: 'Runs one command.' },
+  turns: [
+    {
+      prompt,
+      steps: [
+        { say: 'I do it.', use: [{ tool: 'Bash', input: { command, description: 'Work' } }] },
+        { say: 'It said: {{lastToolResult}}' },
+      ],
+    },
+  ],
+})
+
+const HOOK = `#!/bin/sh
+echo "export COLOUR=green" >> "$CLAUDE_ENV_FILE"
+echo "lib hook in $CLAUDE_PROJECT_DIR and $(pwd)"
+`
+const settings = (value: unknown) => ({ '.claude/settings.json': JSON.stringify(value) })
+const sessionStart = (command: string) => ({
+  SessionStart: [{ matcher: 'startup', hooks: [{ type: 'command', command }] }],
+})
+
+let place: Place
+let lib: string
+let docs: string
+beforeEach(async () => {
+  place = await createPlace([
+    shell('look around', 'echo colour=$COLOUR; git -C ../lib branch --show-current'),
+    shell('edit both', 'echo 1 > mine.txt; echo 2 > ../lib/theirs.txt; echo 3 > ../docs/read.txt'),
+  ])
+  lib = await place.attach('lib', 'write', {
+    ...settings({
+      hooks: {
+        ...sessionStart('"$CLAUDE_PROJECT_DIR"/.claude/up.sh'),
+        PreToolUse: [{ hooks: [{ type: 'command', command: 'exit 2' }] }],
+      },
+      permissions: { deny: ['Bash'] },
+      env: { COLOUR: 'red' },
+    }),
+    '.claude/up.sh': HOOK,
+    '.claude/skills/deploy/SKILL.md': '---\nname: deploy\ndescription: Ships the ibis\n---\nDo it.',
+    '.claude/rules/style.md': 'Rules say heron.',
+    'CLAUDE.md': 'Lib remembers the walrus.',
+    '.mcp.json': '{"mcpServers":{}}',
+  })
+  docs = await place.attach('docs', 'read', { 'CLAUDE.md': 'Docs remember the pelican.' })
+})
+afterEach(() => place.close())
+
+const asked = () => JSON.stringify(place.model.requests)
+const outputs = () =>
+  place.gateway
+    .ofType('tool.returned')
+    .map(({ output }) => output)
+    .join()
+const notices = (kind: string) =>
+  place.gateway.ofType('agent.notice').flatMap((one) => (one.kind === kind ? [one.text] : []))
+const log = async (name: string, ...refs: string[]) => {
+  const folder = join(place.upstream, '..', `${name}.git`)
+  const args = ['-C', folder, 'log', '--format=%s', '--name-only', ...refs]
+  return (await runChecked('git', args, { env: gitEnvironment() })).trim().split(/\n+/)
+}
+
+const savedFiles = (name: string) => {
+  const args = [
+    '-C',
+    join(place.upstream, '..', `${name}.git`),
+    'ls-tree',
+    '--name-only',
+    SAVED_WORK_REF,
+  ]
+  return runChecked('git', args, { env: gitEnvironment() })
+}
+
+it('gives the agent memory, rules, skills and SessionStart hooks of all, and says what it leaves out', async () => {
+  await place.start()
+  await place.endOf(place.ask('look around'))
+  expect(outputs()).toContain(`colour=green\n${BRANCH}`)
+  for (const words of ['walrus', 'pelican', 'heron', 'ibis', `lib hook in ${lib} and ${lib}`, docs])
+    expect(asked()).toContain(words)
+  expect(notices('settings_ignored')).toEqual([
+    expect.stringMatching(/lib\/\.claude\/settings\.json: permissions, env, hooks\.PreToolUse\. /),
+    expect.stringContaining('Not followed of lib: .mcp.json.'),
+  ])
+})
+
+it('is served by an agent that was started ahead where no hook has to be given at its start', async () => {
+  place.setup.additional = place.setup.additional?.filter(({ name }) => name === 'docs')
+  await place.startAhead()
+  const before = await place.agents()
+  await place.start()
+  await place.endOf(place.ask('edit both'))
+  expect(await place.agents()).toEqual(before)
+  expect(asked()).toContain('pelican')
+})
+
+it('commits and pushes each to its own, and nothing of one that is read', async () => {
+  await place.start()
+  await place.endOf(place.ask('edit both'))
+  expect(await log('upstream', BRANCH, '-1')).toEqual(['edit both', 'mine.txt'])
+  expect(await log('lib', BRANCH, '-1')).toEqual(['edit both', 'theirs.txt'])
+  await expect(log('docs', BRANCH)).rejects.toThrow()
+  expect(await readFile(join(docs, 'read.txt'), 'utf8')).toBe('3\n')
+  await place.endOf(place.ask('look around'))
+  expect(await log('lib', BRANCH, '--')).toHaveLength(2 + 7)
+})
+
+it('brings back what was not pushed of each that is written to, and starts the others anew', async () => {
+  await place.start()
+  await place.endOf(place.ask('edit both', 'command'))
+  await place.endOf(
+    place.ask('echo 1 > open.txt; echo 2 > ../lib/open.txt; echo 3 > ../docs/open.txt', 'command'),
+  )
+  for (const name of ['upstream', 'lib'])
+    await vi.waitFor(async () => expect(await savedFiles(name)).toContain('open.txt'), 30_000)
+  await place.stop()
+  await place.loseDisk()
+  place.gateway.setGeneration(2)
+  await place.start()
+  await place.gateway.wait('runner.ready', ({ generation }) => generation === 2)
+  for (const folder of [place.checkout, lib])
+    expect(existsSync(join(folder, 'open.txt'))).toBe(true)
+  expect(existsSync(join(docs, 'open.txt'))).toBe(false)
+  expect(existsSync(join(docs, 'CLAUDE.md'))).toBe(true)
+  expect(notices('sandbox_replaced')).toEqual([
+    expect.stringMatching(
+      /It goes on from what was saved at .*\nlib: files as they were saved at /,
+    ),
+  ])
+})

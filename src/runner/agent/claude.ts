@@ -1,0 +1,346 @@
+// Claude Code as one long-lived process per sandbox run, driven through its SDK with streamed input. Started again when it
+// ended, with the conversation so far. Knows nothing of turns: messages go out as they come.
+import type { ChildProcess } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import {
+  type Options,
+  type PermissionMode,
+  type Query,
+  query,
+  type SDKMessage,
+  type SDKUserMessage,
+} from '@anthropic-ai/claude-agent-sdk'
+import { withDeadline } from '../../lib/deadline.ts'
+import type { Logger } from '../../lib/logger.ts'
+import { killGroup } from '../../lib/process.ts'
+import type { Mode } from '../../protocol/session.ts'
+import type { StateFile } from '../state-file.ts'
+import { type AdditionalFolder, readAdditionalSettings } from './additional-settings.ts'
+import {
+  type AgentProcess,
+  type AgentProgram,
+  describeAgent,
+  systemPrompt,
+} from './agent-program.ts'
+import type { Parked, ParkedAgent } from './parked-agent.ts'
+import { readRepositorySettings } from './repository-settings.ts'
+import { transcriptPath } from './transcript.ts'
+
+const END_MS = 2_000
+
+const PERMISSION_MODES: Record<Mode, PermissionMode> = {
+  work: 'bypassPermissions',
+  ask: 'default',
+  plan: 'plan',
+}
+
+export interface ClaudeDeps {
+  program: AgentProgram
+  place: {
+    cwd: string
+    /** Added to the system prompt. */
+    appendix: string
+    /** Where it may work as well. */
+    additional: readonly AdditionalFolder[]
+  }
+  parked: ParkedAgent
+  state: StateFile
+  /** What is wanted now; asked for at every start. */
+  wanted: () => { mode: Mode; model: string | null }
+  events: ClaudeEvents
+  log: Logger
+}
+
+interface ClaudeEvents {
+  message(message: SDKMessage): void
+  /** The process ended without having been told to; `words` is the end of what it wrote on stderr. */
+  died(words: string): void
+  /** Before each start: what of the repository's settings is not followed. */
+  settingsRead(notices: string[]): void
+  /** A message could not be worked on; the next ones are. */
+  failed(error: unknown): void
+}
+
+export interface Claude {
+  /** Resolves when the agent takes a prompt; hooks of its start may still run. Does nothing when it does already. */
+  start(): Promise<void>
+  /** False when the agent does not run: it has just died. */
+  prompt(text: string, uuid: string): boolean
+  /** Brings mode and model to what is wanted; both may change while it works. */
+  adjust(): Promise<void>
+  interrupt(): Promise<void>
+  /** True when the conversation on disk holds the message. */
+  remembers(uuid: string): Promise<boolean>
+  /** Ends the process and all that it left behind. */
+  end(): Promise<void>
+}
+
+interface Run extends Omit<AgentProcess, 'options'> {
+  query: Query
+  input: MessageQueue
+  mode: PermissionMode
+  model: string | null
+  isEnding: boolean
+  isReady: boolean
+  /** Resolves once it takes a prompt; rejects when it ended before it did. */
+  ready: PromiseWithResolvers<void>
+}
+
+export function createClaude(deps: ClaudeDeps): Claude {
+  let run: Run | undefined
+  let starting: Promise<Run> | undefined
+  let ending: Promise<void> = Promise.resolve()
+
+  const started = async () => {
+    if (run) return run
+    // Two processes must never write one conversation.
+    starting ??= ending
+      .then(() => startRun(deps))
+      .then((fresh) => {
+        run = fresh
+        void consume(fresh)
+        return fresh
+      })
+      .finally(() => {
+        starting = undefined
+      })
+    return starting
+  }
+  const consume = async (current: Run) => {
+    const words = await readMessages(deps.events, current)
+    if (run === current) run = undefined
+    const said = current.words().trim() || words
+    current.ready.reject(new Error(said))
+    if (current.isEnding) return
+    // Its commands must have ended before it is started again.
+    ending = endLeftBehind(deps, current)
+    if (current.isReady) deps.events.died(said)
+  }
+  const end = async () => {
+    const current = run ?? (await starting?.catch(() => undefined))
+    if (!current) return
+    current.isEnding = true
+    run = undefined
+    ending = endRun(deps, current)
+    await ending
+  }
+  return {
+    start: async () => {
+      const fresh = await started()
+      try {
+        await fresh.ready.promise
+      } catch (error) {
+        if (run === fresh) await end()
+        throw error
+      }
+    },
+    prompt(text, uuid) {
+      if (!run) return false
+      run.input.push({
+        type: 'user',
+        message: { role: 'user', content: text },
+        parent_tool_use_id: null,
+        uuid: uuid as `${string}-${string}-${string}-${string}-${string}`,
+      })
+      return true
+    },
+    adjust: async () => {
+      if (run) await adjustRun(run, deps.wanted())
+    },
+    async interrupt() {
+      await run?.query.interrupt()
+    },
+    remembers: async (uuid) => {
+      const id = deps.state.get().conversationId
+      const path = id === null ? undefined : await transcriptPath(deps.program.variables, id)
+      return path !== undefined && (await readFile(path, 'utf8')).includes(uuid)
+    },
+    end,
+  }
+}
+
+/** To its end; resolves with what went wrong at last. */
+async function readMessages(events: ClaudeEvents, run: Run): Promise<string> {
+  try {
+    for await (const message of run.query) {
+      noteMode(run, message)
+      // Its hooks may take minutes: they are told as they run, and what is asked meanwhile waits inside.
+      if (message.type === 'system' && message.subtype === 'hook_started') markReady(run)
+      handOver(events, message)
+    }
+    return ''
+  } catch (error) {
+    // After an error result the SDK throws it once more when the process ends: `died` is enough.
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+async function adjustRun(run: Run, { mode, model }: ReturnType<ClaudeDeps['wanted']>) {
+  if (run.mode !== PERMISSION_MODES[mode]) {
+    await run.query.setPermissionMode(PERMISSION_MODES[mode])
+    run.mode = PERMISSION_MODES[mode]
+  }
+  if (run.model !== model) {
+    await run.query.setModel(model ?? undefined)
+    run.model = model
+  }
+}
+
+async function endRun(deps: ClaudeDeps, run: Run): Promise<void> {
+  run.query.close()
+  const child = run.child()
+  if (child) await endChild(child)
+  await endLeftBehind(deps, run)
+}
+
+async function endLeftBehind({ program }: ClaudeDeps, run: Run): Promise<void> {
+  await program.processes.endRun(run.id, run.spared, run.child()?.pid)
+}
+
+function handOver(events: ClaudeEvents, message: SDKMessage): void {
+  try {
+    events.message(message)
+  } catch (error) {
+    events.failed(error)
+  }
+}
+
+/** Asks the process to leave, so that it writes its transcript to the end, and does not wait long. */
+async function endChild(child: ChildProcess): Promise<void> {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+  const exited = once(child, 'exit')
+  killGroup(child.pid, 'SIGTERM')
+  await withDeadline('the end of the agent', END_MS, () => exited).catch(() => undefined)
+}
+
+/** One that waits already is used for a conversation that is new; it takes folders with harmless settings only. */
+async function startRun(deps: ClaudeDeps): Promise<Run> {
+  const repository = await readRepositorySettings(deps.place.cwd, deps.program.variables)
+  const additional = await readAdditionalSettings(deps.place.additional)
+  deps.events.settingsRead([...repository.notices, ...additional.notices])
+  const isNew = deps.state.get().conversationId === null
+  // Rules that forbid, and hooks, are given at the start of a process only.
+  const { deny, ask } = repository
+  const hasRules = deny.length + ask.length + additional.sessionStart.length > 0
+  if (!isNew || hasRules) deps.parked.close()
+  const parked = await deps.parked.take()
+  if (parked) {
+    try {
+      return await claimRun(deps, parked)
+    } catch (err) {
+      deps.log.info({ err }, 'the agent that waited does not take this folder')
+    }
+    parked.spare.close()
+    const child = parked.agent.child()
+    if (child) await endChild(child)
+  }
+  return await startColdRun(
+    deps,
+    await describeAgent(deps.program, { repository, sessionStart: additional.sessionStart }),
+  )
+}
+
+async function claimRun(deps: ClaudeDeps, { agent, spare }: Parked): Promise<Run> {
+  const { mode, model } = deps.wanted()
+  const input = createMessageQueue()
+  const query = spare.claim({
+    prompt: input,
+    options: {
+      ...folders(deps.place),
+      permissionMode: PERMISSION_MODES[mode],
+      appendSystemPrompt: deps.place.appendix,
+      ...(model === null ? {} : { model }),
+    },
+  })
+  const { sessionId } = await spare.claimed
+  deps.state.set({ conversationId: sessionId })
+  const run = createRun(agent, { query, input, mode: PERMISSION_MODES[mode], model })
+  markReady(run)
+  return run
+}
+
+async function startColdRun(deps: ClaudeDeps, agent: AgentProcess): Promise<Run> {
+  const { mode, model } = deps.wanted()
+  const options: Options = {
+    ...agent.options,
+    ...(await conversation(deps)),
+    ...folders(deps.place),
+    permissionMode: PERMISSION_MODES[mode],
+    systemPrompt: systemPrompt(deps.place.appendix),
+    ...(model === null ? {} : { model }),
+  }
+  const input = createMessageQueue()
+  const running = query({ prompt: input, options })
+  const run = createRun(agent, { query: running, input, mode: PERMISSION_MODES[mode], model })
+  running.initializationResult().then(
+    () => markReady(run),
+    (cause: unknown) =>
+      run.ready.reject(new Error(agent.words().trim() || String(cause), { cause })),
+  )
+  return run
+}
+
+function folders({ cwd, additional }: ClaudeDeps['place']) {
+  if (additional.length === 0) return { cwd }
+  return { cwd, additionalDirectories: additional.map(({ folder }) => folder) }
+}
+
+function createRun(
+  { id, spared, child, words }: AgentProcess,
+  settings: Pick<Run, 'query' | 'input' | 'mode' | 'model'>,
+): Run {
+  const ready = Promise.withResolvers<void>()
+  // Nobody may be waiting for it any more.
+  ready.promise.catch(() => undefined)
+  return { id, spared, child, words, isEnding: false, isReady: false, ready, ...settings }
+}
+
+function markReady(run: Run): void {
+  run.isReady = true
+  run.ready.resolve()
+}
+
+/** The same conversation for the whole life of the session; its id is ours from the first start on. */
+async function conversation({ state, program: { variables } }: ClaudeDeps) {
+  const known = state.get().conversationId
+  if (known !== null && (await transcriptPath(variables, known)) !== undefined)
+    return { resume: known }
+  const sessionId = known ?? randomUUID()
+  state.set({ conversationId: sessionId })
+  return { sessionId }
+}
+
+/** An approved plan switches the mode inside Claude Code: what counts is what it says. */
+function noteMode(run: Run, message: SDKMessage): void {
+  if (message.type !== 'system') return
+  if (message.subtype === 'init' || message.subtype === 'status')
+    run.mode = message.permissionMode ?? run.mode
+}
+
+interface MessageQueue extends AsyncIterable<SDKUserMessage> {
+  push(message: SDKUserMessage): void
+}
+
+/** Never ends: the process lives until it is closed. */
+function createMessageQueue(): MessageQueue {
+  const held: SDKUserMessage[] = []
+  let wake: () => void = () => undefined
+  return {
+    push(message) {
+      held.push(message)
+      wake()
+    },
+    async *[Symbol.asyncIterator]() {
+      for (;;) {
+        const next = held.shift()
+        if (next) yield next
+        else
+          await new Promise<void>((resolve) => {
+            wake = resolve
+          })
+      }
+    },
+  }
+}

@@ -1,0 +1,164 @@
+// Makes the work tree of a session: git's configuration inside, a clone through the door, the session's own branch, or what
+// a lost sandbox had saved; from a layer where there is one. Runs once per sandbox; a checkout that was not finished is
+// made again from nothing.
+import { existsSync } from 'node:fs'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { ProcessError, runProcess } from '../../lib/process.ts'
+import { AppError } from '../../protocol/errors.ts'
+import { doorUrl } from '../../protocol/git-door.ts'
+import type { RunnerSetup } from '../../protocol/runner-frames.ts'
+import type { Variables } from '../agent/agent-environment.ts'
+import { claudeHome } from '../agent/transcript.ts'
+import { type Restored, restore } from '../saving/restore.ts'
+import type { StateFile } from '../state-file.ts'
+import { gitConfig, sourcesOf, throughDoor } from './git-config.ts'
+import { bringSubmodules } from './submodules.ts'
+import { takeCheckout } from './take-checkout.ts'
+
+export interface CheckoutDeps {
+  setup: RunnerSetup
+  workspace: string
+  /** /etc/gitconfig inside a sandbox. */
+  gitConfigPath: string
+  variables: Variables
+  state: StateFile
+  /** Where the runner keeps what is its own. */
+  stateFolder: string
+  /** Where git really fetches from; the door unless told. */
+  source?: string
+  /** The same of an additional repository. */
+  additionalSource?: (name: string) => string
+  /** What a layer says of the work tree that it holds; its usual place unless told. */
+  checkoutLayer?: string
+}
+
+export interface CheckoutRequest extends CheckoutDeps {
+  /** No sandbox of this session has been here before: nothing can have been saved or pushed. */
+  isFirst: boolean
+}
+
+export function checkoutFolder({ setup, workspace }: Pick<CheckoutDeps, 'setup' | 'workspace'>) {
+  return join(workspace, setup.repository.name)
+}
+
+/** What a saver and a restored sandbox work with. */
+export function savedPlaces(deps: CheckoutDeps) {
+  const { variables, source = doorUrl(), stateFolder } = deps
+  const store = join(stateFolder, 'saved')
+  return { folder: checkoutFolder(deps), source, variables, store, home: claudeHome(variables) }
+}
+
+/** `kept`: a finished checkout was there already. `made`: from the commit, or from what was pushed. */
+export type Checkout = 'kept' | 'made' | Restored
+
+/** `logged` gets git's own words. */
+export async function makeCheckout(
+  deps: CheckoutRequest,
+  logged: (lines: string[]) => void,
+  signal: AbortSignal,
+): Promise<Checkout> {
+  const folder = checkoutFolder(deps)
+  await mkdir(dirname(deps.gitConfigPath), { recursive: true })
+  await writeFile(deps.gitConfigPath, gitConfig(deps.setup, sourcesOf(deps)))
+  const { url, commit, branch } = deps.setup.repository
+  const repository = { url, commit, branch, source: deps.source ?? doorUrl(), pushes: true }
+  const places = savedPlaces(deps)
+  const one: OneCheckout = {
+    ...{ folder, repository, variables: deps.variables, isFirst: deps.isFirst },
+    isFinished: () => deps.state.get().checkout === folder,
+    finished: () => deps.state.set({ checkout: folder }),
+    restore: (limit) => restore({ places, ownBranch: branch, state: deps.state }, limit),
+  }
+  const variables = throughDoor(deps.variables, repository)
+  const layered = { ...deps, variables, url: url || repository.source }
+  if (deps.isFirst && !one.isFinished() && (await takeCheckout(layered, logged, signal))) {
+    one.finished()
+    await bringSubmodules({ folder, variables: deps.variables }, logged, signal)
+    return 'made'
+  }
+  return await checkOut(one, logged, signal)
+}
+
+export interface OneCheckout {
+  folder: string
+  repository: {
+    url: string
+    source: string
+    commit: string
+    /** The local branch that is checked out. */
+    branch: string
+    /** It is the session's own, which may have been pushed. */
+    pushes: boolean
+  }
+  variables: Variables
+  isFirst: boolean
+  isFinished(): boolean
+  finished(): void
+  /** Of what a lost sandbox saved; undefined when there is nothing. */
+  restore(signal: AbortSignal): Promise<Restored | undefined>
+}
+
+/** The same for every repository of a session. */
+export async function checkOut(
+  { folder, repository, isFirst, ...place }: OneCheckout,
+  logged: (lines: string[]) => void,
+  signal: AbortSignal,
+): Promise<Checkout> {
+  const { url, source, commit, branch } = repository
+  const variables = throughDoor(place.variables, repository)
+  if (place.isFinished() && existsSync(join(folder, '.git'))) return 'kept'
+
+  const git = async (args: string[], cwd: string, settings: string[] = []) => {
+    const command = [...settings.flatMap((setting) => ['-c', setting]), ...args]
+    const result = await runProcess('git', command, { cwd, env: variables, signal })
+    const words = `${result.stdout}${result.stderr}`.trim()
+    if (words !== '') logged(words.split('\n').slice(-100))
+    if (result.exitCode !== 0) throw new ProcessError(`git ${args[0]}`, result)
+    return result.stdout.trim()
+  }
+  await rm(folder, { recursive: true, force: true })
+  await mkdir(dirname(folder), { recursive: true })
+  try {
+    // Everything is wanted anyway: version 0 says so in one round trip less.
+    const clone = ['clone', '--no-checkout', '--', url || source, folder]
+    await git(clone, dirname(folder), ['protocol.version=0'])
+    if (!(await hasCommit(folder, commit, variables)))
+      await git(['fetch', '--quiet', 'origin', commit], folder)
+    const restored = isFirst ? undefined : await place.restore(signal)
+    if (!restored) {
+      const isNew = isFirst || !repository.pushes
+      const start = isNew ? commit : await startingPoint(folder, repository, variables)
+      await git(['checkout', '--quiet', '--no-track', '-B', branch, start, '--'], folder)
+    }
+    place.finished()
+    await bringSubmodules({ folder, variables: place.variables }, logged, signal)
+    return restored ?? 'made'
+  } catch (error) {
+    if (!(error instanceof ProcessError)) throw error
+    const words = error.result.stderr.trim() || error.message
+    throw new AppError('unavailable', 'checkout_failed', words, { cause: error })
+  }
+}
+
+/** A sandbox that was lost is made again from what the session had pushed. */
+async function startingPoint(
+  folder: string,
+  { branch, commit }: OneCheckout['repository'],
+  variables: Variables,
+): Promise<string> {
+  const pushed = `refs/remotes/origin/${branch}`
+  const result = await runProcess('git', ['merge-base', '--is-ancestor', commit, pushed], {
+    cwd: folder,
+    env: variables,
+  })
+  return result.exitCode === 0 ? pushed : commit
+}
+
+async function hasCommit(folder: string, commit: string, env: Variables): Promise<boolean> {
+  const result = await runProcess('git', ['cat-file', '-e', `${commit}^{commit}`], {
+    cwd: folder,
+    env,
+  })
+  return result.exitCode === 0
+}

@@ -1,0 +1,129 @@
+// Brings an index of the runner's own in line with the work tree: untracked files too, ignored ones not, those of a
+// repository inside of it as plain files. Only what changed since the last time is read.
+import { existsSync } from 'node:fs'
+import { lstat, realpath } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import type { GitInside, RawName } from '../checkout/git-inside.ts'
+import { readSubmodules } from '../checkout/submodules.ts'
+import { type SavedStore, withoutFilters } from './saved-store.ts'
+
+const MAX_FILE_BYTES = 50 << 20
+const MOST_NESTING = 8
+const GITLINK = '160000'
+const NO_FILE = '0'.repeat(40)
+
+export interface SavedFiles {
+  tree: string
+  /** Folders with a repository of their own. */
+  nested: RawName[]
+  /** Files that are too large; one that was saved when it was smaller stays as it was. */
+  leftOut: RawName[]
+}
+
+/** `git` works with the store's index. */
+export async function saveFiles(
+  git: GitInside,
+  { folder, head, store }: { folder: string; head: string | null; store: SavedStore },
+): Promise<SavedFiles> {
+  if (!existsSync(store.index)) await git.text(['read-tree', head ?? '--empty'])
+  await openNested(git, folder)
+  const filters = await withoutFilters(git)
+  const theirs = new Set(await namesInOwnIndex(git, folder))
+  const untracked = await git.names(['ls-files', '-z', ...UNTRACKED])
+  const changed = await git.names(['diff-files', '-z', '--name-only', '--ignore-submodules=all'])
+  const leftOut = new Set(await findLarge(folder, [...untracked, ...changed]))
+
+  const excluded = [...leftOut].map((name) => `:(exclude,top,literal)${name}`)
+  // A file that cannot be read, or is gone while it is read, does not keep the others from being saved.
+  await git.succeeds(
+    [
+      ...filters,
+      'add',
+      '--all',
+      '--ignore-errors',
+      '--pathspec-from-file=-',
+      '--pathspec-file-nul',
+    ],
+    { names: ['.', ...excluded] },
+  )
+  const ignored = await git.names(['ls-files', '-z', '--cached', '--ignored', '--exclude-standard'])
+  const dropped = ignored.filter((name) => !theirs.has(name))
+  await git.text(['update-index', '--force-remove', '-z', '--stdin'], { names: dropped })
+  const saved = new Set(await git.names(['ls-files', '-z']))
+  const forced = [...theirs].filter((name) => !saved.has(name) && !leftOut.has(name))
+  const added = await findPlain(folder, forced)
+  await git.text([...filters, 'update-index', '--add', '-z', '--stdin'], { names: added })
+  const tree = await git.text(['write-tree'])
+  return { tree, nested: findNested(folder, saved), leftOut: [...leftOut] }
+}
+
+const UNTRACKED = ['--others', '--exclude-standard']
+
+/** What the agent added although it is ignored. */
+async function namesInOwnIndex(git: GitInside, folder: string): Promise<RawName[]> {
+  const gitFolder = resolve(folder, await git.text(['rev-parse', '--git-dir']))
+  return git.names(['ls-files', '-z'], { env: { GIT_INDEX_FILE: join(gitFolder, 'index') } })
+}
+
+/**
+ * A repository inside of the work tree would be saved as the id of a commit that nobody else has. With the name of any
+ * file below it in the index, git takes all that is there for files like others. Submodules stay what they are.
+ */
+async function openNested(git: GitInside, folder: string): Promise<void> {
+  const submodules = new Set(await readSubmodules(git, folder))
+  for (let depth = 0; depth < MOST_NESTING; depth++) {
+    const staged = await git.names(['ls-files', '-z', '--stage'])
+    const links = staged
+      .filter((entry) => entry.startsWith(GITLINK))
+      .map((entry) => entry.slice(entry.indexOf('\t') + 1))
+      .filter((name) => !submodules.has(name) && existsSync(rawPath(folder, `${name}/.git`)))
+    const others = await git.names(['ls-files', '-z', ...UNTRACKED])
+    const found = others.filter((name) => name.endsWith('/')).map((name) => name.slice(0, -1))
+    if (links.length + found.length === 0) return
+    await git.text(['update-index', '--force-remove', '-z', '--stdin'], { names: links })
+    const entries = [...links, ...found].map(
+      (name) => `100644 ${NO_FILE.replace(/0$/, '1')} 0\t${name}/.git-inside`,
+    )
+    await git.text(['update-index', '-z', '--index-info'], { names: entries })
+  }
+}
+
+/** Folders of the index with a `.git` of their own. */
+function findNested(folder: string, names: Iterable<RawName>): RawName[] {
+  const folders = new Set<RawName>()
+  for (const name of names)
+    for (let end = name.lastIndexOf('/'); end > 0; end = name.lastIndexOf('/', end - 1)) {
+      const parent = name.slice(0, end)
+      if (folders.has(parent)) break
+      folders.add(parent)
+    }
+  return [...folders].filter((name) => existsSync(rawPath(folder, `${name}/.git`))).sort()
+}
+
+async function findLarge(folder: string, names: RawName[]): Promise<RawName[]> {
+  const large: RawName[] = []
+  for (const name of names) {
+    const found = await lstat(rawPath(folder, name)).catch(() => undefined)
+    if (found?.isFile() && found.size > MAX_FILE_BYTES) large.push(name)
+  }
+  return large
+}
+
+/** Files and links that lie in real folders: of others git would refuse the whole list. */
+async function findPlain(folder: string, names: RawName[]): Promise<RawName[]> {
+  const plain: RawName[] = []
+  const root = await realpath(folder)
+  for (const name of names) {
+    const path = rawPath(root, name)
+    const found = await lstat(path).catch(() => undefined)
+    if (!found?.isFile() && !found?.isSymbolicLink()) continue
+    const parent = await realpath(rawPath(root, dirname(name)), 'latin1')
+    if (parent === join(rawPath(root, '').toString('latin1'), dirname(name))) plain.push(name)
+  }
+  return plain
+}
+
+/** A path of bytes. */
+export function rawPath(folder: string, name: RawName): Buffer {
+  return Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(name, 'latin1')])
+}

@@ -1,0 +1,206 @@
+import { existsSync } from 'node:fs'
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { runChecked, runProcess } from '../../lib/process.ts'
+import { commitMessage, type FinishDeps, finishWork, takeSnapshot } from './finish-work.ts'
+
+const BRANCH = 'errand/test'
+const signal = new AbortController().signal
+const variables = {
+  PATH: '/usr/local/bin:/usr/bin:/bin',
+  HOME: '/nonexistent',
+  GIT_CONFIG_NOSYSTEM: '1',
+  GIT_CONFIG_GLOBAL: '/dev/null',
+  GIT_AUTHOR_NAME: 'A',
+  GIT_AUTHOR_EMAIL: 'a@example.com',
+  GIT_COMMITTER_NAME: 'A',
+  GIT_COMMITTER_EMAIL: 'a@example.com',
+}
+
+let root: string
+let folder: string
+let deps: FinishDeps
+
+const git = async (...args: string[]) =>
+  (await runChecked('git', args, { cwd: folder, env: variables })).trim()
+const outside = (...args: string[]) => git('-C', join(root, 'upstream.git'), ...args)
+const write = (name: string, text: string) => writeFile(join(folder, name), text)
+const hasPushed = async () => (await outside('branch', '--list', BRANCH)) !== ''
+
+/** One turn: what `work` does between the snapshot and the end. */
+async function turn(work: () => Promise<unknown>, more: { pushPending?: boolean } = {}) {
+  const before = await takeSnapshot(deps, signal)
+  await work()
+  const all = { prompt: 'Do the thing\nand more', before, pushPending: false, ...more }
+  return finishWork(deps, all, signal)
+}
+const nothing = async () => undefined
+const quiet = { notices: [], pushPending: false }
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'errand-finish-'))
+  folder = join(root, 'work')
+  await mkdir(folder)
+  await git('init', '--quiet', '--initial-branch=main')
+  await write('.gitignore', 'build/\n')
+  await write('kept.txt', 'one\n')
+  await git('add', '--all')
+  await git('commit', '--quiet', '-m', 'Start')
+  await git('clone', '--quiet', '--bare', folder, join(root, 'upstream.git'))
+  await git('remote', 'add', 'origin', join(root, 'upstream.git'))
+  await git('fetch', '--quiet', 'origin')
+  await git('checkout', '--quiet', '-b', BRANCH)
+  deps = { folder, branch: BRANCH, baseCommit: await git('rev-parse', 'HEAD'), variables }
+})
+afterEach(() => rm(root, { recursive: true, force: true }))
+
+describe('finishWork', () => {
+  it('makes no commit and no push when nothing was changed', async () => {
+    expect(await turn(nothing)).toEqual(quiet)
+    expect(await hasPushed()).toBe(false)
+  })
+
+  it('commits changed, new and removed files and pushes them', async () => {
+    await write('gone.txt', 'x')
+    await turn(async () => {
+      await write('kept.txt', 'two\n')
+      await write('new.txt', 'new\n')
+      await mkdir(join(folder, 'build'))
+      await write('build/out', 'ignored')
+      await rm(join(folder, 'gone.txt'))
+    })
+    expect(await outside('log', '--format=%s', BRANCH)).toBe('Do the thing\nStart')
+    expect(await outside('ls-tree', '--name-only', BRANCH)).toBe('.gitignore\nkept.txt\nnew.txt')
+    expect(await git('status', '--porcelain')).toBe('')
+  })
+
+  it('leaves alone what was there before and was not touched', async () => {
+    await write('by-hand.txt', 'mine')
+    expect(await turn(nothing)).toEqual(quiet)
+    expect(await git('status', '--porcelain')).toBe('?? by-hand.txt')
+    expect(await hasPushed()).toBe(false)
+  })
+
+  it('sees a change within a file that was already changed', async () => {
+    await write('kept.txt', 'by hand\n')
+    await turn(() => write('kept.txt', 'by agent\n'))
+    expect(await outside('show', `${BRANCH}:kept.txt`)).toBe('by agent')
+  })
+
+  it('pushes what the agent committed itself, and nothing twice', async () => {
+    const commit = async () => {
+      await write('new.txt', 'x')
+      await git('add', '--all')
+      await git('commit', '--quiet', '-m', 'By the agent')
+    }
+    expect(await turn(commit)).toEqual(quiet)
+    expect(await outside('log', '-1', '--format=%s', BRANCH)).toBe('By the agent')
+    const pushed = await turn(async () => {
+      await write('more.txt', 'x')
+      await git('add', '--all')
+      await git('commit', '--quiet', '-m', 'Pushed by the agent')
+      await git('push', '--quiet', 'origin', BRANCH)
+      await git('remote', 'set-url', 'origin', '/nonexistent')
+    })
+    expect(pushed).toEqual(quiet)
+  })
+
+  it('tells why a push was refused, and tries again at the end of the next turn', async () => {
+    const hook = join(root, 'upstream.git', 'hooks', 'pre-receive')
+    await mkdir(join(root, 'upstream.git', 'hooks'), { recursive: true })
+    await writeFile(hook, '#!/bin/sh\necho "only on weekdays" >&2\nexit 1\n')
+    await chmod(hook, 0o755)
+    const refused = await turn(() => write('new.txt', 'x'))
+    expect(refused.pushPending).toBe(true)
+    expect(refused.notices).toMatchObject([{ kind: 'push' }])
+    expect(refused.notices[0]?.text).toContain('only on weekdays')
+    await rm(hook)
+    expect(await turn(nothing, { pushPending: true })).toEqual(quiet)
+    expect(await hasPushed()).toBe(true)
+  })
+
+  it('pushes again when there was no answer', async () => {
+    deps.pushAgain = { firstMs: 1, mostMs: 1 }
+    const fails = `test -e ${root}/asked || { touch ${root}/asked; exit 1; }`
+    await git('config', 'remote.origin.receivepack', `${fails}; git-receive-pack`)
+    expect(await turn(() => write('new.txt', 'x'))).toEqual(quiet)
+    expect(existsSync(join(root, 'asked'))).toBe(true)
+    expect(await hasPushed()).toBe(true)
+  })
+
+  it('gives up when there is no answer again and again, and keeps it in mind', async () => {
+    deps.pushAgain = { firstMs: 1, mostMs: 1 }
+    await git('remote', 'set-url', 'origin', '/nonexistent')
+    const outcome = await turn(() => write('new.txt', 'x'))
+    expect(outcome.pushPending).toBe(true)
+    expect(outcome.notices[0]?.text).toContain('/nonexistent')
+  })
+
+  it('does not let hooks of the repository lose the work', async () => {
+    const hooks = join(folder, '.git', 'hooks')
+    await mkdir(hooks, { recursive: true })
+    for (const name of ['pre-commit', 'commit-msg', 'pre-push']) {
+      await writeFile(join(hooks, name), '#!/bin/sh\nexit 1\n')
+      await chmod(join(hooks, name), 0o755)
+    }
+    expect(await turn(() => write('new.txt', 'x'))).toEqual(quiet)
+    expect(await hasPushed()).toBe(true)
+  })
+
+  it('does not break a merge in progress', async () => {
+    const outcome = await turn(async () => {
+      await git('checkout', '--quiet', '-b', 'other')
+      await write('kept.txt', 'other\n')
+      await git('commit', '--quiet', '--all', '-m', 'Other')
+      await git('checkout', '--quiet', BRANCH)
+      await write('kept.txt', 'mine\n')
+      await git('commit', '--quiet', '--all', '-m', 'Mine')
+      const merge = await runProcess('git', ['merge', 'other'], { cwd: folder, env: variables })
+      expect(merge.exitCode).toBe(1)
+    })
+    expect(outcome.notices[0]?.text).toContain('MERGE_HEAD')
+    expect(await git('status', '--porcelain')).toBe('UU kept.txt')
+    expect(await hasPushed()).toBe(false)
+  })
+
+  it('leaves a detached HEAD alone', async () => {
+    const outcome = await turn(async () => {
+      await git('checkout', '--quiet', '--detach')
+      await write('new.txt', 'x')
+    })
+    expect(outcome.notices[0]?.text).toContain('detached')
+    expect(await git('status', '--porcelain')).toBe('?? new.txt')
+  })
+
+  it('makes no branch when only another branch was looked at', async () => {
+    expect(await turn(() => git('checkout', '--quiet', 'main'))).toEqual(quiet)
+    expect(await hasPushed()).toBe(false)
+  })
+
+  it('pushes what was committed on another branch, unless it would rewrite', async () => {
+    await turn(async () => {
+      await git('checkout', '--quiet', '-b', 'own-idea')
+      await write('new.txt', 'x')
+    })
+    expect(await outside('log', '--format=%s', BRANCH)).toBe('Do the thing\nStart')
+    const rewritten = await turn(async () => {
+      await git('reset', '--quiet', '--hard', 'main')
+      await write('other.txt', 'x')
+    })
+    expect(rewritten.notices[0]?.text).toMatch(/rejected/)
+    expect(await outside('ls-tree', '--name-only', BRANCH)).toContain('new.txt')
+  })
+})
+
+describe('commitMessage', () => {
+  it.each([
+    ['Fix it', 'Fix it'],
+    ['\n  Fix   the\tthing \n\nplease', 'Fix the thing'],
+    ['', 'Work of one turn'],
+    ['ä'.repeat(100), `${'ä'.repeat(71)}…`],
+  ])('%j becomes %j', (prompt, message) => {
+    expect(commitMessage(prompt)).toBe(message)
+  })
+})

@@ -1,0 +1,142 @@
+// The end of an agent's turn: what it changed is committed and pushed to the session's branch. A turn without a change makes
+// no commit and no push; a merge or rebase in progress and a detached HEAD are left alone. Command turns never come here.
+import { existsSync } from 'node:fs'
+import { copyFile, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { type Backoff, backoffMs } from '../../lib/backoff.ts'
+import { delay } from '../../lib/deadline.ts'
+import { type RunResult, runChecked, runProcess } from '../../lib/process.ts'
+import type { Variables } from '../agent/agent-environment.ts'
+
+const MESSAGE_CHARS = 72
+const PUSH_AGAIN: Backoff = { firstMs: 500, mostMs: 8_000 }
+const MOST_PUSHES_AGAIN = 5
+const UNFINISHED = [
+  'MERGE_HEAD',
+  'CHERRY_PICK_HEAD',
+  'REVERT_HEAD',
+  'rebase-merge',
+  'rebase-apply',
+  'BISECT_LOG',
+]
+
+/** What the work tree was like: a commit and the tree of all files that are not ignored. */
+export interface Snapshot {
+  head: string
+  tree: string
+}
+
+export interface FinishDeps {
+  folder: string
+  branch: string
+  /** The commit that the session started from: it is known outside. */
+  baseCommit: string
+  variables: Variables
+  /** Between the tries of a push that got no answer. */
+  pushAgain?: Backoff
+}
+
+export interface FinishOutcome {
+  /** What a person should know, in the kinds of `agent.notice`. */
+  notices: { kind: 'commit' | 'push'; text: string }[]
+  /** Commits are here that are not outside: the next turn's end tries again. */
+  pushPending: boolean
+}
+
+export async function takeSnapshot(deps: FinishDeps, signal: AbortSignal): Promise<Snapshot> {
+  const scratch = await mkdtemp(join(tmpdir(), 'errand-index-'))
+  try {
+    const asked = await git(deps, ['rev-parse', '--git-path', 'index', 'HEAD'], signal)
+    const [path = '', head = ''] = asked.split('\n')
+    const index = resolve(deps.folder, path)
+    const copy = join(scratch, 'index')
+    // The copy of the index keeps what git knows of unchanged files, so that only changed ones are read.
+    if (existsSync(index)) await copyFile(index, copy)
+    const variables = { ...deps.variables, GIT_INDEX_FILE: copy }
+    const scratchDeps = { ...deps, variables }
+    await git(scratchDeps, ['add', '--all', '--ignore-errors', '--', '.'], signal)
+    const tree = await git(scratchDeps, ['write-tree'], signal)
+    return { head, tree }
+  } finally {
+    await rm(scratch, { recursive: true, force: true })
+  }
+}
+
+/** `before` is what the turn started from; null means that it is not known, and whatever is there belongs to it. */
+export async function finishWork(
+  deps: FinishDeps,
+  turn: { prompt: string; before: Snapshot | null; pushPending: boolean },
+  signal: AbortSignal,
+): Promise<FinishOutcome> {
+  const { before, pushPending } = turn
+  const obstacle = await findObstacle(deps, signal)
+  if (obstacle) return { notices: [{ kind: 'commit', text: obstacle }], pushPending }
+  const now = await takeSnapshot(deps, signal)
+  const isChanged = before === null || now.head !== before.head || now.tree !== before.tree
+  if (!isChanged && !pushPending) return { notices: [], pushPending }
+  const failure = isChanged ? await commitAll(deps, turn.prompt, signal) : undefined
+  const pushed = await pushAhead(deps, signal)
+  return {
+    notices: [...(failure ? [failure] : []), ...(pushed ? [pushed] : [])],
+    pushPending: pushed !== undefined,
+  }
+}
+
+/** The first line of the prompt, short enough for a commit's first line. */
+export function commitMessage(prompt: string): string {
+  const line = prompt.trim().split('\n', 1)[0]?.replace(/\s+/g, ' ').trim() ?? ''
+  if (line === '') return 'Work of one turn'
+  const chars = [...line]
+  return chars.length <= MESSAGE_CHARS ? line : `${chars.slice(0, MESSAGE_CHARS - 1).join('')}…`
+}
+
+async function findObstacle(deps: FinishDeps, signal: AbortSignal): Promise<string | undefined> {
+  const folder = resolve(deps.folder, await git(deps, ['rev-parse', '--git-dir'], signal))
+  const unfinished = UNFINISHED.find((name) => existsSync(join(folder, name)))
+  if (unfinished)
+    return `A merge, rebase or the like is in progress (${unfinished}): nothing was committed or pushed.`
+  const head = await run(deps, ['symbolic-ref', '--quiet', 'HEAD'], signal)
+  if (head.exitCode !== 0) return 'HEAD is detached: nothing was committed or pushed.'
+  return undefined
+}
+
+async function commitAll(deps: FinishDeps, prompt: string, signal: AbortSignal) {
+  await run(deps, ['add', '--all', '--ignore-errors', '--', '.'], signal)
+  const staged = await run(deps, ['diff', '--cached', '--quiet'], signal)
+  if (staged.exitCode === 0) return undefined
+  // Without the repository's hooks: a hook that refuses or never ends must not lose the work.
+  const message = commitMessage(prompt)
+  const result = await run(deps, ['commit', '--quiet', '--no-verify', '-m', message], signal)
+  if (result.exitCode === 0) return undefined
+  return { kind: 'commit' as const, text: `The changes could not be committed.\n${words(result)}` }
+}
+
+/** Pushes when HEAD has commits that are not outside yet. Answers with a notice when that failed. */
+async function pushAhead(deps: FinishDeps, signal: AbortSignal) {
+  const { branch, baseCommit } = deps
+  const ahead = ['rev-list', '--count', 'HEAD', '--not', '--remotes=origin', baseCommit, '--']
+  if ((await git(deps, ahead, signal)) === '0') return undefined
+  const target = `HEAD:refs/heads/${branch}`
+  const push = ['push', '--no-verify', '--porcelain', 'origin', target]
+  let result = await run(deps, push, signal)
+  for (let attempt = 0; gotNoAnswer(result) && attempt < MOST_PUSHES_AGAIN; attempt++) {
+    await delay(backoffMs(deps.pushAgain ?? PUSH_AGAIN, attempt, Math.random()), signal)
+    result = await run(deps, push, signal)
+  }
+  if (result.exitCode === 0) return undefined
+  return { kind: 'push' as const, text: `The push to ${branch} failed.\n${words(result)}` }
+}
+
+/** A refusal is said of the branch, in a line of its own; a push that broke off, or came through to nobody, has none. */
+const gotNoAnswer = ({ exitCode, stdout }: RunResult) => exitCode !== 0 && !/^!\t/m.test(stdout)
+
+const words = ({ stdout, stderr }: RunResult) => `${stderr.trim()}\n${stdout.trim()}`.trim()
+
+async function git(deps: FinishDeps, args: string[], signal: AbortSignal): Promise<string> {
+  return (await runChecked('git', args, { cwd: deps.folder, env: deps.variables, signal })).trim()
+}
+
+function run(deps: FinishDeps, args: string[], signal: AbortSignal): Promise<RunResult> {
+  return runProcess('git', args, { cwd: deps.folder, env: deps.variables, signal })
+}

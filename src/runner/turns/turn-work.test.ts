@@ -1,0 +1,57 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { runChecked } from '../../lib/process.ts'
+import { openStateFile, type StateFile } from '../state-file.ts'
+import { createTurnWork, type TurnWork } from './turn-work.ts'
+
+let root: string
+let folder: string
+let state: StateFile
+let work: TurnWork
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'errand-turn-'))
+  folder = join(root, 'cart')
+  const variables = {
+    ...{ PATH: '/usr/local/bin:/usr/bin:/bin', HOME: root },
+    ...{ GIT_AUTHOR_NAME: 'A', GIT_AUTHOR_EMAIL: 'a@example.com' },
+    ...{ GIT_COMMITTER_NAME: 'A', GIT_COMMITTER_EMAIL: 'a@example.com' },
+  }
+  await runChecked('git', ['init', '--quiet', folder], { env: variables })
+  const commit = ['commit', '--quiet', '--allow-empty', '--message', 'First']
+  await runChecked('git', commit, { cwd: folder, env: variables })
+  state = openStateFile(join(root, 'state.json'))
+  const main = { folder, branch: 'main', baseCommit: '', variables }
+  work = createTurnWork({ main, additional: [], state, report: () => undefined })
+})
+afterEach(() => rm(root, { recursive: true, force: true }))
+
+const running = new AbortController().signal
+const begin = async (id: string) => {
+  await work.begin(id, { isResumed: false, stopped: running })
+  return state.get().turn
+}
+
+describe('what was there before a turn', () => {
+  it('is what was seen when the turn was expected, once', async () => {
+    work.expect('t_1', running)
+    const first = await begin('t_1')
+    await writeFile(join(folder, 'new.txt'), 'new')
+    const second = await begin('t_2')
+    expect(first?.before?.head).toBe(second?.before?.head)
+    expect(first?.before?.tree).not.toBe(second?.before?.tree)
+  })
+
+  it('is looked at anew for another turn than the one that was expected, or when none is', async () => {
+    // A look that is stopped sees nothing: so it shows whose was taken.
+    const stopped = AbortSignal.abort()
+    work.expect('t_1', stopped)
+    expect(await begin('t_1')).toMatchObject({ before: null })
+    work.expect('t_2', stopped)
+    expect((await begin('t_3'))?.before).not.toBeNull()
+    work.expect('t_4', stopped)
+    work.expect(null, stopped)
+    expect((await begin('t_4'))?.before).not.toBeNull()
+  })
+})

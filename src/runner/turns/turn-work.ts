@@ -1,0 +1,115 @@
+// What a turn of the agent changed, in every repository that its session may push to: what each was like before is
+// remembered, and at the end each is committed and pushed by itself. One that fails keeps no other from it.
+import { withDeadline } from '../../lib/deadline.ts'
+import type { RunnerReport } from '../../protocol/runner-frames.ts'
+import type { StateFile } from '../state-file.ts'
+import { type FinishDeps, finishWork, type Snapshot, takeSnapshot } from './finish-work.ts'
+import type { TurnContext } from './turn-end.ts'
+
+const FINISH_MS = 180_000
+
+export interface TurnWorkDeps {
+  /** The main repository. */
+  main: FinishDeps
+  additional: { name: string; checkout: FinishDeps }[]
+  state: StateFile
+  report: (report: RunnerReport) => void
+}
+
+interface Seen {
+  before: Snapshot | null
+  additional: Record<string, Snapshot>
+}
+
+export interface TurnWork {
+  /** Begins to note what is there, for a turn that begins as soon as its agent runs; null when there is none. */
+  expect(turnId: string | null, stopped: AbortSignal): void
+  /** Notes what is there; a turn that is taken up again keeps what was noted at its start. */
+  begin(turnId: string, context: Pick<TurnContext, 'isResumed' | 'stopped'>): Promise<void>
+  finish(turn: { id: string; text: string }, stopped: AbortSignal): Promise<void>
+}
+
+export function createTurnWork({ main, additional, state, report }: TurnWorkDeps): TurnWork {
+  let expected: { id: string; seen: Promise<Seen> } | undefined
+  const lookAround = async (stopped: AbortSignal): Promise<Seen> => {
+    // A folder that is no work tree any more is said at the end of the turn.
+    const look = (checkout: FinishDeps) => takeSnapshot(checkout, stopped).catch(() => null)
+    const others = additional.map(async ({ name, checkout }) => [name, await look(checkout)])
+    const [before, ...found] = await Promise.all([look(main), ...others])
+    const known = found.filter((entry): entry is [string, Snapshot] => entry[1] !== null)
+    return { before, additional: Object.fromEntries(known) }
+  }
+  return {
+    expect: (id, stopped) => {
+      const isNew = id !== null && state.get().turn?.id !== id
+      expected = isNew ? { id, seen: lookAround(stopped) } : undefined
+    },
+    begin: async (id, { isResumed, stopped }) => {
+      if (isResumed && state.get().turn?.id === id) return
+      const seen = await (expected?.id === id ? expected.seen : lookAround(stopped))
+      expected = undefined
+      state.set({ turn: { id, ...seen } })
+    },
+    finish: async (turn, stopped) => {
+      const before = state.get().turn
+      const end = (one: One) => finishOne(one, { turn, report, stopped })
+      await Promise.all([
+        end({
+          ...{ checkout: main, name: null, before: before?.before ?? null },
+          pushPending: state.get().pushPending,
+          setPending: (pushPending) => state.set({ pushPending }),
+        }),
+        ...additional.map(({ name, checkout }) =>
+          end({
+            ...{ checkout, name, before: before?.additional?.[name] ?? null },
+            pushPending: state.get().pushPendingIn.includes(name),
+            setPending: (isPending) => {
+              const others = state.get().pushPendingIn.filter((other) => other !== name)
+              state.set({ pushPendingIn: isPending ? [...others, name] : others })
+            },
+          }),
+        ),
+      ])
+    },
+  }
+}
+
+interface One {
+  checkout: FinishDeps
+  /** Null for the main repository. */
+  name: string | null
+  before: Snapshot | null
+  pushPending: boolean
+  setPending(pushPending: boolean): void
+}
+
+interface Ending {
+  turn: { id: string; text: string }
+  report: TurnWorkDeps['report']
+  stopped: AbortSignal
+}
+
+async function finishOne(
+  { checkout, name, before, pushPending, setPending }: One,
+  { turn, report, stopped }: Ending,
+): Promise<void> {
+  const notice = (kind: string, said: string) => {
+    const text = name === null ? said : `${name}: ${said}`
+    report({ type: 'agent.notice', turnId: turn.id, kind, text })
+  }
+  try {
+    const work = { prompt: turn.text, before, pushPending }
+    const outcome = await withDeadline(
+      'committing and pushing',
+      FINISH_MS,
+      (signal) => finishWork(checkout, work, signal),
+      stopped,
+    )
+    setPending(outcome.pushPending)
+    for (const { kind, text } of outcome.notices) notice(kind, text)
+  } catch (error) {
+    if (stopped.aborted) return
+    setPending(true)
+    notice('commit', error instanceof Error ? error.message : String(error))
+  }
+}

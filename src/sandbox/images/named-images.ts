@@ -1,0 +1,79 @@
+// Images that have a name: `images/named/<name>/<version>/rootfs` below the data folder, with a link `current` to the version
+// that new sandboxes get. A version is never changed; one that was replaced stays as long as a sandbox is made of it.
+import { chmod, mkdir, readdir, readlink, realpath, rename, rm, symlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { AppError } from '../../protocol/errors.ts'
+import { orWhenMissing } from '../files.ts'
+
+const CURRENT = 'current'
+
+export function namedImagesFolder(dataDir: string): string {
+  return join(dataDir, 'images', 'named')
+}
+
+/** The true path of the root file system. */
+export async function findNamed(dataDir: string, name: string): Promise<string> {
+  const path = join(namedImagesFolder(dataDir), name, CURRENT, 'rootfs')
+  const found = await orWhenMissing(undefined, realpath(path))
+  if (found) return found
+  const message = `The image ${name} is not on this machine. Build it: errand image build ${name}; or bring your own: errand image import ${name} FOLDER`
+  throw new AppError('not_found', 'image_not_built', message)
+}
+
+/** Takes a finished version (a folder with `rootfs` in it) in by renames: the image is the old or the new one, never half. */
+export async function publishVersion(
+  dataDir: string,
+  name: string,
+  { finished, version }: { finished: string; version: string },
+): Promise<string> {
+  const image = join(namedImagesFolder(dataDir), name)
+  await mkdir(image, { recursive: true })
+  for (const path of [dirname(image), image]) await chmod(path, 0o711)
+  // Programs with the rights of root lie in it: nobody else on this machine may reach them.
+  await chmod(finished, 0o700)
+  await rename(finished, join(image, version))
+  await rm(join(image, `${CURRENT}.new`), { force: true })
+  await symlink(version, join(image, `${CURRENT}.new`))
+  await rename(join(image, `${CURRENT}.new`), join(image, CURRENT))
+  return join(image, version)
+}
+
+/** New sandboxes cannot have it any more; what sandboxes are made of is left. False when there is none. */
+export async function withdrawNamed(dataDir: string, name: string): Promise<boolean> {
+  const path = join(namedImagesFolder(dataDir), name, CURRENT)
+  const isThere = (await orWhenMissing(undefined, readlink(path))) !== undefined
+  await rm(path, { force: true })
+  return isThere
+}
+
+export interface NamedVersion {
+  name: string
+  version: string
+  path: string
+  isCurrent: boolean
+}
+
+export async function listVersions(dataDir: string): Promise<NamedVersion[]> {
+  const top = namedImagesFolder(dataDir)
+  const found: NamedVersion[] = []
+  for (const name of await namesIn(top)) {
+    const current = await orWhenMissing(undefined, readlink(join(top, name, CURRENT)))
+    for (const version of await namesIn(join(top, name)))
+      if (!version.startsWith(CURRENT) && !version.endsWith('.json'))
+        found.push({
+          ...{ name, version, path: join(top, name, version) },
+          isCurrent: version === current,
+        })
+  }
+  return found
+}
+
+/** `used` are paths of layers. */
+export async function unusedVersions(dataDir: string, used: string[]): Promise<string[]> {
+  const versions = (await listVersions(dataDir)).filter(({ isCurrent }) => !isCurrent)
+  return versions.map(({ path }) => path).filter((path) => !used.includes(join(path, 'rootfs')))
+}
+
+async function namesIn(path: string): Promise<string[]> {
+  return (await orWhenMissing<string[]>([], readdir(path))).toSorted()
+}

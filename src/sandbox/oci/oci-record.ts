@@ -1,0 +1,103 @@
+// What the oci driver keeps on disk about each sandbox, so that a new sandboxd knows everything that an old one knew.
+import { readdir, readFile } from 'node:fs/promises'
+import { z } from 'zod'
+import { AppError } from '../../protocol/errors.ts'
+import { layerIdSchema, sessionIdSchema } from '../../protocol/ids.ts'
+import { sandboxExitSchema } from '../driver.ts'
+import { orWhenMissing, readIfThere, writeWhole } from '../files.ts'
+import { sandboxSpecSchema } from '../spec.ts'
+import type { SandboxPaths } from './oci-paths.ts'
+
+const recordSchema = z.object({
+  /** Without the session file, which lies beside it. */
+  spec: sandboxSpecSchema,
+  uidBase: z.int(),
+  /** The image's layers, the topmost first. */
+  layers: z.array(z.string()),
+  /** Layers made in other sandboxes, the topmost first, with the ids that own their files on their disks. */
+  kept: z.array(z.object({ layerId: layerIdSchema, uidBase: z.int() })).default([]),
+  /** The layers belong to the range of ids as they lie there, and need no mount that shows them so. */
+  shifted: z.boolean(),
+})
+export type SandboxRecord = z.infer<typeof recordSchema>
+
+const runSchema = z.object({
+  pid: z.int(),
+  /** With the id of the machine's boot: what tells this process from a later one with its number. */
+  startTicks: z.string(),
+  bootId: z.string(),
+  startedAt: z.iso.datetime(),
+})
+export type SandboxRun = z.infer<typeof runSchema>
+
+/** What every form of the record has told, so that nobody else's range or layer is taken even where the rest is foreign. */
+const claimsSchema = recordSchema.pick({ uidBase: true, layers: true, kept: true })
+export type SandboxClaims = z.infer<typeof claimsSchema>
+
+/** Undefined when there is no such sandbox; one that cannot be read is an error, so that nobody takes it for absent. */
+export async function readRecord(paths: SandboxPaths): Promise<SandboxRecord | undefined> {
+  const text = await readIfThere(paths.record)
+  const record = parseAs(recordSchema, text)
+  if (text !== undefined && !record)
+    throw new AppError(
+      'internal',
+      'record_unreadable',
+      'The record of this sandbox is not readable',
+    )
+  return record
+}
+
+export async function readClaims(paths: SandboxPaths): Promise<SandboxClaims | undefined> {
+  return parseAs(claimsSchema, await readIfThere(paths.record))
+}
+
+export type ProcessIdentity = Omit<SandboxRun, 'startedAt'>
+
+export async function writeRecord(paths: SandboxPaths, record: SandboxRecord): Promise<void> {
+  await writeWhole(paths.record, JSON.stringify(record))
+}
+
+export async function readExit(paths: SandboxPaths) {
+  return parseAs(sandboxExitSchema, await readIfThere(paths.lastExit))
+}
+
+export async function readRun(paths: SandboxPaths): Promise<SandboxRun | undefined> {
+  return parseAs(runSchema, await readIfThere(paths.lastRun))
+}
+
+/** The ids of all sandboxes, half-made ones included. */
+export async function listSessionIds(folder: string): Promise<string[]> {
+  const names = await orWhenMissing([], readdir(folder))
+  return names.filter((name) => sessionIdSchema.safeParse(name).success)
+}
+
+export async function describeProcess(pid: number): Promise<ProcessIdentity> {
+  const startTicks = (await readStartTicks(pid)) ?? ''
+  return { pid, startTicks, bootId: await readBootId() }
+}
+
+export async function isAlive(run: ProcessIdentity): Promise<boolean> {
+  if (run.startTicks === '' || run.bootId !== (await readBootId())) return false
+  return (await readStartTicks(run.pid)) === run.startTicks
+}
+
+/** Field 22 of /proc/<pid>/stat; undefined when the process has gone or is a zombie. */
+async function readStartTicks(pid: number): Promise<string | undefined> {
+  const stat = await orWhenMissing('', readFile(`/proc/${pid}/stat`, 'utf8'))
+  const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return state === '' || state === 'Z' || state === 'X' ? undefined : fields[18]
+}
+
+async function readBootId(): Promise<string> {
+  return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim()
+}
+
+/** Undefined for what is not there or not in this form. */
+function parseAs<T>(schema: z.ZodType<T>, text: string | undefined): T | undefined {
+  if (text === undefined) return undefined
+  try {
+    return schema.safeParse(JSON.parse(text)).data
+  } catch {
+    return undefined
+  }
+}
