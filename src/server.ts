@@ -254,17 +254,17 @@ function createUploads({ store, git }: Parts): UploadsApi {
   }
 }
 
-/** For people: push to an upload, fetch from a session. */
+/** For people: push to an upload, fetch from a session, both with large files. */
 function createGitDoor(socketPath: string): GitDoor {
-  return async ({ target, rest, access, incoming, outgoing }) => {
+  return async ({ target, rest, access, base, incoming, outgoing }) => {
     const request = parseGitRequest(incoming.method ?? 'GET', `/${rest}`)
     const service = access === 'push' ? 'git-receive-pack' : 'git-upload-pack'
-    if (!request || !('service' in request) || request.service !== service) {
+    if (!request || ('service' in request && request.service !== service)) {
       throw new AppError('not_found', 'git_request', `Here git can ${access} only.`)
     }
     await proxyGit(incoming, outgoing, {
       socketPath,
-      target: { ...target, ...request, push: null },
+      target: { ...target, ...request, base, push: null },
     })
   }
 }

@@ -553,7 +553,13 @@ describe('on a real port', () => {
     test.gitRequests.length = 0
     expect(await ask(`${path}git-upload-pack`, bearer)).toContain('git was here')
     const rest = 'info/refs?service=git-upload-pack'
-    expect(test.gitRequests).toEqual([{ target: { kind: 'session', id }, rest, access: 'fetch' }])
+    const base = `http://127.0.0.1:8420/api/v1/git/sessions/${id}`
+    const shared = { target: { kind: 'session', id }, access: 'fetch', base }
+    expect(test.gitRequests).toEqual([{ ...shared, rest }])
+    const file = `info/lfs/objects/${'a'.repeat(64)}`
+    expect(await ask(`/api/v1/git/sessions/${id}/${file}`)).toMatch(/^HTTP\/1.1 401/)
+    expect(await ask(`/api/v1/git/sessions/${id}/${file}`, bearer)).toContain('git was here')
+    expect(test.gitRequests.at(-1)).toEqual({ ...shared, rest: file })
     await expect(
       listenHttp(test.app, { host: '127.0.0.1', port: listening.port }),
     ).rejects.toMatchObject({

@@ -96,9 +96,11 @@ export interface LiveFeed {
 /** The smart HTTP door of git for people: `push` to an upload, `fetch` from a session's repository. */
 export interface GitRequest {
   target: { kind: 'upload' | 'session'; id: string; repository?: string }
-  /** Below the repository, with the query: `info/refs?service=git-upload-pack`, `git-receive-pack`. */
+  /** Below the repository, with the query: `info/refs?service=git-upload-pack`, `git-receive-pack`, `info/lfs/objects/batch`. */
   rest: string
   access: 'push' | 'fetch'
+  /** The address of the repository as the caller sees it. */
+  base: string
   incoming: IncomingMessage
   outgoing: ServerResponse
 }

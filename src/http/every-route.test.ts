@@ -108,6 +108,7 @@ function pathOf({ template }: Operation): string {
     .replace('{repository}', 'lib')
     .replace('{turnId}', `t_${'a'.repeat(20)}`)
     .replace('{questionId}', 'q1')
+    .replace('{oid}', 'a'.repeat(64))
   const service = template.includes('sessions') ? 'git-upload-pack' : 'git-receive-pack'
   return `/api/v1${path}${path.endsWith('/info/refs') ? `?service=${service}` : ''}`
 }

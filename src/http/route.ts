@@ -23,7 +23,7 @@ type ObjectSchema = z.ZodObject
 type Output<S> = S extends Schema ? z.output<S> : undefined
 
 export interface RouteSpec<P, Q, B, A> {
-  method: 'get' | 'post' | 'patch' | 'delete'
+  method: 'get' | 'post' | 'put' | 'patch' | 'delete'
   path: string
   summary: string
   tag: string

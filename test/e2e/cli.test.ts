@@ -1,5 +1,5 @@
 // The command line on a running installation, as separate processes: what it prints, how it ends, what it leaves alone.
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -44,13 +44,15 @@ const refusal = async (...args: string[]) => errorOf(await run([...args, '--json
 const git = async (...args: string[]) =>
   (await runChecked('git', ['-C', repository, ...args])).trim()
 
+const sha256 = (content: Buffer) => createHash('sha256').update(content).digest('hex')
+
 /** Everything that a person would call "my repository". */
 async function photograph(): Promise<Record<string, string>> {
   const index = await readFile(join(repository, '.git/index'))
   return {
     head: await readFile(join(repository, '.git/HEAD'), 'utf8'),
     commit: await git('rev-parse', 'HEAD'),
-    index: createHash('sha256').update(index).digest('hex'),
+    index: sha256(index),
     status: await git('--no-optional-locks', 'status', '--porcelain', '--untracked-files=all'),
     code: await readFile(join(repository, 'src/cart.js'), 'utf8'),
     config: await readFile(join(repository, '.git/config'), 'utf8'),
@@ -108,6 +110,35 @@ describe('run on a repository of this disk', () => {
     expect(ended).toMatchObject({ leftOut: [], filesChanged: 1 })
     expect(await git('show', `${ended.branch}:notes.txt`)).toBe('mine')
     expect(await git('show', `${ended.branch}:README.md`)).toContain('more words')
+    expect(await photograph()).toEqual(before)
+  })
+
+  it('takes large files (LFS) along and brings those of the branch back', async () => {
+    const commit = ['-c', 'user.name=A', '-c', 'user.email=a@example.com', 'commit', '--quiet']
+    await git('lfs', 'install', '--local')
+    await git('lfs', 'track', '*.bin')
+    const mine = randomBytes(300_000)
+    await writeFile(join(repository, 'mine.bin'), mine)
+    await git('add', '.')
+    await git(...commit, '-m', 'Large')
+    await writeFile(join(repository, 'not-committed.bin'), mine)
+    const before = await photograph()
+    const script = [
+      'git lfs install --local && git lfs pull && sha256sum mine.bin not-committed.bin',
+      "head -c 400000 /dev/urandom > theirs.bin && git add . && git commit --quiet -m 'Theirs'",
+      'sha256sum theirs.bin && git push --quiet origin HEAD',
+    ].join(' && ')
+    const result = await run(['run', script, '--command', '--include-uncommitted', '--json'])
+    expect(result.exitCode, result.stderr).toBe(0)
+    const { branch, sessionId } = jsonOf<RunResult>(result)
+    const { events } = await errand.client.readEvents(sessionId, { limit: 1000 })
+    const said = JSON.stringify(events)
+    for (const name of ['mine.bin', 'not-committed.bin'])
+      expect(said).toContain(`${sha256(mine)}  ${name}`)
+    const [, oid = ''] = /oid sha256:(\w+)/.exec(await git('show', `${branch}:theirs.bin`)) ?? []
+    expect(said).toContain(`${oid}  theirs.bin`)
+    const kept = join(repository, '.git/lfs/objects', oid.slice(0, 2), oid.slice(2, 4), oid)
+    expect(sha256(await readFile(kept))).toBe(oid)
     expect(await photograph()).toEqual(before)
   })
 

@@ -4,6 +4,7 @@ import { AppError } from '../../protocol/errors.ts'
 import { repositoryOf, type SessionState } from '../../protocol/session.ts'
 import type { Connection } from '../deps.ts'
 import { doorEnv, type Git, gitFailure } from './git.ts'
+import { fetchLargeFiles } from './large-files.ts'
 
 export interface FetchedBranch {
   branch: string
@@ -31,7 +32,7 @@ export async function fetchBranch(
     repository?: string | undefined
   },
 ): Promise<FetchedBranch> {
-  const { branch } = repositoryOf(session, repository) ?? session.repository
+  const { branch, source } = repositoryOf(session, repository) ?? session.repository
   const kept = `refs/errand/${session.id}`
   const which = repository === undefined ? '' : `/repositories/${repository}`
   const url = `${connection.baseUrl}/api/v1/git/sessions/${session.id}${which}`
@@ -46,7 +47,10 @@ export async function fetchBranch(
   }
   try {
     const commit = await git.run(['rev-parse', kept], { cwd: root })
-    return await placeBranch(git, root, { branch, commit })
+    const placed = await placeBranch(git, root, { branch, commit })
+    // What came from a host has its large files there.
+    if (source.kind !== 'remote') await fetchLargeFiles(git, connection, env, { root, commit, url })
+    return placed
   } finally {
     await git.try(['update-ref', '-d', kept], { cwd: root })
   }

@@ -194,10 +194,11 @@ describe('the way to the server and back', () => {
     await git(work, 'push', '--quiet', '--force', bare, 'HEAD:refs/heads/errand/fix')
     return git(work, 'rev-parse', 'HEAD')
   }
+  const repositoryOfSession = { branch: 'errand/fix', source: { kind: 'upload' } }
   const fetchBack = () =>
     fetchBranch(createGit(env), connection(), env, {
       root,
-      session: { id: sessionId, repository: { branch: 'errand/fix' } as never, additional: [] },
+      session: { id: sessionId, repository: repositoryOfSession as never, additional: [] },
     })
   const refs = async () => (await git(root, 'for-each-ref', '--format=%(refname)')).split('\n')
 

@@ -7,6 +7,7 @@ import { AppError } from '../../protocol/errors.ts'
 import type { Connection } from '../deps.ts'
 import { plainLine } from '../terminal/plain-text.ts'
 import { doorEnv, type Git, gitFailure } from './git.ts'
+import { pushLargeFiles } from './large-files.ts'
 
 export interface LocalRepository {
   root: string
@@ -145,13 +146,14 @@ export interface Push {
   signal?: AbortSignal
 }
 
-/** Sends the commit and its history to an upload. Hooks of the repository do not run. */
+/** Sends the commit, its history and its large files to an upload. Hooks of the repository do not run. */
 export async function pushCommit(
   git: Git,
   connection: Connection,
   env: Record<string, string>,
   { root, commit, branch, gitPath, signal }: Push,
 ): Promise<void> {
+  const url = `${connection.baseUrl}${gitPath}`
   const options = [
     '--quiet',
     '--no-verify',
@@ -159,18 +161,13 @@ export async function pushCommit(
     '--no-follow-tags',
     '--recurse-submodules=no',
   ]
-  const args = [
-    'push',
-    ...options,
-    '--',
-    `${connection.baseUrl}${gitPath}`,
-    `${commit}:refs/heads/${branch}`,
-  ]
+  const args = ['push', ...options, '--', url, `${commit}:refs/heads/${branch}`]
   const result = await git.try(args, {
     ...{ cwd: root, env: doorEnv(env, connection) },
     ...(signal ? { signal } : {}),
   })
-  if (result.exitCode === 0) return
+  if (result.exitCode === 0)
+    return pushLargeFiles(git, connection, env, { root, commit, url, signal })
   if (/shallow update not allowed/.test(result.stderr)) {
     const message = 'this clone has only part of its history: run git fetch --unshallow first'
     throw new AppError('unsupported', 'shallow_repository', message)

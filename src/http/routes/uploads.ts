@@ -76,11 +76,13 @@ function addGit(api: Api, deps: HttpDeps, repository: GitRepository): void {
   const run = (rest: string) => async (c: ApiContext) => {
     const named = c.req.valid('param' as never) as Named
     const target = { kind: repository.kind, ...(await repository.find(c, named)) }
+    const below = rest.split('?', 1)[0] ?? ''
+    const base = `${originOf(deps, c)}${c.req.path.slice(0, -below.length - 1)}`
     const { incoming, outgoing } = c.env ?? {}
     if (!incoming || !outgoing) {
       throw new AppError('unsupported', 'no_stream', 'git needs a connection of its own')
     }
-    await deps.gitDoor({ target, rest, access, incoming, outgoing })
+    await deps.gitDoor({ target, rest, access, base, incoming, outgoing })
     return RESPONSE_ALREADY_SENT
   }
   const announce = run(`info/refs?service=${service}`)
@@ -107,5 +109,43 @@ function addGit(api: Api, deps: HttpDeps, repository: GitRepository): void {
       answerType: `application/x-${service}-result`,
     }),
     run(service) as never,
+  )
+  addLargeFiles(api, repository, run)
+}
+
+/** Only a known Host comes this far. */
+function originOf({ site }: HttpDeps, c: ApiContext): string {
+  const host = c.req.header('host') ?? ''
+  return site.origins.find((origin) => new URL(origin).host === host) ?? `http://${host}`
+}
+
+const fileParams = z.object({ oid: z.string().regex(/^[0-9a-f]{64}$/) })
+
+/** Large files (Git LFS): those of a push come with it, those of a session are fetched. */
+function addLargeFiles(
+  api: Api,
+  { access, path, params }: GitRepository,
+  run: (rest: string) => (c: ApiContext) => Promise<unknown>,
+): void {
+  const below = 'info/lfs/objects'
+  api.openapi(
+    describeRoute({
+      ...{ method: 'post', path: `${path}/${below}/batch`, params, tag },
+      summary: `Large files (Git LFS): what to ${access}, and where`,
+      answerType: 'application/vnd.git-lfs+json',
+    }),
+    run(`${below}/batch`) as never,
+  )
+  api.openapi(
+    describeRoute({
+      ...{ method: access === 'push' ? 'put' : 'get', path: `${path}/${below}/{oid}`, tag },
+      params: params.extend(fileParams.shape),
+      summary: `Large files (Git LFS): ${access} one`,
+      answerType: access === 'push' ? 'application/vnd.git-lfs+json' : 'application/octet-stream',
+    }),
+    ((c: ApiContext) => {
+      const { oid } = c.req.valid('param' as never) as z.output<typeof fileParams>
+      return run(`${below}/${oid}`)(c)
+    }) as never,
   )
 }
