@@ -29,6 +29,8 @@ export interface Targets {
   rebindingHost: string
   /** `host:port` of places that are on its list although nobody may reach them. */
   listedButForbidden: string[]
+  /** Name and bytes of a large file (LFS) of another session. */
+  otherFile: { oid: string; size: number }
   /** The branch of the session. */
   branch: string
   /** Of an API credential that is for `/api` of `allowedHost` at `port`; its value is `secret`. */

@@ -29,6 +29,17 @@ await git('commit', '--quiet', '-m', 'attack')
 const done = () => { relay.close(); rmSync(folder, { recursive: true }); setImmediate(() => process.exit()) }
 `
 
+/** Requests for large files of the session's repository. */
+const LARGE_FILES = `
+import { createHash } from 'node:crypto'
+const FILES = '/git/repository.git/info/lfs/objects/'
+const hashOf = (text) => createHash('sha256').update(text, 'latin1').digest('hex')
+const batch = (operation, oid, size) => {
+  const body = JSON.stringify({ operation, transfers: ['basic'], objects: [{ oid, size }] })
+  return ask(http('POST', FILES + 'batch', ['Content-Type: application/vnd.git-lfs+json', 'Content-Length: ' + body.length], body))
+}
+`
+
 export const GIT_CASES: AttackCase[] = [
   {
     id: 'other-ref',
@@ -112,6 +123,68 @@ say('gzip', answer.startsWith('200 ') ? '200 unpacked' : answer)`),
     broken: /^200 unpacked$/,
   },
   {
+    id: 'push-memory',
+    title: 'push a few bytes that become more than the machine has memory for',
+    script: ({ branch }) =>
+      inNode(`${gitWith(branch)}
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { deflateSync } from 'node:zlib'
+const ref = 'refs/heads/${branch}'
+const first = await git('push', '--quiet', 'origin', 'HEAD:' + ref)
+if (!first.ok) say('first', told(first))
+await git('commit', '--quiet', '--allow-empty', '-m', 'bomb')
+const [old, now] = [(await git('rev-parse', 'HEAD~1')).out, (await git('rev-parse', 'HEAD')).out]
+const hash = (...parts) => parts.reduce((all, part) => all.update(part), createHash('sha1')).digest()
+const varint = (value) => { const bytes = []; for (; value > 127; value = Math.floor(value / 128)) bytes.push((value % 128) | 128); return [...bytes, value] }
+const object = (type, data, more = Buffer.alloc(0)) => {
+  const rest = Math.floor(data.length / 16)
+  const head = [(type << 4) | (data.length % 16) | (rest > 0 ? 128 : 0), ...(rest > 0 ? varint(rest) : [])]
+  return Buffer.concat([Buffer.from(head), more, deflateSync(data)])
+}
+const PIECE = 1 << 16
+const base = Buffer.alloc(PIECE)
+// Each byte is an order to copy all of the base once more.
+const pieces = 192 << 4
+const delta = Buffer.concat([Buffer.from([...varint(PIECE), ...varint(pieces * PIECE)]), Buffer.alloc(pieces, 0x80)])
+const objects = [object(1, execFileSync('git', ['cat-file', 'commit', 'HEAD'], { cwd: folder, env })), object(3, base), object(7, delta, hash('blob ' + PIECE + '\\0', base))]
+const head = Buffer.from('PACK\\0\\0\\0\\x02\\0\\0\\0' + String.fromCharCode(objects.length))
+const pack = Buffer.concat([head, ...objects])
+const line = old + ' ' + now + ' ' + ref + '\\0report-status side-band-64k'
+const orders = (line.length + 4).toString(16).padStart(4, '0') + line + '0000'
+const body = Buffer.concat([Buffer.from(orders), pack, hash(pack)])
+const request = http('POST', '/git/repository.git/git-receive-pack', ['Content-Type: application/x-git-receive-pack-request', 'Content-Length: ' + body.length])
+const answer = await ask(Buffer.concat([Buffer.from(request), body]), { ms: 60000 })
+say('delta', answer.includes('ok ' + ref) ? 'pushed' : (/Out of memory[^\\n]*/.exec(answer)?.[0] ?? summary(answer)))
+done()`),
+    held: /^Out of memory, malloc failed/,
+    broken: /^pushed$/,
+    notOnInstallation: 'it would take more than 4 GiB of memory',
+  },
+  {
+    id: 'tree-bomb',
+    title: 'have the host list a few trees that stand for more files than it has memory for',
+    script: ({ branch }) =>
+      inNode(`${gitWith(branch)}
+const blob = (await run(['hash-object', '-w', '--stdin'], 'x')).out
+let tree = (await run(['mktree'], '100644 blob ' + blob + '\\tfile\\n')).out
+const names = Array.from({ length: 8 }, (_, at) => 'a-folder-of-many-folders-' + at)
+for (let depth = 0; depth < 5; depth++)
+  tree = (await run(['mktree'], names.map((name) => '040000 tree ' + tree + '\\t' + name + '\\n').join(''))).out
+const clean = (await git('rev-parse', 'HEAD^{tree}')).out
+const bomb = (await git('commit-tree', tree, '-p', 'HEAD', '-m', 'bomb')).out
+const pushed = told(await git('push', 'origin', bomb + ':refs/heads/${branch}'))
+say('list', pushed === 'pushed' ? summary(await ask(http('GET', '/reach'), { ms: 60000 })).slice(0, 60) : pushed)
+const after = (await git('commit-tree', clean, '-p', bomb, '-m', 'clean')).out
+const cleaned = await git('push', 'origin', after + ':refs/heads/${branch}')
+if (!cleaned.ok) say('clean', told(cleaned))
+done()`),
+    held: /^413 diff_too_large$/,
+    broken: /^200 /,
+    notOnInstallation: 'it would take gigabytes of memory',
+  },
+  // What these push stays on the branch.
+  {
     id: 'push-size',
     title: 'push more than a push may hold',
     script: ({ branch }) =>
@@ -152,5 +225,37 @@ const paths = ['/git/session/${otherSession}', '/git/${otherSession}/repository.
 for (const path of paths) say(path.replace('${otherSession}', 'other').slice(1), summary(await ask(http('GET', path + '/info/refs?service=git-upload-pack'))))`),
     held: /^404 (repository_not_found|session_not_found)$/,
     broken: /^200\b/,
+  },
+  {
+    id: 'large-file-content',
+    title: 'store a large file (LFS) under the name of another one',
+    script: () =>
+      inNode(`${LARGE_FILES}
+const name = hashOf('what it should hold')
+await batch('upload', name, 4)
+const sent = summary(await ask(http('PUT', FILES + name, ['Content-Length: 4'], 'evil')))
+if (!sent.startsWith('200 ')) say('store', sent)
+else {
+  await batch('download', name, 4)
+  const read = await ask(http('GET', FILES + name))
+  say('store', read.endsWith('evil') ? 'stored and read' : summary(read))
+}`),
+    held: /^400 lfs_content_wrong$/,
+    broken: /^stored and read$/,
+    notOnInstallation: 'it needs a repository that is kept here alone',
+  },
+  {
+    id: 'other-large-file',
+    title: 'read a large file (LFS) of another session by its name',
+    script: ({ otherFile: { oid, size } }) =>
+      inNode(`${LARGE_FILES}
+const said = await batch('download', '${oid}', ${size})
+const read = await ask(http('GET', FILES + '${oid}'))
+const isRead = hashOf(read.split('\\r\\n\\r\\n').slice(1).join('')) === '${oid}'
+say('list', said.includes('"download"') ? 'listed' : /does not have this file/.exec(said)?.[0] ?? summary(said))
+say('read', isRead ? 'read' : summary(read))`),
+    held: /^(does not have this file|404 lfs_object_not_asked)$/,
+    broken: /^(listed|read)$/,
+    notOnInstallation: 'it needs a large file of another session',
   },
 ]

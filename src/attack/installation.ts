@@ -130,6 +130,7 @@ function targetsFor({ config, session, other, ...placed }: Placed): Targets {
     sharedMemoryKey: 0,
     otherDoor: join(layoutOf(config).doors, other.id),
     otherSession: other.id,
+    otherFile: { oid: '', size: 0 },
     forbidden: FORBIDDEN,
     publicAddress: '203.0.113.1',
     port: PORT,

@@ -15,6 +15,8 @@ export interface GitStart {
   env?: Record<string, string>
   /** Protocols that git may speak, as in GIT_ALLOW_PROTOCOL; none unless told. */
   protocols?: string
+  /** Most that each process may take; 4 GiB unless told. */
+  memoryBytes?: number
 }
 
 export interface GitCall extends GitStart {
@@ -68,12 +70,15 @@ const COMMON_SETTINGS: Settings = [
 ]
 
 export function createGit(deps: { home: string; path: string }): Git {
-  const start: Git['start'] = ({ args, settings = [], env = {}, protocols = 'none' }, stdio) =>
+  const start: Git['start'] = (
+    { args, settings = [], env = {}, protocols = 'none', memoryBytes = MEMORY_BYTES },
+    stdio,
+  ) =>
     spawn(
       'setpriv',
       [
         ...['--pdeathsig', 'KILL', '--no-new-privs'],
-        ...['prlimit', '--core=0', `--data=${MEMORY_BYTES}`],
+        ...['prlimit', '--core=0', `--data=${memoryBytes}`],
         ...['git', ...args],
       ],
       {

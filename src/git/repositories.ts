@@ -7,6 +7,7 @@ import { endLeftoverProcesses } from './leftovers.ts'
 import { createLfsDoor } from './lfs/lfs-door.ts'
 import { findLfsPlace } from './lfs/lfs-place.ts'
 import { createAskOverSsh } from './lfs/lfs-ssh.ts'
+import { isNamedSo } from './lfs/lfs-store.ts'
 import type {
   CountFilesRequest,
   Diff,
@@ -91,11 +92,13 @@ export interface RepositoryRules {
   refuseForSession: typeof refuseForSession
   refuseOutward: typeof refuseOutward
   readSmallBody: typeof readSmallBody
+  findLfsPlace: typeof findLfsPlace
+  isContentOf: typeof isNamedSo
 }
 
 const RULES: RepositoryRules = {
   git: (git) => git,
-  ...{ refuseForSession, refuseOutward, readSmallBody },
+  ...{ refuseForSession, refuseOutward, readSmallBody, findLfsPlace, isContentOf: isNamedSo },
 }
 
 export async function createRepositories(
@@ -167,21 +170,25 @@ export async function createRepositories(
     removeUpload: (uploadId) => remove(paths.upload(uploadId)),
     sweep: () => sweep({ paths, nowMs, log, remove }),
     serve: doors.serve,
-    serveLfs: await createServeLfs(config, { paths, nowMs, randomName }),
+    serveLfs: await createServeLfs(config, { paths, nowMs, randomName, rules }),
     observations,
   }
 }
 
 async function createServeLfs(
   { path, network }: Pick<RepositoriesConfig, 'path' | 'network'>,
-  { paths, ...deps }: { paths: GitPaths; nowMs: () => number; randomName: () => string },
+  {
+    paths,
+    rules: { findLfsPlace: findPlace, isContentOf },
+    ...deps
+  }: { paths: GitPaths; nowMs: () => number; randomName: () => string; rules: RepositoryRules },
 ): Promise<Repositories['serveLfs']> {
   const { proxyUrl, caFile } = network
   const ca = caFile === undefined ? undefined : await readFile(caFile, 'utf8')
   const askOverSsh = createAskOverSsh({ paths, network, path })
-  const lfs = createLfsDoor({ network: { proxyUrl, ca }, askOverSsh, ...deps })
+  const lfs = createLfsDoor({ network: { proxyUrl, ca }, askOverSsh, isContentOf, ...deps })
   return async (request, exchange) => {
-    const place = await findLfsPlace(paths, request, exchange.incoming.headers)
+    const place = await findPlace(paths, request, exchange.incoming.headers)
     await lfs.serve(request.lfs, place, exchange)
   }
 }

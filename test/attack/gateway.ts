@@ -60,6 +60,7 @@ export interface GatewayParts {
   limits?: DoorsDeps['limits']
   channel?: DoorsDeps['createChannel']
   git?: DoorRoute
+  reach?: DoorRoute
   /** The session has ended before the attack. */
   hasEnded?: boolean
   /** It has API credentials. */
@@ -95,10 +96,11 @@ interface Place {
 export async function openGateway(place: Place, parts: GatewayParts): Promise<Gateway> {
   const { doorsDir, sessionId } = place
   const reports = createReports(place, parts)
+  const showReports: DoorRoute = ({ response }) => void response.end(reports.asJson())
   const { routes, closeNetwork } = createRoutes(place, parts)
   const doors = createDoors({
     doorsDir,
-    routes: { ...routes, reach: ({ response }) => void response.end(reports.asJson()) },
+    routes: { ...routes, reach: parts.reach ?? showReports },
     runnerEvents: () => ({
       onHello: async () => ({ generation: 1, ackedN: 0, assignment: ASSIGNMENT }),
       onParked: () => undefined,

@@ -15,6 +15,14 @@ export interface GitOff {
   unpacks?: number
   /** Which repository is meant is read from the path, where the socket would say it. */
   fromPath?: boolean
+  /** Most memory of each git. */
+  memoryBytes?: number
+  /** Most memory of a git that has a limit of its own. */
+  listingBytes?: number
+  /** Large files are looked up in the repository of the other session. */
+  otherFiles?: true
+  /** Whatever was sent may have any name. */
+  anyContent?: true
 }
 
 export interface GitSwitch {
@@ -28,6 +36,8 @@ const FORWARD_ONLY = /^receive\.denyNonFastForwards$/
 const HOOKS = /^core\.hooksPath$/
 const DELETES = /^receive\.denyDeletes$/
 const allow: GitOff['refuse'] = (count) => new Array<undefined>(count).fill(undefined)
+
+const MIB = 1 << 20
 
 export const GIT_SWITCHES: Record<string, GitSwitch> = {
   'other-ref': {
@@ -54,4 +64,8 @@ export const GIT_SWITCHES: Record<string, GitSwitch> = {
   'packed-body': { off: { unpacks: 1 << 24 } },
   'push-size': { off: { settings: /^receive\.maxInputSize$/ } },
   'other-repository': { off: { fromPath: true } },
+  'push-memory': { both: { memoryBytes: 64 * MIB }, off: {} },
+  'tree-bomb': { both: { listingBytes: 16 * MIB }, off: {} },
+  'large-file-content': { off: { anyContent: true } },
+  'other-large-file': { off: { otherFiles: true } },
 }

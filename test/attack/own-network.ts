@@ -59,6 +59,7 @@ export function namedTargets(port: number) {
       .filter((name) => !HARMLESS.includes(name))
       .map((name) => `${name}:${port}`),
     branch: BRANCH,
+    otherFile: { oid: '', size: 0 },
     placeholder: placeholderOf(API_CREDENTIAL),
     connections: 10_000,
     slowMs: 5_000,

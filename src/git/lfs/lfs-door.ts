@@ -15,7 +15,7 @@ import {
   type LfsObject,
   type LfsRequest,
 } from './lfs-messages.ts'
-import { lfsSize, readLfsObject, writeLfsObject } from './lfs-store.ts'
+import { type isNamedSo, lfsSize, readLfsObject, writeLfsObject } from './lfs-store.ts'
 import {
   askBatch,
   type LfsTarget,
@@ -43,6 +43,7 @@ export interface LfsDoor {
 interface Deps extends LfsWays {
   nowMs: () => number
   randomName: () => string
+  isContentOf: typeof isNamedSo
 }
 
 interface Known {
@@ -122,7 +123,7 @@ async function answerFromHere(
 }
 
 async function serveObject(
-  { network, nowMs, randomName }: Deps,
+  { network, nowMs, randomName, isContentOf }: Deps,
   actions: Actions,
   at: { request: Exclude<LfsRequest, { what: 'batch' }>; place: LfsPlace; exchange: Exchange },
 ): Promise<void> {
@@ -151,7 +152,10 @@ async function serveObject(
     requireSize(incoming.headers['content-length'], object.size)
     if (target)
       await writeUpstream(network, target, { action, content: incoming, size: object.size })
-    else await writeLfsObject(place.directory, { oid, content: incoming, name: randomName() })
+    else {
+      const file = { oid, content: incoming, name: randomName() }
+      await writeLfsObject(place.directory, file, isContentOf)
+    }
   } else if (target) await verifyUpstream(network, target, { action, object })
   sendJson(outgoing, 200, {})
 }

@@ -26,3 +26,12 @@ it('reads raw entries and counts of git diff-tree', () => {
   ])
   expect(parseStat('')).toEqual([])
 })
+
+it('reads as many files as a session may have changed, in one pass', () => {
+  const paths = Array.from({ length: 200_000 }, (_, at) => `path/${at}`)
+  const raw = paths.flatMap((path) => [':000000 100644 a b A', path])
+  const counts = paths.map((path) => `1\t0\t${path}`)
+  const read = parseStat([...raw, ...counts, ''].join('\0'))
+  expect(read.length).toBe(paths.length)
+  expect(read.at(-1)).toMatchObject({ path: paths.at(-1), insertions: 1 })
+})

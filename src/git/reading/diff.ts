@@ -1,5 +1,6 @@
 // What a session changed, read from its bare repository alone: from the commit it started from to the tip of its branch.
 // Raw blobs: no external diff, no text conversion, no attributes.
+import { AppError } from '../../protocol/errors.ts'
 import type { Git, GitCall } from '../git-process.ts'
 import type { Diff } from '../messages.ts'
 import { readPushedCommits, type SessionRecord } from '../records.ts'
@@ -10,6 +11,8 @@ const STAT_BYTES = 16 << 20
 const LOG_BYTES = 4 << 20
 const MOST_COMMITS = 500
 const LIMIT_MS = 120_000
+/** A few trees can stand for more files than any machine has memory for. */
+const MEMORY_BYTES = 2 * 1024 ** 3
 
 type DiffFile = Diff['files'][number]
 
@@ -41,6 +44,7 @@ export async function readDiff(
       maxBytes: limit,
       signal,
       limitMs: LIMIT_MS,
+      memoryBytes: MEMORY_BYTES,
     })
   const from = await findBase(git, directory, { record, commit })
   const tree = [
@@ -79,6 +83,12 @@ type Read = (args: string[], limit: number) => ReturnType<typeof readGit>
 
 async function readGit(git: Git, call: GitCall) {
   const result = await git.run(call)
+  if (result.exitCode !== 0 && /out of memory|cannot allocate memory/i.test(result.stderr))
+    throw new AppError(
+      'too_large',
+      'diff_too_large',
+      'The changes of this session are too many to be shown. Fetch its branch to look at them.',
+    )
   if (result.exitCode !== 0 && !result.truncated)
     throw new Error(`git ${call.args[1]} exited with ${result.exitCode}: ${result.stderr}`)
   return result
@@ -156,31 +166,49 @@ const STATUSES: Record<string, DiffFile['status']> = {
 
 /** Output of `diff-tree -z --raw --numstat`: all raw entries first, then the counts in the same order. */
 export function parseStat(text: string): DiffFile[] {
-  const fields = text.split('\0')
+  const fields = readFields(text)
   const files = new Map<string, DiffFile>()
-  while (fields[0]?.startsWith(':')) {
+  while (fields.next().startsWith(':')) {
     const file = takeRaw(fields)
     files.set(file.path, file)
   }
-  while (fields.length > 1) takeCounts(fields, files)
+  while (fields.left() > 1) takeCounts(fields, files)
   return [...files.values()]
 }
 
+interface Fields {
+  /** The next one; it stays. */
+  next(): string
+  take(): string
+  left(): number
+}
+
+/** One after the other: a list that shrinks at its beginning would be moved as a whole each time. */
+function readFields(text: string): Fields {
+  const fields = text.split('\0')
+  let at = 0
+  return {
+    next: () => fields[at] ?? '',
+    take: () => fields[at++] ?? '',
+    left: () => fields.length - at,
+  }
+}
+
 /** `:<modes> <ids> <status>`, then one path, or two for a rename or copy. */
-function takeRaw(fields: string[]): DiffFile {
-  const letter = (fields.shift()?.split(' ')[4] ?? 'M').slice(0, 1)
+function takeRaw(fields: Fields): DiffFile {
+  const letter = (fields.take().split(' ')[4] ?? 'M').slice(0, 1)
   const moved = letter === 'R' || letter === 'C'
-  const first = fields.shift() ?? ''
-  const path = moved ? (fields.shift() ?? '') : first
+  const first = fields.take()
+  const path = moved ? fields.take() : first
   const status = STATUSES[letter] ?? 'modified'
   return { path, from: moved ? first : null, status, binary: false, insertions: 0, deletions: 0 }
 }
 
 /** `<insertions>\t<deletions>\t<path>`; with an empty path the old and the new one follow. Binary files count `-`. */
-function takeCounts(fields: string[], files: ReadonlyMap<string, DiffFile>): void {
+function takeCounts(fields: Fields, files: ReadonlyMap<string, DiffFile>): void {
   const [, insertions = '', deletions = '', inline = ''] =
-    /^(\d+|-)\t(\d+|-)\t(.*)$/s.exec(fields.shift() ?? '') ?? []
-  const [, path = inline] = inline === '' ? fields.splice(0, 2) : []
+    /^(\d+|-)\t(\d+|-)\t(.*)$/s.exec(fields.take()) ?? []
+  const [, path = inline] = inline === '' ? [fields.take(), fields.take()] : []
   const file = files.get(path)
   if (!file) return
   file.binary = insertions === '-'
