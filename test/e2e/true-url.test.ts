@@ -9,8 +9,10 @@ import { dirname, join } from 'node:path'
 import { createSecureContext, createServer, type Server } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createLeaves, type LeafFor, makeAuthority } from '../../src/egress/tls/authority.ts'
+import { createLfsServer } from '../../src/git/lfs/lfs-server.fixture.ts'
 import { createWorkbench } from '../../src/git/upstream/upstream.fixture.ts'
 import type { NewSession } from '../../src/protocol/api.ts'
+import { doorUrl } from '../../src/protocol/git-door.ts'
 import { createForge } from './forge.ts'
 import { eventsOf, type Installation, startInstallation } from './installation.ts'
 import { createIsland, type Island } from './island.ts'
@@ -120,6 +122,8 @@ async function tryAll(id: string, commands: Record<string, string>) {
   )
 }
 
+const basic = ({ user, token }: PrivateUpstream) =>
+  `Basic ${Buffer.from(`${user}:${token}`).toString('base64')}`
 const shown = (address: string) => `origin\t${address} (fetch)\norigin\t${address} (push)`
 
 describe('a session on an https repository', () => {
@@ -186,6 +190,43 @@ describe('a session on an https repository', () => {
   })
 })
 
+describe('large files (LFS)', () => {
+  it('go both ways under the true address, at a level that lists nothing', async () => {
+    const lfs = await createLfsServer({ host: island.outside, name: GIT_HOST })
+    const batch = '/large.git/info/lfs/objects/batch'
+    const { answer } = upstream
+    upstream.answer = (incoming, outgoing) => {
+      if (incoming.url !== batch) answer(incoming, outgoing)
+      else if (incoming.headers.authorization === basic(upstream))
+        void lfs.batch(incoming, outgoing)
+      else outgoing.writeHead(401).end()
+    }
+    await copyRepository('large')
+    const source = { kind: 'remote' as const, url: url('large') }
+    const id = await start({ source, network: { level: 'none' } })
+    const { branch } = (await errand.client.getSession(id)).repository
+    const asked = '{"operation":"download","objects":[{"oid":"%s","size":400000}]}'
+    const said = await tryAll(id, {
+      push: `git lfs install --local && git lfs track '*.bin' && head -c 400000 /dev/urandom > big.bin &&
+git add . && git commit --quiet -m large && git push --quiet origin HEAD && git lfs env | grep ^Endpoint`,
+      again: `git clone --quiet --branch ${branch} ${url('large')} /tmp/again && cd /tmp/again &&
+git lfs install --local && git lfs pull && sha256sum big.bin`,
+      batch: `printf '${asked}' $(sha256sum < /tmp/again/big.bin | cut -c-64) |
+curl -sS --data-binary @- https://${GIT_HOST}${batch}`,
+    })
+    expect(said.push).toContain(`Endpoint=${url('large')}/info/lfs`)
+    const [oid = '', content] = [...lfs.objects][0] ?? []
+    expect(content).toHaveLength(400_000)
+    expect(said.again).toContain(`${oid}  big.bin`)
+    expect(lfs.transfers.map(({ method }) => method)).toEqual(['PUT', 'GET'])
+    for (const transfer of lfs.transfers) expect(transfer.authorization).toBeUndefined()
+    expect(said.batch).toContain(`${doorUrl()}/info/lfs/objects/${oid}`)
+    expect(said.batch).not.toContain('let-me-in')
+    upstream.answer = answer
+    lfs.close()
+  })
+})
+
 /** One more repository of the git host, which has these submodules. */
 async function addRepositoryWith(name: string, submodules: Record<string, string>): Promise<void> {
   const { git } = createWorkbench(folder)
@@ -246,8 +287,6 @@ describe('submodules', () => {
     expect(said.push).toContain('reading only (submodule_read_only)')
     // The same host has other repositories that the credential may read, and the session may not.
     expect(said.unnamed).toContain('403')
-    const basic = ({ user, token }: PrivateUpstream) =>
-      `Basic ${Buffer.from(`${user}:${token}`).toString('base64')}`
     for (const host of [upstream, modules]) {
       const sent = new Set(host.requests.map(({ authorization }) => authorization))
       sent.delete(undefined)

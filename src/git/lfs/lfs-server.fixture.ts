@@ -15,7 +15,10 @@ export interface LfsServer {
 
 const SIGNED = 'let-me-in'
 
-export async function createLfsServer(): Promise<LfsServer> {
+/** `host` is where the files lie, `name` how that is called; loopback unless told. */
+export async function createLfsServer(
+  { host, name } = { host: '127.0.0.1', name: '127.0.0.1' },
+): Promise<LfsServer> {
   const objects = new Map<string, Buffer>()
   const transfers: LfsServer['transfers'] = []
   const storage = createServer(async (incoming, outgoing) => {
@@ -31,7 +34,7 @@ export async function createLfsServer(): Promise<LfsServer> {
       outgoing.writeHead(200).end()
     } else outgoing.writeHead(content ? 200 : 404).end(content)
   })
-  await new Promise<void>((resolve) => storage.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve) => storage.listen(0, host, resolve))
   const { port } = storage.address() as AddressInfo
   return {
     objects,
@@ -40,7 +43,7 @@ export async function createLfsServer(): Promise<LfsServer> {
       const { operation, objects: asked } = JSON.parse((await readBody(incoming)).toString('utf8'))
       const answers = asked.map((object: { oid: string; size: number }) => {
         const action = {
-          href: `http://127.0.0.1:${port}/${object.oid}`,
+          href: `http://${name}:${port}/${object.oid}`,
           header: { 'X-Signed': SIGNED },
         }
         const isHere = objects.has(object.oid)
