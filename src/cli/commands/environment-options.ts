@@ -21,6 +21,8 @@ export interface NetworkOptions {
   network?: string
   allow?: string[]
   rule?: string[]
+  /** False: none of those that there are. */
+  rules?: boolean
   includeTrusted?: boolean
 }
 
@@ -51,6 +53,7 @@ export function addEnvironmentOptions(command: Command): void {
       'of trusted and custom: what may be asked of a host, as in "api.example.com GET,HEAD /v1/*"; repeatable',
       collect,
     )
+    .option('--no-rules', 'take all rules away: whatever is asked of an allowed host may be asked')
     .option('--include-trusted', 'at level custom: what trusted allows as well')
     .option('--variables <file>', 'the variables in .env form; `-` reads standard input')
     .option('--setup <file>', 'the setup script; `-` reads standard input')
@@ -112,12 +115,13 @@ function imageOf(text: string): Image {
 }
 
 export function networkOf(
-  { network, allow, rule, includeTrusted }: NetworkOptions,
+  { network, allow, rule, includeTrusted, ...options }: NetworkOptions,
   current: Pick<Environment, 'network'> | undefined,
 ): NetworkPolicy | undefined {
   const isCustom = allow !== undefined || includeTrusted !== undefined
-  if (network === undefined && !isCustom && rule === undefined) return undefined
-  const level = networkLevelSchema.safeParse(network ?? levelFor({ isCustom }, current))
+  const newRules = rulesFor({ rule, ...options }, current)
+  if (network === undefined && !isCustom && newRules === undefined) return undefined
+  const level = networkLevelSchema.safeParse(network ?? levelFor({ isCustom, rule }, current))
   if (!level.success)
     throw new AppError('invalid', 'level_unknown', 'a level is none, trusted, custom or full')
   if (isCustom && level.data !== 'custom')
@@ -125,7 +129,7 @@ export function networkOf(
   if (rule && (level.data === 'none' || level.data === 'full'))
     throw new AppError('invalid', 'level_without_rules', 'rules hold at trusted and custom only')
   const before = current?.network
-  const rules = rule?.map(ruleOf) ?? before?.rules
+  const rules = newRules ?? before?.rules
   return {
     level: level.data,
     domains: allow ?? before?.domains ?? [],
@@ -134,12 +138,22 @@ export function networkOf(
   }
 }
 
-/** Rules alone leave a level that reads them as it is. */
+/** Undefined: as they are. */
+function rulesFor(
+  { rule, rules: keeps }: Pick<NetworkOptions, 'rule' | 'rules'>,
+  current: Pick<Environment, 'network'> | undefined,
+): RequestRule[] | undefined {
+  return rule?.map(ruleOf) ?? (keeps === false && current ? [] : undefined)
+}
+
+/** Rules alone leave a level that reads them as it is, and taking them away leaves every level. */
 function levelFor(
-  { isCustom }: { isCustom: boolean },
+  { isCustom, rule }: { isCustom: boolean; rule: string[] | undefined },
   current: Pick<Environment, 'network'> | undefined,
 ): NetworkLevel {
-  return !isCustom && current?.network.level === 'trusted' ? 'trusted' : 'custom'
+  const level = current?.network.level ?? 'custom'
+  if (isCustom) return 'custom'
+  return rule === undefined || level === 'trusted' ? level : 'custom'
 }
 
 function ruleOf(text: string): RequestRule {

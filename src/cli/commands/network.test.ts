@@ -63,6 +63,12 @@ it('sets rules, which leave trusted as it is', async () => {
     2,
   )
   expect(cli.stderr.text()).toContain('rules hold at trusted and custom only')
+  expect(await cli.run('network', 'set', ID, '--no-rules')).toBe(0)
+  expect(cli.sent.at(-1)).toEqual([
+    ID,
+    { network: { level: 'trusted', domains: ['old.example'], rules: [], includeTrusted: false } },
+  ])
+  expect(cli.stdout.text()).toMatch(/may reach the trusted hosts\n$/)
 })
 
 it('allows a host for a session or its environment', async () => {

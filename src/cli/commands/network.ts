@@ -43,6 +43,7 @@ function addSet(cli: Cli, parent: Command): void {
       'of trusted and custom: what may be asked of a host, as in "api.example.com GET,HEAD /v1/*"; repeatable',
       collect,
     )
+    .option('--no-rules', 'take all rules away: whatever is asked of an allowed host may be asked')
     .option('--include-trusted', 'at level custom: what trusted allows as well')
 }
 
