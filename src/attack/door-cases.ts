@@ -93,6 +93,35 @@ say('requests', answer.includes('HTTP/1.1 429') ? '429 ' + /"reason":"(\\w+)"/.e
     broken: /^all of 1500$/,
   },
   {
+    id: 'ended-request-rate',
+    title: 'the same inside a connection whose TLS is ended',
+    script: ({ allowedHost, port }) =>
+      inNode(`
+import http2 from 'node:http2'
+import tls from 'node:tls'
+const MOST = 1500
+const tunnel = await connect(DOOR)
+tunnel.write('CONNECT ${allowedHost}:${port} HTTP/1.1\\r\\nHost: ${allowedHost}\\r\\n\\r\\n')
+await new Promise((resolve) => tunnel.once('data', resolve))
+const socket = tls.connect({ socket: tunnel, servername: '${allowedHost}', ALPNProtocols: ['h2'], rejectUnauthorized: false })
+await new Promise((resolve) => { socket.once('secureConnect', resolve); socket.once('error', resolve) })
+const session = http2.connect('https://${allowedHost}:${port}', { createConnection: () => socket })
+session.on('error', () => undefined)
+// For another host, so that nothing goes out.
+const one = () => new Promise((resolve) => {
+  const stream = session.request({ ':path': '/', ':authority': 'other.example' })
+  stream.on('response', (headers) => { stream.resume(); resolve(headers) })
+  stream.on('error', () => resolve({}))
+})
+const answers = await Promise.all(Array.from({ length: MOST }, one))
+const refused = answers.find((headers) => headers[':status'] === 429)
+say('requests', refused ? '429 ' + refused['x-error-reason'] : 'all of ' + answers.filter((headers) => headers[':status'] === 421).length)
+session.destroy()`),
+    held: /^429 too_many_requests$/,
+    broken: /^all of 1500$/,
+    notOnInstallation: 'it needs a host whose TLS is ended',
+  },
+  {
     id: 'frame-size',
     title: 'send a frame without end to the channel of the runner',
     script: () =>

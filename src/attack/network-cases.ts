@@ -12,6 +12,23 @@ const TUNNEL = `
 const tunnel = (authority) => ask('CONNECT ' + authority + ' HTTP/1.1\\r\\nHost: ' + authority + '\\r\\n\\r\\n', { enough: (text) => text.includes('\\r\\n\\r\\n') })
 `
 
+/** Speaks TLS through a tunnel; says who has ended it, or what `use` makes of the session. */
+const HANDSHAKE = `
+import tls from 'node:tls'
+const shakeHands = async (host, port, use) => {
+  const socket = await connect(DOOR)
+  socket.write('CONNECT ' + host + ':' + port + ' HTTP/1.1\\r\\nHost: ' + host + '\\r\\n\\r\\n')
+  await new Promise((resolve) => socket.once('data', resolve))
+  const outcome = await new Promise((resolve) => {
+    const session = tls.connect({ socket, servername: host, rejectUnauthorized: false }, () =>
+      resolve(use ? use(session) : 'ended by ' + session.getPeerCertificate().issuer.CN))
+    session.on('error', (error) => resolve(error.code))
+  })
+  socket.destroy()
+  return outcome
+}
+`
+
 export const NETWORK_CASES: AttackCase[] = [
   {
     id: 'host-not-listed',
@@ -189,19 +206,42 @@ say('plain http', await get('ruled.example', '/'))`),
     notOnInstallation: 'it needs an allowed host that answers',
   },
   {
+    id: 'other-session-credential',
+    title:
+      'be given the API credential of another session at its host, or be read inside TLS there',
+    script: ({ allowedHost, port, placeholder, secret }) =>
+      inNode(`${HANDSHAKE}
+const get = async (headers) => {
+  const answer = await ask(http('GET', 'http://${allowedHost}:${port}/api/x', headers))
+  return answer.includes('${secret}') ? 'sent' : /with (nothing|Bearer ${placeholder})$/.test(answer) ? 'not sent' : summary(answer)
+}
+say('request', await get([]))
+say('placeholder', await get(['Authorization: Bearer ${placeholder}']))
+say('handshake', await shakeHands('${allowedHost}', ${port}))`),
+    held: /^(not sent|ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG))$/,
+    broken: /^(sent|ended by Errand sandboxes)/,
+    notOnInstallation: 'it needs an allowed host that answers',
+  },
+  {
+    id: 'submodule-credential',
+    title: "read a repository with another host's credential by what .gitmodules says",
+    script: ({ allowedHost, port, secret }) =>
+      inNode(`${HANDSHAKE}
+say('read', await shakeHands('${allowedHost}', ${port}, async (session) => {
+  const answer = readAll(session)
+  session.write(http('GET', '/team/private.git/info/refs?service=git-upload-pack').replace('errand.internal', '${allowedHost}:${port}'))
+  return (await answer).includes('${secret}') ? 'sent' : summary(await answer)
+}))`),
+    // A tunnel: the server itself answers, which speaks no TLS.
+    held: /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG)$/,
+    broken: /^sent$/,
+    notOnInstallation: 'it needs submodules',
+  },
+  {
     id: 'tls-unread',
     title: 'be read inside TLS to a host that has neither rules nor a credential',
     script: ({ allowedHost, port }) =>
-      inNode(`
-import tls from 'node:tls'
-const socket = await connect(DOOR)
-socket.write('CONNECT ${allowedHost}:${port} HTTP/1.1\\r\\nHost: ${allowedHost}\\r\\n\\r\\n')
-await new Promise((resolve) => socket.once('data', resolve))
-say('handshake', await new Promise((resolve) => {
-  const session = tls.connect({ socket, servername: '${allowedHost}', rejectUnauthorized: false }, () => resolve('ended by ' + session.getPeerCertificate().issuer.CN))
-  session.on('error', (error) => resolve(error.code))
-}))
-socket.destroy()`),
+      inNode(`${HANDSHAKE}say('handshake', await shakeHands('${allowedHost}', ${port}))`),
     // The server itself answers, which speaks no TLS.
     held: /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG)$/,
     broken: /^ended by Errand sandboxes/,

@@ -79,6 +79,8 @@ interface Context {
   routes: DoorRoutes
   limits: DoorLimits
   takeToken: TakeToken
+  /** Of requests inside connections whose TLS is ended: many of them leave the door's own alone. */
+  takeInside: TakeToken
   logger: Logger
 }
 
@@ -96,8 +98,8 @@ export async function createDoor(options: DoorOptions): Promise<Door> {
   })
   server.maxConnections = limits.connections
   server.timeout = limits.idleMs
-  const takeToken = createTokenBucket(limits.requests, () => performance.now())
-  serve({ sessionId, server, routes, limits, takeToken, logger })
+  const bucket = () => createTokenBucket(limits.requests, () => performance.now())
+  serve({ sessionId, server, routes, limits, takeToken: bucket(), takeInside: bucket(), logger })
   const sockets = new Set<Socket>()
   server.on('connection', (socket: Socket) => {
     sockets.add(socket)
@@ -133,7 +135,8 @@ function serve(context: Context): void {
       server.emit('connection', socket)
       return
     }
-    routes.egress.connect({ sessionId, request, socket, head }).catch(report)
+    const { takeInside: takeToken } = context
+    routes.egress.connect({ sessionId, request, socket, head, takeToken }).catch(report)
   })
   server.on('upgrade', (request, socket, head) => {
     freeFromIdleLimit(socket)

@@ -38,6 +38,14 @@ const channelWith =
 /** Whatever names its type is taken. */
 const anyFrame = z.looseObject({ type: z.string() }) as unknown as z.ZodType<RunnerFrame>
 
+/** Addresses at a host that the owner keeps no credential for, some of which look like the forge that there is one for. */
+const namedSubmodules = (port: number): string[] => [
+  `https://allowed.example:${port}/team/private.git`,
+  `https://forge.example@allowed.example:${port}/team/private.git`,
+  `https://allowed.example:${port}/forge.example/../team/private.git`,
+  `../../../allowed.example:${port}/team/private.git`,
+]
+
 export const NETWORK_SWITCHES: Record<string, GatewaySwitch> = {
   'host-not-listed': { off: { dial: { decideHost: deciding('host_not_allowed') } } },
   'port-not-listed': { off: { dial: { decideHost: deciding('port_not_allowed') } } },
@@ -71,8 +79,16 @@ export const NETWORK_SWITCHES: Record<string, GatewaySwitch> = {
   },
   'policy-edit': { off: { keepsOpen: true } },
   'credential-scope': {
-    both: { hasCredentials: true },
+    both: { credentials: 'own' },
     off: { proxy: { pickCredential: ([first]) => first } },
+  },
+  'other-session-credential': {
+    both: { credentials: 'other' },
+    off: { credentials: 'own' },
+  },
+  'submodule-credential': {
+    both: { submodules: namedSubmodules },
+    off: { submodules: namedSubmodules, anyGitHost: true },
   },
   'tls-unread': { off: { proxy: { isJudgedByHost: () => false } } },
   'registry-file': {
@@ -141,6 +157,10 @@ export const DOOR_SWITCHES: Record<string, GatewaySwitch> = {
     off: { limits: { modelBodyBytes: 1 << 30 } },
   },
   'door-request-rate': { off: { limits: { requests: { perSecond: 1e6, burst: 1e6 } } } },
+  'ended-request-rate': {
+    both: { credentials: 'own' },
+    off: { credentials: 'own', limits: { requests: { perSecond: 1e6, burst: 1e6 } } },
+  },
   'frame-size': { off: { channel: channelWith({ frameBytes: 64 << 20 }) } },
   'frame-rate': { off: { channel: channelWith({ rate: { perSecond: 1e6, burst: 1e6 } }) } },
   'frame-garbage': { off: { channel: channelWith({ invalidFrames: 1e6 }) } },

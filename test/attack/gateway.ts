@@ -9,7 +9,6 @@ import { createDial, type DialDeps } from '../../src/egress/dialling/dial.ts'
 import { createResolve, type Resolve } from '../../src/egress/dialling/resolve.ts'
 import type { ForwardProxyDeps } from '../../src/egress/proxy/exchange.ts'
 import { createForwardProxy } from '../../src/egress/proxy/forward-proxy.ts'
-import type { BoundCredential } from '../../src/egress/rules/bound-credentials.ts'
 import { decideHost } from '../../src/egress/rules/decide.ts'
 import { parseHost } from '../../src/egress/rules/hosts.ts'
 import {
@@ -20,6 +19,7 @@ import {
 import type { TrafficLimits } from '../../src/egress/rules/traffic.ts'
 import { createLeaves, type LeafFor, makeAuthority } from '../../src/egress/tls/authority.ts'
 import { createSecureUpstream } from '../../src/egress/tls/upstream-tls.ts'
+import type { SessionCredentials } from '../../src/gateway/credentials.ts'
 import { createReportRedaction } from '../../src/gateway/redaction.ts'
 import { NO_RULES } from '../../src/gateway/sessions.ts'
 import { createLogger } from '../../src/lib/logger.ts'
@@ -38,7 +38,8 @@ import {
   type Refusal,
 } from '../../src/sessions/rules/draft.ts'
 import { exampleId, exampleSession } from '../../src/sessions/starting/new-session.fixture.ts'
-import { API_CREDENTIAL, HOSTS, listedDomains, OWN_ADDRESS } from './own-network.ts'
+import { lendCredentials, submodulePaths } from './gateway-credentials.ts'
+import { HOSTS, listedDomains, OWN_ADDRESS } from './own-network.ts'
 
 export interface GatewayParts {
   dial?: DialDeps['rules']
@@ -63,8 +64,12 @@ export interface GatewayParts {
   reach?: DoorRoute
   /** The session has ended before the attack. */
   hasEnded?: boolean
-  /** It has API credentials. */
-  hasCredentials?: boolean
+  /** There are API credentials, of this session or of another one's environment. */
+  credentials?: 'own' | 'other'
+  /** What `.gitmodules` of its commit says. */
+  submodules?: (port: number) => string[]
+  /** The owner's credential for a git host is found for every host. */
+  anyGitHost?: boolean
   /** What the rules of a session make of a report. */
   decideReport?: DecideReport
   redactor?: (values: string[]) => Redactor
@@ -97,7 +102,8 @@ export async function openGateway(place: Place, parts: GatewayParts): Promise<Ga
   const { doorsDir, sessionId } = place
   const reports = createReports(place, parts)
   const showReports: DoorRoute = ({ response }) => void response.end(reports.asJson())
-  const { routes, closeNetwork } = createRoutes(place, parts)
+  const lent = await lendCredentials(place, parts.credentials)
+  const { routes, closeNetwork } = createRoutes(place, parts, lent)
   const doors = createDoors({
     doorsDir,
     routes: { ...routes, reach: parts.reach ?? showReports },
@@ -150,25 +156,6 @@ function createReports(
   }
 }
 
-/** One for a part of a host, also by plain HTTP, and one for TLS alone. */
-function apiCredentials({ port, secret }: Place): BoundCredential[] {
-  const bound = (host: string): BoundCredential => ({
-    ...{ ...API_CREDENTIAL, name: 'api', kind: 'bearer', username: '', secret, paths: [] },
-    ...{ hosts: [{ host, below: false, port }], header: 'Authorization', prefix: '' },
-    ...{
-      parameter: '',
-      variable: 'TOKEN',
-      allowHttp: false,
-      createdAt: '2026-01-01',
-      except: null,
-    },
-  })
-  return [
-    { ...bound('allowed.example'), paths: ['/api'], allowHttp: true },
-    { ...bound('ruled.example'), id: `c_${'b'.repeat(20)}` },
-  ]
-}
-
 /** Made when the first one is asked for. */
 function createSuiteLeaves(): LeafFor {
   let leaves: Promise<LeafFor> | undefined
@@ -185,9 +172,10 @@ const ASSIGNMENT = {
   sessionUrl: null,
 }
 
-function createRoutes(place: Place, parts: GatewayParts) {
+function createRoutes(place: Place, parts: GatewayParts, lent: SessionCredentials) {
   const resolve = createSuiteResolve()
   const policy = { level: 'custom' as const, domains: listedDomains(place.port) }
+  const urls = parts.submodules?.(place.port) ?? []
   const compile = async () =>
     compileRules(
       { ...policy, ...parts.policy, includeTrusted: true },
@@ -195,7 +183,7 @@ function createRoutes(place: Place, parts: GatewayParts) {
         ...{ registries: (await parts.registries?.()) ?? [], allowedNetworks: [] },
         ...(parts.lists ? { lists: parts.lists } : {}),
       },
-      parts.hasCredentials ? apiCredentials(place) : [],
+      lent.bound,
     )
   // The same as long as nobody edits them, as in the gateway.
   let rules: ReturnType<typeof compile> | undefined
@@ -212,8 +200,12 @@ function createRoutes(place: Place, parts: GatewayParts) {
       ...(parts.dial ? { rules: parts.dial } : {}),
     }),
     onDecision: () => undefined,
-    credentialsFor: () => (parts.hasCredentials ? apiCredentials(place) : []),
-    ending: { leafFor: createSuiteLeaves(), secure: createSecureUpstream([]) },
+    credentialsFor: () => lent.bound,
+    ending: {
+      leafFor: createSuiteLeaves(),
+      secure: createSecureUpstream([]),
+      ownPathsAt: submodulePaths(place, { urls, anyHost: parts.anyGitHost ?? false }),
+    },
     trafficFor: () => parts.traffic,
     ...(parts.proxy ? { rules: parts.proxy } : {}),
   })

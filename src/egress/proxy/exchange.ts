@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
+import type { TakeToken } from '../../lib/token-bucket.ts'
 import { AppError } from '../../protocol/errors.ts'
 import type { Dial } from '../dialling/dial.ts'
 import {
@@ -92,6 +93,8 @@ export interface ForwardProxyDeps {
 export interface ProxyCall {
   sessionId: string
   request: IncomingMessage
+  /** Of requests inside the connection, where its TLS is ended; each one takes a token. */
+  takeToken?: TakeToken | undefined
 }
 
 /** What is counted and reported of a call, however it came in. */

@@ -47,7 +47,7 @@ export function createServeEnded(deps: ForwardProxyDeps, openExchange: OpenExcha
 async function serve(
   { onDecision, now = Date.now }: ForwardProxyDeps,
   { end, target, isOwn }: { end: EndConnection | undefined; target: ProxyTarget; isOwn: boolean },
-  { sessionId, request, socket, head }: Parameters<ServeEnded>[0],
+  { sessionId, request, takeToken, socket, head }: Parameters<ServeEnded>[0],
 ): Promise<void> {
   const { host, port, text } = target
   const nowMs = now()
@@ -68,6 +68,6 @@ async function serve(
     `HTTP/1.1 200 Connection to ${authorityText(hostText(host), port)} established\r\n\r\n`,
   )
   if (head.length > 0) socket.unshift(head)
-  const refused = await end(socket, { sessionId, host, port, text, isOwn })
+  const refused = await end(socket, { sessionId, host, port, text, isOwn, takeToken })
   if (refused) report(refused)
 }

@@ -5,6 +5,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { performServerHandshake, type ServerHttp2Stream } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
+import type { TakeToken } from '../../lib/token-bucket.ts'
 import { judgeGreeting } from '../proxy/proxy-connect.ts'
 import { isWebSocketUpgrade } from '../proxy/proxy-upgrade.ts'
 import { greetingOf, UNRECOGNIZED_NAME } from '../proxy/tunnel.ts'
@@ -20,6 +21,8 @@ export interface EndedConnection {
   scheme: 'http' | 'https'
   /** Some of its requests are answered by `OwnPaths`, which speak HTTP/1.1. */
   isOwn: boolean
+  /** Each request takes one. */
+  takeToken?: TakeToken | undefined
 }
 
 export interface EndedReceiver {

@@ -74,6 +74,8 @@ function readTarget(
   connection: EndedConnection,
   asked: { url: string; authorities: string[]; request?: IncomingMessage },
 ): ProxyTarget | Refusal {
+  const waitMs = connection.takeToken?.() ?? 0
+  if (waitMs > 0) return tooMany(waitMs)
   const fault = asked.request && framingFault(asked.request.headers)
   if (fault) return badRequest(fault, 'the length of the body is ambiguous')
   const parsed = parseInnerTarget(connection, asked)
@@ -81,6 +83,11 @@ function readTarget(
   // 421: this connection is for another host.
   const status = parsed.reason === 'authority_mismatch' ? 421 : 400
   return { ...badRequest(parsed.reason, parsed.message), status }
+}
+
+function tooMany(waitMs: number): Refusal {
+  const busy = badRequest('too_many_requests', 'this session asks faster than it may: slow down')
+  return { ...busy, status: 429, retryAfterS: Math.ceil(waitMs / 1000) }
 }
 
 interface Serving {
