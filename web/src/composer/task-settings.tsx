@@ -1,5 +1,6 @@
 // What else is said about a new task: environment, network level, mode, model. Everything has a default.
 import type { Environment, NetworkLevel } from '../../../src/protocol/environment.ts'
+import { HostsField } from '../network/hosts-field.tsx'
 import { Field, Select } from '../ui/field.tsx'
 import { MODES, ModelField } from './mode-model.tsx'
 import type { TaskFields } from './new-task-draft.ts'
@@ -73,7 +74,7 @@ export function TaskSettings({ fields, environments, startsWith, onChange }: Pro
           )}
         </Field>
       </div>
-      {fields.network === 'custom' ? <CustomHosts fields={fields} onChange={onChange} /> : null}
+      {fields.network === 'custom' ? <HostsField fields={fields} onChange={onChange} /> : null}
     </div>
   )
 }
@@ -99,35 +100,6 @@ function NetworkField({ fields, environments, startsWith, onChange }: Props) {
               </option>
             ))}
         </Select>
-      )}
-    </Field>
-  )
-}
-
-function CustomHosts({ fields, onChange }: Pick<Props, 'fields' | 'onChange'>) {
-  return (
-    <Field label="Hosts that may be reached">
-      {(id) => (
-        <>
-          <textarea
-            id={id}
-            value={fields.domains}
-            onChange={(event) => onChange({ domains: event.target.value })}
-            placeholder={'api.example.com\n*.example.org'}
-            rows={3}
-            spellCheck={false}
-            className="code-text rounded-control border border-control/60 bg-raised p-2.5 placeholder:text-muted"
-          />
-          <label className="hit flex items-center gap-2 text-sm">
-            <input
-              type="checkbox"
-              checked={fields.includeTrusted}
-              onChange={(event) => onChange({ includeTrusted: event.target.checked })}
-              className="accent-ink"
-            />
-            And the trusted hosts
-          </label>
-        </>
       )}
     </Field>
   )

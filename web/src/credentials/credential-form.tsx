@@ -11,7 +11,7 @@ import { describeError, useApi } from '../app/api.ts'
 import { keys } from '../app/queries.ts'
 import { Button } from '../ui/button.tsx'
 import { Failure } from '../ui/failure.tsx'
-import { Field, Input, Select, TextArea } from '../ui/field.tsx'
+import { Checkbox, Field, Input, Select, TextArea } from '../ui/field.tsx'
 
 const KINDS: readonly [CredentialKind, string][] = [
   ['bearer', 'API: Authorization: Bearer'],
@@ -211,15 +211,9 @@ function Reach({ draft, set, environments }: PartProps & { environments: Environ
           </Select>
         )}
       </Field>
-      <label className="hit flex items-center gap-2 text-sm">
-        <input
-          type="checkbox"
-          checked={draft.allowHttp}
-          onChange={({ target }) => set({ allowHttp: target.checked })}
-          className="accent-ink"
-        />
+      <Checkbox checked={draft.allowHttp} onChange={(allowHttp) => set({ allowHttp })}>
         Also to http:// addresses, where everybody on the way can read it
-      </label>
+      </Checkbox>
     </>
   )
 }

@@ -1,5 +1,5 @@
 // What an environment says about git: names of branches, who commits are by, whether a branch may be rewritten.
-import { Field, Input } from '../ui/field.tsx'
+import { Checkbox, Field, Input } from '../ui/field.tsx'
 import type { FormProps } from './environment-form.tsx'
 
 export function GitFields({ draft, problems, onChange }: FormProps) {
@@ -44,15 +44,9 @@ export function GitFields({ draft, problems, onChange }: FormProps) {
           )}
         </Field>
       </div>
-      <label className="hit flex items-center gap-2 text-sm">
-        <input
-          type="checkbox"
-          checked={draft.rewrite}
-          onChange={(event) => onChange({ rewrite: event.target.checked })}
-          className="accent-ink"
-        />
+      <Checkbox checked={draft.rewrite} onChange={(rewrite) => onChange({ rewrite })}>
         A session may replace commits of its own branch (push --force)
-      </label>
+      </Checkbox>
     </div>
   )
 }

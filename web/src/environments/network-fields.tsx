@@ -1,6 +1,7 @@
 // What may be reached: a level, and at one of them the hosts.
 import type { NetworkLevel } from '../../../src/protocol/environment.ts'
 import { LEVELS } from '../composer/task-settings.tsx'
+import { HostsField } from '../network/hosts-field.tsx'
 import { Field, Select, TextArea } from '../ui/field.tsx'
 import { type NetworkDraft, type NetworkProblems, readsRules } from './network-draft.ts'
 
@@ -36,32 +37,7 @@ export function NetworkFields({ draft, problems, onChange }: NetworkFieldsProps)
         )}
       </Field>
       {draft.level === 'custom' ? (
-        <>
-          <Field
-            label="Hosts that may be reached"
-            hint="One on each line; *.example.com stands for all below it, and :8443 for another port than those of the web."
-            problem={problems.domains}
-          >
-            {(id) => (
-              <TextArea
-                id={id}
-                value={draft.domains}
-                rows={4}
-                placeholder={'api.example.com\n*.example.org'}
-                onChange={(event) => onChange({ domains: event.target.value })}
-              />
-            )}
-          </Field>
-          <label className="hit flex items-center gap-2 text-sm">
-            <input
-              type="checkbox"
-              checked={draft.includeTrusted}
-              onChange={(event) => onChange({ includeTrusted: event.target.checked })}
-              className="accent-ink"
-            />
-            And the trusted hosts
-          </label>
-        </>
+        <HostsField fields={draft} problem={problems.domains} onChange={onChange} />
       ) : null}
       {readsRules(draft.level) ? (
         <Field

@@ -52,6 +52,29 @@ export function Input({
   return <input {...rest} className={classes(CONTROL, className)} />
 }
 
+/** A yes or no, with what it means beside it. */
+export function Checkbox({
+  checked,
+  onChange,
+  children,
+}: {
+  checked: boolean
+  onChange: (checked: boolean) => void
+  children: ReactNode
+}) {
+  return (
+    <label className="hit flex items-center gap-2 text-sm">
+      <input
+        type="checkbox"
+        checked={checked}
+        onChange={({ target }) => onChange(target.checked)}
+        className="accent-ink"
+      />
+      {children}
+    </label>
+  )
+}
+
 /** Several lines of code or configuration. */
 export function TextArea({ className, ...rest }: TextareaHTMLAttributes<HTMLTextAreaElement>) {
   return (
