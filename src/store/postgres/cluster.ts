@@ -108,6 +108,8 @@ async function initialise({ dataDir, binDir, uid, gid }: ClusterPlace, signal?: 
     ...['--locale-provider', 'builtin', '--builtin-locale', 'C.UTF-8', '--locale', 'C'],
     // Who may reach the socket is decided by its folder.
     ...['--auth', 'trust', '--data-checksums'],
+    // One call for all of its thousand files, of which each would be waited for by itself.
+    ...['--sync-method', 'syncfs'],
   ]
   const program = join(binDir, 'initdb')
   const options = { cwd: '/', env: SERVER_ENV, uid, gid, signal }
