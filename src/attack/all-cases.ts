@@ -3,6 +3,7 @@ import type { AttackCase } from './attack-case.ts'
 import { DOOR_CASES } from './door-cases.ts'
 import { GIT_CASES } from './git-cases.ts'
 import { ISOLATION_CASES } from './isolation-cases.ts'
+import { LAYER_CASES } from './layer-cases.ts'
 import { MODEL_CASES } from './model-cases.ts'
 import { NETWORK_CASES } from './network-cases.ts'
 
@@ -10,6 +11,7 @@ export const ATTACK_CASES: readonly AttackCase[] = [
   ...ISOLATION_CASES,
   ...NETWORK_CASES,
   ...GIT_CASES,
+  ...LAYER_CASES,
   ...MODEL_CASES,
   ...DOOR_CASES,
 ]

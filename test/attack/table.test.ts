@@ -6,8 +6,12 @@ import { ATTACK_CASES } from '../../src/attack/all-cases.ts'
 import { DOOR_SWITCHES, MODEL_SWITCHES, NETWORK_SWITCHES } from './gateway-switches.ts'
 import { GIT_SWITCHES } from './git-switches.ts'
 import { ISOLATION_SWITCHES } from './isolation-switches.ts'
+import { LAYER_SWITCHES } from './layer-switches.ts'
 
-const SWITCHES = [ISOLATION_SWITCHES, NETWORK_SWITCHES, GIT_SWITCHES, MODEL_SWITCHES, DOOR_SWITCHES]
+const SWITCHES = [
+  ...[ISOLATION_SWITCHES, NETWORK_SWITCHES, GIT_SWITCHES, LAYER_SWITCHES, MODEL_SWITCHES],
+  DOOR_SWITCHES,
+]
 
 /** The cells of the table below a heading. */
 async function tableBelow(heading: string): Promise<string[][]> {

@@ -15,6 +15,8 @@ export interface LayersDeps extends LayerMakingDeps {
     request: { sessionId: string; commit: string; paths: string[] },
     signal: AbortSignal,
   ): Promise<SetupRecipe['files']>
+  /** layerKey unless a test leaves something out. */
+  keyOf?: typeof layerKey
 }
 
 export interface LayerRequest {
@@ -45,13 +47,14 @@ export const LAYER_LASTS_MS = 7 * 24 * 3_600_000
 const LINES_TOLD = 5
 
 export function createLayers(deps: LayersDeps): Layers {
+  const { keyOf = layerKey } = deps
   return {
     find: async (request) => {
       const { environment, reach } = request
       const { ownerId } = request.state
       const recipe = { environment, reach, files: await readFiles(deps, request) }
       const image = await deps.sandboxes.identify(environment.image)
-      const wanted = { key: layerKey({ ownerId, image, ...recipe }), recipe }
+      const wanted = { key: keyOf({ ownerId, image, ...recipe }), recipe }
       await request.hold.assertHeld()
       for (;;) {
         const found = await claim(deps, wanted, request)
@@ -65,7 +68,7 @@ export function createLayers(deps: LayersDeps): Layers {
       if (environment.setupInputs.length > 0) return undefined
       const image = await deps.sandboxes.identify(environment.image)
       const reach = environment.image
-      const key = layerKey({ ownerId, environment, reach, image, files: [] })
+      const key = keyOf({ ownerId, environment, reach, image, files: [] })
       const layer = await deps.store.findReady(key, oldest())
       return layer && [layer.id]
     },
