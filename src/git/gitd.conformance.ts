@@ -1,7 +1,17 @@
 // What is left after gitd was killed in the middle of something, and what its next start makes of it.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chown, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import {
+  chown,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -107,6 +117,25 @@ it('prepares again after it was killed in the middle of a fetch, and no git live
   expect(await leftoverProcesses(join(dataDir, 'home'))).toEqual([])
   expect(await readdir(join(dataDir, 'tmp'))).toEqual([])
   expect(await client.prepareSession(wanted)).toMatchObject({ name: 'project', baseBranch: 'main' })
+})
+
+it('starts although something else lies where a mirror should be, and keeps that', async () => {
+  await client.prepareSession(request())
+  await killProgram()
+  const mirrors = join(dataDir, 'mirrors')
+  const [name = ''] = await readdir(mirrors)
+  await rm(join(mirrors, name), { recursive: true })
+  await writeFile(join(mirrors, name), 'a note')
+  await symlink('/nowhere', join(dataDir, 'sessions', 'link'))
+  program = await startProgram()
+  expect((await client.prepareSession(request())).branch).toBe(BRANCH)
+  const aside = await readdir(join(dataDir, 'aside'))
+  expect(aside.map((one) => one.replace(/-\d+$/, '')).toSorted()).toEqual([
+    `mirrors-${name}`,
+    'sessions-link',
+  ])
+  const [note = ''] = aside.filter((one) => one.startsWith('mirrors-'))
+  expect(await readFile(join(dataDir, 'aside', note), 'utf8')).toBe('a note')
 })
 
 it('loses no observation when it is killed, and forgets what was acknowledged', async () => {

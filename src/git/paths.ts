@@ -13,6 +13,8 @@ export interface GitPaths {
   sessions: string
   uploads: string
   temporary: string
+  /** What was found where a repository should be. */
+  aside: string
   observations: string
   knownHosts: string
   session(which: SessionRepository): string
@@ -47,6 +49,7 @@ export function createPaths(root: string): GitPaths {
     sessions: folder('sessions'),
     uploads: folder('uploads'),
     temporary: folder('tmp'),
+    aside: folder('aside'),
     observations: folder('observations'),
     knownHosts: folder('known_hosts'),
     session: ({ sessionId, repository }) => {
@@ -68,6 +71,7 @@ export async function makeFolders(paths: GitPaths): Promise<void> {
     paths.sessions,
     paths.uploads,
     paths.temporary,
+    paths.aside,
     paths.observations,
   ]
   for (const folder of folders) await mkdir(folder, { recursive: true, mode: 0o700 })

@@ -113,7 +113,7 @@ export async function createRepositories(
   const paths = createPaths(root)
   await makeFolders(paths)
   await endLeftoverProcesses(paths.home)
-  await clearLeftovers(paths)
+  await clearLeftovers(paths, around)
   await writeHooks(paths.hooks)
   const git = rules.git(createGit({ home: paths.home, path: config.path }))
   const upstream = createUpstream({ git, paths, network: config.network })

@@ -1,6 +1,6 @@
 // Cleans up: after a crash (at the start, before any git runs) and from time to time.
 // Never removes an object that something may borrow: a mirror goes as a whole, when no session names it.
-import { readdir, readFile, rm, stat } from 'node:fs/promises'
+import { readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { Logger } from '../lib/logger.ts'
 import type { GitPaths } from './paths.ts'
@@ -8,12 +8,36 @@ import { findRecord, uploadRecordSchema } from './records.ts'
 
 const MIRROR_IDLE_MS = 7 * 24 * 3_600_000
 
-/** Removes what a killed git leaves behind: temporary files, quarantines and locks that nobody holds any more. */
-export async function clearLeftovers(paths: GitPaths): Promise<void> {
+/**
+ * Removes what a killed git leaves behind: temporary files, quarantines and locks that nobody holds any more. What is no folder
+ * where a repository should be is put aside, so that it stops nobody: a mirror is made again, and nothing is lost.
+ */
+export async function clearLeftovers(
+  paths: GitPaths,
+  { log, nowMs }: Pick<SweepDeps, 'log' | 'nowMs'>,
+): Promise<void> {
   for (const name of await readdir(paths.temporary))
     await rm(join(paths.temporary, name), { recursive: true, force: true })
   for (const folder of [paths.mirrors, paths.sessions, paths.uploads])
-    for (const name of await readdir(folder)) await clearRepository(join(folder, name))
+    for (const name of await readdir(folder)) {
+      const path = join(folder, name)
+      if (await isFolder(path)) await clearRepository(path)
+      else {
+        const to = join(paths.aside, `${basename(folder)}-${name}-${nowMs()}`)
+        await rename(path, to)
+        log.warn({ path, to }, 'this is no repository: it was put aside')
+      }
+    }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory()
+  } catch (error) {
+    // A link to nowhere.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    throw error
+  }
 }
 
 /** Nobody may be writing in it. Nothing happens where there is no such folder. */
@@ -42,7 +66,8 @@ async function entries(folder: string) {
   try {
     return await readdir(folder, { withFileTypes: true })
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ENOTDIR') return []
     throw error
   }
 }
