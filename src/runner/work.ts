@@ -9,6 +9,7 @@ import type { Questions } from './agent/questions.ts'
 import { createTranscript } from './agent/transcript.ts'
 import { additionalPlaces, makeAdditionalCheckouts } from './checkout/additional-checkouts.ts'
 import {
+  type Checkout,
   type CheckoutDeps,
   checkoutFolder,
   makeCheckout,
@@ -19,7 +20,7 @@ import type { Journal } from './reports/journal.ts'
 import type { RunnerPlace } from './runner.ts'
 import { createSaver, type Saver } from './saving/saver.ts'
 import type { StateFile } from './state-file.ts'
-import { createAgentTurns } from './turns/agent-turn.ts'
+import { type AgentTurns, createAgentTurns } from './turns/agent-turn.ts'
 import { createCommandTurn } from './turns/command-turn.ts'
 import type { RunTurn } from './turns/turn-end.ts'
 import { createTurnWork } from './turns/turn-work.ts'
@@ -172,25 +173,40 @@ function assembleParts(setup: RunnerSetup, deps: WorkDeps, wishes: Wishes) {
     conversation: { transcript, hasReported: deps.journal.hasReported },
     sendDelta,
   })
-  const startAgent = async () => {
-    const turn = wishes.turn()
-    agentTurns.expect(turn?.kind === 'agent' ? turn.id : null, wishes.stopped)
-    await claude.start()
-    return 'done' as const
-  }
-  const phases: WorkspaceDeps['phases'] = [
-    { name: 'checkout', work: checkoutPhase(checkout, deps, wishes) },
-    { name: 'agent', work: startAgent },
-  ]
   const command = createCommandTurn({ folder, variables, state, report, onStart: saver.save })
   return {
     claude,
     saver,
-    phases,
+    phases: phasesOf(checkout, deps, { ...wishes, agentTurns, claude }),
     run: { agent: savedWhile(saver, agentTurns.run), command: savedWhile(saver, command) },
     reportInOrder: agentTurns.reportInOrder,
     workingTurnId: agentTurns.workingTurnId,
   }
+}
+
+/** What the checkout has made says how much there is to be seen before the first turn. */
+function phasesOf(
+  checkout: CheckoutDeps,
+  deps: WorkDeps,
+  parts: Wishes & { agentTurns: AgentTurns; claude: Claude },
+): WorkspaceDeps['phases'] {
+  const { turn: wanted, stopped, agentTurns, claude } = parts
+  let isUntouched = false
+  const onMade = (made: Checkout) => {
+    isUntouched = made === 'taken'
+  }
+  const startAgent = async () => {
+    const turn = wanted()
+    const id = turn?.kind === 'agent' ? turn.id : null
+    agentTurns.expect(id, { isUntouched, stopped })
+    isUntouched = false
+    await claude.start()
+    return 'done' as const
+  }
+  return [
+    { name: 'checkout', work: checkoutPhase(checkout, deps, { ...parts, onMade }) },
+    { name: 'agent', work: startAgent },
+  ]
 }
 
 function branchOf({ branch, commit }: { branch: string; commit: string }) {
@@ -222,18 +238,19 @@ function tellSettings(
 function checkoutPhase(
   checkout: CheckoutDeps,
   deps: Pick<WorkDeps, 'report' | 'questions'>,
-  { isReplaced, isFirst }: Wishes,
+  { isReplaced, isFirst, onMade }: Wishes & { onMade: (made: Checkout) => void },
 ): PhaseWork {
   return async (logged, signal) => {
     const request = { ...checkout, isFirst: isFirst() }
     const made = await makeCheckout(request, logged, signal)
+    onMade(made)
     const others = await makeAdditionalCheckouts(request, logged, signal)
     if (made === 'kept') return others.isKept ? 'kept' : 'done'
-    if (made === 'made' && !isReplaced()) return 'done'
-    const main =
-      made === 'made'
-        ? 'The sandbox was lost and replaced. Nothing of it had been saved: this one starts from what was pushed, with a new conversation.'
-        : made.text
+    const isNew = made === 'made' || made === 'taken'
+    if (isNew && !isReplaced()) return 'done'
+    const main = isNew
+      ? 'The sandbox was lost and replaced. Nothing of it had been saved: this one starts from what was pushed, with a new conversation.'
+      : made.text
     const text = [main, ...others.told].join('\n')
     logged([text])
     deps.report({ type: 'agent.notice', turnId: null, kind: 'sandbox_replaced', text })

@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path'
 import { ProcessError, runProcess } from '../../lib/process.ts'
 import { AppError } from '../../protocol/errors.ts'
 import { doorUrl } from '../../protocol/git-door.ts'
+import { SANDBOX_PATHS } from '../../protocol/network.ts'
 import type { RunnerSetup } from '../../protocol/runner-frames.ts'
 import type { Variables } from '../agent/agent-environment.ts'
 import { claudeHome } from '../agent/transcript.ts'
@@ -49,8 +50,11 @@ export function savedPlaces(deps: CheckoutDeps) {
   return { folder: checkoutFolder(deps), source, variables, store, home: claudeHome(variables) }
 }
 
-/** `kept`: a finished checkout was there already. `made`: from the commit, or from what was pushed. */
-export type Checkout = 'kept' | 'made' | Restored
+/**
+ * `kept`: a finished checkout was there already. `made`: from the commit, or from what was pushed. `taken`: from a layer, and
+ * nothing but the commit's files is in it.
+ */
+export type Checkout = 'kept' | 'made' | 'taken' | Restored
 
 /** `logged` gets git's own words. */
 export async function makeCheckout(
@@ -75,7 +79,8 @@ export async function makeCheckout(
   if (deps.isFirst && !one.isFinished() && (await takeCheckout(layered, logged, signal))) {
     one.finished()
     await bringSubmodules({ folder, variables: deps.variables }, logged, signal)
-    return 'made'
+    // A setup script may have left files in the folder.
+    return existsSync(SANDBOX_PATHS.setup) ? 'made' : 'taken'
   }
   return await checkOut(one, logged, signal)
 }

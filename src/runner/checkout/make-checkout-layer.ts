@@ -73,6 +73,9 @@ async function makeCheckoutLayer(
   if ((await runProcess('git', args, options)).exitCode !== 1)
     throw new Error('A program of the session has to write its files: they have a filter.')
   await git('read-tree', '-m', '-u', 'HEAD')
+  // Git keeps in the index which folders hold nothing that is untracked, and opens only those that have changed since.
+  await git('update-index', '--untracked-cache')
+  await git('status', '--porcelain')
   // Files of the second in which the index was written would be read again by every `git status`.
   const later = Date.now() / 1_000 + 1
   await utimes(join(folder, '.git/index'), later, later)

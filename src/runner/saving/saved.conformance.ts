@@ -21,10 +21,14 @@ import { createSilentLogger } from '../../lib/logger.ts'
 import { runChecked } from '../../lib/process.ts'
 import type { RunnerReport } from '../../protocol/runner-frames.ts'
 import { SAVED_CONVERSATION_REF, SAVED_WORK_REF } from '../../protocol/saved-refs.ts'
-import { type CheckoutDeps, makeCheckout, savedPlaces } from '../checkout/checkout.ts'
+import {
+  type Checkout,
+  type CheckoutDeps,
+  makeCheckout,
+  savedPlaces,
+} from '../checkout/checkout.ts'
 import { BRANCH, setupFor } from '../place.fixture.ts'
 import { openStateFile } from '../state-file.ts'
-import type { Restored } from './restore.ts'
 import { createSaver, type Saver } from './saver.ts'
 
 interface Sandbox {
@@ -92,7 +96,7 @@ async function openSandbox(): Promise<Sandbox> {
   return sandbox
 }
 
-async function start(): Promise<Sandbox & { outcome: 'kept' | 'made' | Restored }> {
+async function start(): Promise<Sandbox & { outcome: Checkout }> {
   const sandbox = await openSandbox()
   const outcome = await makeCheckout({ ...sandbox.deps, isFirst: false }, () => undefined, signal)
   return { ...sandbox, outcome }
@@ -105,8 +109,7 @@ async function save(sandbox: Sandbox): Promise<void> {
   await sandbox.saver.stop()
 }
 
-const textOf = (outcome: 'kept' | 'made' | Restored) =>
-  typeof outcome === 'string' ? outcome : outcome.text
+const textOf = (outcome: Checkout) => (typeof outcome === 'string' ? outcome : outcome.text)
 
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'errand-saved-'))

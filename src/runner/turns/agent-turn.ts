@@ -41,7 +41,7 @@ export interface AgentTurnDeps {
 export interface AgentTurns {
   run: RunTurn
   /** A turn begins as soon as the agent runs: what it needs before can be done meanwhile. */
-  expect(turnId: string | null, stopped: AbortSignal): void
+  expect: TurnWork['expect']
   /** To be called with every message of the agent. */
   take(message: SDKMessage): void
   /** To be called when the agent's process ended by itself. */

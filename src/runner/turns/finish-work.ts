@@ -63,6 +63,13 @@ export async function takeSnapshot(deps: FinishDeps, signal: AbortSignal): Promi
   }
 }
 
+/** The same of a work tree that holds the files of its commit and no other, which need not be looked at. */
+export async function snapshotOfCommit(deps: FinishDeps, signal: AbortSignal): Promise<Snapshot> {
+  const asked = await git(deps, ['rev-parse', 'HEAD', 'HEAD^{tree}'], signal)
+  const [head = '', tree = ''] = asked.split('\n')
+  return { head, tree }
+}
+
 /** `before` is what the turn started from; null means that it is not known, and whatever is there belongs to it. */
 export async function finishWork(
   deps: FinishDeps,

@@ -10,6 +10,7 @@ let root: string
 let folder: string
 let state: StateFile
 let work: TurnWork
+let git: (...args: string[]) => Promise<string>
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'errand-turn-'))
   folder = join(root, 'cart')
@@ -19,8 +20,9 @@ beforeEach(async () => {
     ...{ GIT_COMMITTER_NAME: 'A', GIT_COMMITTER_EMAIL: 'a@example.com' },
   }
   await runChecked('git', ['init', '--quiet', folder], { env: variables })
+  git = (...args) => runChecked('git', args, { cwd: folder, env: variables })
   const commit = ['commit', '--quiet', '--allow-empty', '--message', 'First']
-  await runChecked('git', commit, { cwd: folder, env: variables })
+  await git(...commit)
   state = openStateFile(join(root, 'state.json'))
   const main = { folder, branch: 'main', baseCommit: '', variables }
   work = createTurnWork({ main, additional: [], state, report: () => undefined })
@@ -35,7 +37,7 @@ const begin = async (id: string) => {
 
 describe('what was there before a turn', () => {
   it('is what was seen when the turn was expected, once', async () => {
-    work.expect('t_1', running)
+    work.expect('t_1', { isUntouched: false, stopped: running })
     const first = await begin('t_1')
     await writeFile(join(folder, 'new.txt'), 'new')
     const second = await begin('t_2')
@@ -43,15 +45,24 @@ describe('what was there before a turn', () => {
     expect(first?.before?.tree).not.toBe(second?.before?.tree)
   })
 
+  it('is what the commit holds where nothing else can be there, without a look at it', async () => {
+    await writeFile(join(folder, 'unseen.txt'), 'unseen')
+    work.expect('t_1', { isUntouched: true, stopped: running })
+    const first = (await begin('t_1'))?.before
+    const told = await git('rev-parse', 'HEAD', 'HEAD^{tree}')
+    expect(`${first?.head}\n${first?.tree}\n`).toBe(told)
+    expect((await begin('t_2'))?.before?.tree).not.toBe(first?.tree)
+  })
+
   it('is looked at anew for another turn than the one that was expected, or when none is', async () => {
     // A look that is stopped sees nothing: so it shows whose was taken.
     const stopped = AbortSignal.abort()
-    work.expect('t_1', stopped)
+    work.expect('t_1', { isUntouched: false, stopped })
     expect(await begin('t_1')).toMatchObject({ before: null })
-    work.expect('t_2', stopped)
+    work.expect('t_2', { isUntouched: false, stopped })
     expect((await begin('t_3'))?.before).not.toBeNull()
-    work.expect('t_4', stopped)
-    work.expect(null, stopped)
+    work.expect('t_4', { isUntouched: false, stopped })
+    work.expect(null, { isUntouched: false, stopped })
     expect((await begin('t_4'))?.before).not.toBeNull()
   })
 })

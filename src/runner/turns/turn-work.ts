@@ -3,7 +3,13 @@
 import { withDeadline } from '../../lib/deadline.ts'
 import type { RunnerReport } from '../../protocol/runner-frames.ts'
 import type { StateFile } from '../state-file.ts'
-import { type FinishDeps, finishWork, type Snapshot, takeSnapshot } from './finish-work.ts'
+import {
+  type FinishDeps,
+  finishWork,
+  type Snapshot,
+  snapshotOfCommit,
+  takeSnapshot,
+} from './finish-work.ts'
 import type { TurnContext } from './turn-end.ts'
 
 const FINISH_MS = 180_000
@@ -22,8 +28,11 @@ interface Seen {
 }
 
 export interface TurnWork {
-  /** Begins to note what is there, for a turn that begins as soon as its agent runs; null when there is none. */
-  expect(turnId: string | null, stopped: AbortSignal): void
+  /**
+   * Begins to note what is there, for a turn that begins as soon as its agent runs; null when there is none. `isUntouched`: the
+   * main work tree holds the files of its commit, and no other.
+   */
+  expect(turnId: string | null, seen: { isUntouched: boolean; stopped: AbortSignal }): void
   /** Notes what is there; a turn that is taken up again keeps what was noted at its start. */
   begin(turnId: string, context: Pick<TurnContext, 'isResumed' | 'stopped'>): Promise<void>
   finish(turn: { id: string; text: string }, stopped: AbortSignal): Promise<void>
@@ -31,18 +40,20 @@ export interface TurnWork {
 
 export function createTurnWork({ main, additional, state, report }: TurnWorkDeps): TurnWork {
   let expected: { id: string; seen: Promise<Seen> } | undefined
-  const lookAround = async (stopped: AbortSignal): Promise<Seen> => {
+  const lookAround = async (stopped: AbortSignal, isUntouched = false): Promise<Seen> => {
     // A folder that is no work tree any more is said at the end of the turn.
-    const look = (checkout: FinishDeps) => takeSnapshot(checkout, stopped).catch(() => null)
+    const look = (checkout: FinishDeps, how = takeSnapshot) =>
+      how(checkout, stopped).catch(() => null)
     const others = additional.map(async ({ name, checkout }) => [name, await look(checkout)])
-    const [before, ...found] = await Promise.all([look(main), ...others])
+    const own = look(main, isUntouched ? snapshotOfCommit : takeSnapshot)
+    const [before, ...found] = await Promise.all([own, ...others])
     const known = found.filter((entry): entry is [string, Snapshot] => entry[1] !== null)
     return { before, additional: Object.fromEntries(known) }
   }
   return {
-    expect: (id, stopped) => {
+    expect: (id, { isUntouched, stopped }) => {
       const isNew = id !== null && state.get().turn?.id !== id
-      expected = isNew ? { id, seen: lookAround(stopped) } : undefined
+      expected = isNew ? { id, seen: lookAround(stopped, isUntouched) } : undefined
     },
     begin: async (id, { isResumed, stopped }) => {
       if (isResumed && state.get().turn?.id === id) return

@@ -138,9 +138,10 @@ async function makeIfWorth(
   const { id: sessionId, ownerId, repository } = state
   const { url, name } = repository
   const most = Math.max(1, leastFiles)
+  // Also what git says of it is not to be asked for beside its own start.
+  await untilPrepared(deps, sessionId, signal)
   const { files } = await deps.git.countFiles({ sessionId, commit, most }, { signal })
   if (files < leastFiles || !(await isWorn(deps, leastFiles, { state, commit, signal }))) return
-  await untilPrepared(deps, sessionId, signal)
   const recipe: CheckoutRecipe = { name, commit, sessionId, limits: state.environment.limits }
   const checkout: LayerCheckout = { url, name, commit }
   const { layer, holder } = await claimLayer(deps.store, {
