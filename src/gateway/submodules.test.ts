@@ -20,13 +20,17 @@ const NAMED: Record<string, string[]> = {
 }
 const KEPT: Record<string, string> = { 'forge.example': 'key-forge', 'mods.example': 'key-mods' }
 
+const named = (urls: string[]) => ({
+  submodules: urls.map((url) => ({ url, commit: null })),
+})
+
 function setUp(change: Partial<SubmodulesDeps> = {}) {
   const asked: string[] = []
   const submodules = createSubmodules({
     git: {
       submodules: async ({ repository }) => {
         asked.push(repository ?? '')
-        return { urls: NAMED[repository ?? ''] ?? [] }
+        return named(NAMED[repository ?? ''] ?? [])
       },
     },
     credentials: {
@@ -84,7 +88,7 @@ describe('createSubmodules', () => {
     const failing = setUp({
       git: {
         submodules: async () =>
-          tries++ === 0 ? Promise.reject(new Error('down')) : { urls: ['../lib'] },
+          tries++ === 0 ? Promise.reject(new Error('down')) : named(['../lib']),
       },
     })
     expect(await failing.at('forge.example', { isOwn: true })).toEqual({})
@@ -115,5 +119,80 @@ describe('createSubmodules', () => {
         {},
       )
     expect(asked).toEqual([])
+  })
+})
+
+describe('submodules of submodules', () => {
+  const [FIRST, SECOND] = ['1'.repeat(40), '2'.repeat(40)]
+  /** What each names, by its address and commit; read from when it was served. */
+  const nested: Record<string, { url: string; commit: string | null }[]> = {
+    '': [{ url: '../lib.git', commit: FIRST }],
+    [`https://forge.example/team/lib.git ${FIRST}`]: [
+      { url: '../deep', commit: SECOND },
+      { url: 'https://forge.example/other/secret', commit: null },
+      { url: 'https://mods.example/team/far', commit: null },
+      { url: 'git@forge.example:team/ssh', commit: null },
+    ],
+    [`https://forge.example/team/deep ${SECOND}`]: [{ url: './deeper', commit: null }],
+  }
+  const read = new Set(['', `https://forge.example/team/deep ${SECOND}`])
+  const git: SubmodulesDeps['git'] = {
+    submodules: async ({ of }) => {
+      const key = of ? `${of.url} ${of.commit}` : ''
+      return { submodules: read.has(key) ? (nested[key] ?? []) : [] }
+    },
+  }
+
+  it('are read where the one that names them was read, beside it alone', async () => {
+    const { at } = setUp({ git })
+    const own = { isOwn: true }
+    expect(Object.keys(await at('forge.example', own))).toEqual(['/team/lib'])
+    // `at` has asked for its credential, as reading it does.
+    read.add(`https://forge.example/team/lib.git ${FIRST}`)
+    const paths = ['/team/lib', '/team/deep', '/team/deep/deeper']
+    const [one, other] = await Promise.all([at('forge.example', own), at('forge.example', own)])
+    expect(Object.keys(one)).toEqual(paths)
+    expect(Object.keys(other)).toEqual(paths)
+    expect(await at('mods.example')).toEqual({})
+  })
+})
+
+describe('submodules on ssh and http', () => {
+  const SSH = { ...STATE, repository: { ...main, url: 'git@forge.example:team/shop.git' } }
+  const urls = ['../lib.git', 'git@mods.example:other.git', 'http://plain.example/team/x']
+  const git = { submodules: async () => named(urls) }
+  const kinds: string[] = []
+  const credentials: SubmodulesDeps['credentials'] = {
+    find: async (_owner, host, kind) => {
+      kinds.push(`${kind} ${host}`)
+      return host === 'forge.example' || host === 'mods.example'
+        ? ({ id: host, ownerId: 'ann', host, username: '' } as Credential)
+        : undefined
+    },
+    openSecret: async (_owner, id) => `key of ${id}`,
+  }
+  const ask = async (url: string, change: Partial<SubmodulesDeps> = {}) => {
+    const { submodules } = setUp({ git, credentials, ...change })
+    return (await (await submodules.named(SSH, url))?.credential())?.secret
+  }
+
+  it('are read with a credential of their kind and their own host, where there is one', async () => {
+    expect(await ask('git@forge.example:team/lib.git')).toBe('key of forge.example')
+    expect(await ask('git@forge.example:team/lib')).toBe('key of forge.example')
+    expect(await ask('git@mods.example:other.git')).toBe('key of mods.example')
+    expect(kinds).toEqual(['ssh forge.example', 'ssh forge.example', 'ssh mods.example'])
+    expect(await ask('http://plain.example/team/x')).toBeUndefined()
+    expect(kinds.at(-1)).toBe('https plain.example')
+  })
+
+  it('are left alone where nothing names them, or the rules refuse their host', async () => {
+    for (const url of [
+      ...['git@forge.example:team/other', 'ssh://git@forge.example:23/team/lib.git', '-x'],
+      ...['https://forge.example/team/lib.git', 'ext::sh -c id', ''],
+    ])
+      expect(await ask(url), url).toBeUndefined()
+    const refusing = { allows: () => false }
+    expect(await ask('git@mods.example:other.git', refusing)).toBeUndefined()
+    expect(await ask('git@forge.example:team/lib', refusing)).toBe('key of forge.example')
   })
 })

@@ -35,6 +35,7 @@ import {
   type SessionRequest,
   SUBMODULE_HEADER,
   type Submodules,
+  type SubmodulesRequest,
   sessionRefsSchema,
   submodulesSchema,
   type Upload,
@@ -66,7 +67,7 @@ export interface GitClient {
     sessionId: string,
     options?: CallOptions & Pick<SessionRequest, 'repository'>,
   ): Promise<SessionRefs>
-  submodules(request: SessionRequest, options?: CallOptions): Promise<Submodules>
+  submodules(request: SubmodulesRequest, options?: CallOptions): Promise<Submodules>
   forward(request: ForwardRequest, options?: CallOptions): Promise<Forwarded>
   removeSession(sessionId: string, options?: CallOptions): Promise<void>
   createUpload(ownerId: string, options?: CallOptions): Promise<Upload>

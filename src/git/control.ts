@@ -20,6 +20,7 @@ import {
   prepareRequestSchema,
   removeSessionRequestSchema,
   sessionRequestSchema,
+  submodulesRequestSchema,
   uploadRequestSchema,
 } from './messages.ts'
 import type { Repositories } from './repositories.ts'
@@ -83,7 +84,7 @@ function createRoutes(repositories: Repositories): Map<string, Answer> {
     ['POST /sessions/refs', post(sessionRequestSchema, (request) => repositories.refs(request))],
     [
       'POST /sessions/submodules',
-      post(sessionRequestSchema, (request) => repositories.submodules(request)),
+      post(submodulesRequestSchema, (request) => repositories.submodules(request)),
     ],
     [
       'POST /sessions/forward',

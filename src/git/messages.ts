@@ -152,9 +152,21 @@ export const sessionRefsSchema = z.object({
 })
 export type SessionRefs = z.infer<typeof sessionRefsSchema>
 
+export const submodulesRequestSchema = sessionRequestSchema.extend({
+  /** Of a submodule that the session has read, at this commit; of the session's own repository when absent. */
+  of: z
+    .object({
+      url: z.string().max(2048),
+      credentialId: z.string().nullable(),
+      commit: commitIdSchema,
+    })
+    .nullish(),
+})
+export type SubmodulesRequest = z.input<typeof submodulesRequestSchema>
+
 export const submodulesSchema = z.object({
-  /** As `.gitmodules` of the commit that the session started from says them, relative ones too. */
-  urls: z.array(z.string()),
+  /** What `.gitmodules` says, relative addresses too, and the commit that is pinned; null where the tree has none. */
+  submodules: z.array(z.object({ url: z.string(), commit: commitIdSchema.nullable() })),
 })
 export type Submodules = z.infer<typeof submodulesSchema>
 

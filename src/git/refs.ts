@@ -44,6 +44,19 @@ export async function isCommit(
   return exitCode === 0 && stdout.toString('utf8').trim() === 'commit'
 }
 
+/** Which of these objects are not there. */
+export async function missingObjects(
+  git: Git,
+  directory: string,
+  ids: readonly string[],
+): Promise<string[]> {
+  if (ids.length === 0) return []
+  const args = [`--git-dir=${directory}`, 'cat-file', '--batch-check']
+  const text = await git.text({ args, input: ids.map((id) => `${id}\n`).join('') })
+  const missing = text.split('\n').filter((line) => line.endsWith(' missing'))
+  return missing.map((line) => line.slice(0, line.indexOf(' ')))
+}
+
 /** Whether `older` is `newer` or one of its ancestors. */
 export async function isAncestor(
   git: Git,

@@ -22,6 +22,7 @@ import type {
   SessionRefs,
   SessionRequest,
   Submodules,
+  SubmodulesRequest,
   Upload,
 } from './messages.ts'
 import { createPaths, type GitPaths, makeFolders, type SessionRepository } from './paths.ts'
@@ -44,7 +45,7 @@ import { createUpload, removeRepository } from './session/uploads.ts'
 import { clearLeftovers, sweep } from './sweep.ts'
 import { createMirrors } from './upstream/mirrors.ts'
 import { createOutward } from './upstream/outward.ts'
-import { readSubmoduleUrls } from './upstream/submodules.ts'
+import { readSubmodulesOf } from './upstream/submodules.ts'
 import { createUpstream } from './upstream/upstream.ts'
 import type { UpstreamNetwork } from './upstream/upstream-access.ts'
 
@@ -56,7 +57,7 @@ export interface Repositories {
   countFiles(request: CountFilesRequest, signal: AbortSignal): Promise<{ files: number }>
   nearest(request: NearestRequest, signal: AbortSignal): Promise<NearestCommit>
   refs(request: SessionRequest): Promise<SessionRefs>
-  submodules(request: SessionRequest): Promise<Submodules>
+  submodules(request: SubmodulesRequest): Promise<Submodules>
   /** Tries again to push outward what is only here. */
   forward(request: ForwardRequest, signal: AbortSignal): Promise<Forwarded>
   /** All of its repositories. */
@@ -159,9 +160,9 @@ export async function createRepositories(
       return findNearest(git, paths.session(main), request, signal)
     },
     refs: async (which) => readSessionRefs(git, paths.session(which), await recordOf(which)),
-    submodules: async (which) => {
-      const { commit } = await recordOf(which)
-      return { urls: await readSubmoduleUrls(git, paths.session(which), commit) }
+    submodules: async (request) => {
+      const submodules = await readSubmodulesOf({ git, paths }, request, await recordOf(request))
+      return { submodules }
     },
     forward: ({ credential, rewrite = false, ...which }, signal) =>
       outward.forward(which, { credential: credential ?? undefined, rewrite, signal }),

@@ -62,7 +62,9 @@ export function submodulePaths(
 ): OwnPathsAt {
   const credential = { id: `c_${'c'.repeat(20)}`, ownerId: OWNER, host: FORGE, username: 'u' }
   const submodules = createSubmodules({
-    git: { submodules: async () => ({ urls }) },
+    git: {
+      submodules: async () => ({ submodules: urls.map((url) => ({ url, commit: null })) }),
+    },
     credentials: {
       find: async (_owner, host) =>
         host === FORGE || anyHost

@@ -227,35 +227,50 @@ curl -sS --data-binary @- https://${GIT_HOST}${batch}`,
   })
 })
 
-/** One more repository of the git host, which has these submodules. */
-async function addRepositoryWith(name: string, submodules: Record<string, string>): Promise<void> {
+/** One more repository of the git host, which has these submodules; on no branch when it is `passing`. Resolves with its commit. */
+async function addRepositoryWith(
+  name: string,
+  submodules: Record<string, string>,
+  { pinned = {}, passing = false }: { pinned?: Record<string, string>; passing?: boolean } = {},
+): Promise<string> {
   const { git } = createWorkbench(folder)
   const clone = join(folder, name)
-  await git(folder, ['clone', '--quiet', await copyRepository(name), clone])
+  const bare = await copyRepository(name)
+  await git(folder, ['clone', '--quiet', bare, clone])
   const head = await git(clone, ['rev-parse', 'HEAD'])
   const entries = Object.entries(submodules)
   const said = entries.map(
     ([path, address]) => `[submodule "${path}"]\n\tpath = ${path}\n\turl = ${address}\n`,
   )
-  for (const [path] of entries)
-    await git(clone, ['update-index', '--add', '--cacheinfo', `160000,${head},${path}`])
+  for (const [path] of entries) {
+    const entry = `160000,${pinned[path] ?? head},${path}`
+    await git(clone, ['update-index', '--add', '--cacheinfo', entry])
+  }
   await writeFile(join(clone, '.gitmodules'), said.join(''))
   await git(clone, ['add', '.gitmodules'])
   await git(clone, ['commit', '--quiet', '-m', 'Submodules'])
-  await git(clone, ['push', '--quiet', 'origin', 'HEAD:main'])
+  await git(clone, ['push', '--quiet', 'origin', `HEAD:${passing ? 'passing' : 'main'}`])
+  if (passing) await git(bare, ['branch', '--quiet', '-D', 'passing'])
+  return git(clone, ['rev-parse', 'HEAD'])
 }
 
 describe('submodules', () => {
   it('are there from the start, each with the credential of its own host, and the others are told of', async () => {
     const elsewhere = join(folder, 'elsewhere')
-    await addRepositoryWith('app', {
-      near: '../lib.git',
-      far: url('project', MODULE_HOST),
-      path: dirname(upstream.directory),
-      helper: `ext::touch ${elsewhere}`,
-      option: '-u./payload',
-      moved: url('moved'),
-    })
+    const middle = await addRepositoryWith('middle', { deep: '../lib.git' }, { passing: true })
+    await addRepositoryWith(
+      'app',
+      {
+        near: '../lib.git',
+        far: url('project', MODULE_HOST),
+        path: dirname(upstream.directory),
+        helper: `ext::touch ${elsewhere}`,
+        option: '-u./payload',
+        moved: url('moved'),
+        middle: url('middle'),
+      },
+      { pinned: { middle } },
+    )
     const { answer } = upstream
     upstream.answer = (incoming, outgoing) =>
       incoming.url?.startsWith('/moved.git/')
@@ -272,6 +287,7 @@ describe('submodules', () => {
     const said = await tryAll(id, {
       near: 'ls near; git -C near remote -v',
       far: 'ls far; git -C far remote -v',
+      deep: 'git -C middle rev-parse HEAD; ls middle/deep',
       others: 'ls path helper option moved',
       again:
         'git submodule deinit --quiet --force near && git submodule update --init near && ls near',
@@ -282,6 +298,8 @@ describe('submodules', () => {
     expect(said.near).toContain(shown(url('lib')))
     expect(said.far).toContain('package.json')
     expect(said.far).toContain(shown(url('project', MODULE_HOST)))
+    expect(said.deep).toContain(middle)
+    expect(said.deep).toContain('package.json')
     expect(said.others).not.toContain('package.json')
     expect(said.again).toContain('package.json')
     expect(said.push).toContain('reading only (submodule_read_only)')

@@ -23,12 +23,12 @@ import {
 } from '../upstream/credential.ts'
 import type { Mirrors } from '../upstream/mirrors.ts'
 import type { Outward } from '../upstream/outward.ts'
-import { openSubmodule, submoduleOf } from '../upstream/submodules.ts'
+import { bringObjects, openSubmodule, submoduleOf } from '../upstream/submodules.ts'
 import type { Announcements } from './announcements.ts'
 import { createDoorPush, type DoorPush } from './door-push.ts'
 import type { HookAnswer, HookQuestion } from './hooks.ts'
 import type { Observations } from './observations.ts'
-import { wantedPullRefs } from './pull-refs.ts'
+import { wantedObjects, wantedPullRefs } from './pull-refs.ts'
 import {
   branchRefs,
   type PushScope,
@@ -172,7 +172,14 @@ async function serveSubmodule(
   const { advertise } = request
   const signal = abortOnClose(exchange.outgoing)
   const directory = await openSubmodule(deps, submodule, { advertise, signal })
-  await serveCall(deps, request, { call: readCall(directory), exchange })
+  if (advertise) return advertiseRefs(deps, readCall(directory), exchange)
+  const body = await deps.readSmallBody(exchange.incoming, SMALL_BODY_BYTES)
+  try {
+    if (body) await bringObjects(deps, submodule, { ids: wantedObjects(body), signal })
+  } catch (error) {
+    deps.log.info({ directory, err: error }, 'a commit of a submodule could not be brought')
+  }
+  return runService(deps, { ...readCall(directory), body }, exchange)
 }
 
 async function serveUpload(

@@ -1,5 +1,6 @@
-// Which refs of pull and merge requests a fetch asks for. Mirrors do not hold them: a large repository has as many as it had
-// requests. They are brought when a client names them, which protocol v2 does before anything is listed. Pure.
+// What a fetch asks for that a mirror does not hold by itself: refs of pull and merge requests, of which a large repository has
+// as many as it had requests, and single commits. They are brought when a client names them, which protocol v2 does with refs
+// before anything is listed. Pure.
 
 /** The refs that are fetched for one request at most; one that asks for more gets what is here. */
 const MOST_REFS = 16
@@ -23,6 +24,14 @@ export function wantedPullRefs(body: Buffer): string[] {
     return NAMED.test(prefix) ? [prefix] : []
   })
   return [...new Set(wanted)].slice(0, MOST_REFS)
+}
+
+/** Objects that are asked for by id, from the body of a request to upload-pack of any version. */
+export function wantedObjects(body: Buffer): string[] {
+  const ids = packetLines(body).flatMap(
+    (line) => /^want ([0-9a-f]{40})(?: |$)/.exec(line)?.[1] ?? [],
+  )
+  return [...new Set(ids)]
 }
 
 /** The text of packet lines (gitprotocol-common) up to the first that is broken; delimiters are left out. */

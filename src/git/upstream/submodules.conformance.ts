@@ -1,4 +1,5 @@
 // Submodules through real git: which addresses a commit names, and what is read of them, with which credential.
+import { writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { createScene, type Scene } from '../room.fixture.ts'
@@ -42,16 +43,18 @@ it('says what the commit names, as it stands there', async () => {
   await scene.room.workbench.commit(scene.upstream.checkout, { '.gitmodules': text + included })
   await git('push', '--quiet', 'origin', 'HEAD:main')
   const { sessionId } = await prepare()
-  expect((await scene.room.client.submodules({ sessionId })).urls).toEqual(urls)
+  expect((await scene.room.client.submodules({ sessionId })).submodules).toEqual(
+    urls.map((url) => ({ url, commit: null })),
+  )
 })
 
 it('names none without the file, and for one that git cannot read', async () => {
   const { sessionId } = await prepare()
-  expect((await scene.room.client.submodules({ sessionId })).urls).toEqual([])
+  expect((await scene.room.client.submodules({ sessionId })).submodules).toEqual([])
   await scene.room.workbench.commit(scene.upstream.checkout, { '.gitmodules': '[submodule "x' })
   await git('push', '--quiet', 'origin', 'HEAD:main')
   const { sessionId: second } = await prepare()
-  expect((await scene.room.client.submodules({ sessionId: second })).urls).toEqual([])
+  expect((await scene.room.client.submodules({ sessionId: second })).submodules).toEqual([])
 })
 
 it('reads one with the credential that it is given, and takes no push', async () => {
@@ -103,4 +106,58 @@ it('follows no redirect with a credential, and goes to no address that is none',
   for (const url of ['ext::sh -c id', 'file:///etc', '--upload-pack=id', '/etc', ''])
     expect((await run('ls-remote', ask(sessionId, url))).exitCode, url).toBe(128)
   expect(seen).toHaveLength(asked)
+})
+
+it('says which commit is pinned, also at a path that git could take for a pattern', async () => {
+  const head = await git('rev-parse', 'HEAD')
+  const paths = ['libs/plain', ':(top)odd', '-option']
+  for (const path of paths)
+    await git('update-index', '--add', '--cacheinfo', `160000,${head},${path}`)
+  const text = [...paths, 'absent'].map(
+    (path, n) => `[submodule "m${n}"]\n\tpath = ${path}\n\turl = ../lib-${n}\n`,
+  )
+  await writeFile(join(scene.upstream.checkout, '.gitmodules'), text.join(''))
+  await git('add', '.gitmodules')
+  await git('commit', '--quiet', '-m', 'submodules')
+  await git('push', '--quiet', 'origin', 'HEAD:main')
+  const { sessionId } = await prepare()
+  const { submodules } = await scene.room.client.submodules({ sessionId })
+  expect(submodules).toEqual([
+    ...paths.map((_, n) => ({ url: `../lib-${n}`, commit: head })),
+    { url: '../lib-3', commit: null },
+  ])
+})
+
+it('reads a pinned commit that no branch holds, and what it names in turn', async () => {
+  const url = await addLibrary()
+  const bare = join(dirname(scene.upstream.directory), 'lib.git')
+  const work = join(scene.room.root, 'pinned')
+  const { workbench, client } = scene.room
+  await workbench.git(scene.room.root, ['clone', '--quiet', bare, work])
+  const gitmodules = '[submodule "deep"]\n\tpath = deep\n\turl = ../deep.git\n'
+  const commit = await workbench.commit(work, { '.gitmodules': gitmodules })
+  await workbench.git(work, ['push', '--quiet', 'origin', 'HEAD:refs/heads/passing'])
+  await workbench.git(bare, ['branch', '-D', 'passing'])
+  const { sessionId } = await prepare()
+  const of = { url, credentialId: CREDENTIAL.id, commit }
+  expect(await client.submodules({ sessionId, of })).toEqual({ submodules: [] })
+
+  const clone = join(scene.room.root, 'lib')
+  const door = ask(sessionId, url)
+  expect(await run('clone', '--quiet', door, clone)).toMatchObject({ exitCode: 0 })
+  expect(await workbench.run(clone, ['cat-file', '-e', commit])).toMatchObject({ exitCode: 1 })
+  for (const version of ['2', '0']) {
+    const fetched = ['-c', `protocol.version=${version}`, 'fetch', '--quiet', 'origin', commit]
+    const { exitCode, stderr } = await workbench.run(clone, fetched)
+    expect(exitCode, stderr).toBe(0)
+  }
+  expect(await workbench.git(clone, ['show', `${commit}:.gitmodules`])).toContain('deep.git')
+  expect(await client.submodules({ sessionId, of })).toEqual({
+    submodules: [{ url: '../deep.git', commit: null }],
+  })
+  const stranger = { ...of, credentialId: 'c2' }
+  expect(await client.submodules({ sessionId, of: stranger })).toEqual({ submodules: [] })
+  const absent = await workbench.run(clone, ['fetch', 'origin', '1'.repeat(40)])
+  expect(absent.exitCode).not.toBe(0)
+  expect(absent.stderr).toMatch(/not our ref|remote error/)
 })
