@@ -40,7 +40,12 @@ export interface Sandboxes {
 /** In the folder of the door, beside the real one. */
 const GUEST_SOCKET = 'guest.sock'
 
-export async function openSandboxes(): Promise<Sandboxes> {
+type DriverConfig = Parameters<typeof createOciDriver>[0]
+
+/** The driver is in this process, unless another one is made. */
+export async function openSandboxes(
+  makeDriver?: (config: DriverConfig) => Promise<SandboxDriver>,
+): Promise<Sandboxes> {
   requireOwnNetwork()
   const top = await mkdtemp(join(tmpdir(), 'errand-attack-'))
   const runtimeDir = await mkdtemp('/run/errand-attack-')
@@ -57,16 +62,19 @@ export async function openSandboxes(): Promise<Sandboxes> {
   await chmod(program, 0o666)
   await writeFile(agent, '#!/bin/sh\n', { mode: 0o755 })
   const changes = new Map<string, ChangeConfig>()
-  const driver = await createOciDriver(
-    {
-      ...{ dataDir: join(top, 'data'), runtimeDir, doorsDir, runtime: 'runc' },
-      programs: { node: process.execPath, runner, agent },
-      ...{ tools: {}, rootfsDirs: [], extraCaFiles: [], homeDir: '/root' },
-      ...{ ownerShift: 'auto', allowUnlimited: false },
-    },
-    (what, error) => process.stderr.write(`${what}: ${String(error)}\n`),
-    (input) => (changes.get(input.spec.sessionId) ?? unchanged)(ociConfig(input), input),
-  )
+  const config: DriverConfig = {
+    ...{ dataDir: join(top, 'data'), runtimeDir, doorsDir, runtime: 'runc' },
+    programs: { node: process.execPath, runner, agent },
+    ...{ tools: {}, rootfsDirs: [], extraCaFiles: [], homeDir: '/root' },
+    ...{ ownerShift: 'auto', allowUnlimited: false },
+  }
+  const makeHere = () =>
+    createOciDriver(
+      config,
+      (what, error) => process.stderr.write(`${what}: ${String(error)}\n`),
+      (input) => (changes.get(input.spec.sessionId) ?? unchanged)(ociConfig(input), input),
+    )
+  const driver = await (makeDriver ?? makeHere)(config)
   return {
     ...{ doorsDir, driver, hostDir },
     start: async ({ spec = {}, change = unchanged } = {}) => {
