@@ -116,6 +116,48 @@ describe.each(ways)('%s', (_, way) => {
   })
 })
 
+it('takes fetch and WebSockets of Node.js through the proxy that the variables name', async () => {
+  // A relay in front of the proxy sees what comes that way: without the variables the same would be carried past it.
+  const relay = `
+import { spawn } from 'node:child_process'
+import net from 'node:net'
+const { hostname, port } = new URL(process.env.HTTPS_PROXY)
+const server = net.createServer((client) => client.once('data', (first) => {
+  console.log('proxy: ' + String(first).split(' HTTP/')[0])
+  const proxy = net.connect(Number(port || 80), hostname)
+  proxy.write(first)
+  client.pipe(proxy).pipe(client)
+  for (const one of [client, proxy]) one.on('error', () => undefined)
+})).listen(0, '127.0.0.1', () => {
+  const url = 'http://127.0.0.1:' + server.address().port
+  const env = { ...process.env, NODE_USE_ENV_PROXY: '1', HTTP_PROXY: url, HTTPS_PROXY: url, http_proxy: url, https_proxy: url }
+  spawn(process.execPath, ['/tmp/asks.mjs'], { env, stdio: 'inherit' }).on('exit', () => process.exit())
+})`
+  const asks = `
+const socket = new WebSocket('wss://${TUNNEL}/')
+socket.onopen = () => socket.send('by the proxy')
+socket.onerror = ({ message }) => { console.log('failed ' + message); process.exit() }
+await new Promise((resolve) => {
+  socket.onmessage = ({ data }) => { console.log('heard ' + data); resolve() }
+})
+console.log((await (await fetch('https://${TUNNEL}/')).text()).trim())
+console.log((await (await fetch('http://${TUNNEL}/')).text()).trim())
+process.exit()`
+  const file = (name: string, text: string) => `cat > /tmp/${name} <<'END'\n${text}\nEND`
+  const said = await runInside(
+    errand,
+    id,
+    [file('relay.mjs', relay), file('asks.mjs', asks), '/opt/errand/node /tmp/relay.mjs 2>&1'].join(
+      '\n',
+    ),
+  )
+  const tunnel = `proxy: CONNECT ${TUNNEL}:443`
+  expect(said.trim().split('\n')).toEqual([
+    ...[tunnel, 'heard by the proxy', tunnel, 'hello'],
+    ...[expect.stringMatching(/^proxy: (CONNECT|GET http:)/), 'hello'],
+  ])
+})
+
 /** The most that it took since `resetPeak`, in bytes. */
 async function memoryOf(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8')
