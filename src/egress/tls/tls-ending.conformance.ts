@@ -1,211 +1,57 @@
 // Connections whose TLS is ended at the gateway, on real sockets: who answers whom, what is added, and what is refused. The
 // authority inside and the one of the upstream server are two, so that each side is seen to trust its own alone.
-
-import type { IncomingMessage, RequestListener, Server } from 'node:http'
-import { createServer as createHttpServer, request as httpRequest } from 'node:http'
-import { connect as connectHttp2, type OutgoingHttpHeaders } from 'node:http2'
-import { createServer as createHttpsServer } from 'node:https'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { PassThrough, type Writable } from 'node:stream'
 import {
   connect as connectTls,
   createSecureContext,
   createServer as createTlsServer,
-  type TLSSocket,
 } from 'node:tls'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import {
   createProxyFixture,
   exchangeBytes,
-  type FixtureOptions,
   listenOnLoopback,
   openTunnel,
-  type ProxyFixture,
   readAll,
 } from '../proxy/proxy-fixture.ts'
-import { type BoundCredential, placeholderOf, toBound } from '../rules/bound-credentials.ts'
+import { placeholderOf, toBound } from '../rules/bound-credentials.ts'
 import type { OwnPaths } from '../rules/own-paths.ts'
-import { type Authority, createLeaves, isWhole, makeAuthority } from './authority.ts'
+import { createLeaves, isWhole } from './authority.ts'
+import {
+  bearer,
+  createEndingFixture,
+  type EndingFixture,
+  SECRET,
+  STAND_IN,
+} from './tls-ending.fixture.ts'
 import { createSecureUpstream } from './upstream-tls.ts'
 
-const STAND_IN = '198.51.100.7'
-const SECRET = 'tok-s3cret-0123456789'
-const ending: (() => Promise<unknown>)[] = []
-let inside: Authority
-let outside: Authority
-let upstream: Server & { closeAllConnections(): void }
-let answer: RequestListener
-let upstreamPort: number
-let plain: Server
-let plainPort: number
-const ended = { leafFor: undefined as never, secure: undefined as never }
-
+let place: EndingFixture
 beforeAll(async () => {
-  inside = await makeAuthority(Date.now())
-  outside = await makeAuthority(Date.now())
-  const leafFor = await createLeaves(outside, Date.now)
-  upstream = createHttpsServer(
-    {
-      SNICallback: (name, done) => {
-        leafFor(name).then((leaf) => done(null, createSecureContext(leaf)), done)
-      },
-      ALPNProtocols: ['http/1.1'],
-    },
-    (request, response) => answer(request, response),
-  ) as unknown as typeof upstream
-  upstreamPort = await listenOnLoopback(upstream)
-  plain = createHttpServer((request, response) => answer(request, response))
-  plainPort = await listenOnLoopback(plain)
-  Object.assign(ended, {
-    leafFor: await createLeaves(inside, Date.now),
-    secure: createSecureUpstream([outside.certificate]),
-  })
+  place = await createEndingFixture()
 })
-afterAll(() => {
-  for (const server of [upstream, plain]) {
-    server.close()
-    server.closeAllConnections()
-  }
-})
-beforeEach(() => {
-  answer = (request, response) => {
-    const { method, url, headers } = request
-    response.end(JSON.stringify({ method, url, headers }))
-  }
-})
-afterEach(async () => {
-  for (const end of ending.splice(0)) await end()
-})
-
-const bearer = (fields: Partial<BoundCredential> = {}): BoundCredential => ({
-  ...{ id: `c_${'a'.repeat(20)}`, name: 'api', kind: 'bearer', username: '', secret: SECRET },
-  ...{
-    hosts: [{ host: 'a.example', below: false, port: null }],
-    paths: [],
-    header: 'Authorization',
-  },
-  ...{ prefix: '', parameter: '', variable: 'TOKEN', allowHttp: false, createdAt: '2026-01-01' },
-  except: null,
-  ...fields,
-})
-
-async function setUp(options: Partial<FixtureOptions> = {}): Promise<ProxyFixture> {
-  const fixture = await createProxyFixture({
-    lookup: async () => [STAND_IN],
-    ending: ended,
-    ...options,
-  })
-  fixture.route(`${STAND_IN}:443`, upstreamPort)
-  fixture.route(`${STAND_IN}:80`, plainPort)
-  ending.push(fixture.close)
-  return fixture
-}
-
-async function openInner(
-  { port }: ProxyFixture,
-  asked: { host?: string; protocols?: string[]; servername?: string } = {},
-): Promise<TLSSocket> {
-  const { host = 'a.example', protocols = ['http/1.1'], servername = host } = asked
-  const { socket, head } = await openTunnel(port, `${host}:443`)
-  expect(head).toMatch(/^HTTP\/1\.1 200 /)
-  return new Promise((resolve, reject) => {
-    const tls = connectTls({
-      socket,
-      servername,
-      ca: [inside.certificate],
-      ALPNProtocols: protocols,
-    })
-    tls.once('secureConnect', () => resolve(tls))
-    tls.once('error', reject)
-  })
-}
-
-interface Answer {
-  status: number
-  headers: IncomingMessage['headers']
-  text: string
-}
-
-/** One request over HTTP/1.1 inside the ended connection. */
-async function ask(
-  fixture: ProxyFixture,
-  {
-    host = 'a.example',
-    path = '/',
-    ...options
-  }: {
-    host?: string
-    path?: string
-    method?: string
-    headers?: Record<string, string>
-    body?: string
-  } = {},
-): Promise<Answer> {
-  const socket = await openInner(fixture, { host })
-  return new Promise((resolve, reject) => {
-    const request = httpRequest({
-      createConnection: () => socket,
-      port: 443,
-      defaultPort: 443,
-      host,
-      path,
-      ...options,
-    })
-    request.on('error', reject)
-    request.on('response', async (response) => {
-      let text = ''
-      for await (const chunk of response) text += chunk
-      resolve({ status: response.statusCode ?? 0, headers: response.headers, text })
-    })
-    request.end(options.body)
-  })
-}
-
-async function askHttp2(
-  fixture: ProxyFixture,
-  headers: OutgoingHttpHeaders,
-  body?: string,
-): Promise<{ status: number; text: string; windowBytes: number | undefined }> {
-  const { socket } = await openTunnel(fixture.port, 'a.example:443')
-  const session = connectHttp2('https://a.example', {
-    createConnection: () =>
-      connectTls({
-        socket,
-        servername: 'a.example',
-        ca: [inside.certificate],
-        ALPNProtocols: ['h2'],
-      }),
-  })
-  const stream = session.request(headers, { endStream: body === undefined })
-  if (body !== undefined) stream.end(body)
-  let status = 0
-  stream.on('response', (answered) => {
-    status = Number(answered[':status'])
-  })
-  let text = ''
-  for await (const chunk of stream) text += chunk
-  const { initialWindowSize: windowBytes } = session.remoteSettings
-  session.close()
-  return { status, text, windowBytes }
-}
+afterAll(() => place.close())
+afterEach(() => place.reset())
 
 it('makes an authority whose key is its own', () => {
-  expect(isWhole(inside)).toBe(true)
-  expect(isWhole({ ...inside, key: outside.key })).toBe(false)
+  expect(isWhole(place.inside)).toBe(true)
+  expect(isWhole({ ...place.inside, key: place.outside.key })).toBe(false)
 })
 
 describe('a credential', () => {
   it('is added to requests of its host, in place of what the client sent, over HTTP/1.1 and HTTP/2', async () => {
-    const fixture = await setUp({ credentials: [bearer()] })
+    const fixture = await place.setUp({ credentials: [bearer()] })
     const decided = fixture.nextDecision()
     const headers = { Authorization: 'Bearer mine', Accept: 'x/y' }
-    const one = await ask(fixture, { path: '/v1/x?y=1', headers })
+    const one = await place.ask(fixture, { path: '/v1/x?y=1', headers })
     expect(JSON.parse(one.text)).toMatchObject({
       ...{ method: 'GET', url: '/v1/x?y=1' },
       headers: { host: 'a.example', authorization: `Bearer ${SECRET}`, accept: 'x/y' },
     })
     expect(await decided).toMatchObject({ host: 'a.example', method: 'GET', credential: 'api' })
     expect(JSON.stringify(await decided)).not.toContain(SECRET)
-    const two = await askHttp2(
+    const two = await place.askHttp2(
       fixture,
       { ':path': '/v2', ':method': 'POST', cookie: ['a=1', 'b=2'] },
       'body',
@@ -219,12 +65,12 @@ describe('a credential', () => {
   })
 
   it('makes its host reachable at every level, on its own paths, and nothing else', async () => {
-    const fixture = await setUp({
+    const fixture = await place.setUp({
       ...{ policy: { level: 'none' }, credentials: [bearer({ paths: ['/v1/'] })] },
     })
-    expect((await ask(fixture, { path: '/v1/x' })).status).toBe(200)
+    expect((await place.ask(fixture, { path: '/v1/x' })).status).toBe(200)
     for (const path of ['/v2/x', '/v1/../v2', '/v1%2f..%2fv2', '/']) {
-      const { status, headers } = await ask(fixture, { path })
+      const { status, headers } = await place.ask(fixture, { path })
       expect([path, status, headers['x-deny-reason']]).toEqual([path, 403, 'path_not_allowed'])
     }
     const text = 'CONNECT b.example:443 HTTP/1.1\r\nHost: b.example:443\r\n\r\n'
@@ -236,9 +82,9 @@ describe('a credential', () => {
 
   it('is not added to plain http, unless it says so', async () => {
     const get = 'GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n'
-    const fixture = await setUp({ credentials: [bearer()] })
+    const fixture = await place.setUp({ credentials: [bearer()] })
     expect(await exchangeBytes(fixture.port, get)).not.toContain(SECRET)
-    const plainly = await setUp({ credentials: [bearer({ allowHttp: true })] })
+    const plainly = await place.setUp({ credentials: [bearer({ allowHttp: true })] })
     expect(await exchangeBytes(plainly.port, get)).toContain(SECRET)
     // And through a tunnel on port 80, which is how programs without a proxy variable arrive.
     const { socket } = await openTunnel(plainly.port, 'a.example:80')
@@ -247,29 +93,29 @@ describe('a credential', () => {
   })
 
   it('does not follow a redirect to another host', async () => {
-    answer = (request, response) => {
+    place.answering.listener = (request, response) => {
       if (request.headers.host !== 'a.example')
         return response.end(request.headers.authorization ?? 'none')
       response.writeHead(302, { location: 'https://b.example/' }).end()
     }
     const policy = { domains: ['a.example', 'b.example'] }
-    const fixture = await setUp({ policy, credentials: [bearer()] })
-    const redirected = await ask(fixture, {})
+    const fixture = await place.setUp({ policy, credentials: [bearer()] })
+    const redirected = await place.ask(fixture, {})
     expect([redirected.status, redirected.headers.location]).toEqual([302, 'https://b.example/'])
     // The other host stays a tunnel: its own certificate is what the client sees.
     const { socket } = await openTunnel(fixture.port, 'b.example:443')
-    const tls = connectTls({ socket, servername: 'b.example', ca: [outside.certificate] })
+    const tls = connectTls({ socket, servername: 'b.example', ca: [place.outside.certificate] })
     tls.end('GET / HTTP/1.1\r\nHost: b.example\r\nConnection: close\r\n\r\n')
     expect(await readAll(tls)).toContain('none')
   })
 
   it('replaces its placeholder where a client uses it as a password', async () => {
     const credential = bearer()
-    const fixture = await setUp({ credentials: [credential] })
+    const fixture = await place.setUp({ credentials: [credential] })
     const basic = (password: string) =>
       `Basic ${Buffer.from(`user:${password}`).toString('base64')}`
     const headers = { Authorization: basic(placeholderOf(credential)) }
-    const { text } = await ask(fixture, { headers })
+    const { text } = await place.ask(fixture, { headers })
     expect(JSON.parse(text).headers.authorization).toBe(basic(SECRET))
   })
 })
@@ -281,8 +127,8 @@ describe('rules on methods and paths', () => {
     ['custom', ['a.example']],
     ['trusted', []],
   ] as const)('hold over HTTP/1.1, HTTP/2 and plain http at level %s', async (level, domains) => {
-    const fixture = await setUp({ policy: { level, domains: [...domains], rules } })
-    expect((await ask(fixture, { path: '/v1/x' })).status).toBe(200)
+    const fixture = await place.setUp({ policy: { level, domains: [...domains], rules } })
+    expect((await place.ask(fixture, { path: '/v1/x' })).status).toBe(200)
     const denied = [
       [{ path: '/v1/x', method: 'DELETE' }, 'method_not_allowed'],
       [{ path: '/v2/x' }, 'path_not_allowed'],
@@ -290,10 +136,10 @@ describe('rules on methods and paths', () => {
       [{ path: '/v1/..%2fv2' }, 'path_not_allowed'],
     ] as const
     for (const [asked, reason] of denied) {
-      const { status, headers } = await ask(fixture, asked)
+      const { status, headers } = await place.ask(fixture, asked)
       expect([status, headers['x-deny-reason']]).toEqual([403, reason])
     }
-    expect((await askHttp2(fixture, { ':path': '/v2' })).status).toBe(403)
+    expect((await place.askHttp2(fixture, { ':path': '/v2' })).status).toBe(403)
     const http =
       'POST http://a.example/v1/x HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n'
     expect(await exchangeBytes(fixture.port, http)).toContain('x-deny-reason: method_not_allowed')
@@ -302,7 +148,7 @@ describe('rules on methods and paths', () => {
 
   it('are refused altogether where TLS cannot be ended', async () => {
     const fixture = await createProxyFixture({ lookup: async () => [STAND_IN], policy: { rules } })
-    ending.push(fixture.close)
+    onTestFinished(fixture.close)
     const text = 'CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n'
     expect(await exchangeBytes(fixture.port, text)).toContain('x-deny-reason: tls_not_ended')
   })
@@ -310,12 +156,12 @@ describe('rules on methods and paths', () => {
 
 describe('an ended connection', () => {
   it('is refused when Host, :authority or server name is another', async () => {
-    const fixture = await setUp({ credentials: [bearer()] })
-    const other = await ask(fixture, { headers: { Host: 'evil.example' } })
+    const fixture = await place.setUp({ credentials: [bearer()] })
+    const other = await place.ask(fixture, { headers: { Host: 'evil.example' } })
     expect([other.status, other.headers['x-error-reason']]).toEqual([421, 'authority_mismatch'])
-    expect((await askHttp2(fixture, { ':authority': 'evil.example' })).status).toBe(421)
+    expect((await place.askHttp2(fixture, { ':authority': 'evil.example' })).status).toBe(421)
     const decided = fixture.nextDecision()
-    await expect(openInner(fixture, { servername: 'evil.example' })).rejects.toThrow(
+    await expect(place.openInner(fixture, { servername: 'evil.example' })).rejects.toThrow(
       /unrecognized/i,
     )
     expect(await decided).toMatchObject({ allowed: false, reason: 'sni_mismatch' })
@@ -323,40 +169,40 @@ describe('an ended connection', () => {
 
   it('never sends a request whose length can be read in two ways, nor TRACE', async () => {
     let asked = 0
-    answer = (_, response) => {
+    place.answering.listener = (_, response) => {
       asked += 1
       response.end()
     }
-    const fixture = await setUp({ credentials: [bearer()] })
+    const fixture = await place.setUp({ credentials: [bearer()] })
     for (const head of [
       'POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
       'POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n',
       'GET / HTTP/1.1\r\nHost: a.example\r\nHost: b.example\r\n\r\n',
       'GET https://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n',
     ]) {
-      const tls = await openInner(fixture)
+      const tls = await place.openInner(fixture)
       tls.end(head)
       expect(await readAll(tls)).toMatch(/^HTTP\/1\.1 4(00|21) /)
     }
-    const traced = await ask(fixture, { method: 'TRACE' })
+    const traced = await place.ask(fixture, { method: 'TRACE' })
     expect(traced.headers['x-deny-reason']).toBe('method_not_allowed')
     expect(asked).toBe(0)
   })
 
   it('says so when the certificate of the host is not trusted', async () => {
-    const fixture = await setUp({
+    const fixture = await place.setUp({
       credentials: [bearer()],
-      ending: { ...ended, secure: createSecureUpstream([inside.certificate]) },
+      ending: { ...place.ended, secure: createSecureUpstream([place.inside.certificate]) },
     })
-    const { status, headers } = await ask(fixture)
+    const { status, headers } = await place.ask(fixture)
     expect([status, headers['x-error-reason']]).toEqual([502, 'upstream_certificate'])
   })
 
   it('answers own paths itself, and the rest by the rules', async () => {
-    const fixture = await setUp({
+    const fixture = await place.setUp({
       policy: { level: 'none' },
       ending: {
-        ...ended,
+        ...place.ended,
         ownPathsAt: (_, { host }) =>
           host === 'a.example'
             ? {
@@ -366,16 +212,18 @@ describe('an ended connection', () => {
             : undefined,
       },
     })
-    expect((await ask(fixture, { path: '/team/shop.git/info/refs' })).text).toBe(
+    expect((await place.ask(fixture, { path: '/team/shop.git/info/refs' })).text).toBe(
       'own /team/shop.git/info/refs',
     )
-    const { status, headers } = await ask(fixture, { path: '/other' })
+    const { status, headers } = await place.ask(fixture, { path: '/other' })
     expect([status, headers['x-deny-reason']]).toEqual([403, 'level_none'])
   })
 
   it('outlives a client that breaks off while it is found out who answers', async () => {
     const found = Promise.withResolvers<OwnPaths>()
-    const { proxy } = await setUp({ ending: { ...ended, ownPathsAt: () => found.promise } })
+    const { proxy } = await place.setUp({
+      ending: { ...place.ended, ownPathsAt: () => found.promise },
+    })
     const socket = new PassThrough()
     const request = { url: 'a.example:443', method: 'CONNECT' } as IncomingMessage
     const call = { sessionId: 's_aaaaaaaaaaaaaaaaaaaa', request, socket, head: Buffer.alloc(0) }
@@ -402,12 +250,12 @@ describe('an ended connection', () => {
         if (!to.write(chunk)) await new Promise((resolve) => to.once('drain', resolve))
       to.end()
     }
-    answer = async (request, response) => {
+    place.answering.listener = async (request, response) => {
       for await (const bytes of request) await note(up, bytes as Buffer)
       await fill(down, response)
     }
-    const fixture = await setUp({ credentials: [bearer()] })
-    const socket = await openInner(fixture)
+    const fixture = await place.setUp({ credentials: [bearer()] })
+    const socket = await place.openInner(fixture)
     const request = httpRequest({
       createConnection: () => socket,
       ...{ host: 'a.example', port: 443, defaultPort: 443, method: 'POST' },
@@ -422,7 +270,7 @@ describe('an ended connection', () => {
   })
 
   it('carries a WebSocket', async () => {
-    const leafFor = await createLeaves(outside, Date.now)
+    const leafFor = await createLeaves(place.outside, Date.now)
     const server = createTlsServer(
       {
         SNICallback: (name, done) =>
@@ -438,10 +286,10 @@ describe('an ended connection', () => {
         })
       },
     )
-    const fixture = await setUp({ credentials: [bearer()] })
+    const fixture = await place.setUp({ credentials: [bearer()] })
     fixture.route(`${STAND_IN}:443`, await listenOnLoopback(server))
-    ending.push(async () => server.close())
-    const tls = await openInner(fixture)
+    onTestFinished(() => void server.close())
+    const tls = await place.openInner(fixture)
     tls.write(
       'GET /ws HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
     )
