@@ -13,8 +13,22 @@ const encoders: Record<string, (text: string) => string> = {
   'base64 for URLs': (text) => Buffer.from(text).toString('base64url'),
   hexadecimal: (text) => Buffer.from(text).toString('hex'),
   'hexadecimal in capitals': (text) => Buffer.from(text).toString('hex').toUpperCase(),
+  base32,
+  'base32 in small letters': (text) => base32(text).toLowerCase(),
   'percent-encoded': (text) => encodeURIComponent(text),
   JSON: (text) => JSON.stringify(text).slice(1, -1),
+}
+
+/** RFC 4648, by arithmetic. */
+function base32(text: string): string {
+  const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
+  const bytes = Buffer.from(text)
+  let number = BigInt(`0x0${bytes.toString('hex')}`)
+  const count = Math.ceil((bytes.length * 8) / 5)
+  number <<= BigInt(count * 5 - bytes.length * 8)
+  let encoded = ''
+  for (; encoded.length < count; number >>= 5n) encoded = letters[Number(number & 31n)] + encoded
+  return encoded.padEnd(Math.ceil(encoded.length / 8) * 8, '=')
 }
 
 /** No form of the value is left, and so nothing to read it from. */
@@ -103,6 +117,9 @@ it('is found in a host name, in small letters and over several labels', () => {
   expect(host(`${small}.example.com`)).toBe(`${REDACTED}.example.com`)
   expect(host(`x-${value}-y.example.com`)).toBe(`x-${REDACTED}-y.example.com`)
   expect(host(`${hex}.example.com`)).toBe(`${REDACTED}.example.com`)
+  const letters = base32(`x${value}`).replaceAll('=', '').toLowerCase()
+  expect(host(`${letters}.example.com`)).toContain(REDACTED)
+  expect(host(`${letters.slice(0, 20)}.${letters.slice(20)}.example.com`)).toBe(REDACTED)
   expect(host(`${small.slice(0, 9)}.${small.slice(9)}.example.com`)).toBe(REDACTED)
   expect(host(`${small}.${hex.slice(0, 20)}.${hex.slice(20)}.example.com`)).toBe(REDACTED)
   for (const name of ['short.example.com', 'API.example.com', '192.0.2.1'])

@@ -1,6 +1,6 @@
 // Takes secret values out of text, in the forms that programs write them in: as they are, in base64 (at any of the three places
-// in its groups of bytes, plain and for URLs), in hexadecimal, percent-encoded and escaped for JSON. Pure. One pass whatever the
-// number of values (Aho and Corasick), and the text may come in pieces.
+// in its groups of bytes, plain and for URLs), in base32 as far as it fits into a host name, in hexadecimal, percent-encoded and
+// escaped for JSON. Pure. One pass whatever the number of values (Aho and Corasick), and the text may come in pieces.
 // What this does not protect against: any other form of a value (reversed, compressed, encrypted, one character a line), and
 // values that are shorter than 8 characters, which would take harmless text along.
 
@@ -25,6 +25,9 @@ export const SHORTEST_REDACTED = 8
 export const REDACTED = '[redacted]'
 /** Of a private key each line counts by itself, since terminals and prefixes take it apart. */
 const SHORTEST_LINE = 20
+/** In bytes; what is longer fits into no host name in base32. */
+const LONGEST_BASE32 = 150
+const BASE32_LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
 
 interface State {
   next: Map<number, State>
@@ -78,6 +81,9 @@ export function formsOf(value: string): string[] {
     trimmed,
     ...(lines.length > 1 ? lines.filter(isTelling) : []),
     ...[0, 1, 2].flatMap((offset) => base64Forms(bytes, offset)),
+    ...(bytes.length > LONGEST_BASE32
+      ? []
+      : [0, 1, 2, 3, 4].flatMap((at) => base32Forms(bytes, at))),
     ...[hex, hex.toUpperCase(), percent, percent.toUpperCase()],
     ...[encoded, strict, strict.toUpperCase() === strict ? [] : upperEscapes(strict)].flat(),
     ...[lowerEscapes(encoded), encoded.replaceAll('%20', '+')],
@@ -104,6 +110,15 @@ function base64Forms(bytes: Buffer, offset: number): string[] {
   const whole = Math.floor((padded.length * 8) / 6)
   const text = padded.toString('base64').slice(Math.ceil((offset * 8) / 6), whole)
   return [text, text.replaceAll('+', '-').replaceAll('/', '_')]
+}
+
+/** The same of base32, whose groups have five bytes. */
+function base32Forms(bytes: Buffer, offset: number): string[] {
+  const padded = Buffer.concat([Buffer.alloc(offset), bytes])
+  const bits = Array.from(padded, (byte) => byte.toString(2).padStart(8, '0')).join('')
+  const groups = (bits.match(/.{5}/g) ?? []).slice(Math.ceil((offset * 8) / 5))
+  const text = groups.map((group) => BASE32_LETTERS[Number.parseInt(group, 2)]).join('')
+  return [text, text.toLowerCase()]
 }
 
 function build(forms: ReadonlySet<string>): State {
