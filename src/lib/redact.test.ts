@@ -37,6 +37,12 @@ function expectGone(text: string, value: string) {
 }
 
 describe.each(Object.entries(encoders))('%s', (_, encode) => {
+  it('is known', () => {
+    const { text } = createRedactor([SECRET])
+    for (const before of ['', 'a', 'bc', 'def', 'ghij'])
+      expect(text(encode(`${before}${SECRET}--`))).toContain(REDACTED)
+  })
+
   it('is found at every place of what stands around it', () => {
     fc.assert(
       fc.property(values, around, around, (value, before, after) => {
