@@ -13,6 +13,7 @@ import { createSecureUpstream } from './egress/tls/upstream-tls.ts'
 import { type ControlServer, startControl } from './gateway/control.ts'
 import { type CredentialWatch, createCredentialWatch } from './gateway/credentials.ts'
 import { tellDecisions } from './gateway/decisions.ts'
+import { createGitRoute, createSubmoduleRoute } from './gateway/git-door.ts'
 import { createLayerBuilds, type LayerBuilds } from './gateway/layers.ts'
 import { createNetworkWatch } from './gateway/network.ts'
 import { createNetworkLog, type NetworkLog } from './gateway/network-log.ts'
@@ -27,8 +28,8 @@ import {
   type SessionWatch,
   type SessionWatchDeps,
 } from './gateway/sessions.ts'
-import { createSubmodules, type SubmoduleAt } from './gateway/submodules.ts'
-import { createGitClient, parseGitRequest, proxyGit } from './git/client.ts'
+import { createSubmodules } from './gateway/submodules.ts'
+import { createGitClient } from './git/client.ts'
 import { createHostDial } from './git-egress.ts'
 import type { Logger } from './lib/logger.ts'
 import { createModelCaps } from './model/caps.ts'
@@ -36,15 +37,11 @@ import { createModelDoor } from './model/pass-through.ts'
 import { isUpstream, readUpstream } from './model/upstream.ts'
 import { openUsageJournal } from './model/usage-journal.ts'
 import { type ProgramContext, runProgram } from './program-main.ts'
-import { AppError } from './protocol/errors.ts'
-import { doorUrl, repositoryAtDoor } from './protocol/git-door.ts'
-import { grantsOf, NO_GRANTS, type SessionState } from './protocol/session.ts'
 import { createDispatch, sessionNotFound } from './sessions/dispatch.ts'
 import { defaultRules } from './sessions/rules/decide.ts'
 import type { GatewaySettings } from './settings.ts'
 import { createNotifications, type Notifications } from './store/postgres/notifications.ts'
 import { openStore, type Store } from './store/store.ts'
-import { findUpstreamCredential } from './upstream-credential.ts'
 
 type Context = ProgramContext<GatewaySettings>
 
@@ -223,7 +220,6 @@ function createRoutes(parts: RouteParts) {
   const rulesFor = (sessionId: string) =>
     watch.get(sessionId)?.rules ?? builds.rules(sessionId) ?? NO_RULES
   const upstream = readUpstream(settings.model)
-  const git = createGitRoute(settings.gitSocket, { store, watch, builds })
   const submodules = createSubmodules({
     git: createGitClient(settings.gitSocket),
     credentials: store.credentials,
@@ -232,6 +228,7 @@ function createRoutes(parts: RouteParts) {
     onProblem: (sessionId, error) =>
       parts.logger.warn({ err: error, sessionId }, 'the submodules of a session are not known'),
   })
+  const git = createGitRoute(settings.gitSocket, { store, watch, builds, submodules })
   const ownPathsAt = createOwnRepositories({
     stateOf: (sessionId) => watch.get(sessionId)?.state,
     submodules,
@@ -276,62 +273,6 @@ function createRoutes(parts: RouteParts) {
     model: (({ sessionId, request, response }) =>
       model(sessionId, request, response)) satisfies DoorRoute,
   }
-}
-
-function createGitRoute(
-  gitSocket: string,
-  { store, watch, builds }: Pick<RouteParts, 'store' | 'watch' | 'builds'>,
-): DoorRoute {
-  const findAtDoor = async (sandboxId: string, path: string) => {
-    const session = watch.get(sandboxId)
-    if (session) return atDoorOf(session.state, path)
-    // What becomes a layer reads the repository of a session, and pushes nothing.
-    const readFrom = builds.readsFrom(sandboxId)
-    const state = readFrom === undefined ? undefined : await store.sessions.get(readFrom)
-    const found = state && atDoorOf(state, path)
-    return found && { ...found, scope: { ...found.scope, push: null } }
-  }
-  return async ({ sessionId, request, response, path }) => {
-    const asked = parseGitRequest(request.method ?? 'GET', path)
-    const found = asked && (await findAtDoor(sessionId, path))
-    if (!found) {
-      throw new AppError(
-        'not_found',
-        'repository_not_found',
-        'This session has no such repository: see `git remote -v` in its checkouts.',
-      )
-    }
-    // Each with the credential of its own host, if there is one.
-    const { ownerId, repository, scope } = found
-    const credential = await findUpstreamCredential(store.credentials, ownerId, repository)
-    const target = { kind: 'session' as const, credential, ...asked, ...scope }
-    await proxyGit(request, response, { socketPath: gitSocket, target })
-  }
-}
-
-function createSubmoduleRoute(gitSocket: string, { url, credential }: SubmoduleAt): DoorRoute {
-  return async ({ sessionId, request, response, path }) => {
-    const asked = parseGitRequest(request.method ?? 'GET', path)
-    if (!asked)
-      throw new AppError('not_found', 'submodule_not_found', 'A submodule answers git and no more.')
-    const at = { kind: 'submodule' as const, id: sessionId, submodule: url, push: null }
-    const target = { ...at, ...asked, credential: await credential() }
-    await proxyGit(request, response, { socketPath: gitSocket, target })
-  }
-}
-
-function atDoorOf(state: SessionState, path: string) {
-  const repository = repositoryAtDoor(state, path)
-  if (!repository) return undefined
-  const { id, ownerId } = state
-  const scope =
-    'access' in repository
-      ? {
-          ...{ id, repository: repository.name, base: doorUrl(repository.name) },
-          push: repository.access === 'write' ? NO_GRANTS : null,
-        }
-      : { id, base: doorUrl(), push: grantsOf(state) }
-  return { ownerId, repository, scope }
 }
 
 if (import.meta.main) await runProgram<GatewaySettings>('gateway', startGateway)

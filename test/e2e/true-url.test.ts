@@ -318,6 +318,44 @@ describe('submodules', () => {
   })
 })
 
+describe('a session on a plain http repository', () => {
+  it('reads its submodules through the door, and goes to a neighbour as anybody would', async () => {
+    const plain = (name: string) => upstream.url.replace('project', name)
+    const middle = await addRepositoryWith('between', { deep: '../lib.git' })
+    await addRepositoryWith(
+      'plain',
+      { near: plain('lib'), between: '../between.git' },
+      { pinned: { between: middle } },
+    )
+    await copyRepository('plain-old')
+    const { host } = new URL(upstream.url)
+    const id = await start({
+      source: { kind: 'remote', url: plain('plain') },
+      network: { level: 'custom', domains: [host], includeTrusted: false },
+    })
+    const seen = upstream.requests.length
+    const said = await tryAll(id, {
+      near: 'ls near; git -C near fetch && echo fetched',
+      deep: 'ls between/deep; git -C between/deep fetch && echo fetched',
+      push: 'git -C near push origin HEAD:refs/heads/mine',
+      own: `git ls-remote ${plain('plain').slice(0, -4)} main`,
+      neighbour: `git ls-remote ${plain('plain-old')}`,
+    })
+    for (const one of [said.near, said.deep]) {
+      expect(one).toContain('package.json')
+      expect(one).toContain('fetched')
+    }
+    expect(said.push).toContain('reading only (submodule_read_only)')
+    expect(said.own).toContain('refs/heads/main')
+    expect(said.neighbour).toMatch(
+      new RegExp(`(Username|Authentication failed) for 'http://${host}`),
+    )
+    const toNeighbour = upstream.requests.slice(seen).filter(({ path }) => /plain-old/.test(path))
+    expect(toNeighbour.length).toBeGreaterThan(0)
+    for (const { authorization } of toNeighbour) expect(authorization).toBeUndefined()
+  })
+})
+
 describe('gh', () => {
   it('works on the true address with a token that is nowhere inside', async () => {
     const token = 'ghp_4Real0Token1Of2The3Forge9xyz'

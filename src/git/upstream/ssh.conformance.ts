@@ -132,6 +132,18 @@ it('fetches and pushes with a key, through the proxy, and leaves no key behind',
   expect(await readdir(join(room.dataDir, 'tmp'))).toEqual([])
 })
 
+it('reads a submodule over ssh with the key that it is given, and with none nothing', async () => {
+  const { sessionId } = await scene.prepare(source(ssh.key))
+  const credential = { id: 'c_ssh', secret: ssh.key }
+  const { room, upstream } = scene
+  const read = (url: string) => room.workbench.run(room.root, ['ls-remote', url, 'main'])
+  const head = await room.workbench.git(upstream.directory, ['rev-parse', 'main'])
+  const opened = await read(room.door(sessionId, { submodule: ssh.url, credential }))
+  expect(opened.stdout).toContain(head)
+  const closed = await read(room.door(sessionId, { submodule: ssh.url }))
+  expect([closed.exitCode, closed.stdout]).toEqual([128, ''])
+})
+
 it('says why ssh does not open', async () => {
   expect(await reasonOf(scene.prepare(source(ssh.strangeKey)))).toBe('repository_access_denied')
   expect(await reasonOf(scene.prepare(source()))).toBe('repository_access_denied')

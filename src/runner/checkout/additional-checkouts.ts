@@ -7,7 +7,13 @@ import { doorUrl } from '../../protocol/git-door.ts'
 import type { AssignedAdditional } from '../../protocol/runner-frames.ts'
 import { restoreWork } from '../saving/restore-work.ts'
 import type { SavedPlaces } from '../saving/saved-store.ts'
-import { type Checkout, type CheckoutRequest, checkOut, type OneCheckout } from './checkout.ts'
+import {
+  type Checkout,
+  type CheckoutRequest,
+  checkOut,
+  type OneCheckout,
+  submoduleRewrites,
+} from './checkout.ts'
 
 export interface AdditionalPlace {
   repository: AssignedAdditional
@@ -62,7 +68,7 @@ function describe(name: string, made: Checkout): string[] {
 }
 
 function checkoutOf(
-  { variables, isFirst, state }: CheckoutRequest,
+  { variables, isFirst, state, stateFolder }: CheckoutRequest,
   { repository, places }: AdditionalPlace,
 ): OneCheckout {
   const { name, url, commit, branch, baseBranch, access } = repository
@@ -70,7 +76,7 @@ function checkoutOf(
   const pushes = access === 'write'
   const local = pushes ? branch : (baseBranch ?? branch)
   return {
-    ...{ folder, variables, isFirst },
+    ...{ folder, variables, isFirst, rewrites: submoduleRewrites({ stateFolder }) },
     repository: { url, source, commit, branch: local, pushes },
     isFinished: () => state.get().additional.includes(name),
     finished: () => state.set({ additional: [...new Set([...state.get().additional, name])] }),

@@ -43,6 +43,11 @@ export function checkoutFolder({ setup, workspace }: Pick<CheckoutDeps, 'setup' 
   return join(workspace, setup.repository.name)
 }
 
+/** Where the ways to submodules on http and ssh are kept, a part of git's configuration. */
+export function submoduleRewrites({ stateFolder }: Pick<CheckoutDeps, 'stateFolder'>): string {
+  return join(stateFolder, 'submodules.gitconfig')
+}
+
 /** What a saver and a restored sandbox work with. */
 export function savedPlaces(deps: CheckoutDeps) {
   const { variables, source = doorUrl(), stateFolder } = deps
@@ -64,12 +69,13 @@ export async function makeCheckout(
 ): Promise<Checkout> {
   const folder = checkoutFolder(deps)
   await mkdir(dirname(deps.gitConfigPath), { recursive: true })
-  await writeFile(deps.gitConfigPath, gitConfig(deps.setup, sourcesOf(deps)))
+  const rewrites = submoduleRewrites(deps)
+  await writeFile(deps.gitConfigPath, gitConfig(deps.setup, sourcesOf(deps), rewrites))
   const { url, commit, branch } = deps.setup.repository
   const repository = { url, commit, branch, source: deps.source ?? doorUrl(), pushes: true }
   const places = savedPlaces(deps)
   const one: OneCheckout = {
-    ...{ folder, repository, variables: deps.variables, isFirst: deps.isFirst },
+    ...{ folder, repository, variables: deps.variables, isFirst: deps.isFirst, rewrites },
     isFinished: () => deps.state.get().checkout === folder,
     finished: () => deps.state.set({ checkout: folder }),
     restore: (limit) => restore({ places, ownBranch: branch, state: deps.state }, limit),
@@ -78,7 +84,7 @@ export async function makeCheckout(
   const layered = { ...deps, variables, url: url || repository.source }
   if (deps.isFirst && !one.isFinished() && (await takeCheckout(layered, logged, signal))) {
     one.finished()
-    await bringSubmodules({ folder, variables: deps.variables }, logged, signal)
+    await bringSubmodules({ folder, variables: deps.variables, rewrites }, logged, signal)
     // A setup script may have left files in the folder.
     return existsSync(SANDBOX_PATHS.setup) ? 'made' : 'taken'
   }
@@ -97,6 +103,7 @@ export interface OneCheckout {
     pushes: boolean
   }
   variables: Variables
+  rewrites: string
   isFirst: boolean
   isFinished(): boolean
   finished(): void
@@ -137,7 +144,7 @@ export async function checkOut(
       await git(['checkout', '--quiet', '--no-track', '-B', branch, start, '--'], folder)
     }
     place.finished()
-    await bringSubmodules({ folder, variables: place.variables }, logged, signal)
+    await bringSubmodules({ folder, ...place }, logged, signal)
     return restored ?? 'made'
   } catch (error) {
     if (!(error instanceof ProcessError)) throw error

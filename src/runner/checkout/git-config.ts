@@ -15,6 +15,8 @@ export interface GitSource {
 export function gitConfig(
   { identity }: Pick<RunnerSetup, 'identity'>,
   sources: GitSource[],
+  /** A file of more of it, which need not be there. */
+  more?: string,
 ): string {
   return [
     '[user]',
@@ -29,6 +31,7 @@ export function gitConfig(
     '\tdefaultBranch = main',
     '[advice]',
     '\tdetachedHead = false',
+    ...(more === undefined ? [] : ['[include]', `\tpath = ${quote(more)}`]),
     '',
   ].join('\n')
 }
@@ -65,12 +68,13 @@ function isAnsweredAtItsHost(url: string): boolean {
   return url.startsWith('https://')
 }
 
-function rewriting({ url, source }: GitSource): string[] {
+/** Lines that send an address to the door; what only begins with it is told apart there. */
+export function rewriting({ url, source }: GitSource): string[] {
   if (url === '') return []
-  const spellings = [url, `${url}/`, ...(url.endsWith('.git') ? [] : [`${url}.git`])]
+  const base = url.replace(/\.git$/, '')
   return [
     `[url ${quote(source)}]`,
-    ...spellings.map((spelling) => `\tinsteadOf = ${quote(spelling)}`),
+    ...[base, `${base}.git`].map((spelling) => `\tinsteadOf = ${quote(spelling)}`),
   ]
 }
 

@@ -1,10 +1,11 @@
 // Submodules that lie on this disk stand for those that cannot be had: nothing but the usual protocols is gone after.
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { runChecked } from '../../lib/process.ts'
+import { submoduleDoorUrl } from '../../protocol/git-door.ts'
 import { bringSubmodules } from './submodules.ts'
 
 const signal = new AbortController().signal
@@ -12,10 +13,11 @@ let root: string
 let folder: string
 const lines: string[] = []
 const variables = () => ({ PATH: '/usr/local/bin:/usr/bin:/bin', HOME: root })
+const rewrites = () => join(root, 'rewrites')
 const git = (...args: string[]) => runChecked('git', args, { cwd: folder, env: variables() })
 const bring = (change: Record<string, string> = {}, until = signal) =>
   bringSubmodules(
-    { folder, variables: { ...variables(), ...change } },
+    { folder, variables: { ...variables(), ...change }, rewrites: rewrites() },
     (more) => lines.push(...more),
     until,
   )
@@ -66,4 +68,22 @@ it('names each that cannot be had, runs nothing that an address asks for, and go
 it('stops with the phase', async () => {
   await add({ one: folder })
   await expect(bring({}, AbortSignal.abort(new Error('over')))).rejects.toThrow('over')
+})
+
+it('leads http and ssh addresses to the door, and leaves https where it is', async () => {
+  await git('remote', 'add', 'origin', 'git@forge.example:team/shop.git')
+  await add({ lib: '../lib.git', plain: 'http://plain.example/x', far: 'https://far.example/x' })
+  // Nobody is asked for a name, and nothing leaves.
+  const nowhere = { http_proxy: 'http://127.0.0.1:1', https_proxy: 'http://127.0.0.1:1' }
+  await bring({ GIT_CONFIG_SYSTEM: rewrites(), ...nowhere })
+  const text = await readFile(rewrites(), 'utf8')
+  const door = (url: string) => `[url "${submoduleDoorUrl(url)}"]`
+  expect(text).toContain(door('git@forge.example:team/lib.git'))
+  expect(text).toContain('insteadOf = "git@forge.example:team/lib"\n')
+  expect(text).toContain(door('http://plain.example/x'))
+  expect(text).not.toContain('far.example')
+  // git itself goes where the file says.
+  expect(lines.join('\n')).toContain(`${new URL(submoduleDoorUrl('')).host}`)
+  await bring({ GIT_CONFIG_SYSTEM: rewrites(), ...nowhere })
+  expect(await readFile(rewrites(), 'utf8')).toBe(text)
 })

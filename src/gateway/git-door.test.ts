@@ -1,0 +1,110 @@
+import { IncomingMessage, ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
+import { describe, expect, it } from 'vitest'
+import { doorUrl, submoduleDoorUrl } from '../protocol/git-door.ts'
+import type { AdditionalState, Repository, SessionState } from '../protocol/session.ts'
+import { createGitRoute, type GitDoorDeps } from './git-door.ts'
+
+const SESSION = 's_abcdefghijklmnopqrst'
+const additional = { name: 'my.github', url: 'git@forge.example:team/my.git', access: 'read' }
+const STATE = {
+  ...{
+    id: SESSION,
+    ownerId: 'ann',
+    repository: { url: 'http://plain.example/team/shop' } as Repository,
+  },
+  additional: [additional as AdditionalState],
+} as SessionState
+
+/** What the client is told, at a door whose gitd is never reached. */
+async function ask(path: string, method = 'GET', change: Partial<GitDoorDeps> = {}) {
+  const request = Object.assign(new IncomingMessage(new Socket()), { method, url: path })
+  const response = new ServerResponse(request)
+  let said = ''
+  response.end = ((text?: string | Buffer) => {
+    said += text ?? ''
+    return response
+  }) as typeof response.end
+  const asked: string[] = []
+  const route = createGitRoute('/nonexistent', {
+    store: {
+      credentials: {} as GitDoorDeps['store']['credentials'],
+      sessions: { get: async () => STATE },
+    },
+    watch: { get: (id) => (id === SESSION ? { state: STATE } : undefined) },
+    builds: { readsFrom: (id) => (id === 'layer' ? SESSION : undefined) },
+    submodules: {
+      named: async (_state, url) => {
+        asked.push(url)
+        return undefined
+      },
+    },
+    ...change,
+  })
+  await route({ sessionId: SESSION, request, response, path })
+  return { status: response.statusCode, location: response.getHeader('location'), said, asked }
+}
+
+const refs = '/info/refs?service=git-upload-pack'
+const own = new URL(doorUrl()).pathname
+const further = new URL(doorUrl('my.github')).pathname
+
+describe('the git door', () => {
+  it('sends what only begins like a plain repository to its true address', async () => {
+    for (const [rest, address] of [
+      ['-old', 'http://plain.example/team/shop-old'],
+      ['-old.git', 'http://plain.example/team/shop-old.git'],
+      ['/sub', 'http://plain.example/team/shop/sub'],
+    ]) {
+      const { status, location } = await ask(`${own}${rest}${refs}`)
+      expect([status, location]).toEqual([302, `${address}${refs}`])
+    }
+  })
+
+  it('refuses what only begins like an ssh repository by its own name', async () => {
+    const { said } = await ask(`${further}-old${refs}`)
+    expect(said).toContain(
+      'ERR errand: git@forge.example:team/my-old is no repository of this session',
+    )
+    const push = await ask(`${further}/x/info/refs?service=git-receive-pack`)
+    expect(push.said).toContain('git@forge.example:team/my/x is no repository')
+  })
+
+  it('asks who may read a submodule by its whole address, and lets it go where nobody may', async () => {
+    const at = (url: string) => new URL(submoduleDoorUrl(url)).pathname
+    const ssh = await ask(`${at('git@forge.example:team/lib.git')}${refs}`)
+    expect(ssh.asked).toEqual(['git@forge.example:team/lib.git'])
+    expect(ssh.said).toContain('git@forge.example:team/lib.git is no repository')
+    const plain = await ask(`${at('http://plain.example/team/lib')}${refs}`)
+    expect(plain.location).toBe(`http://plain.example/team/lib${refs}`)
+    const beyond = await ask(`${at('http://plain.example/ä.git')}-old${refs}`)
+    expect(beyond.asked).toEqual([])
+    expect(beyond.location).toBe(`http://plain.example/%C3%A4-old${refs}`)
+  })
+
+  it('knows nothing else', async () => {
+    const lfs = `${own}-old/info/lfs/objects/batch`
+    for (const [path, method] of [
+      ...[
+        ['/git/other.git/info/refs?service=git-upload-pack', 'GET'],
+        [lfs, 'POST'],
+      ],
+      ...[
+        [`${own}-old/git-upload-pack`, 'POST'],
+        [`/git/submodule/zz.git${refs}`, 'GET'],
+      ],
+    ])
+      await expect(ask(path ?? '', method)).rejects.toMatchObject({
+        reason: 'repository_not_found',
+      })
+  })
+
+  it('lets what becomes a layer read no submodule', async () => {
+    const watch = { get: () => undefined }
+    const builds = { readsFrom: () => SESSION }
+    const path = new URL(submoduleDoorUrl('git@forge.example:team/lib')).pathname
+    const { asked, said } = await ask(`${path}${refs}`, 'GET', { watch, builds })
+    expect(asked).toEqual([])
+    expect(said).toContain('is no repository')
+  })
+})
