@@ -1,4 +1,5 @@
 // What a runner does once it knows its repository: prepares the workspace, then works on the turns that are wanted.
+import { join } from 'node:path'
 import type { Logger } from '../lib/logger.ts'
 import type { Directives, RunnerReport, RunnerSetup } from '../protocol/runner-frames.ts'
 import { describeSandbox, type Variables } from './agent/agent-environment.ts'
@@ -135,9 +136,10 @@ function assembleParts(setup: RunnerSetup, deps: WorkDeps, wishes: Wishes) {
   const places = savedPlaces(checkout)
   const saver = createSaver({ places, additional: pushed, state, report, log, everyMs })
 
+  const plugins = join(place.stateFolder, 'plugins')
   const claude: Claude = createClaude({
     program,
-    place: { cwd: folder, appendix: describeSandbox(setup, additional), additional },
+    place: { cwd: folder, appendix: describeSandbox(setup, additional), additional, plugins },
     parked: deps.parked,
     state,
     wanted: wishes.wanted,

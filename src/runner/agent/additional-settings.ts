@@ -1,7 +1,6 @@
 // What is followed of the Claude Code settings of a session's additional repositories: their SessionStart hooks, each run in
-// its own repository. Everything else there is the main repository's to say, and is named for the user.
+// its own repository. Everything else in these files is the main repository's to say, and is named for the user.
 // Does not protect against the agent itself, which may change these files: what holds it is the gateway.
-import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Options } from '@anthropic-ai/claude-agent-sdk'
@@ -29,8 +28,6 @@ const fileSchema = z.looseObject({
   disableAllHooks: z.boolean().optional().catch(undefined),
   hooks: z.record(z.string(), z.unknown()).catch({}).default({}),
 })
-/** Claude Code reads these of the folder that it starts in alone. */
-const NOT_READ = ['.mcp.json', '.claude/agents', '.claude/commands']
 
 export async function readAdditionalSettings(
   folders: readonly AdditionalFolder[],
@@ -41,8 +38,6 @@ export async function readAdditionalSettings(
       const text = await readFile(join(place.folder, name), 'utf8').catch(() => undefined)
       if (text !== undefined) addFile(settings, place, { name, text })
     }
-    const unread = NOT_READ.filter((name) => existsSync(join(place.folder, name)))
-    if (unread.length > 0) settings.notices.push(notFollowed(place.name, unread))
   }
   return settings
 }
@@ -71,7 +66,7 @@ function addFile(
 }
 
 function notFollowed(where: string, what: string[]): string {
-  return `Not followed of ${where}: ${what.join(', ')}. Of an additional repository CLAUDE.md, rules, skills and SessionStart hooks are; the rest is read from the main one.`
+  return `Not followed of ${where}: ${what.join(', ')}. Of an additional repository CLAUDE.md, rules, skills, agents, commands, MCP servers and SessionStart hooks are; the rest is read from the main one.`
 }
 
 function parseFile(text: string): z.infer<typeof fileSchema> | undefined {

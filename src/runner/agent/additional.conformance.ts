@@ -3,12 +3,14 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { gitEnvironment } from '../../../demo/repository.ts'
 import type { Scenario } from '../../../demo/scenario.ts'
 import { runChecked } from '../../lib/process.ts'
 import { SAVED_WORK_REF } from '../../protocol/saved-refs.ts'
-import { BRANCH, createPlace, type Place } from '../place.fixture.ts'
+import type { Question } from '../../protocol/session.ts'
+import { asksWith, BRANCH, createPlace, type Place } from '../place.fixture.ts'
+import { MCP_SERVER } from './mcp-server.fixture.ts'
 
 const shell = (prompt: string, command: string): Scenario => ({
   ...{ name: prompt, about: 'Runs one command.' },
@@ -38,6 +40,8 @@ let docs: string
 beforeEach(async () => {
   place = await createPlace([
     shell('look around', 'echo colour=$COLOUR; git -C ../lib branch --show-current'),
+    asksWith('ask the server', 'mcp__plugin_tools-2-0_local__ping', {}),
+    asksWith('write it', 'Bash', { command: 'touch made.txt', description: 'Write' }),
     shell('edit both', 'echo 1 > mine.txt; echo 2 > ../lib/theirs.txt; echo 3 > ../docs/read.txt'),
   ])
   lib = await place.attach('lib', 'write', {
@@ -53,7 +57,7 @@ beforeEach(async () => {
     '.claude/skills/deploy/SKILL.md': '---\nname: deploy\ndescription: Ships the ibis\n---\nDo it.',
     '.claude/rules/style.md': 'Rules say heron.',
     'CLAUDE.md': 'Lib remembers the walrus.',
-    '.mcp.json': '{"mcpServers":{}}',
+    '.mcp.json': 'no JSON',
   })
   docs = await place.attach('docs', 'read', { 'CLAUDE.md': 'Docs remember the pelican.' })
 })
@@ -92,7 +96,7 @@ it('gives the agent memory, rules, skills and SessionStart hooks of all, and say
     expect(asked()).toContain(words)
   expect(notices('settings_ignored')).toEqual([
     expect.stringMatching(/lib\/\.claude\/settings\.json: permissions, env, hooks\.PreToolUse\. /),
-    expect.stringContaining('Not followed of lib: .mcp.json.'),
+    expect.stringContaining('lib/.mcp.json names no servers'),
   ])
 })
 
@@ -139,4 +143,52 @@ it('brings back what was not pushed of each that is written to, and starts the o
       /It goes on from what was saved at .*\nlib: files as they were saved at /,
     ),
   ])
+})
+
+const front = (fields: Record<string, string>) =>
+  `---\n${Object.entries(fields)
+    .map(([key, value]) => `${key}: ${value}\n`)
+    .join('')}---\n`
+
+describe('agents, commands and MCP servers of an additional repository', () => {
+  let tools: string
+  beforeEach(async () => {
+    tools = await place.attach('Tools_2.0', 'read', {
+      '.claude/agents/critic.md': `${front({ name: 'critic', description: 'Judges the stork' })}You judge.`,
+      '.claude/commands/greet.md': 'Say that $ARGUMENTS is a pelican.',
+      '.claude/commands/make/one.md': `${front({ 'allowed-tools': 'Bash' })}write it`,
+      '.mcp.json': JSON.stringify({
+        mcpServers: { local: { command: process.execPath, args: ['server.mjs'] } },
+      }),
+      'server.mjs': MCP_SERVER,
+      'hooks/hooks.json': JSON.stringify({ hooks: sessionStart('echo hook of a plugin') }),
+    })
+  })
+
+  it('are known by the name of their repository, and a server runs in its folder', async () => {
+    await place.start()
+    await place.endOf(place.ask('/tools-2-0:greet Ada'))
+    await place.endOf(place.ask('ask the server'))
+    for (const words of ['Ada is a pelican', 'tools-2-0:critic', 'Judges the stork'])
+      expect(asked()).toContain(words)
+    expect(outputs()).toContain(`pong from the repository in ${tools}`)
+    expect(asked()).not.toContain('hook of a plugin')
+    expect(notices('settings_ignored').join()).not.toContain('Tools')
+  })
+
+  it('do not answer for the user in mode ask', async () => {
+    place.gateway.direct({ mode: 'ask' })
+    await place.start()
+    for (const prompt of ['/tools-2-0:make:one', 'ask the server']) {
+      const turn = place.ask(prompt)
+      const isOfTurn = (one: { question: Question }) => one.question.turnId === turn
+      const asks = place.gateway.wait('question.asked', isOfTurn)
+      const first = await Promise.race([asks, place.endOf(turn)])
+      expect(first).toMatchObject({ type: 'question.asked', question: { kind: 'permission' } })
+      place.interrupt(turn)
+      await place.endOf(turn)
+    }
+    expect(existsSync(join(place.checkout, 'made.txt'))).toBe(false)
+    expect(outputs()).not.toContain('pong')
+  })
 })

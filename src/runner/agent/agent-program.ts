@@ -7,6 +7,7 @@ import {
   type CanUseTool,
   type Options,
   prewarm,
+  type SdkPluginConfig,
   type SpareProcess,
 } from '@anthropic-ai/claude-agent-sdk'
 import type { AdditionalSettings } from './additional-settings.ts'
@@ -51,13 +52,19 @@ export interface AgentKnown {
   repository?: Pick<RepositorySettings, 'deny' | 'ask' | 'kept'>
   /** Further hooks. */
   sessionStart?: AdditionalSettings['sessionStart']
+  plugins?: SdkPluginConfig[]
   /** Is used if it is what would be started now. */
   early?: EarlyAgent
 }
 
 export async function describeAgent(
   program: AgentProgram,
-  { repository = { deny: [], ask: [], kept: {} }, sessionStart = [], early }: AgentKnown = {},
+  {
+    repository = { deny: [], ask: [], kept: {} },
+    sessionStart = [],
+    plugins = [],
+    early,
+  }: AgentKnown = {},
 ): Promise<AgentProcess> {
   const spared = await program.processes.present(early?.child.pid)
   const id = early?.command.env[RUN_MARK] ?? `${program.sessionId}/${randomUUID()}`
@@ -80,6 +87,7 @@ export async function describeAgent(
       allowManagedPermissionRulesOnly: true,
       permissions: { deny: repository.deny, ask: repository.ask },
     },
+    ...(plugins.length > 0 ? { plugins } : {}),
     includePartialMessages: true,
     includeHookEvents: true,
     canUseTool: program.canUseTool,

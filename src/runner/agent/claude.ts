@@ -17,6 +17,7 @@ import type { Logger } from '../../lib/logger.ts'
 import { killGroup } from '../../lib/process.ts'
 import type { Mode } from '../../protocol/session.ts'
 import type { StateFile } from '../state-file.ts'
+import { writeAdditionalPlugins } from './additional-plugins.ts'
 import { type AdditionalFolder, readAdditionalSettings } from './additional-settings.ts'
 import {
   type AgentProcess,
@@ -44,6 +45,8 @@ export interface ClaudeDeps {
     appendix: string
     /** Where it may work as well. */
     additional: readonly AdditionalFolder[]
+    /** A folder of its own for what is made of these. */
+    plugins: string
   }
   parked: ParkedAgent
   state: StateFile
@@ -219,12 +222,17 @@ async function endChild(child: ChildProcess): Promise<void> {
 async function startRun(deps: ClaudeDeps): Promise<Run> {
   const repository = await readRepositorySettings(deps.place.cwd, deps.program.variables)
   const additional = await readAdditionalSettings(deps.place.additional)
-  deps.events.settingsRead([...repository.notices, ...additional.notices])
+  const { plugins, ...made } = await writeAdditionalPlugins(
+    deps.place.additional,
+    deps.place.plugins,
+  )
+  deps.events.settingsRead([...repository.notices, ...additional.notices, ...made.notices])
   const isNew = deps.state.get().conversationId === null
-  // Rules that forbid, and hooks, are given at the start of a process only.
+  // Rules that forbid, hooks and plugins are given at the start of a process only.
   const { deny, ask } = repository
-  const hasRules = deny.length + ask.length + additional.sessionStart.length > 0
-  if (!isNew || hasRules) deps.parked.close()
+  const { sessionStart } = additional
+  const hasOwn = deny.length + ask.length + sessionStart.length + plugins.length > 0
+  if (!isNew || hasOwn) deps.parked.close()
   const parked = await deps.parked.take()
   if (parked) {
     try {
@@ -238,7 +246,7 @@ async function startRun(deps: ClaudeDeps): Promise<Run> {
   }
   return await startColdRun(
     deps,
-    await describeAgent(deps.program, { repository, sessionStart: additional.sessionStart }),
+    await describeAgent(deps.program, { repository, sessionStart, plugins }),
   )
 }
 

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { gitEnvironment } from '../../../demo/repository.ts'
 import { runChecked } from '../../lib/process.ts'
 import { asksWith, createPlace, type Place } from '../place.fixture.ts'
+import { MCP_SERVER } from './mcp-server.fixture.ts'
 
 let place: Place
 beforeEach(async () => {
@@ -235,20 +236,3 @@ describe('settings that would raise rights', () => {
     ])
   })
 })
-
-const MCP_SERVER = `
-import { createInterface } from 'node:readline'
-const answer = (id, result) => console.log(JSON.stringify({ jsonrpc: '2.0', id, result }))
-createInterface({ input: process.stdin }).on('line', (line) => {
-  const { id, method, params } = JSON.parse(line)
-  if (method === 'initialize') {
-    const { protocolVersion } = params
-    const serverInfo = { name: 'local', version: '1' }
-    answer(id, { protocolVersion, capabilities: { tools: {} }, serverInfo })
-  } else if (method === 'tools/list')
-    answer(id, { tools: [{ name: 'ping', description: 'Answers', inputSchema: { type: 'object' } }] })
-  else if (method === 'tools/call')
-    answer(id, { content: [{ type: 'text', text: 'pong from the repository' }] })
-  else if (id !== undefined) answer(id, {})
-})
-`
