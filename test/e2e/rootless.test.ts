@@ -1,10 +1,20 @@
 // The main job as an ordinary user of the machine: nothing that Errand starts is root, and root inside is not that user.
-import { chmod, chown, mkdir, mkdtemp, readdir, readFile, realpath, rm } from 'node:fs/promises'
+import {
+  chmod,
+  chown,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  realpath,
+  rm,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { createSampleRepository } from '../../demo/repository.ts'
-import { runProcess } from '../../src/lib/process.ts'
+import { createSampleRepository, gitEnvironment } from '../../demo/repository.ts'
+import { runChecked, runProcess } from '../../src/lib/process.ts'
 import {
   asUser,
   createUser,
@@ -19,6 +29,12 @@ const isLimited = await hasDelegation()
 /** What a user has running who has logged in. */
 const OF_SYSTEMD = /^(\S+\/systemd --user|\(sd-pam\)|\S+\/dbus-daemon --session)/
 
+/** Files of a repository whose work tree is kept. */
+const MANY = 200
+const TAKEN = 'was taken from a layer'
+/** Each costs a session; the first ones may find that it is still being made. */
+const MOST_TRIES = 30
+
 let folder: string
 let repository: string
 
@@ -29,6 +45,14 @@ beforeAll(async () => {
   await createSampleRepository(repository)
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
+
+async function addFiles(to: string): Promise<void> {
+  await mkdir(join(to, 'many'))
+  for (let n = 0; n < MANY; n++) await writeFile(join(to, 'many', `${n}.txt`), `${n}\n`)
+  const git = (...args: string[]) => runChecked('git', args, { cwd: to, env: gitEnvironment() })
+  await git('add', '--all')
+  await git('commit', '--quiet', '--message', 'many')
+}
 
 async function createUserWithHome(options: { hasLoggedIn: boolean }) {
   const home = await mkdtemp(join(folder, 'home-'))
@@ -63,7 +87,10 @@ describe('an ordinary user', () => {
 
   beforeAll(async () => {
     user = await createUserWithHome({ hasLoggedIn: true })
-    errand = await startInstallation({ user, args: isLimited ? [] : ['--allow-unlimited'] })
+    errand = await startInstallation({
+      ...{ user, args: isLimited ? [] : ['--allow-unlimited'] },
+      env: { ERRAND_CHECKOUT_FILES: String(MANY) },
+    })
   })
   afterAll(() => user.remove())
 
@@ -97,6 +124,30 @@ describe('an ordinary user', () => {
     const events = await errand.finish(id, stopped.at(-1)?.seq)
     expect(eventsOf(events, 'sandbox.preparing')).toMatchObject([{ resume: true }])
     expect(eventsOf(events, 'turn.completed')).toHaveLength(1)
+  })
+
+  it('takes the work tree of a large repository from a layer that an earlier session left behind', async () => {
+    const large = join(folder, 'large')
+    await createSampleRepository(large)
+    await addFiles(large)
+    const look =
+      'git status --porcelain; git ls-files many | wc -l; cat many/7.txt; stat -c %u many/7.txt'
+    const run = async () => {
+      const { id } = await errand.start(large, look, { kind: 'command' })
+      const events = await errand.finish(id)
+      const said = eventsOf(events, 'command.output').map(({ text }) => text)
+      const lines = eventsOf(events, 'phase.logged').flatMap((logged) => logged.lines)
+      return { id, said: said.join(''), isTaken: lines.some((line) => line.includes(TAKEN)) }
+    }
+    // The layer is made behind the first one's back, from its repository.
+    const first = await run()
+    expect(first).toMatchObject({ said: `${MANY}\n7\n0\n`, isTaken: false })
+    let later = first
+    for (let tries = 0; !later.isTaken && tries < MOST_TRIES; tries++) {
+      later = await run()
+      await errand.client.removeSession(later.id)
+    }
+    expect(later, errand.logged()).toMatchObject({ said: first.said, isTaken: true })
   })
 
   it('leaves nothing behind when it is stopped', async () => {
