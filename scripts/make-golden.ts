@@ -14,7 +14,7 @@ import { runChecked } from '../src/lib/process.ts'
 import { eventBodySchema } from '../src/protocol/event.ts'
 import { createDispatch } from '../src/sessions/dispatch.ts'
 import { defaultRules } from '../src/sessions/rules/decide.ts'
-import { startTestDatabase } from '../src/store/postgres/test-database.ts'
+import { startTestDatabase } from '../src/store/postgres/database.fixture.ts'
 import type { Store } from '../src/store/store.ts'
 import {
   branchOf,

@@ -9,7 +9,7 @@ import { environmentSchema } from '../protocol/environment.ts'
 import { AppError } from '../protocol/errors.ts'
 import type { EventBody, SessionEvent } from '../protocol/event.ts'
 import type { Question, SessionState } from '../protocol/session.ts'
-import { createTestCli } from './test-cli.ts'
+import { createTestCli } from './cli.fixture.ts'
 
 const sessionId = `s_${'a'.repeat(20)}`
 const turnId = `t_${'a'.repeat(20)}`

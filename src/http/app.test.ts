@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { sessionPageSchema } from '../protocol/api.ts'
-import { startTestDatabase, type TestDatabase } from '../store/postgres/test-database.ts'
+import { startTestDatabase, type TestDatabase } from '../store/postgres/database.fixture.ts'
+import { type Caller, call, createTestApp, ORIGIN, signIn, type TestApp } from './app.fixture.ts'
 import { createHttpApp } from './app.ts'
 import { listenHttp } from './listen.ts'
-import { type Caller, call, createTestApp, ORIGIN, signIn, type TestApp } from './test-app.ts'
 
 let database: TestDatabase
 let test: TestApp

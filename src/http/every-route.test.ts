@@ -1,7 +1,7 @@
 // Each operation of the OpenAPI document, called by everybody who must not: a route that forgets a check fails here.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { startTestDatabase, type TestDatabase } from '../store/postgres/test-database.ts'
-import { type Caller, call, createTestApp, ORIGIN, signIn, type TestApp } from './test-app.ts'
+import { startTestDatabase, type TestDatabase } from '../store/postgres/database.fixture.ts'
+import { type Caller, call, createTestApp, ORIGIN, signIn, type TestApp } from './app.fixture.ts'
 
 const PUBLIC = ['GET /health', 'GET /openapi.json', 'GET /docs']
 const OWNER_ONLY = [

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createSilentLogger } from '../lib/logger.ts'
 import type { Effect, NewEffect } from './effects.ts'
+import { startTestDatabase, type TestDatabase } from './postgres/database.fixture.ts'
 import { createNotifications } from './postgres/notifications.ts'
-import { startTestDatabase, type TestDatabase } from './postgres/test-database.ts'
+import { appends, nextTestId, renamed } from './session.fixture.ts'
 import type { Store } from './store.ts'
-import { appends, nextTestId, renamed } from './test-session.ts'
 
 const LEASE_MS = 30_000
 const LANE = 'sandbox'

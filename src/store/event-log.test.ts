@@ -1,11 +1,11 @@
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createSilentLogger } from '../lib/logger.ts'
+import { startTestDatabase, type TestDatabase } from './postgres/database.fixture.ts'
 import { clientConfig } from './postgres/database.ts'
 import { createNotifications } from './postgres/notifications.ts'
-import { startTestDatabase, type TestDatabase } from './postgres/test-database.ts'
+import { appends, nextTestId, renamed } from './session.fixture.ts'
 import type { Store } from './store.ts'
-import { appends, nextTestId, renamed } from './test-session.ts'
 
 let database: TestDatabase
 let store: Store

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { SessionState } from '../protocol/session.ts'
-import { startTestDatabase, type TestDatabase } from './postgres/test-database.ts'
+import { startTestDatabase, type TestDatabase } from './postgres/database.fixture.ts'
+import { appends, nextTestId, renamed } from './session.fixture.ts'
 import type { Store } from './store.ts'
-import { appends, nextTestId, renamed } from './test-session.ts'
 
 let database: TestDatabase
 let store: Store

@@ -6,8 +6,8 @@ import { createSilentLogger } from '../lib/logger.ts'
 import { bindingSchema } from '../protocol/credential.ts'
 import { environmentFieldsSchema } from '../protocol/environment.ts'
 import { createId } from '../protocol/ids.ts'
+import { startTestDatabase, type TestDatabase } from './postgres/database.fixture.ts'
 import { clientConfig } from './postgres/database.ts'
-import { startTestDatabase, type TestDatabase } from './postgres/test-database.ts'
 import { openStore, type Store } from './store.ts'
 
 let database: TestDatabase

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Client } from '../../client/client.ts'
 import { environmentSchema } from '../../protocol/environment.ts'
-import { createTestCli, type TestCliOptions } from '../test-cli.ts'
+import { createTestCli, type TestCliOptions } from '../cli.fixture.ts'
 
 const ID = `e_${'a'.repeat(20)}`
 const OTHER = `e_${'b'.repeat(20)}`

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import type { Client } from '../../client/client.ts'
 import type { SessionAnswer } from '../../protocol/api.ts'
-import { createTestCli } from '../test-cli.ts'
+import { createTestCli } from '../cli.fixture.ts'
 import { describeEntry } from './network-log.ts'
 
 const ID = `s_${'a'.repeat(20)}`

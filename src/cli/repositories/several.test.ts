@@ -7,7 +7,7 @@ import type { Client } from '../../client/client.ts'
 import type { Diff } from '../../protocol/api.ts'
 import { environmentSchema } from '../../protocol/environment.ts'
 import { type SessionState, sessionStateSchema } from '../../protocol/session.ts'
-import { createTestCli } from '../test-cli.ts'
+import { createTestCli } from '../cli.fixture.ts'
 import { fittingIn, namedIn } from './session-repositories.ts'
 import { splitBranch } from './sources.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createTestOutput } from '../test-cli.ts'
+import { createTestOutput } from '../cli.fixture.ts'
 import { paintDiff, paintLine } from './paint.ts'
 
 const coloured = { ...createTestOutput(true), hasColors: true }

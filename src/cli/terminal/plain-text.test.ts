@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { actsOnTerminal } from '../test-cli.ts'
+import { actsOnTerminal } from '../cli.fixture.ts'
 import { fillLines, fitLine, plainLine, plainText, safeJson, wrapText } from './plain-text.ts'
 
 const ATTACKS = [

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { environmentSchema } from '../../protocol/environment.ts'
 import type { EventBody, SessionEvent } from '../../protocol/event.ts'
-import { actsOnTerminal, createTestOutput } from '../test-cli.ts'
+import { actsOnTerminal, createTestOutput } from '../cli.fixture.ts'
 import { createRenderer } from './render.ts'
 
 const sessionId = `s_${'a'.repeat(20)}`

@@ -9,7 +9,7 @@ import {
   type FixtureOptions,
   listenOnLoopback,
   openTunnel,
-} from './proxy-fixture.ts'
+} from './proxy.fixture.ts'
 
 const STAND_IN = '198.51.100.7'
 const ending: (() => Promise<unknown>)[] = []

@@ -14,7 +14,7 @@ import {
   exchangeBytes,
   type FixtureOptions,
   listenOnLoopback,
-} from './proxy-fixture.ts'
+} from './proxy.fixture.ts'
 
 const STAND_IN = '198.51.100.7'
 const ending: (() => Promise<unknown>)[] = []

@@ -14,7 +14,7 @@ import {
   listenOnLoopback,
   openTunnel,
   readAll,
-} from '../proxy/proxy-fixture.ts'
+} from '../proxy/proxy.fixture.ts'
 import { placeholderOf, toBound } from '../rules/bound-credentials.ts'
 import type { OwnPaths } from '../rules/own-paths.ts'
 import { createLeaves, isWhole } from './authority.ts'

@@ -15,7 +15,7 @@ import {
   listenOnLoopback,
   openTunnel,
   type ProxyFixture,
-} from '../proxy/proxy-fixture.ts'
+} from '../proxy/proxy.fixture.ts'
 import type { BoundCredential } from '../rules/bound-credentials.ts'
 import { type Authority, createLeaves, makeAuthority } from './authority.ts'
 import { createSecureUpstream } from './upstream-tls.ts'

@@ -7,11 +7,11 @@ import { join } from 'node:path'
 import { createGunzip } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runChecked, runProcess } from '../../lib/process.ts'
-import { startTestDatabase, type TestDatabase } from '../../store/postgres/test-database.ts'
+import { startTestDatabase, type TestDatabase } from '../../store/postgres/database.fixture.ts'
+import { type Caller, call, createTestApp, HOST, signIn, type TestApp } from '../app.fixture.ts'
 import { createHttpApp } from '../app.ts'
 import type { GitDoor } from '../deps.ts'
 import { type Listening, listenHttp } from '../listen.ts'
-import { type Caller, call, createTestApp, HOST, signIn, type TestApp } from '../test-app.ts'
 
 let database: TestDatabase
 let test: TestApp

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { startTestDatabase, type TestDatabase } from '../../store/postgres/test-database.ts'
+import { startTestDatabase, type TestDatabase } from '../../store/postgres/database.fixture.ts'
 import { type Accounts, createAccounts, createAuthSecret } from './accounts.ts'
 
 let database: TestDatabase

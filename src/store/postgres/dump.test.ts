@@ -1,8 +1,9 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createSilentLogger } from '../../lib/logger.ts'
+import { appends, nextTestId, renamed } from '../session.fixture.ts'
 import { openStore } from '../store.ts'
-import { appends, nextTestId, renamed } from '../test-session.ts'
+import { startTestDatabase, type TestDatabase } from './database.fixture.ts'
 import { clientConfig, type DatabaseConnection } from './database.ts'
 import {
   dropTables,
@@ -12,7 +13,6 @@ import {
   requireEmptyDatabase,
   type TableDump,
 } from './dump.ts'
-import { startTestDatabase, type TestDatabase } from './test-database.ts'
 
 let database: TestDatabase
 let empty: DatabaseConnection

@@ -4,11 +4,11 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { createSilentLogger } from '../../lib/logger.ts'
+import { appends, nextTestId, renamed } from '../session.fixture.ts'
 import { openStore } from '../store.ts'
-import { appends, nextTestId, renamed } from '../test-session.ts'
+import { makeTestPlace, type TestPlace } from './database.fixture.ts'
 import { checkSocketPath, startEmbeddedPostgres } from './embedded-postgres.ts'
 import { isServerProcess, waitUntilGone } from './postmaster.ts'
-import { makeTestPlace, type TestPlace } from './test-database.ts'
 
 const isRoot = process.getuid?.() === 0
 const logger = createSilentLogger()
@@ -237,7 +237,7 @@ test.runIf(isRoot && canMount())(
     import { startEmbeddedPostgres } from ${url('./embedded-postgres.ts')}
     import { openStore } from ${url('../store.ts')}
     import { createSilentLogger } from ${url('../../lib/logger.ts')}
-    import { appends, nextTestId, renamed } from ${url('../test-session.ts')}
+    import { appends, nextTestId, renamed } from ${url('../session.fixture.ts')}
     const { folder, ...place } = JSON.parse(process.argv[1])
     const logger = createSilentLogger()
     const start = (disk) => startEmbeddedPostgres(
