@@ -32,7 +32,8 @@ async function measure(context: BenchContext): Promise<Figure[]> {
   }
   const [small, large] = [await startOn(SMALL), await startOn(LARGE)]
   context.say(`a session on ${LARGE} files that nobody has checked out yet`)
-  const first = await large(-1)
+  // The layer is made of its repository, after its start.
+  const first = await large(-1, true)
   await untilTaken(large, context)
   const checkedOut: Record<'small' | 'large', number[]> = { small: [], large: [] }
   const onLarge = async (round: number) => {

@@ -47,10 +47,10 @@ export async function createHookRepository(
   return path
 }
 
-/** Submits to a running Errand; resolves when the session is gone again. */
+/** Submits to a running Errand; resolves when the session is gone again, or has ended where it is to be `kept`. */
 export async function createSessionStart(errand: BenchErrand, repository: string) {
   const source = await createRepositoryUpload(errand, repository)
-  return async (round: number): Promise<Started> => {
+  return async (round: number, kept = false): Promise<Started> => {
     const mark = markOf('session', round)
     const request = errand.model.expect(mark)
     const submittedAt = wallMs()
@@ -59,7 +59,7 @@ export async function createSessionStart(errand: BenchErrand, repository: string
     const { at, body } = await Promise.race([request, failedEarly(ended)])
     checkRequest(body)
     const events = await ended
-    await errand.client.removeSession(id)
+    if (!kept) await errand.client.removeSession(id)
     return { durationMs: at - submittedAt, submittedAt, requestAt: at, events }
   }
 }

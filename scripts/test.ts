@@ -2,6 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { runProcess } from '../src/lib/process.ts'
 import { hasUniversal, universalDataDir } from '../test/e2e/universal.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -32,6 +33,17 @@ function run(program: string, args: string[], before: string[] = []): void {
   if (status !== 0) process.exitCode = status ?? 1
 }
 
+/** Beside each other, since most of them use one processor; what they say comes in their order. */
+async function runChecks(): Promise<void> {
+  const running = CHECKS.map(([program, ...args]) =>
+    runProcess(join(root, 'node_modules/.bin', program), args, { cwd: root }),
+  )
+  for (const { exitCode, stdout, stderr } of await Promise.all(running)) {
+    process.stdout.write(stdout + stderr)
+    if (exitCode !== 0) process.exitCode = 1
+  }
+}
+
 /**
  * Built once for its definition, beside the suites that do not need it: most of it is waiting for registries. It begins at
  * once, since what runs the suites leaves this program no time to begin anything.
@@ -59,8 +71,7 @@ const isMissing = suites.includes('e2e') && !(await hasUniversal())
 const universalDir = await universalDataDir()
 const image = isMissing ? startImage(universalDir) : undefined
 
-if (everything || asked.includes('check'))
-  for (const [program, ...args] of CHECKS) run(program, args)
+if (everything || asked.includes('check')) await runChecks()
 const before = image
   ? suites.filter((suite) => suite === 'unit' || suite === 'conformance' || suite === 'attack')
   : []
