@@ -141,7 +141,7 @@ describe('the programs', () => {
     const root = own.filter(({ uid }) => uid === 0)
     // launch.pl belongs to sandboxd: it starts one sandbox and waits for its end.
     for (const { command } of root)
-      expect(command).toMatch(/src\/(sandboxd\.ts|sandbox\/launch\.pl) /)
+      expect(command).toMatch(/src\/(sandboxd\.ts|sandbox\/oci\/launch\.pl) /)
   })
 
   it('keep a sandbox’s processes apart from each other and from root', async () => {
