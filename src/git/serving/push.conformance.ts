@@ -1,9 +1,9 @@
 // The scope of a session's pushes for real: what git itself refuses, what the upstream refuses, what is kept for later.
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { BRANCH, createScene, type Scene, type StartedSession } from '../room.fixture.ts'
@@ -212,6 +212,24 @@ it('keeps the commits while the upstream is down, and forwards them later', asyn
     reason: null,
   })
   expect(await room.workbench.git(upstream.directory, ['rev-parse', BRANCH])).toBe(made)
+})
+
+it('keeps the commits while another push of the branch has not ended at the upstream', async () => {
+  const { upstream, room } = scene
+  const made = await commit({ 'a.txt': 'a\n' })
+  const lock = join(upstream.directory, `refs/heads/${BRANCH}.lock`)
+  await mkdir(dirname(lock), { recursive: true })
+  await writeFile(lock, '')
+  const { exitCode, stderr } = await push(BRANCH)
+  expect(exitCode, stderr).toBe(0)
+  expect(await room.observed(1)).toMatchObject([
+    { accepted: true, outward: 'kept', reason: 'upstream_ref_busy' },
+  ])
+  await rm(lock)
+  const { sessionId } = session
+  expect(await room.client.forward({ sessionId })).toMatchObject({
+    ...{ outward: 'forwarded', commit: made },
+  })
 })
 
 it('waits five seconds for the upstream and no longer', async () => {

@@ -65,6 +65,16 @@ describe('explainFailure', () => {
       'upstream_host_key_changed',
       false,
     ],
+    [
+      "remote: error: cannot lock ref 'refs/heads/a': reference already exists",
+      'upstream_ref_busy',
+      true,
+    ],
+    [
+      "remote: error: cannot lock ref 'refs/heads/a/b': 'refs/heads/a' exists; cannot create 'refs/heads/a/b'",
+      'upstream_failed',
+      true,
+    ],
     ['fatal: something new', 'upstream_failed', true],
   ])('reads %j', (stderr, reason, passing) => {
     const failure = explainFailure(stderr)

@@ -21,6 +21,13 @@ const rule = (pattern: RegExp, code: ErrorCode, reason: string, message: string)
 /** The first match wins, so what is said precisely comes before what git says at the end of every failure. */
 const RULES: readonly Rule[] = [
   rule(
+    // Not the words about a branch that has the name of a folder of branches, which stay.
+    /^remote: error: cannot lock ref '.*': (reference already exists|is at [0-9a-f]+ but expected|Unable to create '.*\.lock')/m,
+    'unavailable',
+    'upstream_ref_busy',
+    'Another push of the branch has not ended at the host.',
+  ),
+  rule(
     // The last is what the proxy itself says where it is asked without CONNECT, for http.
     /HTTP code 403 from proxy|CONNECT tunnel failed, response 403|returned error: 451|^remote: Errand refused \S+ \(/im,
     'forbidden',
@@ -84,6 +91,7 @@ export function upstreamError(stderr: string): AppError {
 /** Failures after which the same push may well succeed; all others are the host's own refusal. */
 export function isPassing(reason: string): boolean {
   return [
+    'upstream_ref_busy',
     'upstream_unreachable',
     'upstream_rate_limited',
     'upstream_failed',

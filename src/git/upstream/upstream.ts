@@ -183,9 +183,10 @@ function readPush({ exitCode, stdout, stderr }: GitResult): PushOutcome {
   if (exitCode === 0) return { result: 'forwarded', reason: null, message: '', lines }
   // "!\t<from>:<to>\t[remote rejected] (pre-receive hook declined)"
   const rejected = /^!\t\S+\t(.*)$/m.exec(stdout.toString('utf8'))?.[1]
-  if (rejected !== undefined && !/remote failure/.test(rejected))
-    return { result: 'refused', reason: 'upstream_refused', message: rejected, lines }
   const { reason, message } = explainFailure(stderr)
+  const isBusy = reason === 'upstream_ref_busy' || /remote failure/.test(rejected ?? '')
+  if (rejected !== undefined && !isBusy)
+    return { result: 'refused', reason: 'upstream_refused', message: rejected, lines }
   return { result: isPassing(reason) ? 'passing' : 'refused', reason, message, lines }
 }
 
