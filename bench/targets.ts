@@ -22,6 +22,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   'driver-20': ratioAtMost(0.5),
   clone: ratioAtMost(1.2),
   checkout: ratioAtMost(1.3),
+  'checkout-request': ratioAtMost(1.3),
   download: ratioAtLeast(0.8),
   'download-gigabit': ratioAtLeast(0.8),
   'check-tools-first': { value: 2_000, bound: 'most', of: 'value' },
