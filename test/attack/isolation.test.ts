@@ -10,6 +10,7 @@ import {
   type AttackSandbox,
   type ChangeConfig,
   openSandboxes,
+  runOnce,
   type Sandboxes,
 } from './sandboxes.ts'
 
@@ -33,25 +34,19 @@ afterAll(async () => {
   await sandboxes.close()
 })
 
-async function runIn(script: string, options: Parameters<Sandboxes['start']>[0]): Promise<string> {
-  const sandbox = await sandboxes.start(options)
-  try {
-    return await sandbox.run(script)
-  } finally {
-    await sandbox.remove()
-  }
-}
-
 it.each(ISOLATION_CASES)('$id: $title', async (attack) => {
   const leftOut = ISOLATION_SWITCHES[attack.id]
   if (!leftOut) throw new Error(`${attack.id} has no switch`)
   const script = attack.script(targets)
   const both = leftOut.both?.(canaries)
-  const on = both ? await runIn(script, { change: both }) : await shared.run(script)
+  const on = both
+    ? await runOnce(sandboxes.start({ change: both }), script)
+    : await shared.run(script)
   const ways = expectHeld(attack, on)
   const off = leftOut.off(canaries)
   const change: ChangeConfig = (config, input) => off(both?.(config, input) ?? config, input)
-  expectBroken(attack, await runIn(script, { change, spec: leftOut.spec?.(canaries) ?? {} }), ways)
+  const without = sandboxes.start({ change, spec: leftOut.spec?.(canaries) ?? {} })
+  expectBroken(attack, await runOnce(without, script), ways)
 })
 
 it('sent nothing anywhere else', () => {

@@ -7,7 +7,7 @@ import { expectBroken, expectHeld } from './expect-case.ts'
 import { ISOLATION_SWITCHES } from './isolation-switches.ts'
 import { type OrdinarySandboxes, openOrdinarySandboxes } from './ordinary-user.ts'
 import { namedTargets, type StandIn, startStandIn } from './own-network.ts'
-import type { AttackSandbox } from './sandboxes.ts'
+import { type AttackSandbox, runOnce } from './sandboxes.ts'
 
 /** Cases that say nothing here, and why. */
 const ELSEWHERE: Record<string, string> = {
@@ -41,15 +41,6 @@ afterAll(async () => {
   await sandboxes.close()
 })
 
-async function runIn(script: string, spec: { hostname: string }): Promise<string> {
-  const sandbox = await sandboxes.start({ spec })
-  try {
-    return await sandbox.run(script)
-  } finally {
-    await sandbox.remove()
-  }
-}
-
 it('is made without root', async () => {
   expect((await sandboxes.driver.isolation()).line).toContain('rootless')
 })
@@ -58,11 +49,11 @@ it.each(CASES)('$id: $title', async (attack) => {
   const script = attack.script(targets)
   const { both, spec } = ISOLATION_SWITCHES[attack.id] ?? {}
   const on = both
-    ? await runIn(script, { hostname: `with-${attack.id}` })
+    ? await runOnce(sandboxes.start({ spec: { hostname: `with-${attack.id}` } }), script)
     : await shared.run(script)
   const ways = expectHeld(attack, on)
   const changed = { ...spec?.(canaries), hostname: `without-${attack.id}` }
-  expectBroken(attack, await runIn(script, changed), ways)
+  expectBroken(attack, await runOnce(sandboxes.start({ spec: changed }), script), ways)
 })
 
 it('sent nothing anywhere else', () => {

@@ -28,6 +28,16 @@ export interface AttackSandbox {
   remove(): Promise<void>
 }
 
+/** Runs the script of a case in a sandbox of its own, which is gone afterwards. */
+export async function runOnce(starting: Promise<AttackSandbox>, script: string): Promise<string> {
+  const sandbox = await starting
+  try {
+    return await sandbox.run(script)
+  } finally {
+    await sandbox.remove()
+  }
+}
+
 export interface Sandboxes {
   doorsDir: string
   driver: SandboxDriver
