@@ -1,7 +1,21 @@
 // A command line for tests: what it writes is kept, Errand is a fake client, answers come from a list.
 import type { Client } from '../client/client.ts'
+import { environmentSchema } from '../protocol/environment.ts'
+import type { EventBody } from '../protocol/event.ts'
 import type { CliDeps, Output } from './deps.ts'
 import { createProgram } from './program.ts'
+
+/** How the log of a session begins. */
+export const SESSION_CREATED: EventBody = {
+  ...{ type: 'session.created', ownerId: 'o', title: 't', driver: 'oci', mode: 'work' },
+  model: null,
+  environment: environmentSchema.parse({ id: `e_${'a'.repeat(20)}`, name: 'Default' }),
+  repository: {
+    source: { kind: 'remote', url: 'https://example.com/r', credentialId: null },
+    ...{ name: 'r', url: 'https://example.com/r', baseBranch: null },
+    ...{ commit: 'a'.repeat(40), branch: 'errand/x' },
+  },
+}
 
 export interface TestOutput extends Output {
   text(): string

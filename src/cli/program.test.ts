@@ -5,36 +5,15 @@ import { describe, expect, it } from 'vitest'
 import type { Client } from '../client/client.ts'
 import type { Followed } from '../client/follow.ts'
 import { applyEvent, emptyView } from '../protocol/apply-event.ts'
-import { environmentSchema } from '../protocol/environment.ts'
 import { AppError } from '../protocol/errors.ts'
 import type { EventBody, SessionEvent } from '../protocol/event.ts'
 import type { Question, SessionState } from '../protocol/session.ts'
-import { createTestCli } from './cli.fixture.ts'
+import { createTestCli, SESSION_CREATED } from './cli.fixture.ts'
 
 const sessionId = `s_${'a'.repeat(20)}`
 const turnId = `t_${'a'.repeat(20)}`
 const BEGIN: EventBody[] = [
-  {
-    ...{
-      type: 'session.created',
-      ownerId: 'o',
-      title: 't',
-      driver: 'oci',
-      mode: 'work',
-      model: null,
-    },
-    environment: environmentSchema.parse({ id: `e_${'a'.repeat(20)}`, name: 'Default' }),
-    repository: {
-      source: { kind: 'remote', url: 'https://example.com/r', credentialId: null },
-      ...{
-        name: 'r',
-        url: 'https://example.com/r',
-        baseBranch: null,
-        commit: 'a'.repeat(40),
-        branch: 'errand/x',
-      },
-    },
-  },
+  SESSION_CREATED,
   { type: 'message.queued', turnId, kind: 'agent', text: 'fix it' },
   { type: 'turn.started', turnId },
 ]

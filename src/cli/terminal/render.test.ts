@@ -1,35 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { environmentSchema } from '../../protocol/environment.ts'
 import type { EventBody, SessionEvent } from '../../protocol/event.ts'
-import { actsOnTerminal, createTestOutput } from '../cli.fixture.ts'
+import { actsOnTerminal, createTestOutput, SESSION_CREATED } from '../cli.fixture.ts'
 import { createRenderer } from './render.ts'
 
 const sessionId = `s_${'a'.repeat(20)}`
 const turnId = `t_${'a'.repeat(20)}`
 const uuid = 'u'
-const created: EventBody = {
-  ...{
-    type: 'session.created',
-    ownerId: 'o',
-    title: 't',
-    driver: 'oci',
-    mode: 'work',
-    model: null,
-  },
-  environment: environmentSchema.parse({ id: `e_${'a'.repeat(20)}`, name: 'Default' }),
-  repository: {
-    source: { kind: 'remote', url: 'https://example.com/r', credentialId: null },
-    ...{
-      name: 'r',
-      url: 'https://example.com/r',
-      baseBranch: null,
-      commit: null,
-      branch: 'errand/x',
-    },
-  },
-}
 const WALK: EventBody[] = [
-  created,
+  SESSION_CREATED,
   { type: 'message.queued', turnId, kind: 'agent', text: 'fix it' },
   { type: 'sandbox.preparing', generation: 1, resume: false },
   { type: 'phase.started', phase: 'fetch', generation: 1 },
@@ -127,7 +105,7 @@ Fixed **it**.
     for (const isTTY of [true, false]) {
       const output = createTestOutput(isTTY)
       const renderer = createRenderer({ output })
-      const bodies: EventBody[] = [created, { type: 'session.queued' }]
+      const bodies: EventBody[] = [SESSION_CREATED, { type: 'session.queued' }]
       const at = '2026-01-01T00:00:00.000Z'
       bodies.forEach((body, index) => {
         renderer.event({ sessionId, seq: index + 1, at, source: 'system', body })
@@ -175,7 +153,7 @@ Fixed **it**.
   it('lets nothing through that acts on a terminal', () => {
     const evil = '\x1b]52;c;ZXZpbA==\x07\x1b[2J\rfake\x9b1m\u202e'
     const bodies: EventBody[] = [
-      created,
+      SESSION_CREATED,
       { type: 'message.queued', turnId, kind: 'agent', text: evil },
       { type: 'turn.started', turnId },
       { type: 'assistant.text', turnId, uuid, text: evil },
