@@ -1,12 +1,13 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { runChecked } from '../../lib/process.ts'
+import { askedAtDoor, doorUrl, submoduleDoorUrl } from '../../protocol/git-door.ts'
 import type { RunnerSetup } from '../../protocol/runner-frames.ts'
 import { openStateFile } from '../state-file.ts'
 import { type CheckoutRequest, makeCheckout } from './checkout.ts'
-import { gitConfig } from './git-config.ts'
+import { gitConfig, rewriting } from './git-config.ts'
 
 const signal = new AbortController().signal
 let root: string
@@ -73,6 +74,7 @@ describe('makeCheckout', () => {
       '',
     )
     expect(await run(work(), 'config', 'user.name')).toBe('Ann "the\\ Coder"')
+    await symlink(join(root, 'upstream'), join(root, 'upstream.git'))
     await run(work(), 'fetch', 'http://forge.example/a/repo.git', 'main')
   })
 
@@ -137,6 +139,41 @@ describe('gitConfig', () => {
     expect(list).toContain(
       'url.http://door/git.insteadof=http://x.example/"][core]sshCommand = evil',
     )
+  })
+
+  it.each([
+    'http://forge.example/team/',
+    'git@forge.example:team/',
+    'ssh://git@forge.example:2222/team/',
+  ])('leads to the door so that every address of %s is known again there', async (team) => {
+    const path = join(root, 'rewrites')
+    const state = {
+      repository: { url: `${team}shop.git` },
+      additional: [{ name: 'repository-2', url: `${team}lib` }],
+    } as Parameters<typeof askedAtDoor>[0]
+    const submodule = `${team}module.git`
+    const sources = [
+      { url: state.repository.url, source: doorUrl() },
+      { url: `${team}lib`, source: doorUrl('repository-2') },
+      { url: submodule, source: submoduleDoorUrl(submodule) },
+    ]
+    await writeFile(path, sources.flatMap(rewriting).join('\n'))
+    deps.variables = { ...deps.variables, GIT_CONFIG_SYSTEM: path }
+    const known = async (address: string) => {
+      const url = new URL(await run(root, 'ls-remote', '--get-url', address))
+      const asked = askedAtDoor(state, `${url.pathname}/info/refs`)
+      return asked?.kind === 'own' ? asked.repository : asked
+    }
+    for (const end of ['', '/', '.git', '.git/']) {
+      expect(await known(`${team}shop${end}`)).toBe(state.repository)
+      expect(await known(`${team}lib${end}`)).toBe(state.additional[0])
+      expect(await known(`${team}module${end}`)).toEqual({ kind: 'submodule', url: submodule })
+    }
+    for (const end of ['-old', '.git-old', '-old.git', '.git-old.git', '-2', '/sub', '.gitx'])
+      for (const name of ['shop', 'lib', 'module']) {
+        const url = `${team}${name}${end}`
+        expect(await known(url)).toEqual({ kind: 'other', url })
+      }
   })
 
   it('rewrites nothing when there is no URL', () => {

@@ -68,14 +68,13 @@ function isAnsweredAtItsHost(url: string): boolean {
   return url.startsWith('https://')
 }
 
-/** Lines that send an address to the door; what only begins with it is told apart there. */
+/**
+ * Lines that send an address to the door; what only begins with it is told apart there. Only the address without `.git` is
+ * named: were the other one as well, `shop.git-old` and `shop-old` would come to the same path.
+ */
 export function rewriting({ url, source }: GitSource): string[] {
   if (url === '') return []
-  const base = url.replace(/\.git$/, '')
-  return [
-    `[url ${quote(source)}]`,
-    ...[base, `${base}.git`].map((spelling) => `\tinsteadOf = ${quote(spelling)}`),
-  ]
+  return [`[url ${quote(source)}]`, `\tinsteadOf = ${quote(url.replace(/\.git$/, ''))}`]
 }
 
 /** A value of git's configuration syntax; control characters cannot be written in one and are dropped. */
