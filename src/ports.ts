@@ -48,8 +48,7 @@ export function createRepositoryPort(
     forward: async ({ state, repository }, signal) => {
       const place = repositoryOf(state, repository)
       const credential = place && (await findCredential(state.ownerId, place))
-      // What was granted is granted of the main repository.
-      const rewrite = repository === undefined && grantsOf(state).rewrite
+      const rewrite = place !== undefined && grantsOf(state, place)?.rewrite === true
       const { outward, commit, reason, message } = await git.forward(
         { sessionId: state.id, repository, credential, rewrite },
         { signal },

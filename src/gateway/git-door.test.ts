@@ -1,8 +1,18 @@
-import { IncomingMessage, ServerResponse } from 'node:http'
-import { Socket } from 'node:net'
-import { describe, expect, it } from 'vitest'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http'
+import { type AddressInfo, Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { decodeGrants, PUSH_HEADER } from '../git/messages.ts'
 import { doorUrl, submoduleDoorUrl } from '../protocol/git-door.ts'
-import type { AdditionalState, Repository, SessionState } from '../protocol/session.ts'
+import {
+  type AdditionalState,
+  NO_GRANTS,
+  type Repository,
+  type SessionState,
+} from '../protocol/session.ts'
 import { createGitRoute, type GitDoorDeps } from './git-door.ts'
 
 const SESSION = 's_abcdefghijklmnopqrst'
@@ -106,5 +116,85 @@ describe('the git door', () => {
     const { asked, said } = await ask(`${path}${refs}`, 'GET', { watch, builds })
     expect(asked).toEqual([])
     expect(said).toContain('is no repository')
+  })
+})
+
+describe('what a push may do', () => {
+  let folder: string
+  let servers: Server[]
+  let address: string
+  /** What gitd was asked, and with which grants. */
+  let asked: [path: string | undefined, grants: unknown][]
+  let state: SessionState
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'errand-git-door-'))
+    asked = []
+    const source = { kind: 'upload', uploadId: '', name: 'a', origin: null } as const
+    const beside = (name: string, access: 'read' | 'write') =>
+      ({ name, access, source, pushGrants: NO_GRANTS }) as AdditionalState
+    state = {
+      ...{ id: SESSION, ownerId: 'ann', repository: { source } as Repository },
+      ...{ pushGrants: NO_GRANTS, environment: { git: { rewrite: false } } },
+      additional: [beside('lib', 'write'), beside('docs', 'read')],
+    } as SessionState
+    const socketPath = join(folder, 'gitd.sock')
+    const gitd = createServer(({ url, headers }, answer) => {
+      asked.push([url, decodeGrants(headers[PUSH_HEADER])])
+      answer.end()
+    })
+    const route = createGitRoute(socketPath, {
+      store: {
+        credentials: {} as GitDoorDeps['store']['credentials'],
+        sessions: { get: async () => state },
+      },
+      watch: { get: () => ({ state }) },
+      builds: { readsFrom: () => undefined },
+      submodules: { named: async () => undefined },
+    })
+    const door = createServer((request, response) => {
+      void route({ sessionId: SESSION, request, response, path: request.url ?? '' })
+    })
+    servers = [gitd.listen(socketPath), door.listen(0, '127.0.0.1')]
+    await Promise.all(servers.map((server) => once(server, 'listening')))
+    address = `http://127.0.0.1:${(door.address() as AddressInfo).port}`
+  })
+  afterEach(async () => {
+    for (const server of servers) {
+      server.close()
+      server.closeAllConnections()
+    }
+    await rm(folder, { recursive: true })
+  })
+
+  /** The grants that gitd is told, of the main repository and of those beside it. */
+  async function told() {
+    asked = []
+    for (const name of [undefined, 'lib', 'docs']) {
+      const { pathname } = new URL(doorUrl(name))
+      await fetch(`${address}${pathname}/info/refs?service=git-receive-pack`)
+    }
+    const paths = asked.map(([path]) => path?.split('/info/')[0]?.split(SESSION)[1])
+    expect(paths).toEqual(['', '/lib.git', '/docs.git'])
+    return asked.map(([, grants]) => grants)
+  }
+
+  it('is what was granted of that repository, from the next request on', async () => {
+    expect(await told()).toEqual([NO_GRANTS, NO_GRANTS, undefined])
+    const lib = { branches: ['side'], rewrite: true }
+    // One that is read is never pushed to, whatever its state may say.
+    state = { ...state, additional: state.additional.map((one) => ({ ...one, pushGrants: lib })) }
+    expect(await told()).toEqual([NO_GRANTS, lib, undefined])
+    const main = { branches: ['next'], rewrite: false }
+    state = { ...state, pushGrants: main }
+    expect(await told()).toEqual([main, lib, undefined])
+  })
+
+  it('is to rewrite the own branch of each where the environment says so', async () => {
+    const { environment } = state
+    const git = { ...environment.git, rewrite: true }
+    state = { ...state, environment: { ...environment, git } }
+    const anew = { branches: [], rewrite: true }
+    expect(await told()).toEqual([anew, anew, undefined])
   })
 })

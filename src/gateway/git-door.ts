@@ -9,7 +9,6 @@ import { askedAtDoor, doorUrl } from '../protocol/git-door.ts'
 import {
   type AdditionalState,
   grantsOf,
-  NO_GRANTS,
   type Repository,
   type SessionState,
 } from '../protocol/session.ts'
@@ -109,8 +108,8 @@ function notFound(): AppError {
 }
 
 function scopeOf(state: SessionState, repository: Repository | AdditionalState) {
-  const { id } = state
-  if (!('access' in repository)) return { id, base: doorUrl(), push: grantsOf(state) }
-  const { name, access } = repository
-  return { id, repository: name, base: doorUrl(name), push: access === 'write' ? NO_GRANTS : null }
+  const shared = { id: state.id, push: grantsOf(state, repository) }
+  if (!('access' in repository)) return { ...shared, base: doorUrl() }
+  const { name } = repository
+  return { ...shared, repository: name, base: doorUrl(name) }
 }

@@ -12,6 +12,7 @@ import {
 } from './session.ts'
 
 const NOTHING_OUTSIDE = { state: 'none', message: '', nextAt: null } as const
+const UNTOUCHED = { changes: null, outward: NOTHING_OUTSIDE, pushGrants: NO_GRANTS }
 
 export function createSessionState(
   event: SessionEvent & { body: EventOf<'session.created'> },
@@ -19,9 +20,8 @@ export function createSessionState(
   const { type: _, additional = [], ...fields } = event.body
   return {
     ...fields,
-    additional: additional.map((one) => ({ ...one, changes: null, outward: NOTHING_OUTSIDE })),
+    additional: additional.map((one) => ({ ...one, ...UNTOUCHED })),
     environmentFile: null,
-    pushGrants: NO_GRANTS,
     id: event.sessionId,
     status: 'queued',
     createdAt: event.at,
@@ -41,8 +41,7 @@ export function createSessionState(
       cacheCreationTokens: 0,
       costUsd: null,
     },
-    changes: null,
-    outward: NOTHING_OUTSIDE,
+    ...UNTOUCHED,
     failure: null,
   }
 }
@@ -85,6 +84,7 @@ function change(state: SessionState, { body, at }: SessionEvent): SessionState {
     case 'push.forwarded':
     case 'push.forward-failed':
     case 'push.retry-requested':
+    case 'push.granted':
     case 'changes.measured':
       return applyRepository(state, body)
     default:
@@ -115,10 +115,6 @@ function changedFields(state: SessionState, body: EventBody): Partial<SessionSta
     case 'environment.allowed':
     case 'network.changed':
       return applyNetwork(state, body.network)
-    case 'push.granted': {
-      const { type: _, ...pushGrants } = body
-      return { pushGrants }
-    }
     case 'model.used':
       return { usage: addUsage(state.usage, body) }
     default:
@@ -132,6 +128,7 @@ type RepositoryBody = EventOf<
   | 'push.forwarded'
   | 'push.forward-failed'
   | 'push.retry-requested'
+  | 'push.granted'
   | 'changes.measured'
 >
 
@@ -140,13 +137,13 @@ function applyRepository(state: SessionState, body: RepositoryBody): SessionStat
   if (body.repository !== undefined) {
     const additional = state.additional.map((one): AdditionalState => {
       if (one.name !== body.repository) return one
-      return { ...one, ...resolved(body), ...seenOf(body, one) }
+      return { ...one, ...resolved(body), ...factsOf(body, one) }
     })
     return { ...state, additional }
   }
   const repository = { ...state.repository, ...resolved(body) }
   const { outward } = state
-  return { ...state, repository, ...seenOf(body, { branch: repository.branch, outward }) }
+  return { ...state, repository, ...factsOf(body, { branch: repository.branch, outward }) }
 }
 
 function resolved(body: RepositoryBody) {
@@ -155,10 +152,10 @@ function resolved(body: RepositoryBody) {
   return { commit, baseBranch, ...(branch === undefined ? {} : { branch }) }
 }
 
-function seenOf(
+function factsOf(
   body: RepositoryBody,
   before: { branch: string; outward: SessionState['outward'] },
-): Partial<Pick<SessionState, 'outward' | 'changes'>> {
+): Partial<Pick<SessionState, 'outward' | 'changes' | 'pushGrants'>> {
   switch (body.type) {
     case 'repository.resolved':
       return {}
@@ -174,6 +171,10 @@ function seenOf(
     }
     case 'push.retry-requested':
       return { outward: { ...before.outward, state: 'kept', nextAt: null } }
+    case 'push.granted': {
+      const { branches, rewrite } = body
+      return { pushGrants: { branches, rewrite } }
+    }
     case 'changes.measured': {
       const { commit, filesChanged, insertions, deletions } = body
       return { changes: { commit, filesChanged, insertions, deletions } }

@@ -170,8 +170,8 @@ export const eventBodySchema = z.discriminatedUnion('type', [
     nextAt: text.nullable(),
   }),
   fact('push.retry-requested', { repository }),
-  /** What the session may push to from now on, beside its own branch. Of its main repository. */
-  fact('push.granted', pushGrantsSchema.shape),
+  /** What the session may push to in that repository from now on, beside its own branch. */
+  fact('push.granted', { repository, ...pushGrantsSchema.shape }),
 
   ...seenFacts,
 ])

@@ -101,7 +101,7 @@ export const repositorySchema = z.object({
 })
 export type Repository = z.infer<typeof repositorySchema>
 
-/** What the owner allows a session's pushes beyond its own branch. */
+/** What the owner allows a session's pushes to one of its repositories, beyond its own branch there. */
 export const pushGrantsSchema = z.object({
   /** Each is exactly that branch, never a pattern. */
   branches: z.array(branchNameSchema).max(50),
@@ -109,19 +109,22 @@ export const pushGrantsSchema = z.object({
   rewrite: z.boolean(),
 })
 export type PushGrants = z.infer<typeof pushGrantsSchema>
-/** A change of what is allowed: what is absent stays as it is. */
-export const pushGrantChangeSchema = z.object({
-  grant: branchNameSchema.optional(),
-  revoke: branchNameSchema.optional(),
-  rewrite: z.boolean().optional(),
-})
-export type PushGrantChange = z.infer<typeof pushGrantChangeSchema>
 export const NO_GRANTS: PushGrants = { branches: [], rewrite: false }
 /** With the main one. */
 export const MOST_REPOSITORIES = 10
 
 /** Folder of a checkout, part of a path of the git door. */
 export const repositoryNameSchema = z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/)
+
+/** A change of what is allowed: what is absent stays as it is. */
+export const pushGrantChangeSchema = z.object({
+  /** Which of the additional repositories; absent for the main one. */
+  repository: repositoryNameSchema.optional(),
+  grant: branchNameSchema.optional(),
+  revoke: branchNameSchema.optional(),
+  rewrite: z.boolean().optional(),
+})
+export type PushGrantChange = z.infer<typeof pushGrantChangeSchema>
 
 /** `write`: the session has a branch of its own there. `read`: it fetches, and every push is refused. */
 export const accessSchema = z.enum(['write', 'read'])
@@ -133,17 +136,6 @@ export const additionalRepositorySchema = repositorySchema.extend({
   access: accessSchema,
 })
 export type AdditionalRepository = z.infer<typeof additionalRepositorySchema>
-
-/** With what the session's environment allows already. */
-export function grantsOf({
-  pushGrants,
-  environment,
-}: {
-  pushGrants: PushGrants
-  environment: { git: { rewrite: boolean } }
-}): PushGrants {
-  return { ...pushGrants, rewrite: pushGrants.rewrite || environment.git.rewrite }
-}
 
 export const turnSchema = z.object({
   id: turnIdSchema,
@@ -224,6 +216,7 @@ const outwardStateSchema = z.object({
 const additionalStateSchema = additionalRepositorySchema.extend({
   changes: changesSchema,
   outward: outwardStateSchema,
+  pushGrants: pushGrantsSchema.default(NO_GRANTS),
 })
 
 export const sessionStateSchema = z.object({
@@ -240,6 +233,7 @@ export const sessionStateSchema = z.object({
   environment: environmentSchema,
   /** What the repository asks for itself; null when it has no such file, or it was not read yet. */
   environmentFile: environmentFileSchema.nullable().default(null),
+  /** Of the main repository. */
   pushGrants: pushGrantsSchema.default(NO_GRANTS),
   driver: z.string(),
   mode: modeSchema,
@@ -281,4 +275,22 @@ export function repositoryOf(
   name: string | null | undefined,
 ): Repository | AdditionalState | undefined {
   return name == null ? repository : additional.find((one) => one.name === name)
+}
+
+/** What the owner granted of that one of the session's repositories. */
+export function grantedOf(
+  { pushGrants }: Pick<SessionState, 'pushGrants'>,
+  repository: Repository | AdditionalState,
+): PushGrants {
+  return 'access' in repository ? repository.pushGrants : pushGrants
+}
+
+/** With what the session's environment allows already. Null: the session only reads it, and pushes nothing there. */
+export function grantsOf(
+  state: Pick<SessionState, 'pushGrants'> & { environment: { git: { rewrite: boolean } } },
+  repository: Repository | AdditionalState,
+): PushGrants | null {
+  if ('access' in repository && repository.access === 'read') return null
+  const { branches, rewrite } = grantedOf(state, repository)
+  return { branches, rewrite: rewrite || state.environment.git.rewrite }
 }

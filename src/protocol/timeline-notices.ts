@@ -1,6 +1,6 @@
 // The short lines of the timeline that say in words what happened. Pure.
 import { describeNetwork } from './environment.ts'
-import type { SessionEvent } from './event.ts'
+import type { EventOf, SessionEvent } from './event.ts'
 
 export interface Notice {
   kind: 'notice'
@@ -51,14 +51,17 @@ export function noticeOf(body: SessionEvent['body']): Notice | undefined {
       return plain(`It may reach ${describeNetwork(body.network)} from now on.`)
     case 'turn.interrupt-requested':
       return plain('Interrupt requested.')
-    case 'push.granted': {
-      const { branches, rewrite } = body
-      const own = rewrite ? 'its own branch, which it may rewrite' : 'its own branch'
-      return plain(`May push to: ${[own, ...branches].join(', ')}.`)
-    }
+    case 'push.granted':
+      return plain(describeGrants(body))
     case 'push.retry-requested':
       return plain(`Push again requested${body.repository ? ` for ${body.repository}` : ''}.`)
     default:
       return undefined
   }
+}
+
+function describeGrants({ repository, branches, rewrite }: EventOf<'push.granted'>): string {
+  const own = rewrite ? 'its own branch, which it may rewrite' : 'its own branch'
+  const where = repository ? ` in ${repository}` : ''
+  return `May push${where} to: ${[own, ...branches].join(', ')}.`
 }

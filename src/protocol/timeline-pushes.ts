@@ -11,7 +11,7 @@ export interface PushLine {
   accepted: boolean
   outward: string
   text: string
-  /** The branch that its owner may grant, when that was what stood in the way of the push. */
+  /** The branch of that repository that its owner may grant, when that was what stood in the way of the push. */
   grantable: string | null
 }
 
@@ -24,12 +24,8 @@ export function pushed(body: EventOf<'push.accepted' | 'push.refused'>): PushLin
     : { ...push, commit: '', accepted: false, outward: 'none', grantable: grantableOf(body) }
 }
 
-/**
- * Not the default branch: who grants that says its name, and presses no button that happens to be there. What is granted is
- * granted of the main repository.
- */
-function grantableOf({ repository, ref, reason }: EventOf<'push.refused'>): string | null {
-  if (repository !== undefined) return null
+/** Not the default branch: who grants that says its name, and presses no button that happens to be there. */
+function grantableOf({ ref, reason }: EventOf<'push.refused'>): string | null {
   const name = ref.replace(/^refs\/heads\//, '')
   return reason === 'ref_not_allowed' && name !== ref && isBranchName(name) ? name : null
 }

@@ -269,7 +269,10 @@ function applyGranted(
 ): readonly TimelineItem[] {
   const notice = noticeOf(body)
   const answered = items.map((item) =>
-    item.kind === 'push' && item.grantable !== null && body.branches.includes(item.grantable)
+    item.kind === 'push' &&
+    item.grantable !== null &&
+    item.repository === (body.repository ?? null) &&
+    body.branches.includes(item.grantable)
       ? { ...item, grantable: null }
       : item,
   )

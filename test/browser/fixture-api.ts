@@ -8,7 +8,7 @@ import { type Place, type SessionSummary, summarizeSession } from '../../src/pro
 import { applyEvent, emptyView } from '../../src/protocol/apply-event.ts'
 import { allowOnly, joinNetworks } from '../../src/protocol/environment.ts'
 import type { EventBody, SessionEvent } from '../../src/protocol/event.ts'
-import type { SessionState } from '../../src/protocol/session.ts'
+import { grantedOf, repositoryOf, type SessionState } from '../../src/protocol/session.ts'
 import {
   answerEnvironments,
   createEnvironments,
@@ -287,8 +287,13 @@ function factsFor(
     case 'allow':
       return allowed(stateOf(session), sent)
     case 'grant': {
-      const { branches = [], rewrite = false } = stateOf(session)?.pushGrants ?? {}
-      return [{ type: 'push.granted', branches: [...branches, String(sent.grant)], rewrite }]
+      const state = stateOf(session)
+      const repository = sent.repository as string | undefined
+      const place = state && repositoryOf(state, repository)
+      if (!place) return []
+      const { branches, rewrite } = grantedOf(state, place)
+      const granted = [...branches, String(sent.grant)]
+      return [{ type: 'push.granted', repository, branches: granted, rewrite }]
     }
     case 'interrupt':
       return running

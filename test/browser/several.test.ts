@@ -47,6 +47,13 @@ function severalSession() {
     [
       'seen',
       {
+        ...{ type: 'push.refused', repository: 'lib', ref: 'refs/heads/next' },
+        ...{ reason: 'ref_not_allowed', message: 'Only its own branch.' },
+      },
+    ],
+    [
+      'seen',
+      {
         ...{ type: 'changes.measured', repository: 'lib', commit: HEAD },
         ...{ filesChanged: 1, insertions: 5, deletions: 1 },
       },
@@ -126,4 +133,21 @@ it.each([
   await page.getByText('docs (read only)').waitFor({ state: 'attached' })
   await page.getByText(/of lib, kept here/).waitFor()
   await picture(`session ${isPhone}`)
+})
+
+it.each([
+  ['a desk', false],
+  ['a phone', true],
+])('allows a refused push of the repository that it was made to at %s', async (_, isPhone) => {
+  const session = severalSession()
+  fixture.add(session)
+  await open(`/sessions/${session.id}`, isPhone)
+  const allow = page.getByRole('button', { name: 'Allow pushes to next of lib' })
+  await allow.waitFor()
+  await picture(`refused push ${isPhone}`)
+  await allow.click()
+  await page.getByText('May push in lib to: its own branch, next.').waitFor()
+  await allow.waitFor({ state: 'detached' })
+  const sent = fixture.requests.filter(({ path }) => path.endsWith('/grant'))
+  expect(sent.map(({ body }) => body)).toEqual([{ grant: 'next', repository: 'lib' }])
 })

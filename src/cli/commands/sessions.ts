@@ -3,9 +3,17 @@ import type { Command } from 'commander'
 import type { SessionAnswer, SessionSummary } from '../../protocol/api.ts'
 import { describeNetwork } from '../../protocol/environment.ts'
 import { AppError } from '../../protocol/errors.ts'
-import type { AdditionalState, Question, SessionState } from '../../protocol/session.ts'
+import {
+  type AdditionalState,
+  grantedOf,
+  type PushGrants,
+  type Question,
+  repositoryOf,
+  type SessionState,
+} from '../../protocol/session.ts'
 import { addCommand, type Cli, type Printer, sessionId, shortId } from '../command.ts'
 import { InterruptedError } from '../deps.ts'
+import { namedIn } from '../repositories/session-repositories.ts'
 import { askQuestion, parseAnswer } from '../terminal/ask.ts'
 import { formatDuration, formatPlace, formatTable, formatUsage } from '../terminal/format.ts'
 import { plainLine } from '../terminal/plain-text.ts'
@@ -85,7 +93,7 @@ function showSession(print: Printer, session: SessionAnswer): void {
       : []),
     ['repository', repository.url || repository.name],
     ['branch', `${repository.branch}${commit}`],
-    ...describeGrants(session),
+    ...describeGrants(session.pushGrants),
     ['environment', `${environment.name}, network ${environment.network.level}`],
     ['sandbox', [sandbox.state, sandbox.isolation].filter(Boolean).join(', ')],
     [
@@ -107,7 +115,7 @@ function showSession(print: Printer, session: SessionAnswer): void {
   for (const question of session.questions) print.line(renderQuestion(question).join('\n'))
 }
 
-function describeGrants({ pushGrants: { branches, rewrite } }: SessionState): [string, string][] {
+function describeGrants({ branches, rewrite }: PushGrants): [string, string][] {
   if (branches.length === 0 && !rewrite) return []
   return [['may push', [...(rewrite ? ['its branch anew'] : []), ...branches].join(', ')]]
 }
@@ -119,11 +127,15 @@ function describeChanges(changes: SessionState['changes']): string {
 
 function describeAdditional(
   id: string,
-  { name, url, commit, access, changes, outward }: AdditionalState,
+  { name, url, commit, access, changes, outward, pushGrants }: AdditionalState,
 ): [string, string][] {
   const from = commit === null ? '' : ` from ${commit.slice(0, 10)}`
   const what = access === 'read' ? 'read only' : describeChanges(changes)
-  return [['and', `${name}: ${url}${from}, ${what}`], ...describeOutward(id, outward)]
+  return [
+    ['and', `${name}: ${url}${from}, ${what}`],
+    ...describeGrants(pushGrants),
+    ...describeOutward(id, outward),
+  ]
 }
 
 /** Only while something is here that is not yet outside. */
@@ -204,27 +216,39 @@ function addAllow(cli: Cli, program: Command): void {
 }
 
 function addGrant(cli: Cli, program: Command): void {
-  addCommand<{ revoke?: boolean; rewrite?: boolean }>(
+  addCommand<{ revoke?: boolean; rewrite?: boolean; repository?: string }>(
     cli,
     program,
     {
       specification: 'grant <id> [branch]',
       description: 'let a session push to one more branch, by its name; or rewrite its own',
     },
-    async ([id, branch], { connection, print, options: { revoke = false, rewrite } }) => {
+    async ([id, branch], { connection, print, options }) => {
+      const { revoke = false, rewrite, repository: name } = options
       if (branch === undefined && rewrite === undefined)
         throw new AppError('invalid', 'grant_missing', 'name a branch, or say --rewrite')
-      const change = revoke ? { revoke: branch } : { grant: branch }
-      const session = await connection.client.changeGrants(sessionId(id), { ...change, rewrite })
+      const { client } = connection
+      const repository =
+        name === undefined ? undefined : namedIn(await client.getSession(sessionId(id)), name)
+      const branches = revoke ? { revoke: branch } : { grant: branch }
+      const change = { ...branches, rewrite, repository }
+      const session = await client.changeGrants(sessionId(id), change)
       print.json(session)
-      const { branches, rewrite: anew } = session.pushGrants
-      const own = `${session.repository.branch}${anew ? ' (and rewrite it)' : ''}`
-      print.line(`${shortId(session)} may push to ${plainLine([own, ...branches].join(', '))}`)
+      print.line(`${shortId(session)} may push ${plainLine(describeScope(session, repository))}`)
     },
   )
     .option('--revoke', 'take the grant of this branch back')
     .option('--rewrite', 'it may replace commits of its own branch (push --force)')
     .option('--no-rewrite', 'it may not any more')
+    .option('--repository <name>', 'in this repository of the session; the main one without')
+}
+
+function describeScope(session: SessionState, name: string | undefined): string {
+  const place = repositoryOf(session, name) ?? session.repository
+  const { branches, rewrite } = grantedOf(session, place)
+  const own = `${place.branch}${rewrite ? ' (and rewrite it)' : ''}`
+  const where = name === undefined ? '' : `in ${name} `
+  return `${where}to ${[own, ...branches].join(', ')}`
 }
 
 function addAnswer(cli: Cli, program: Command): void {

@@ -6,7 +6,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Client } from '../../client/client.ts'
 import type { Diff } from '../../protocol/api.ts'
 import { environmentSchema } from '../../protocol/environment.ts'
-import { type SessionState, sessionStateSchema } from '../../protocol/session.ts'
+import {
+  type PushGrantChange,
+  type SessionState,
+  sessionStateSchema,
+} from '../../protocol/session.ts'
 import { createTestCli } from '../cli.fixture.ts'
 import { fittingIn, namedIn } from './session-repositories.ts'
 import { splitBranch } from './sources.ts'
@@ -33,7 +37,10 @@ function state(): SessionState {
     ...{ id: SESSION, ownerId: 'o', title: 't', status: 'idle', createdAt: at, updatedAt: at },
     ...{ lastSeq: 1, repository: repository('shop'), driver: 'oci', mode: 'work', model: null },
     additional: [
-      { ...repository('lib'), access: 'write', changes: counts, outward: kept },
+      {
+        ...{ ...repository('lib'), access: 'write', changes: counts, outward: kept },
+        pushGrants: { branches: ['side'], rewrite: true },
+      },
       { ...repository('docs'), access: 'read', changes: null, outward: none },
     ],
     environment: environmentSchema.parse({ id: `e_${'a'.repeat(20)}`, name: 'Default' }),
@@ -50,12 +57,17 @@ function state(): SessionState {
 function createErrand() {
   const created: unknown[] = []
   const asked: (string | undefined)[] = []
+  const granted: PushGrantChange[] = []
   const client: Partial<Client> = {
     createSession: async (fields) => {
       created.push(fields)
       return state()
     },
     getSession: async () => state(),
+    changeGrants: async (_id, change) => {
+      granted.push(change)
+      return state()
+    },
     getDiff: async (_id, name): Promise<Diff> => {
       asked.push(name)
       const base = { base: 'a'.repeat(40), commits: [], truncated: false }
@@ -64,7 +76,7 @@ function createErrand() {
         : { ...base, head: base.base, insertions: 0, deletions: 0, files: [], patch: '' }
     },
   }
-  return { created, asked, cli: createTestCli({ client, cwd: folder }) }
+  return { created, asked, granted, cli: createTestCli({ client, cwd: folder }) }
 }
 
 describe('a repository with a branch behind it', () => {
@@ -123,7 +135,7 @@ describe('what is shown of each', () => {
     const { cli } = createErrand()
     expect(await cli.run('show', SESSION)).toBe(0)
     expect(cli.stdout.text()).toMatch(
-      /lib: https:\/\/git.example\/lib from aaaaaaaaaa, 1 files, \+2 −3\noutside .*no answer[\s\S]*docs: .*read only/,
+      /lib: https:\/\/git.example\/lib from aaaaaaaaaa, 1 files, \+2 −3\nmay push +its branch anew, side\noutside .*no answer[\s\S]*docs: .*read only\nmodel/,
     )
   })
 
@@ -143,6 +155,30 @@ describe('what is shown of each', () => {
       ...{ repository: 'shop', patch: '' },
       additional: [{ repository: 'lib', head: counts.commit }],
     })
+  })
+})
+
+describe('errand grant', () => {
+  it('names the repository that it is about; the main one has no name for the server', async () => {
+    const { cli, granted } = createErrand()
+    expect(await cli.run('grant', SESSION, 'side', '--repository', 'lib')).toBe(0)
+    expect(cli.stdout.text()).toContain('may push in lib to errand/x (and rewrite it), side')
+    expect(await cli.run('grant', SESSION, '--repository', 'lib', '--rewrite')).toBe(0)
+    expect(await cli.run('grant', SESSION, 'a', '--revoke', '--repository', 'shop')).toBe(0)
+    expect(await cli.run('grant', SESSION, 'a')).toBe(0)
+    expect(cli.stdout.text()).toMatch(/may push to errand\/x\n$/)
+    expect(granted.map((change) => JSON.parse(JSON.stringify(change)))).toEqual([
+      { grant: 'side', repository: 'lib' },
+      { rewrite: true, repository: 'lib' },
+      ...[{ revoke: 'a' }, { grant: 'a' }],
+    ])
+  })
+
+  it('says which repositories there are before anything is asked', async () => {
+    const { cli, granted } = createErrand()
+    expect(await cli.run('grant', SESSION, 'side', '--repository', 'other')).toBe(5)
+    expect(cli.stderr.text()).toContain('it has: shop, lib, docs')
+    expect(granted).toEqual([])
   })
 })
 

@@ -1,8 +1,10 @@
 // What an owner allows beyond a session's own branch, through real git: further branches by name, and rewriting the own one.
+import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import type { PushGrants } from '../../protocol/session.ts'
+import { NO_GRANTS, type PushGrants } from '../../protocol/session.ts'
 import type { GitStart } from '../git-process.ts'
-import { BRANCH, createScene, type Scene, type StartedSession } from '../room.fixture.ts'
+import { BRANCH, createScene, OWNER, type Scene, type StartedSession } from '../room.fixture.ts'
+import { createTestUpstream } from '../upstream/upstream.fixture.ts'
 
 let scene: Scene
 let session: StartedSession
@@ -133,6 +135,59 @@ it('rewrites its own branch only where that is allowed, and loses nothing that w
   expect(answer(await push(anew, '--force', `HEAD:${BRANCH}`))).toEqual(
     said('its branch holds commits that were never here'),
   )
+})
+
+it('goes by what was granted of an additional repository for that one alone', async () => {
+  const { client, root, workbench, door, observed } = scene.room
+  const { sessionId } = session
+  const lib = await createTestUpstream(join(root, 'lib upstream'), { workbench })
+  try {
+    const asked = { sessionId, ownerId: OWNER, branch: BRANCH, repository: 'lib' }
+    const source = { kind: 'remote' as const, url: lib.url }
+    await client.prepareSession({ ...asked, access: 'write', source })
+    const addressOf = (granted: Partial<PushGrants>, repository = 'lib') =>
+      `${door(sessionId, { grants: { ...NO_GRANTS, ...granted } })}/${repository}.git`
+    const clone = join(root, 'lib')
+    await workbench.git(root, ['clone', '--quiet', addressOf({}), clone])
+    const pushLib = async (granted: Partial<PushGrants>, ...args: string[]) =>
+      answer(await workbench.run(clone, ['push', addressOf(granted), ...args]))
+    const tipOf = (branch: string) => workbench.git(lib.directory, ['rev-parse', branch])
+
+    const made = await workbench.commit(clone, { 'a.txt': 'a\n' })
+    expect(await pushLib({}, 'HEAD:side')).toEqual(
+      said(`errand grant ${sessionId.slice(0, 8)} side --repository lib`),
+    )
+    expect(await pushLib({ branches: ['side'] }, 'HEAD:side')).toEqual(done)
+    expect(await tipOf('side')).toBe(made)
+    expect(await pushLib({ branches: ['side'] }, 'HEAD:other')).toEqual(said('was refused'))
+    expect(await pushLib({}, `HEAD:${BRANCH}`)).toEqual(done)
+    await workbench.git(clone, ['commit', '--quiet', '--amend', '-m', 'two'])
+    expect(await pushLib({}, '--force', `HEAD:${BRANCH}`)).toEqual(
+      said('--rewrite --repository lib'),
+    )
+    expect(await pushLib({ rewrite: true }, '--force', `HEAD:${BRANCH}`)).toEqual(done)
+    expect(await tipOf(BRANCH)).toBe(await workbench.git(clone, ['rev-parse', 'HEAD']))
+    expect(
+      (await observed(6)).map(({ repository, ref, accepted }) => [repository, ref, accepted]),
+    ).toEqual([
+      ['lib', 'refs/heads/side', false],
+      ['lib', 'refs/heads/side', true],
+      ['lib', 'refs/heads/other', false],
+      ['lib', `refs/heads/${BRANCH}`, true],
+      ['lib', `refs/heads/${BRANCH}`, false],
+      ['lib', `refs/heads/${BRANCH}`, true],
+    ])
+
+    // Whatever a caller may say: what was attached for reading takes nothing.
+    await client.prepareSession({ ...asked, repository: 'docs', access: 'read', source })
+    const docs = addressOf({ branches: ['side'], rewrite: true }, 'docs')
+    expect(await workbench.run(clone, ['push', docs, 'HEAD:side'])).toMatchObject({
+      stderr: expect.stringContaining('for reading only (repository_read_only)'),
+    })
+    expect(await tipOf('side')).toBe(made)
+  } finally {
+    lib.close()
+  }
 })
 
 it('sends nothing else on to the upstream, even when the hook lets everything through', async () => {

@@ -118,12 +118,15 @@ describe('refuseForSession', () => {
       'errand: this session may push to refs/heads/errand/x, refs/heads/side only; refs/tags/v1 was refused',
       "errand: push the commits to the session's own branch: tags and the like cannot be allowed",
     ])
-    const additional = linesOf('refs/heads/side', { repository: 'lib' }).join('\n')
-    expect(additional).toContain('lib, an additional repository')
-    expect(additional).not.toContain('errand grant')
+    expect(linesOf('refs/heads/side', { repository: 'lib' })[1]).toBe(
+      'errand: its owner may allow this branch as well: errand grant s_abcdef side --repository lib',
+    )
     expect(linesOf('refs/heads/x;rm').join()).not.toContain('errand grant')
     const back = { update: update('refs/heads/errand/x'), reason: 'not_fast_forward' } as const
     expect(refusalLines(back, scope('errand/x'))[1]).toContain('--rewrite')
+    expect(refusalLines(back, scope('errand/x', { repository: 'lib' }))[1]).toBe(
+      'errand: or its owner allows to rewrite it: errand grant s_abcdef --rewrite --repository lib',
+    )
     expect(refusalLines(back, scope('other'))).toHaveLength(1)
   })
 

@@ -21,7 +21,7 @@ export interface RefRefusal {
 
 export interface PushScope extends PushGrants {
   sessionId: string
-  /** Which of the session's additional repositories: nothing is granted of one. */
+  /** Which of the session's additional repositories; the main one without. */
   repository?: string | null
   branch: string
   defaultBranch: string | null
@@ -108,6 +108,7 @@ export function refusalLines({ update, reason }: RefRefusal, scope?: PushScope):
       ? [`errand: only branches (${HEADS}*) may be uploaded; ${ref} was refused`]
       : [`errand: ${ref} may not be deleted`]
   const grant = `errand grant ${scope.sessionId.slice(0, 8)}`
+  const of = scope.repository ? ` --repository ${scope.repository}` : ''
   switch (reason) {
     case 'ref_not_allowed':
     case 'default_branch_not_allowed': {
@@ -118,12 +119,7 @@ export function refusalLines({ update, reason }: RefRefusal, scope?: PushScope):
           "errand: push the commits to the session's own branch: tags and the like cannot be allowed",
         ]
       const name = ref.slice(HEADS.length)
-      if (scope.repository)
-        return [
-          only,
-          `errand: of ${scope.repository}, an additional repository, that branch is all that can be pushed`,
-        ]
-      const how = PLAIN_NAME.test(name) ? `: ${grant} ${name}` : ''
+      const how = PLAIN_NAME.test(name) ? `: ${grant} ${name}${of}` : ''
       return [only, `errand: its owner may allow this branch as well${how}`]
     }
     case 'one_branch_at_a_time':
@@ -133,8 +129,8 @@ export function refusalLines({ update, reason }: RefRefusal, scope?: PushScope):
     case 'not_fast_forward':
       return [
         `errand: ${ref} may only move forward: build on ${update.old.slice(0, 12)} instead of replacing it`,
-        ...(ref === HEADS + scope.branch && !scope.rewrite && !scope.repository
-          ? [`errand: or its owner allows to rewrite it: ${grant} --rewrite`]
+        ...(ref === HEADS + scope.branch && !scope.rewrite
+          ? [`errand: or its owner allows to rewrite it: ${grant} --rewrite${of}`]
           : []),
       ]
     case 'not_a_commit':

@@ -5,7 +5,7 @@ import type { Command } from '../../protocol/command.ts'
 import { AppError } from '../../protocol/errors.ts'
 import type { SessionEvent } from '../../protocol/event.ts'
 import { doorUrl, repositoryAtDoor } from '../../protocol/git-door.ts'
-import type { AdditionalRepository } from '../../protocol/session.ts'
+import { type AdditionalRepository, grantsOf } from '../../protocol/session.ts'
 import { fetchAll } from '../fetch-all.ts'
 import { exampleId, exampleSession } from '../starting/new-session.fixture.ts'
 import { nameAdditional } from '../starting/repository-names.ts'
@@ -115,11 +115,104 @@ describe('the repositories of a session', () => {
     expect(game.do({ type: 'changes.measured', repository: 'none', ...counts }).events).toEqual([])
   })
 
+  it('are pushed to beyond the own branch as it was granted of each, and of no other', () => {
+    const game = begin()
+    const grant = (change: object) => game.do({ type: 'push.grant', ...change })
+    const granted = () => {
+      const { repository, additional } = game.state
+      return [repository, ...additional].map((one) => grantsOf(game.state, one))
+    }
+    const none = { branches: [], rewrite: false }
+    expect(granted()).toEqual([none, none, null])
+    const { events } = grant({ repository: 'lib', grant: 'side', rewrite: true })
+    expect(events).toEqual([
+      {
+        source: 'user',
+        body: { type: 'push.granted', repository: 'lib', branches: ['side'], rewrite: true },
+      },
+    ])
+    expect(granted()).toEqual([none, { branches: ['side'], rewrite: true }, null])
+    grant({ grant: 'next' })
+    expect(granted().slice(0, 2)).toEqual([
+      { branches: ['next'], rewrite: false },
+      { branches: ['side'], rewrite: true },
+    ])
+    expect(() => grant({ repository: 'lib', revoke: 'next' })).toThrow('grant_not_found')
+    grant({ repository: 'lib', revoke: 'side', rewrite: false })
+    expect(granted().slice(0, 2)).toEqual([{ branches: ['next'], rewrite: false }, none])
+    expect(game.view().session).toEqual(game.state)
+    expect(game.view().timeline.slice(-3)).toMatchObject([
+      { kind: 'notice', text: 'May push in lib to: its own branch, which it may rewrite, side.' },
+      { kind: 'notice', text: 'May push to: its own branch, next.' },
+      { kind: 'notice', text: 'May push in lib to: its own branch.' },
+    ])
+  })
+
+  it('may be rewritten where the environment says so for a session, but for one that is read', () => {
+    const { state } = begin()
+    const { environment, ...rest } = state
+    const inside = { ...rest, environment: { git: { ...environment.git, rewrite: true } } }
+    const [lib, docs] = state.additional
+    expect([state.repository, lib, docs].map((one) => one && grantsOf(inside, one))).toEqual([
+      ...[{ branches: [], rewrite: true }, { branches: [], rewrite: true }, null],
+    ])
+  })
+
+  it('are granted no push where they are read only, not there, or the branch is the own one of that repository', () => {
+    const game = begin()
+    const grant = (change: object) => () => game.do({ type: 'push.grant', ...change })
+    for (const change of [{ grant: 'side' }, { rewrite: true }, { revoke: 'side' }])
+      expect(grant({ repository: 'docs', ...change })).toThrow('repository_read_only')
+    // The main one has no name here.
+    for (const repository of ['r', 'none', 'constructor'])
+      expect(grant({ repository, grant: 'side' })).toThrow('repository_not_found')
+    const resolved = { commit: 'c', baseBranch: 'main' }
+    game.do({ type: 'phase.start', phase: 'fetch', generation: 1 })
+    game.do({
+      ...{ type: 'repository.prepared', generation: 1, ...resolved, branch: 'errand/fix-3' },
+      additional: [
+        { repository: 'lib', ...resolved, branch: 'errand/fix-2' },
+        { repository: 'docs', ...resolved },
+      ],
+    })
+    expect(grant({ repository: 'lib', grant: 'errand/fix-2' })).toThrow('branch_is_own')
+    grant({ repository: 'lib', grant: 'errand/fix-3' })()
+    expect(game.state.additional[0]?.pushGrants.branches).toEqual(['errand/fix-3'])
+    expect(game.state.pushGrants.branches).toEqual([])
+  })
+
+  it('offer the branch of a refused push until it is granted, each its own', () => {
+    const game = begin()
+    const refuse = (repository: string | undefined, ref: string, reason = 'ref_not_allowed') =>
+      game.do({ type: 'push.refused', repository, ref, reason, message: 'no' })
+    refuse(undefined, 'refs/heads/side')
+    refuse('lib', 'refs/heads/side')
+    refuse('lib', 'refs/heads/main', 'default_branch_not_allowed')
+    const offered = () =>
+      game
+        .view()
+        .timeline.flatMap((item) => (item.kind === 'push' ? [item] : []))
+        .map(({ repository, grantable }) => [repository, grantable])
+    expect(offered()).toEqual([
+      [null, 'side'],
+      ['lib', 'side'],
+      ['lib', null],
+    ])
+    game.do({ type: 'push.grant', repository: 'lib', grant: 'side' })
+    expect(offered()).toEqual([
+      [null, 'side'],
+      ['lib', null],
+      ['lib', null],
+    ])
+  })
+
   it('are told apart by the path of the door', () => {
     const { state } = begin()
     const at = (path: string) => repositoryAtDoor(state, path)?.name
     expect(at('/git/repository.git/info/refs?service=git-upload-pack')).toBe('r')
     expect(at('/git/lib.git/git-receive-pack')).toBe('lib')
+    // Git inside writes the address without `.git` anew.
+    expect(at('/git/lib.git.git/git-receive-pack')).toBe('lib')
     expect(new URL(doorUrl('lib')).pathname).toBe('/git/lib.git')
     for (const path of ['/git/r.git/info/refs', '/git/lib/info/refs', '/git/other.git/info/refs'])
       expect(at(path)).toBeUndefined()

@@ -1,28 +1,48 @@
-// Rules for what the owner lets a session push to beyond its own branch: by exact name, one at a time, and taken back the same way.
-import { type PushGrantChange, type PushGrants, pushGrantsSchema } from '../../protocol/session.ts'
+// Rules for what the owner lets a session push to beyond its own branch: of one repository, by exact name, one at a time, and taken
+// back the same way. Nothing is granted of a repository that the session only reads.
+import {
+  grantedOf,
+  type PushGrantChange,
+  type PushGrants,
+  pushGrantsSchema,
+  repositoryOf,
+} from '../../protocol/session.ts'
 import { type Draft, type Refusal, refuse } from './draft.ts'
 
 export function grantPush(draft: Draft, change: PushGrantChange): Refusal | undefined {
-  const { pushGrants: before, repository } = draft.state
-  if (change.grant === repository.branch || change.revoke === repository.branch) {
+  const { repository: name } = change
+  const place = repositoryOf(draft.state, name)
+  if (!place) {
+    const message = `The session has no additional repository ${name}. Its main one is meant without a name.`
+    return refuse('not_found', 'repository_not_found', message)
+  }
+  if ('access' in place && place.access === 'read') {
+    const message = `${name} was attached for reading only: no push to it can be allowed. Start a session that has it with write access.`
+    return refuse('conflict', 'repository_read_only', message)
+  }
+  if (change.grant === place.branch || change.revoke === place.branch) {
     return refuse(
       'conflict',
       'branch_is_own',
-      `${repository.branch} is the session's own branch: it may always push there.`,
+      `${place.branch} is the session's own branch: it may always push there.`,
     )
   }
+  const before = grantedOf(draft.state, place)
   const after = changed(before, change)
   if (!pushGrantsSchema.safeParse(after).success) {
     return refuse(
       'too_large',
       'too_many_grants',
-      'A session may be granted 50 branches. Take one back first.',
+      'A session may be granted 50 branches of a repository. Take one back first.',
     )
   }
-  if (change.revoke !== undefined && !before.branches.includes(change.revoke))
-    return refuse('not_found', 'grant_not_found', `The session has no grant for ${change.revoke}.`)
+  if (change.revoke !== undefined && !before.branches.includes(change.revoke)) {
+    const where = name === undefined ? '' : ` of ${name}`
+    const message = `The session has no grant for ${change.revoke}${where}.`
+    return refuse('not_found', 'grant_not_found', message)
+  }
   if (JSON.stringify(after) !== JSON.stringify(before))
-    draft.emit('user', { type: 'push.granted', ...after })
+    draft.emit('user', { type: 'push.granted', repository: name, ...after })
   return undefined
 }
 

@@ -58,7 +58,7 @@ function LoadedSession({
   const actions = {
     onRetry: () => retry.mutate(),
     onAllow: requests.allow.mutate,
-    onGrant: (branch: string) => requests.changeGrants.mutate({ grant: branch }),
+    onGrant: requests.changeGrants.mutate,
     onStop: () => stop.mutate(),
     onTakeBack: takeBack,
     onSendAgain: (turnId: string) => {

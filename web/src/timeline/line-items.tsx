@@ -1,5 +1,6 @@
 // The short lines between: notices, hosts that were blocked, pushes.
 import { patternFor } from '../../../src/protocol/installation-network.ts'
+import type { PushGrantChange } from '../../../src/protocol/session.ts'
 import type { TimelineItem } from '../../../src/protocol/timeline.ts'
 import { type AllowHost, AllowMenu } from '../network/allow-menu.tsx'
 import { canBeAllowed, describeDenial } from '../network/denials.ts'
@@ -69,7 +70,7 @@ export function PushItem({
   onGrant,
 }: {
   item: Of<'push'>
-  onGrant: (branch: string) => void
+  onGrant: (grant: PushGrantChange) => void
 }) {
   const branch = plainText(item.ref).replace(/^refs\/heads\//, '')
   const outward = OUTWARD[item.outward] ?? item.outward
@@ -92,8 +93,14 @@ export function PushItem({
   return (
     <div className="pb-1.5">
       {line}
-      <Button className="ml-5.5 max-w-full" onClick={() => onGrant(grantable)}>
-        <span className="truncate">Allow pushes to {plainText(grantable)}</span>
+      <Button
+        className="ml-5.5 max-w-full"
+        onClick={() => onGrant({ grant: grantable, repository: item.repository ?? undefined })}
+      >
+        <span className="truncate">
+          Allow pushes to {plainText(grantable)}
+          {item.repository ? ` of ${plainText(item.repository)}` : ''}
+        </span>
       </Button>
     </div>
   )

@@ -1,6 +1,6 @@
 // The timeline of a session: every kind of item has its case here and its file beside this one.
 import { useMemo, useState } from 'react'
-import type { AllowScope } from '../../../src/protocol/session.ts'
+import type { AllowScope, PushGrantChange } from '../../../src/protocol/session.ts'
 import type { TimelineItem } from '../../../src/protocol/timeline.ts'
 import { Button } from '../ui/button.tsx'
 import { Glyph } from '../ui/glyph.tsx'
@@ -26,7 +26,7 @@ const DRAW_ALL_ROWS = 200
 export interface TimelineActions {
   onRetry: () => void
   onAllow: (allowed: { scope: AllowScope; host?: string }) => void
-  onGrant: (branch: string) => void
+  onGrant: (grant: PushGrantChange) => void
   onStop: () => void
   onSendAgain: (turnId: string) => void
   onTakeBack: (turnId: string, text: string) => void
