@@ -10,7 +10,12 @@ const suite = (name: string, include: string[], testTimeout: number) => ({
   },
 })
 
-const files = ['src/**/*.test.ts', 'demo/**/*.test.ts', 'bench/**/*.test.ts']
+const files = [
+  'src/**/*.test.ts',
+  'demo/**/*.test.ts',
+  'bench/**/*.test.ts',
+  'web/src/**/*.test.ts',
+]
 const { test: fast } = suite('unit', files, 60_000)
 /** No module has a state, so that files need no world of their own: loading all of it anew took a third of the time. */
 const unit = { test: { ...fast, isolate: false } }

@@ -540,6 +540,34 @@ describe('changes', () => {
     await panel.waitFor({ state: 'detached' })
   })
 
+  it('takes comments on lines and files, and sends them as one message', async () => {
+    const session = ready()
+    fixture.add(session)
+    await visit(session, '?panel=changes')
+    const diff = page.locator('diffs-container').first()
+    await diff.getByText('three included').waitFor()
+    await diff.locator('[data-column-number="9"]').first().click()
+    await page.getByRole('textbox', { name: 'Comment on src/cart.js:9' }).waitFor()
+    await page.keyboard.type('Say three in the name')
+    await page.keyboard.press('Enter')
+    await button('Comment on test/cart.test.js').click()
+    await page.keyboard.type('One test too many')
+    await page.keyboard.press('Enter')
+    await expect.poll(focused).toBe('Comment on test/cart.test.js')
+    await page.reload()
+    await page.getByText('2 comments on the changes, sent with the next message').waitFor()
+    await page.getByLabel('Message').fill('Please')
+    await page.getByLabel('Message').press('Control+Enter')
+    await page
+      .getByRole('region', { name: 'Comments on the changes' })
+      .waitFor({ state: 'detached' })
+    await expect
+      .poll(() => fixture.requests.findLast(({ path }) => path.endsWith('/messages'))?.body)
+      .toMatchObject({
+        text: 'Please\n\nComments on the changes (lines as of b1a2c3d4e5):\n- src/cart.js:9: Say three in the name\n- test/cart.test.js: One test too many',
+      })
+  })
+
   it('stays quick with a diff of ten thousand lines', async () => {
     const session = ready()
     fixture.add(session)

@@ -1,4 +1,5 @@
 // The changes of a session: its branch and how to fetch it, the commits, the files, and the diff.
+import { Link } from '@tanstack/react-router'
 import { useState } from 'react'
 import type { Diff } from '../../../src/protocol/api.ts'
 import type { SessionState } from '../../../src/protocol/session.ts'
@@ -14,8 +15,9 @@ import { CommitList } from './commit-list.tsx'
 import { FileDiffs } from './file-diffs.tsx'
 import { FileList } from './file-list.tsx'
 import { type ChangedPlace, PlaceTabs, placesOf } from './place-tabs.tsx'
+import type { Comments } from './use-comments.ts'
 
-export function ChangesPanel({ session }: { session: SessionState }) {
+export function ChangesPanel({ session, comments }: { session: SessionState; comments: Comments }) {
   const places = placesOf(session)
   const [chosen, choose] = useState<string | undefined>()
   const place = places.find(({ repository }) => repository === chosen) ?? places[0]
@@ -24,7 +26,7 @@ export function ChangesPanel({ session }: { session: SessionState }) {
     <>
       {places.length > 1 ? <PlaceTabs places={places} shown={place} onChoose={choose} /> : null}
       {diff.data ? (
-        <Shown key={place.name} place={place} diff={diff.data} />
+        <Shown key={place.name} place={place} diff={diff.data} comments={comments} />
       ) : diff.isPending ? (
         <PanelSkeleton />
       ) : (
@@ -38,11 +40,36 @@ export function ChangesPanel({ session }: { session: SessionState }) {
           </Failure>
         </div>
       )}
+      <WaitingComments sessionId={session.id} count={comments.all.length} />
     </>
   )
 }
 
-function Shown({ place, diff }: { place: ChangedPlace; diff: Diff }) {
+/** Where the composer is not beside the changes. */
+function WaitingComments({ sessionId, count }: { sessionId: string; count: number }) {
+  if (count === 0) return null
+  return (
+    <p className="flex items-center gap-3 border-t border-line px-4 py-2 text-sm xl:hidden">
+      {plural(count, 'comment')} not sent yet
+      <Link
+        to="/sessions/$sessionId"
+        params={{ sessionId }}
+        search={{}}
+        className="hit ml-auto inline-flex items-center rounded-control bg-ink px-3 font-medium text-on-ink hover:opacity-90"
+      >
+        Go on to the message
+      </Link>
+    </p>
+  )
+}
+
+interface ShownProps {
+  place: ChangedPlace
+  diff: Diff
+  comments: Comments
+}
+
+function Shown({ place, diff, comments }: ShownProps) {
   const [target, setTarget] = useState<{ path: string } | null>(null)
   if (diff.files.length === 0)
     return (
@@ -55,11 +82,16 @@ function Shown({ place, diff }: { place: ChangedPlace; diff: Diff }) {
       </div>
     )
   return (
-    <FileDiffs diff={diff} target={target}>
+    <FileDiffs
+      diff={diff}
+      target={target}
+      review={{ repository: place.repository ?? null, commit: diff.head, comments }}
+    >
       <div className="flex flex-col gap-4 px-4 pt-3 pb-4">
         <p className="flex items-center gap-2 text-sm text-muted">
           <Counts insertions={diff.insertions} deletions={diff.deletions} />
           {plural(diff.files.length, 'file')}
+          <span className="ml-auto text-xs">Press a line number to comment on it</span>
         </p>
         <BranchBlock repository={place} outward={place.outward} />
         <CommitList commits={diff.commits} />

@@ -2,6 +2,7 @@
 import { lazy, type ReactNode, Suspense, useMemo } from 'react'
 import type { Diff } from '../../../src/protocol/api.ts'
 import { Skeleton } from '../ui/skeleton.tsx'
+import type { Review } from './diff-column.tsx'
 import { splitPatch } from './split-patch.ts'
 
 const DiffColumn = lazy(() =>
@@ -11,10 +12,12 @@ const DiffColumn = lazy(() =>
 export function FileDiffs({
   diff,
   target,
+  review,
   children,
 }: {
   diff: Diff
   target: { path: string } | null
+  review: Review
   children: ReactNode
 }) {
   const patches = useMemo(() => splitPatch(diff.patch), [diff.patch])
@@ -28,7 +31,7 @@ export function FileDiffs({
   )
   return (
     <Suspense fallback={waiting}>
-      <DiffColumn patches={patches} target={target}>
+      <DiffColumn patches={patches} target={target} review={review}>
         {children}
       </DiffColumn>
     </Suspense>

@@ -3,11 +3,14 @@ import { useRef } from 'react'
 import { createId } from '../../../src/protocol/ids.ts'
 import type { SessionState, Turn } from '../../../src/protocol/session.ts'
 import { describeError } from '../app/api.ts'
+import { withComments } from '../changes/review-comments.ts'
+import type { Comments } from '../changes/use-comments.ts'
 import type { SessionRequests } from '../sessions/use-session-requests.ts'
 import { Button, IconButton } from '../ui/button.tsx'
 import { Failure } from '../ui/failure.tsx'
 import { Glyph } from '../ui/glyph.tsx'
 import { useLasting } from '../ui/use-lasting.ts'
+import { AttachedComments } from './attached-comments.tsx'
 import { ModelField, ModeSelect } from './mode-model.tsx'
 import { PromptBox } from './prompt-box.tsx'
 import { Queue } from './queue.tsx'
@@ -16,12 +19,14 @@ import type { SetDraft } from './use-draft.ts'
 export function FollowUp({
   session,
   draft: [text, setText],
+  comments,
   queued,
   requests,
   onEscape,
 }: {
   session: SessionState
   draft: [string, SetDraft]
+  comments: Comments
   queued: readonly Turn[]
   requests: SessionRequests
   onEscape: () => void
@@ -32,14 +37,18 @@ export function FollowUp({
   const { send } = requests
   const busy = session.turn !== null && session.status !== 'failed'
   const submit = () => {
-    const message = text.trim()
+    const written = text.trim()
+    const command = written.startsWith('!')
+    // A command of the shell takes none along.
+    const attached = command ? [] : comments.all
+    const message = withComments(written, attached)
     if (message === '' || message === '!' || send.isPending) return
-    const command = message.startsWith('!')
     const isAgain = unsent.current.message === message
     const turnId = isAgain ? unsent.current.turnId : newTurnId()
     unsent.current = { message, turnId }
     // Cleared at once, so that the next message can be begun; a refusal brings the text back.
     setText('')
+    if (attached.length > 0) comments.set(() => [])
     send.mutate(
       {
         text: command ? message.slice(1).trim() : message,
@@ -47,7 +56,10 @@ export function FollowUp({
         turnId,
       },
       {
-        onError: () => setText((now) => (now.trim() ? `${message}\n\n${now}` : message)),
+        onError: () => {
+          setText((now) => [written, now].filter((one) => one.trim()).join('\n\n'))
+          comments.set((now) => [...attached, ...now])
+        },
         onSuccess: () => {
           unsent.current = { message: '', turnId: '' }
         },
@@ -67,6 +79,7 @@ export function FollowUp({
           </Failure>
         </div>
       ) : null}
+      {comments.all.length > 0 ? <AttachedComments comments={comments} /> : null}
       <PromptBox
         ref={box}
         value={text}

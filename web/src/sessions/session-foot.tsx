@@ -4,6 +4,7 @@ import type { Place } from '../../../src/protocol/api.ts'
 import type { SessionState } from '../../../src/protocol/session.ts'
 import { describeError } from '../app/api.ts'
 import { useShortcuts } from '../app/keyboard.ts'
+import type { Comments } from '../changes/use-comments.ts'
 import { FollowUp } from '../composer/follow-up.tsx'
 import { InterruptBar } from '../composer/interrupt-bar.tsx'
 import { QuestionPanel } from '../composer/question-panel.tsx'
@@ -21,12 +22,14 @@ export function SessionFoot({
   session,
   rows,
   draft,
+  comments,
   requests,
   followed,
 }: {
   session: SessionState
   rows: readonly Row[]
   draft: [string, SetDraft]
+  comments: Comments
   requests: SessionRequests
   followed: FollowedSession & { reconnect: () => void }
 }) {
@@ -67,6 +70,7 @@ export function SessionFoot({
           <FollowUp
             session={session}
             draft={draft}
+            comments={comments}
             queued={queued}
             requests={requests}
             onEscape={onEscape}

@@ -5,6 +5,7 @@ import { useEffect, useMemo } from 'react'
 import type { SessionView } from '../../../src/protocol/apply-event.ts'
 import type { SessionState } from '../../../src/protocol/session.ts'
 import { keys } from '../app/queries.ts'
+import { useComments } from '../changes/use-comments.ts'
 import { useDraft } from '../composer/use-draft.ts'
 import { promptOf, toRows } from '../timeline/rows.ts'
 import { Timeline } from '../timeline/timeline.tsx'
@@ -52,6 +53,7 @@ function LoadedSession({
 }) {
   const panelOpen = panel !== null
   const draft = useDraft(session.id)
+  const comments = useComments(session.id)
   const requests = useSessionRequests(session.id, draft[1])
   const rows = useMemo(() => toRows(view.timeline), [view.timeline])
   const { retry, stop, takeBack } = requests
@@ -88,11 +90,14 @@ function LoadedSession({
           session={session}
           rows={rows}
           draft={draft}
+          comments={comments}
           requests={requests}
           followed={followed}
         />
       </section>
-      {panel ? <SidePanel session={session} panel={panel} requests={requests} /> : null}
+      {panel ? (
+        <SidePanel session={session} panel={panel} requests={requests} comments={comments} />
+      ) : null}
     </div>
   )
 }

@@ -2,6 +2,7 @@
 import { Link, useNavigate } from '@tanstack/react-router'
 import type { SessionState } from '../../../src/protocol/session.ts'
 import { ChangesPanel } from '../changes/changes-panel.tsx'
+import type { Comments } from '../changes/use-comments.ts'
 import { NetworkPanel } from '../network/network-panel.tsx'
 import { IconButton } from '../ui/button.tsx'
 import { classes } from '../ui/classes.ts'
@@ -15,10 +16,12 @@ export function SidePanel({
   session,
   panel,
   requests,
+  comments,
 }: {
   session: SessionState
   panel: PanelName
   requests: SessionRequests
+  comments: Comments
 }) {
   const navigate = useNavigate()
   const address = { to: '/sessions/$sessionId', params: { sessionId: session.id } } as const
@@ -53,7 +56,7 @@ export function SidePanel({
         </IconButton>
       </header>
       {panel === 'changes' ? (
-        <ChangesPanel session={session} />
+        <ChangesPanel session={session} comments={comments} />
       ) : (
         <NetworkPanel session={session} requests={requests} />
       )}
