@@ -244,6 +244,18 @@ describe('errors', () => {
     expect(cli.stdout.text()).toBe('')
   })
 
+  it.each([
+    [['show'], 'errand show --help'],
+    [['network', 'set', 's_a', '--frob'], 'errand network set --help'],
+    [['network'], 'errand network --help'],
+    [['env', 'list', 'extra'], 'errand env list --help'],
+    [['dance'], 'errand --help'],
+  ])('%j name %s', async (args, help) => {
+    const cli = createTestCli({})
+    expect(await cli.run(...args)).toBe(2)
+    expect(cli.stderr.text()).toMatch(new RegExp(`(see|:) ${help} `))
+  })
+
   it('name a folder without a repository', async () => {
     const cwd = await mkdtemp(join(tmpdir(), 'errand-none-'))
     const cli = createTestCli({ cwd, env: { PATH: '/usr/bin:/bin' } })

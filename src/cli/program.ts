@@ -57,22 +57,32 @@ export function createProgram(deps: CliDeps): Program {
     } catch (error) {
       if (error instanceof CommanderError && error.exitCode === 0) return 0
       if (error instanceof InterruptedError) return INTERRUPTED
-      return report(deps, toRefusal(error), args.includes('--json'))
+      return report(deps, toRefusal(error, helpFor(program, args)), args.includes('--json'))
     }
   }
   return { program, cli, run }
 }
 
-function toRefusal(error: unknown): AppError {
+/** The help of the command that was named, as far as it is one. */
+function helpFor(program: Command, args: readonly string[]): string {
+  const names: string[] = []
+  let command = program
+  for (const arg of args) {
+    const next = command.commands.find((one) => one.name() === arg || one.aliases().includes(arg))
+    if (!next) break
+    names.push(arg)
+    command = next
+  }
+  return ['errand', ...names, '--help'].join(' ')
+}
+
+function toRefusal(error: unknown, help: string): AppError {
   if (!(error instanceof CommanderError)) return toAppError(error)
   if (error.code === 'commander.help') {
-    return new AppError(
-      'invalid',
-      'command_missing',
-      'say what to do: errand --help lists the commands',
-    )
+    return new AppError('invalid', 'command_missing', `say what to do: ${help} lists the commands`)
   }
-  return new AppError('invalid', 'usage', error.message.replace(/^error: /, ''), { cause: error })
+  const what = error.message.replace(/^error: /, '').replace(/\.$/, '')
+  return new AppError('invalid', 'usage', `${what}; see ${help}`, { cause: error })
 }
 
 /** One sentence, and the same for programs. */

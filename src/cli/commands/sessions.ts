@@ -15,7 +15,13 @@ import { addCommand, type Cli, type Printer, sessionId, shortId } from '../comma
 import { InterruptedError } from '../deps.ts'
 import { namedIn } from '../repositories/session-repositories.ts'
 import { askQuestion, parseAnswer } from '../terminal/ask.ts'
-import { formatDuration, formatPlace, formatTable, formatUsage } from '../terminal/format.ts'
+import {
+  formatCount,
+  formatDuration,
+  formatPlace,
+  formatTable,
+  formatUsage,
+} from '../terminal/format.ts'
 import { plainLine } from '../terminal/plain-text.ts'
 import { renderQuestion } from '../terminal/render-item.ts'
 import { addDiff } from './diff.ts'
@@ -62,9 +68,9 @@ function addList(cli: Cli, program: Command): void {
         ...[shortId(session), describeStatus(session), namesOf(session)],
         ...[session.updatedAt.slice(0, 16).replace('T', ' '), session.title],
       ])
-      print.line(
-        formatTable(['id', 'status', 'repository', 'changed (UTC)', 'title'], rows).trimEnd(),
-      )
+      const header = ['id', 'status', 'repository', 'changed (UTC)', 'title']
+      const columns = cli.deps.stdout.isTTY ? cli.deps.stdout.columns() : undefined
+      print.line(formatTable(header, rows, columns).trimEnd())
     },
   ).option('--all', 'archived ones too')
 }
@@ -122,7 +128,7 @@ function describeGrants({ branches, rewrite }: PushGrants): [string, string][] {
 
 function describeChanges(changes: SessionState['changes']): string {
   if (!changes) return 'none'
-  return `${changes.filesChanged} files, +${changes.insertions} −${changes.deletions}`
+  return `${formatCount(changes.filesChanged, 'file')}, +${changes.insertions} −${changes.deletions}`
 }
 
 function describeAdditional(

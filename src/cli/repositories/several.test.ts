@@ -135,7 +135,7 @@ describe('what is shown of each', () => {
     const { cli } = createErrand()
     expect(await cli.run('show', SESSION)).toBe(0)
     expect(cli.stdout.text()).toMatch(
-      /lib: https:\/\/git.example\/lib from aaaaaaaaaa, 1 files, \+2 −3\nmay push +its branch anew, side\noutside .*no answer[\s\S]*docs: .*read only\nmodel/,
+      /lib: https:\/\/git.example\/lib from aaaaaaaaaa, 1 file, \+2 −3\nmay push +its branch anew, side\noutside .*no answer[\s\S]*docs: .*read only\nmodel/,
     )
   })
 

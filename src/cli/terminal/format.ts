@@ -1,7 +1,7 @@
 // Figures and tables as people read them.
 import type { Place } from '../../protocol/api.ts'
 import type { Usage } from '../../protocol/session.ts'
-import { plainLine } from './plain-text.ts'
+import { fitLine, plainLine } from './plain-text.ts'
 
 export function formatDuration(ms: number): string {
   if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`
@@ -33,8 +33,8 @@ export function formatUsage({
   return `${formatCount(requests, 'request')}, ${read} tokens in, ${outputTokens} out${cost}`
 }
 
-/** Two spaces between columns; the last one is not padded. Cells are made safe here. */
-export function formatTable(header: string[], rows: string[][]): string {
+/** Two spaces between columns; the last one is not padded. Cells are made safe here. Of a terminal: no line is wider. */
+export function formatTable(header: string[], rows: string[][], columns = Infinity): string {
   const cells = [header, ...rows].map((row) => row.map(plainLine))
   const widths = header.map((_, column) =>
     Math.max(...cells.map((row) => row[column]?.length ?? 0)),
@@ -42,7 +42,7 @@ export function formatTable(header: string[], rows: string[][]): string {
   const lines = cells.map((row) =>
     row.map((cell, column) => (column < row.length - 1 ? cell.padEnd(widths[column] ?? 0) : cell)),
   )
-  return lines.map((row) => `${row.join('  ').trimEnd()}\n`).join('')
+  return lines.map((row) => `${fitLine(row.join('  ').trimEnd(), columns)}\n`).join('')
 }
 
 export function formatPlace({ number, of }: Place): string {
