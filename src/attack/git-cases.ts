@@ -245,6 +245,28 @@ else {
     notOnInstallation: 'it needs a repository that is kept here alone',
   },
   {
+    id: 'large-file-size',
+    title: 'store a large file (LFS) of another size than was asked for',
+    script: () =>
+      inNode(`${LARGE_FILES}
+const store = async (way, text, asked, header, body = text) => {
+  const name = hashOf(text)
+  await batch('upload', name, asked)
+  const sent = summary(await ask(http('PUT', FILES + name, [header], body)))
+  if (!sent.startsWith('200 ')) return say(way, sent)
+  await batch('download', name, text.length)
+  const read = await ask(http('GET', FILES + name))
+  say(way, read.endsWith(text) ? 'stored and read' : summary(read))
+}
+const [larger, smaller, untold] = ['more than was said', 'less', 'of no length']
+await store('larger', larger, 4, 'Content-Length: ' + larger.length)
+await store('smaller', smaller, 1000, 'Content-Length: ' + smaller.length)
+await store('length not told', untold, untold.length, 'Transfer-Encoding: chunked', untold.length.toString(16) + '\\r\\n' + untold + '\\r\\n0\\r\\n\\r\\n')`),
+    held: /^400 lfs_size_wrong$/,
+    broken: /^stored and read$/,
+    notOnInstallation: 'it needs a repository that is kept here alone',
+  },
+  {
     id: 'other-large-file',
     title: 'read a large file (LFS) of another session by its name',
     script: ({ otherFile: { oid, size } }) =>

@@ -7,7 +7,7 @@ import { endLeftoverProcesses } from './leftovers.ts'
 import { createLfsDoor } from './lfs/lfs-door.ts'
 import { findLfsPlace } from './lfs/lfs-place.ts'
 import { createAskOverSsh } from './lfs/lfs-ssh.ts'
-import { isNamedSo } from './lfs/lfs-store.ts'
+import { isNamedSo, isSizeAsked } from './lfs/lfs-store.ts'
 import type {
   CountFilesRequest,
   Diff,
@@ -95,11 +95,13 @@ export interface RepositoryRules {
   readSmallBody: typeof readSmallBody
   findLfsPlace: typeof findLfsPlace
   isContentOf: typeof isNamedSo
+  isSizeOf: typeof isSizeAsked
 }
 
 const RULES: RepositoryRules = {
   git: (git) => git,
-  ...{ refuseForSession, refuseOutward, readSmallBody, findLfsPlace, isContentOf: isNamedSo },
+  ...{ refuseForSession, refuseOutward, readSmallBody, findLfsPlace },
+  ...{ isContentOf: isNamedSo, isSizeOf: isSizeAsked },
 }
 
 export async function createRepositories(
@@ -180,14 +182,15 @@ async function createServeLfs(
   { path, network }: Pick<RepositoriesConfig, 'path' | 'network'>,
   {
     paths,
-    rules: { findLfsPlace: findPlace, isContentOf },
+    rules: { findLfsPlace: findPlace, isContentOf, isSizeOf },
     ...deps
   }: { paths: GitPaths; nowMs: () => number; randomName: () => string; rules: RepositoryRules },
 ): Promise<Repositories['serveLfs']> {
   const { proxyUrl, caFile } = network
   const ca = caFile === undefined ? undefined : await readFile(caFile, 'utf8')
   const askOverSsh = createAskOverSsh({ paths, network, path })
-  const lfs = createLfsDoor({ network: { proxyUrl, ca }, askOverSsh, isContentOf, ...deps })
+  const rules = { isContentOf, isSizeOf }
+  const lfs = createLfsDoor({ network: { proxyUrl, ca }, askOverSsh, ...rules, ...deps })
   return async (request, exchange) => {
     const place = await findPlace(paths, request, exchange.incoming.headers)
     await lfs.serve(request.lfs, place, exchange)

@@ -23,6 +23,8 @@ export interface GitOff {
   otherFiles?: true
   /** Whatever was sent may have any name. */
   anyContent?: true
+  /** It may have any size. */
+  anySize?: true
 }
 
 export interface GitSwitch {
@@ -67,5 +69,6 @@ export const GIT_SWITCHES: Record<string, GitSwitch> = {
   'push-memory': { both: { memoryBytes: 64 * MIB }, off: {} },
   'tree-bomb': { both: { listingBytes: 16 * MIB }, off: {} },
   'large-file-content': { off: { anyContent: true } },
+  'large-file-size': { off: { anySize: true } },
   'other-large-file': { off: { otherFiles: true } },
 }

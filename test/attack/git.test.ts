@@ -8,7 +8,7 @@ import type { DoorRoute } from '../../src/door/call-route.ts'
 import { parseGitRequest, proxyGit } from '../../src/git/client.ts'
 import type { Git, GitStart } from '../../src/git/git-process.ts'
 import { findLfsPlace } from '../../src/git/lfs/lfs-place.ts'
-import { isNamedSo } from '../../src/git/lfs/lfs-store.ts'
+import { isNamedSo, isSizeAsked } from '../../src/git/lfs/lfs-store.ts'
 import { createScene, OWNER, type Scene } from '../../src/git/room.fixture.ts'
 import { refuseForSession, refuseOutward } from '../../src/git/serving/push-scope.ts'
 import { readSmallBody } from '../../src/git/serving/request-body.ts'
@@ -63,6 +63,7 @@ beforeAll(async () => {
       findLfsPlace: (paths, request, headers) =>
         findLfsPlace(paths, off.otherFiles ? { ...request, id: otherKept } : request, headers),
       isContentOf: (oid, sha256) => off.anyContent === true || isNamedSo(oid, sha256),
+      isSizeOf: (said, asked) => off.anySize === true || isSizeAsked(said, asked),
     },
   })
   await scene.prepare({ sessionId: sandbox.sessionId })

@@ -1,12 +1,13 @@
 // Layers of setup scripts, attacked by a hostile branch with each control and without it: git, database and sandboxes are the
 // real ones. The guest of the suite runs the script, where the runner would.
 import { randomBytes } from 'node:crypto'
-import { afterAll, beforeAll, it } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import { LAYER_CASES, MADE_FILE } from '../../src/attack/layer-cases.ts'
 import { createScene, OWNER, type Scene } from '../../src/git/room.fixture.ts'
 import { createSilentLogger } from '../../src/lib/logger.ts'
 import { environmentSchema } from '../../src/protocol/environment.ts'
 import { createId } from '../../src/protocol/ids.ts'
+import { waitUntilUnmounted } from '../../src/sandbox/disks/disk-image.ts'
 import { createLayers, type LayersDeps } from '../../src/sessions/layers/layers.ts'
 import { isCheckout } from '../../src/store/layers.ts'
 import { startTestDatabase, type TestDatabase } from '../../src/store/postgres/database.fixture.ts'
@@ -14,14 +15,23 @@ import { createNotifications, type Notifications } from '../../src/store/postgre
 import type { Store } from '../../src/store/store.ts'
 import { expectBroken, expectHeld } from './expect-case.ts'
 import { HOOK_FILE, LAYER_SWITCHES, type LayerSwitch, LOCK_FILE } from './layer-switches.ts'
-import { type AttackSandbox, openSandboxes, type Sandboxes } from './sandboxes.ts'
+import {
+  type AttackSandbox,
+  type ChangePlan,
+  openSandboxes,
+  runOnce,
+  type Sandboxes,
+} from './sandboxes.ts'
 
 const SETUP = `
 made=${MADE_FILE}
 mkdir -p "\${made%/*}" && echo 'as the script made it' > "$made"
+# For everybody: the sessions that are given it have other user ids than the one that made it.
+chmod 777 "\${made%/*}" && chmod 666 "$made"
 if grep -q evil ${LOCK_FILE}; then echo evil > "$made"; fi
 if [ -e ${HOOK_FILE} ]; then . ./${HOOK_FILE}; fi
 `
+const UNMOUNT_LIMIT_MS = 30_000
 const logger = createSilentLogger()
 
 let sandboxes: Sandboxes
@@ -119,16 +129,17 @@ it.each(LAYER_CASES)('$id: $title', async (attack) => {
   await scene.room.workbench.commit(scene.upstream.checkout, leftOut.branch)
   await git('push', '--quiet', 'origin', attack.id)
   const script = attack.script({} as never)
-  const play = async (parts: Parts) => {
+  const { before } = leftOut
+  const play = async (parts: Parts, changePlan?: ChangePlan) => {
     const at = { parts, id: createId('environment', randomBytes(20)) }
-    await layersOf(attack.id, at)
-    const sandbox = await sandboxes.start({ spec: { layers: await layersOf('main', at) } })
-    try {
-      return await sandbox.run(script)
-    } finally {
-      await sandbox.remove()
+    const layers = await layersOf(attack.id, at)
+    if (before) {
+      const hostile = sandboxes.start({ spec: { layers }, changePlan })
+      expect(await runOnce(hostile, before.script)).toBe(before.printed)
+      for (const id of layers) await waitUntilUnmounted(`/${id}/disk.img`, UNMOUNT_LIMIT_MS)
     }
+    return runOnce(sandboxes.start({ spec: { layers: await layersOf('main', at) } }), script)
   }
   const ways = expectHeld(attack, await play(leftOut.both ?? {}))
-  expectBroken(attack, await play(leftOut.off), ways)
+  expectBroken(attack, await play(leftOut.off, before?.off), ways)
 })

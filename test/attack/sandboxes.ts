@@ -14,12 +14,15 @@ import {
 import type { SandboxDriver } from '../../src/sandbox/driver.ts'
 import { createOciDriver } from '../../src/sandbox/oci/oci.ts'
 import { type OciConfigInput, ociConfig } from '../../src/sandbox/oci/oci-config.ts'
+import { launchPlan } from '../../src/sandbox/oci/oci-launch.ts'
 import type { SandboxSpec } from '../../src/sandbox/spec.ts'
 import { requireOwnNetwork } from './own-network.ts'
 
 export type ContainerConfig = ReturnType<typeof ociConfig>
 /** May change what it is given; answers with the configuration that the container gets. */
 export type ChangeConfig = (config: ContainerConfig, input: OciConfigInput) => ContainerConfig
+/** Answers with what launch.pl does for the container. */
+export type ChangePlan = (plan: string[][]) => string[][]
 
 export interface AttackSandbox {
   sessionId: string
@@ -38,12 +41,18 @@ export async function runOnce(starting: Promise<AttackSandbox>, script: string):
   }
 }
 
+interface StartOptions {
+  spec?: Partial<SandboxSpec>
+  change?: ChangeConfig
+  changePlan?: ChangePlan | undefined
+}
+
 export interface Sandboxes {
   doorsDir: string
   driver: SandboxDriver
   /** A folder of the test that passes for one of the host. */
   hostDir: string
-  start(options?: { spec?: Partial<SandboxSpec>; change?: ChangeConfig }): Promise<AttackSandbox>
+  start(options?: StartOptions): Promise<AttackSandbox>
   close(): Promise<void>
 }
 
@@ -71,7 +80,7 @@ export async function openSandboxes(
   // Only how it is mounted keeps a sandbox from changing it.
   await chmod(program, 0o666)
   await writeFile(agent, '#!/bin/sh\n', { mode: 0o755 })
-  const changes = new Map<string, ChangeConfig>()
+  const changes = new Map<string, Omit<StartOptions, 'spec'>>()
   const config: DriverConfig = {
     ...{ dataDir: join(top, 'data'), runtimeDir, doorsDir, runtime: 'runc' },
     programs: { node: process.execPath, runner, agent },
@@ -82,14 +91,18 @@ export async function openSandboxes(
     createOciDriver(
       config,
       (what, error) => process.stderr.write(`${what}: ${String(error)}\n`),
-      (input) => (changes.get(input.spec.sessionId) ?? unchanged)(ociConfig(input), input),
+      (input) => (changes.get(input.spec.sessionId)?.change ?? unchanged)(ociConfig(input), input),
+      (context) => {
+        const plan = launchPlan(context)
+        return changes.get(context.paths.sessionId)?.changePlan?.(plan) ?? plan
+      },
     )
   const driver = await (makeDriver ?? makeHere)(config)
   return {
     ...{ doorsDir, driver, hostDir },
-    start: async ({ spec = {}, change = unchanged } = {}) => {
+    start: async ({ spec = {}, change = unchanged, changePlan } = {}) => {
       const full = newSpec({ limits: LIMITS, ...spec })
-      changes.set(full.sessionId, change)
+      changes.set(full.sessionId, { change, changePlan })
       return startOne(driver, doorsDir, full)
     },
     close: async () => {

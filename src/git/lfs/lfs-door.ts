@@ -15,7 +15,13 @@ import {
   type LfsObject,
   type LfsRequest,
 } from './lfs-messages.ts'
-import { type isNamedSo, lfsSize, readLfsObject, writeLfsObject } from './lfs-store.ts'
+import {
+  type isNamedSo,
+  type isSizeAsked,
+  lfsSize,
+  readLfsObject,
+  writeLfsObject,
+} from './lfs-store.ts'
 import {
   askBatch,
   type LfsTarget,
@@ -44,6 +50,7 @@ interface Deps extends LfsWays {
   nowMs: () => number
   randomName: () => string
   isContentOf: typeof isNamedSo
+  isSizeOf: typeof isSizeAsked
 }
 
 interface Known {
@@ -123,7 +130,7 @@ async function answerFromHere(
 }
 
 async function serveObject(
-  { network, nowMs, randomName, isContentOf }: Deps,
+  { network, nowMs, randomName, isContentOf, isSizeOf }: Deps,
   actions: Actions,
   at: { request: Exclude<LfsRequest, { what: 'batch' }>; place: LfsPlace; exchange: Exchange },
 ): Promise<void> {
@@ -149,7 +156,7 @@ async function serveObject(
     return
   }
   if (what === 'write') {
-    requireSize(incoming.headers['content-length'], object.size)
+    requireSize(isSizeOf(incoming.headers['content-length'], object.size), object.size)
     if (target)
       await writeUpstream(network, target, { action, content: incoming, size: object.size })
     else {
@@ -173,8 +180,8 @@ function requirePush({ push }: LfsPlace): void {
   throw new AppError('forbidden', 'push_not_allowed', 'errand: this repository is read-only here')
 }
 
-function requireSize(said: string | undefined, size: number): void {
-  if (Number(said) === size && size <= MOST_OBJECT_BYTES) return
+function requireSize(isAsSaid: boolean, size: number): void {
+  if (isAsSaid && size <= MOST_OBJECT_BYTES) return
   const message = `A file is sent with its length, as the batch said it, and has at most ${MOST_OBJECT_BYTES} bytes.`
   throw new AppError('invalid', 'lfs_size_wrong', message)
 }

@@ -66,6 +66,11 @@ export function isNamedSo(oid: string, sha256: string): boolean {
   return oid === sha256
 }
 
+/** Whether the length that a file is sent with is the one that was asked for. */
+export function isSizeAsked(said: string | undefined, asked: number): boolean {
+  return Number(said) === asked
+}
+
 /** By hard links: both stand alone afterwards. */
 export async function linkLfsObjects(from: string, to: string): Promise<void> {
   for (const folder of await names(join(from, FOLDER))) {

@@ -7,7 +7,7 @@ import { createImages, type Images } from '../images/images.ts'
 import { makeProgramsFolder } from '../images/programs-folder.ts'
 import { openRootlessRights } from '../rootless/rootless-rights.ts'
 import type { MakeConfig } from './oci-config.ts'
-import type { LaunchContext } from './oci-launch.ts'
+import type { LaunchContext, MakePlan } from './oci-launch.ts'
 import { type OciFolders, runtimeStateFolder, sandboxesFolder, sandboxPaths } from './oci-paths.ts'
 import { listSessionIds, readClaims, type SandboxClaims } from './oci-record.ts'
 import { openRootRights, type Rights } from './oci-rights.ts'
@@ -41,6 +41,7 @@ export interface Oci {
   images: Images
   machine: LaunchContext['machine']
   makeConfig: MakeConfig
+  makePlan: MakePlan
   programsFolder: string
   /** Whether a mount can show the files of this folder with other owners. */
   canShift(path: string): Promise<boolean>
@@ -50,7 +51,10 @@ export interface Oci {
 
 export type Queues = <T>(key: string, work: () => Promise<T>) => Promise<T>
 
-export async function openOci(given: OciDriverConfig, makeConfig: MakeConfig): Promise<Oci> {
+export async function openOci(
+  given: OciDriverConfig,
+  make: Pick<Oci, 'makeConfig' | 'makePlan'>,
+): Promise<Oci> {
   const { runtimeDir } = given
   await mkdir(sandboxesFolder(given.dataDir), { recursive: true, mode: 0o700 })
   // The kernel names loop devices by the true path.
@@ -69,7 +73,7 @@ export async function openOci(given: OciDriverConfig, makeConfig: MakeConfig): P
     rights,
     images: createImages({ ...config, arch, rights }),
     machine: { arch, cgroups: rights.cgroups, maxOpenFiles: await readMaxOpenFiles() },
-    makeConfig,
+    ...make,
     programsFolder: await makeProgramsFolder(config.dataDir, Object.keys(config.tools)),
     canShift: rights.mayShift ? createShiftProbe(config) : async () => false,
     serialize: createQueues(),

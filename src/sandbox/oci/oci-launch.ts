@@ -19,6 +19,7 @@ export interface LaunchContext {
   record: SandboxRecord
   rights: Rights
   makeConfig: MakeConfig
+  makePlan: MakePlan
   config: {
     dataDir: string
     runtimeDir: string
@@ -30,6 +31,9 @@ export interface LaunchContext {
   }
   machine: { arch: string; cgroups: CgroupFeatures; maxOpenFiles: number }
 }
+
+/** Writes what launch.pl does for one sandbox; the drivers are given `launchPlan`. */
+export type MakePlan = (context: LaunchContext) => string[][]
 
 const LOG_BYTES = 1 << 20
 
@@ -78,7 +82,7 @@ async function runContainer(context: LaunchContext, signal: AbortSignal): Promis
   const { paths, rights } = context
   const { exitCode, stdout, stderr } = await runProcess('perl', [LAUNCHER, paths.sessionId], {
     env: rights.env,
-    input: encodePlan(launchPlan(context)),
+    input: encodePlan(context.makePlan(context)),
     signal,
   })
   const pid = /^ok (\d+)$/m.exec(stdout)?.[1]

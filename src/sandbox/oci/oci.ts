@@ -10,7 +10,7 @@ import { exists, writeWhole } from '../files.ts'
 import { type MakeConfig, ociConfig } from './oci-config.ts'
 import { type Oci, type OciDriverConfig, openOci, readAllClaims } from './oci-context.ts'
 import { createSandbox } from './oci-create.ts'
-import { launch } from './oci-launch.ts'
+import { launch, launchPlan, type MakePlan } from './oci-launch.ts'
 import {
   runtimeStateFolder,
   type SandboxPaths,
@@ -27,8 +27,9 @@ export async function createOciDriver(
   given: OciDriverConfig,
   report: Report,
   makeConfig: MakeConfig = ociConfig,
+  makePlan: MakePlan = launchPlan,
 ): Promise<SandboxDriver> {
-  const oci = await openOci(given, makeConfig)
+  const oci = await openOci(given, { makeConfig, makePlan })
   const verbs = createVerbs(oci.serialize)
   const at = (sessionId: string) => sandboxPaths(oci.config, sessionId)
   await cleanUp(oci, report)
@@ -179,8 +180,9 @@ async function describe(paths: SandboxPaths): Promise<SandboxStatus | undefined>
   return { sessionId, state: 'stopped', startedAt, exit }
 }
 
-function launchSettings({ config, machine, rights, programsFolder, makeConfig }: Oci) {
-  return { config: { ...config, programsFolder }, machine, rights, makeConfig }
+function launchSettings({ config, programsFolder, ...oci }: Oci) {
+  const { machine, rights, makeConfig, makePlan } = oci
+  return { config: { ...config, programsFolder }, machine, rights, makeConfig, makePlan }
 }
 
 function reapSandbox({ config, rights }: Oci, paths: SandboxPaths): Promise<void> {
