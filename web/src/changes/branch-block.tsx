@@ -3,16 +3,19 @@ import type { Repository, SessionState } from '../../../src/protocol/session.ts'
 import { CopyButton } from '../ui/copy-button.tsx'
 import { Glyph } from '../ui/glyph.tsx'
 import { plainText } from '../ui/plain-text.ts'
+import { requestLink } from './request-link.ts'
 
 export function BranchBlock({
-  repository: { branch, source },
+  repository,
   outward,
 }: {
-  repository: Pick<Repository, 'branch' | 'source'>
+  repository: Pick<Repository, 'branch' | 'source' | 'url' | 'baseBranch'>
   outward: SessionState['outward']
 }) {
+  const { branch, source } = repository
   const fetchLine = `git fetch origin ${branch} && git switch ${branch}`
   const outside = outward.state === 'forwarded'
+  const request = outside ? requestLink(repository) : null
   return (
     <div className="flex flex-col gap-1">
       <p className="flex items-center gap-1.5">
@@ -20,6 +23,17 @@ export function BranchBlock({
         <span className="code-text min-w-0 [overflow-wrap:anywhere]">{branch}</span>
         <CopyButton text={branch} label="Copy branch name" />
       </p>
+      {request ? (
+        <a
+          href={request.url}
+          target="_blank"
+          rel="noopener noreferrer"
+          className="hit my-1 inline-flex items-center gap-2 self-start rounded-control bg-ink px-3 text-sm font-medium text-on-ink hover:opacity-90"
+        >
+          {request.word}
+          <span className="sr-only">, opens at {new URL(request.url).host}</span>
+        </a>
+      ) : null}
       {outside ? (
         <>
           <p className="text-xs text-muted">To have it in your clone:</p>

@@ -4,7 +4,8 @@ import { classes } from '../ui/classes.ts'
 import { Counts } from '../ui/counts.tsx'
 import { plainText } from '../ui/plain-text.ts'
 
-export interface ChangedPlace extends Pick<Repository, 'name' | 'branch' | 'source'> {
+export interface ChangedPlace
+  extends Pick<Repository, 'name' | 'branch' | 'source' | 'url' | 'baseBranch'> {
   /** Which of the additional repositories; undefined for the main one. */
   repository: string | undefined
   changes: SessionState['changes']
@@ -18,10 +19,10 @@ export function placesOf({
   outward,
   additional,
 }: SessionState): [ChangedPlace, ...ChangedPlace[]] {
-  const { name, branch, source } = repository
+  const { name, branch, source, url, baseBranch } = repository
   const others = additional.filter(({ access }) => access === 'write')
   return [
-    { repository: undefined, name, branch, source, changes, outward },
+    { repository: undefined, name, branch, source, url, baseBranch, changes, outward },
     ...others.map((one) => ({ ...one, repository: one.name })),
   ]
 }
