@@ -272,7 +272,7 @@ export const failedPhase: Fact[] = [
       phase: 'fetch',
       generation: 1,
       durationMs: 1310,
-      reason: 'repository_access_refused',
+      reason: 'repository_access_denied',
       message:
         'git.example.com asked for a login and there is none for it. Add a credential for this host, or use an address that needs none.',
     },
@@ -282,7 +282,7 @@ export const failedPhase: Fact[] = [
     'system',
     {
       type: 'session.failed',
-      reason: 'repository_access_refused',
+      reason: 'repository_access_denied',
       message: 'The repository could not be fetched.',
     },
   ],

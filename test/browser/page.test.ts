@@ -140,6 +140,7 @@ describe('first visit', () => {
     await page.goto(fixture.url)
     await button('Start task').click()
     await page.getByText('Say which repository to work on.').waitFor()
+    expect(await page.evaluate(`document.activeElement.matches('[data-repository]')`)).toBe(true)
     expect(fixture.requests).toEqual([])
   })
 
@@ -239,6 +240,8 @@ describe('timeline', () => {
     await visit(session)
     await page.getByText('Fetch the repository: failed').waitFor()
     await page.getByText('could not read Username').waitFor()
+    const mend = page.getByRole('link', { name: 'Add a credential' })
+    expect(await mend.getAttribute('href')).toBe('/environments#credentials')
     await button('Retry').click()
     await page.getByText('preparing').first().waitFor()
     expect(sent()?.path).toBe(`/sessions/${session.id}/retry`)

@@ -126,6 +126,7 @@ function useNewTask(recentUrl: string) {
   const send = () => {
     const missing = missingIn(fields, prompt)
     setProblem(missing)
+    if (missing) focusMissing(fields, box.current)
     if (missing || request.isPending) return
     request.mutate(toNewSession(fields, prompt), {
       onSuccess: ({ id }) => {
@@ -141,6 +142,13 @@ function useNewTask(recentUrl: string) {
     else box.current?.focus()
   }
   return { box, fields, prompt, change, setPrompt, problem, request, send, choose }
+}
+
+/** What is missing is written next: the address of the repository, else the task. */
+function focusMissing({ sourceKind, url }: TaskFields, box: HTMLElement | null) {
+  const address = document.querySelector<HTMLElement>('[data-repository]')
+  if (sourceKind === 'remote' && !url.trim()) address?.focus()
+  else if (sourceKind === 'remote') box?.focus()
 }
 
 function Examples({ onChoose }: { onChoose: (prompt: string) => void }) {

@@ -1,4 +1,5 @@
 // The preparation of the sandbox: five phases with how long each took, its log on opening, and what mends it.
+import { Link } from '@tanstack/react-router'
 import { PHASES, type PhaseName } from '../../../src/protocol/session.ts'
 import type { PhaseLine, TimelineItem } from '../../../src/protocol/timeline.ts'
 import { Button } from '../ui/button.tsx'
@@ -69,12 +70,28 @@ export function PreparationItem({
               <Button tone="primary" onClick={onRetry}>
                 Retry
               </Button>
+              {NEEDS_ACCESS.has(failed.reason ?? '') ? <CredentialLink /> : null}
               <Button onClick={onStop}>Stop</Button>
             </>
           ) : null}
         </Failure>
       ) : null}
     </section>
+  )
+}
+
+/** A credential may be what is missing: hosts also say of a private repository that there is none. */
+const NEEDS_ACCESS = new Set(['repository_access_denied', 'repository_not_found'])
+
+function CredentialLink() {
+  return (
+    <Link
+      to="/environments"
+      hash="credentials"
+      className="hit inline-flex items-center rounded-control border border-control/60 bg-raised px-3 text-sm font-medium hover:bg-surface"
+    >
+      Add a credential
+    </Link>
   )
 }
 
