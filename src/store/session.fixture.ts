@@ -11,7 +11,11 @@ let made = 0
 export function nextTestId(): string {
   made += 1
   const digits = [...made.toString(32).padStart(20, '0')].map((digit) => Number.parseInt(digit, 32))
-  return createId('session', Uint8Array.from(digits))
+  // The digits of ids sort before their letters, and come after them in the alphabet of `createId`.
+  return createId(
+    'session',
+    Uint8Array.from(digits, (digit) => (digit + 26) % 32),
+  )
 }
 
 export function renamed(title: string): NewEvent {

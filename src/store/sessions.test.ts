@@ -54,6 +54,11 @@ test('the start of an id finds sessions of that owner only', async () => {
   expect(await store.sessions.findByPrefix('finder', '%')).toEqual([])
 })
 
+test('ids of tests sort as they were made, which the tests below count on', () => {
+  const made = Array.from({ length: 1100 }, nextTestId)
+  expect(made).toEqual(made.toSorted())
+})
+
 test('sessions are found by the state of their sandbox and by their deadline', async () => {
   const sandbox = (state: SessionState['sandbox']['state']) => ({
     sandbox: { state, generation: 1, isolation: null, isReplacement: false, phases: [] },
