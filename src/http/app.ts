@@ -24,14 +24,18 @@ const API_PATH = '/api/v1'
 /** Of JSON bodies; packs of git do not pass through here. The longest prompt fits in any encoding. */
 const MOST_BODY_BYTES = 2 * 1024 * 1024
 
-export function createHttpApp(deps: HttpDeps): Hono<ApiEnv> {
+/** What holds every route, handed in for tests that leave one out. */
+const CHECKS = { authenticate, checkHost, checkOrigin }
+
+export function createHttpApp(deps: HttpDeps, given: Partial<typeof CHECKS> = {}): Hono<ApiEnv> {
   const { accounts, site } = deps
+  const checks = { ...CHECKS, ...given }
   const app = new Hono<ApiEnv>()
   app.onError((error, c) => respondToError(error, c, site.logger))
   app.use(secureHeaders())
-  app.use(checkHost(site.hosts))
-  app.use('/api/*', authenticate(accounts))
-  app.use('/api/*', checkOrigin(site.origins))
+  app.use(checks.checkHost(site.hosts))
+  app.use('/api/*', checks.authenticate(accounts))
+  app.use('/api/*', checks.checkOrigin(site.origins))
   app.use('/api/*', requireUser())
   app.use('/api/*', limitBody())
   app.route(API_PATH, createApi(deps))

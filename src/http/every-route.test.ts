@@ -1,7 +1,12 @@
 // Each operation of the OpenAPI document, called by everybody who must not: a route that forgets a check fails here.
+
+import type { MiddlewareHandler } from 'hono'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startTestDatabase, type TestDatabase } from '../store/postgres/database.fixture.ts'
 import { type Caller, call, createTestApp, ORIGIN, signIn, type TestApp } from './app.fixture.ts'
+import { createHttpApp } from './app.ts'
+import type { HttpDeps } from './deps.ts'
+import type { ApiEnv } from './route.ts'
 
 const PUBLIC = ['GET /health', 'GET /openapi.json', 'GET /docs']
 const OWNER_ONLY = [
@@ -113,8 +118,12 @@ function pathOf({ template }: Operation): string {
   return `/api/v1${path}${path.endsWith('/info/refs') ? `?service=${service}` : ''}`
 }
 
-const send = (operation: Operation, request: Parameters<typeof call>[2]) =>
-  call(test, pathOf(operation), {
+const send = (
+  operation: Operation,
+  request: Parameters<typeof call>[2],
+  at: Pick<TestApp, 'app'> = test,
+) =>
+  call(at, pathOf(operation), {
     method: operation.method,
     body: BODIES[operation.name],
     ...request,
@@ -147,6 +156,55 @@ function refusals({ name, template }: Operation): number[] {
 function hiddenWords(operation: Operation): string[] {
   const words = [...Object.values(owned), 'secret plan', 'hunter2hunter2', owner.user.email]
   return words.filter((word) => !pathOf(operation).includes(word))
+}
+
+/** What may be asked again and again, and is answered at once. */
+const repeatable = () =>
+  operations.filter(({ name }) => !/DELETE|logout|\/git\/|\/stream$/.test(name))
+
+/** Every lookup of the second owner finds what the first one has. */
+function blindToOwners(deps: HttpDeps): HttpDeps {
+  const { findByPrefix } = deps.sessions
+  const blind = <T extends object>(api: T): T =>
+    new Proxy(api, {
+      get: (target, key) => {
+        const found: unknown = Reflect.get(target, key)
+        if (typeof found !== 'function') return found
+        return (...args: unknown[]) =>
+          found.apply(
+            target,
+            args.map((arg) => (arg === second.user.id ? owner.user.id : arg)),
+          )
+      },
+    })
+  return {
+    ...deps,
+    accounts: blind(deps.accounts),
+    sessions: {
+      ...deps.sessions,
+      findByPrefix: async (_owner, prefix) => {
+        const found = await findByPrefix(owner.user.id, prefix)
+        return found.map((session) => ({ ...session, ownerId: second.user.id }))
+      },
+    },
+    owned: { ...deps.owned, environments: blind(deps.owned.environments) },
+  }
+}
+
+/** Each of these was refused by the check alone. */
+async function expectPast(
+  asked: Operation[],
+  app: TestApp['app'],
+  request: Parameters<typeof call>[2],
+): Promise<void> {
+  expect(asked).not.toEqual([])
+  // One of the routes has archived the one before.
+  owned.environment = (await test.deps.owned.environments.ensureDefault(owner.user.id)).id
+  for (const operation of asked) {
+    const response = await send(operation, request, { app })
+    const said = `${operation.name} ${response.status} ${await response.text()}`
+    expect([401, 403, 404, 500], said).not.toContain(response.status)
+  }
 }
 
 const reasonOf = async (response: Response) =>
@@ -238,13 +296,56 @@ describe('every route', () => {
   })
 
   it('works for its owner', async () => {
-    const skipped = /DELETE|logout|\/git\/|\/stream$/
-    for (const operation of operations) {
-      if (skipped.test(operation.name)) continue
+    for (const operation of repeatable()) {
       const response = await send(operation, { as: owner, by: 'cookie', origin: ORIGIN })
       expect(response.status, `${operation.name} ${await response.clone().text()}`).toBeLessThan(
         300,
       )
     }
+  })
+})
+
+describe('with a check left out, what it refused is answered:', () => {
+  const pass: MiddlewareHandler<ApiEnv> = (_c, next) => next()
+  const notPublic = () => repeatable().filter(({ name }) => !PUBLIC.includes(name))
+
+  it('another host', async () => {
+    const app = createHttpApp(test.deps, { checkHost: () => pass })
+    await expectPast(repeatable(), app, { host: 'evil.example', as: owner })
+  })
+
+  it('another page, and a change by cookie that names none', async () => {
+    const app = createHttpApp(test.deps, { checkOrigin: () => pass })
+    const asked = { as: owner, by: 'cookie' as const }
+    await expectPast(repeatable(), app, { ...asked, origin: 'https://evil.example' })
+    await expectPast(repeatable(), app, { ...asked, headers: { 'sec-fetch-site': 'same-site' } })
+  })
+
+  it('nobody', async () => {
+    const anybodyIsOwner = (): MiddlewareHandler<ApiEnv> => async (c, next) => {
+      c.set('user', owner.user)
+      await next()
+    }
+    const app = createHttpApp(test.deps, { authenticate: anybodyIsOwner })
+    await expectPast(notPublic(), app, { origin: ORIGIN })
+  })
+
+  it('a second owner', async () => {
+    const app = createHttpApp(blindToOwners(test.deps))
+    const others = repeatable().filter(
+      ({ name, template }) => template.includes('{') && !OWNER_ONLY.includes(name),
+    )
+    await expectPast(others, app, { as: second })
+  })
+
+  it('a member where the owner of the installation is meant', async () => {
+    const { accounts } = test.deps
+    const userOfToken: typeof accounts.userOfToken = async (secret) => {
+      const user = await accounts.userOfToken(secret)
+      return user && { ...user, role: 'owner' }
+    }
+    const app = createHttpApp({ ...test.deps, accounts: { ...accounts, userOfToken } })
+    const meant = repeatable().filter(({ name }) => OWNER_ONLY.includes(name))
+    await expectPast(meant, app, { as: second })
   })
 })
