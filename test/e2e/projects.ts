@@ -24,9 +24,9 @@ cargo test --quiet`,
   go: `
 go mod init example.org/small
 echo 'package small
-import ("testing"; "github.com/google/uuid")
-func TestNil(t *testing.T) { if uuid.Nil.String()[0] != 48 { t.Fail() } }' >small_test.go
-go get github.com/google/uuid@v1.6.0
+import ("testing"; "github.com/pkg/errors")
+func TestNew(t *testing.T) { if errors.New("x").Error() != "x" { t.Fail() } }' >small_test.go
+go get github.com/pkg/errors@v0.9.1
 go test ./...`,
   mvn: `
 mkdir -p src/main/java src/test/java
@@ -61,18 +61,21 @@ int main() { return zlibVersion()[0] == 49 ? 0 : 1; }' >small.cpp
 cmake -G Ninja -DCMAKE_CXX_COMPILER=clang++ -B build >/dev/null
 cmake --build build && ctest --test-dir build`,
   Ruby: `
-printf 'source "https://rubygems.example"\\ngem "minitest"\\n' >Gemfile
+apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends ruby-rainbow
+printf 'source "https://rubygems.example"\\ngem "minitest"\\ngem "rainbow"\\n' >Gemfile
 bundle install --local
 echo 'require "minitest/autorun"
-class Small < Minitest::Test; def test_two = assert_equal(2, 1 + 1); end' >small_test.rb
+require "rainbow"
+class Small < Minitest::Test; def test_text = assert_equal("two", Rainbow("two").to_str); end' >small_test.rb
 bundle exec ruby small_test.rb`,
   PHP: `
 mkdir -p dependency
 echo '{"name":"example/dependency","version":"1.0.0","autoload":{"files":["two.php"]}}' >dependency/composer.json
-echo '<?php function two() { return 2; }' >dependency/two.php
+apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends php-psr-log
+echo '<?php require "Psr/Log/autoload.php"; function two() { return 2; }' >dependency/two.php
 echo '{"name":"example/small","repositories":[{"packagist.org":false},{"type":"path","url":"dependency"}],"require":{"example/dependency":"1.0.0"}}' >composer.json
 COMPOSER_ALLOW_SUPERUSER=1 composer install --no-interaction --quiet
-php -r 'require "vendor/autoload.php"; exit(two() === 2 ? 0 : 1);'`,
+php -r 'require "vendor/autoload.php"; exit(two() === 2 && class_exists("Psr\\Log\\NullLogger") ? 0 : 1);'`,
 }
 
 /** One package each, fetched anew and used; versions that tools from years ago to now take. */
@@ -96,12 +99,12 @@ sed -i '/^\\[dependencies\\]/d' Cargo.toml && cat Cargo.toml.new >>Cargo.toml
 echo 'fn main() { assert_eq!(itoa::Buffer::new().format(7), "7") }' >src/main.rs
 cargo run --quiet`,
   go: `
-export GOPATH=$PWD/go GOFLAGS=-modcacherw GOCACHE=$PWD/cache
+export GOPATH=$PWD/go GOFLAGS=-modcacherw
 go mod init example.org/small
-go get github.com/google/uuid@v1.6.0
+go get github.com/pkg/errors@v0.9.1
 echo 'package main
-import "github.com/google/uuid"
-func main() { println(uuid.Nil.String()) }' >main.go
+import "github.com/pkg/errors"
+func main() { println(errors.New("works").Error()) }' >main.go
 go run .`,
   mvn: `
 mvn --batch-mode --quiet -Dmaven.repo.local=$PWD/m2 org.apache.maven.plugins:maven-dependency-plugin:3.6.0:get -Dartifact=junit:junit:4.13.2 -Dtransitive=false
