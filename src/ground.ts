@@ -36,6 +36,8 @@ export interface Accounts {
 
 export interface Layout {
   code: string
+  /** What Node.js keeps of compiled code: a folder for each user, named by its id. */
+  compileCaches: string
   data: string
   node: string
   postgresData: string
@@ -61,12 +63,15 @@ export interface Layout {
 /** What a data folder may hold before its database is made. */
 const NOT_FOREIGN = new Set(['log', 'keys', 'git', 'gateway', 'sandboxes', 'images', 'lost+found'])
 const SOCKET_PATH_BYTES = 107
+const UNWRITABLE = new Set(['EACCES', 'EPERM', 'EROFS'])
 export const SYSTEM_CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt'
 
 export function layoutOf({ codeDir, dataDir, runtimeDir, isRoot }: Config): Layout {
   const data = isRoot ? join(runtimeDir, 'data') : dataDir
+  const code = isRoot ? join(runtimeDir, 'code') : codeDir
   const layout = {
-    code: isRoot ? join(runtimeDir, 'code') : codeDir,
+    code,
+    compileCaches: join(code, 'dist/compile-cache'),
     data,
     node: isRoot ? join(runtimeDir, 'node') : process.execPath,
     postgresData: join(data, 'postgres'),
@@ -102,6 +107,7 @@ export async function prepareGround(config: Config, layout: Layout): Promise<Acc
   // Root's own: whoever owned it could put a link where root makes folders at the next start.
   await folder(config.dataDir, accounts.root, 0o711)
   if (config.isRoot) await bindPaths(config, layout)
+  await makeCompileCaches(layout, Object.values(accounts))
   await folder(layout.postgresData, accounts.server, 0o700)
   await folder(layout.postgresSockets, accounts.server, 0o750)
   await folder(layout.gitData, accounts.git, 0o700)
@@ -205,6 +211,16 @@ async function folder(path: string, owner: Account, mode: number): Promise<void>
   await mkdir(path, { recursive: true })
   await chown(path, owner.uid, owner.gid)
   await chmod(path, mode)
+}
+
+/** Code that one user compiled is never run by another. Where the code cannot be written to, nothing is kept. */
+async function makeCompileCaches({ compileCaches }: Layout, accounts: Account[]): Promise<void> {
+  for (const account of accounts) {
+    const path = join(compileCaches, String(account.uid))
+    await folder(path, account, 0o700).catch((error: NodeJS.ErrnoException) => {
+      if (!UNWRITABLE.has(error.code ?? '')) throw error
+    })
+  }
 }
 
 /** Whoever owns a folder above the sockets could put others in their place. */

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,6 +20,7 @@ connect(socket).write(String(process.pid))
 
 let folder: string
 let program: Program<number>
+let compileCache: string
 const started: { next: () => void } = { next: () => undefined }
 const pids: number[] = []
 const server = createServer((socket) => {
@@ -38,8 +39,10 @@ beforeAll(async () => {
   await once(server, 'listening')
   await writeFile(script, SCRIPT)
   await writeFile(settingsFile, JSON.stringify({ socket }))
+  compileCache = join(folder, 'compile-cache')
   program = await startProgram<number>({
     ...{ name: 'test', node: process.execPath, script, settingsFile, caFile: undefined },
+    compileCache,
     account: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
     logger: createSilentLogger(),
     watch: { everyMs: 100, mostMissed: 20 },
@@ -73,4 +76,12 @@ it('kills a program that does not answer any more, and starts it again', async (
   await untilStarted(3)
   expect(pids.at(-1)).not.toBe(frozen)
   expect(() => process.kill(frozen, 0)).toThrow('ESRCH')
+})
+
+it('leaves the code that it compiled to the next start when it ends in order', async () => {
+  await untilStarted(3)
+  process.kill(program.pid() ?? 0, 'SIGTERM')
+  await untilStarted(4)
+  const kept = await readdir(compileCache, { recursive: true, withFileTypes: true })
+  expect(kept.filter((entry) => entry.isFile())).not.toEqual([])
 })

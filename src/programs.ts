@@ -14,6 +14,8 @@ export interface ProgramOptions {
   script: string
   settingsFile: string
   account: Account
+  /** Where Node.js keeps the code that it compiled for the next start, by paths relative to this folder; of the account alone. */
+  compileCache: string
   /** Extra certificate authorities of the host, for Node.js itself. */
   caFile: string | undefined
   logger: Logger
@@ -78,7 +80,8 @@ export async function startProgram<Ready>(options: ProgramOptions): Promise<Prog
   }
 }
 
-function launch({ node, script, settingsFile, account, caFile }: ProgramOptions): ChildProcess {
+function launch(options: ProgramOptions): ChildProcess {
+  const { node, script, settingsFile, account, compileCache, caFile } = options
   return spawn(node, [script, '--config', settingsFile], {
     uid: account.uid,
     gid: account.gid,
@@ -86,6 +89,8 @@ function launch({ node, script, settingsFile, account, caFile }: ProgramOptions)
     env: {
       PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
       LANG: 'C.UTF-8',
+      NODE_COMPILE_CACHE: compileCache,
+      NODE_COMPILE_CACHE_PORTABLE: '1',
       ...(caFile ? { NODE_EXTRA_CA_CERTS: caFile } : {}),
     },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

@@ -144,6 +144,7 @@ function programStarter({ config, layout, accounts, logger, shutdown, caFile }: 
       script: join(layout.code, 'src', `${name}.ts`),
       settingsFile: await writeSettings(layout, name, settings),
       account,
+      compileCache: join(layout.compileCaches, String(account.uid)),
       caFile,
       logger,
     })
