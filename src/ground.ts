@@ -63,7 +63,6 @@ export interface Layout {
 /** What a data folder may hold before its database is made. */
 const NOT_FOREIGN = new Set(['log', 'keys', 'git', 'gateway', 'sandboxes', 'images', 'lost+found'])
 const SOCKET_PATH_BYTES = 107
-const UNWRITABLE = new Set(['EACCES', 'EPERM', 'EROFS'])
 export const SYSTEM_CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt'
 
 export function layoutOf({ codeDir, dataDir, runtimeDir, isRoot }: Config): Layout {
@@ -213,14 +212,10 @@ async function folder(path: string, owner: Account, mode: number): Promise<void>
   await chmod(path, mode)
 }
 
-/** Code that one user compiled is never run by another. Where the code cannot be written to, nothing is kept. */
+/** Code that one user compiled is never run by another. Where the folder cannot be made, nothing is kept. */
 async function makeCompileCaches({ compileCaches }: Layout, accounts: Account[]): Promise<void> {
-  for (const account of accounts) {
-    const path = join(compileCaches, String(account.uid))
-    await folder(path, account, 0o700).catch((error: NodeJS.ErrnoException) => {
-      if (!UNWRITABLE.has(error.code ?? '')) throw error
-    })
-  }
+  for (const account of accounts)
+    await folder(join(compileCaches, String(account.uid)), account, 0o700).catch(() => undefined)
 }
 
 /** Whoever owns a folder above the sockets could put others in their place. */

@@ -1,7 +1,8 @@
 // A Linux of its own as an ordinary process (User-mode Linux), for what the kernel of this machine may not have: control
 // groups of version 2 alone, handed to ordinary users by systemd. It has no network and one processor, and reads the code
 // from outside. Not a boundary: as root in there one may read whatever the user who started it may.
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { lastLines, runChecked, runProcess } from '../../src/lib/process.ts'
 import { orWhenMissing } from '../../src/sandbox/files.ts'
@@ -21,31 +22,34 @@ export interface MachineRun {
   readShared(name: string): Promise<string>
 }
 
-/**
- * Runs a shell script as root in the machine, in the folder of the code; it may write to /errand/share. `folder` is empty,
- * holds what the machine leaves, and is the caller's to remove.
- */
-export async function runMachine(
+/** Runs a shell script as root in the machine, in the folder of the code; it may write to /errand/share. */
+export async function withMachine<T>(
   script: string,
-  { folder, limitMs }: { folder: string; limitMs: number },
-): Promise<MachineRun> {
+  limitMs: number,
+  look: (run: MachineRun) => Promise<T>,
+): Promise<T> {
   const image = await makeImage()
-  const share = join(folder, 'share')
-  await runChecked('mkdir', [share])
-  await runChecked('cp', ['--sparse=always', '--reflink=auto', image, join(folder, 'disk')])
-  await writeFile(join(share, 'command'), script)
-  const signal = AbortSignal.timeout(limitMs)
-  await runProcess('sh', ['-c', START, folder, ...kernelArguments(folder)], { signal }).catch(
-    (error) => {
-      if (!signal.aborted) throw error
-    },
-  )
-  const readShared = (name: string) => readFile(join(share, name), 'utf8')
-  const said = await readFile(join(folder, 'console'), 'utf8')
-  const status = await orWhenMissing(undefined, readShared('status'))
-  if (status === undefined)
-    throw new Error(`the command did not end in the machine:\n${lastLines(said, 50)}`)
-  return { exitCode: Number(status), console: said, readShared }
+  const folder = await mkdtemp(join(tmpdir(), 'errand-machine-'))
+  try {
+    const share = join(folder, 'share')
+    await runChecked('mkdir', [share])
+    await runChecked('cp', ['--sparse=always', '--reflink=auto', image, join(folder, 'disk')])
+    await writeFile(join(share, 'command'), script)
+    const signal = AbortSignal.timeout(limitMs)
+    await runProcess('sh', ['-c', START, folder, ...kernelArguments(folder)], { signal }).catch(
+      (error) => {
+        if (!signal.aborted) throw error
+      },
+    )
+    const readShared = (name: string) => readFile(join(share, name), 'utf8')
+    const said = await readFile(join(folder, 'console'), 'utf8')
+    const status = await orWhenMissing(undefined, readShared('status'))
+    if (status === undefined)
+      throw new Error(`the command did not end in the machine:\n${lastLines(said, 50)}`)
+    return await look({ exitCode: Number(status), console: said, readShared })
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
 }
 
 function kernelArguments(folder: string): string[] {

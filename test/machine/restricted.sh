@@ -15,7 +15,10 @@ for assignment; do
   sysctl -qw "$assignment"
   errand doctor --json >"$answers.doctor" || true
   errand up --port 0 >"$answers.up" &
-  until grep -q 'Stop with' "$answers.up"; do sleep 0.2; done
+  until grep -q 'Stop with' "$answers.up"; do
+    kill -0 $! || exit 1
+    sleep 0.2
+  done
   errand down
   wait
   sh -c "$(fix_of "$answers.doctor")"
