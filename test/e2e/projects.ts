@@ -1,6 +1,9 @@
 // A small project for each language of the image universal, as shell commands that begin in an empty folder: one dependency,
 // a build, a test.
 
+const apt = (name: string) =>
+  `apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends ${name}`
+
 export const PROJECTS: Record<string, string> = {
   npm: `
 npm init --yes >/dev/null
@@ -49,19 +52,20 @@ echo 'public class SmallTest { @org.junit.Test public void two() { org.junit.Ass
 gradle --no-daemon --console=plain build
 test -f build/libs/gradle.jar`,
   'C++': `
+${apt('libfmt-dev')}
 echo 'cmake_minimum_required(VERSION 3.20)
 project(small CXX)
-find_package(ZLIB REQUIRED)
+find_package(fmt REQUIRED)
 add_executable(small small.cpp)
-target_link_libraries(small ZLIB::ZLIB)
+target_link_libraries(small fmt::fmt)
 enable_testing()
 add_test(NAME small COMMAND small)' >CMakeLists.txt
-echo '#include <zlib.h>
-int main() { return zlibVersion()[0] == 49 ? 0 : 1; }' >small.cpp
+echo '#include <fmt/format.h>
+int main() { return fmt::format("{}", 2) == "2" ? 0 : 1; }' >small.cpp
 cmake -G Ninja -DCMAKE_CXX_COMPILER=clang++ -B build >/dev/null
 cmake --build build && ctest --test-dir build`,
   Ruby: `
-apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends ruby-rainbow
+${apt('ruby-rainbow')}
 printf 'source "https://rubygems.example"\\ngem "minitest"\\ngem "rainbow"\\n' >Gemfile
 bundle install --local
 echo 'require "minitest/autorun"
@@ -71,7 +75,7 @@ bundle exec ruby small_test.rb`,
   PHP: `
 mkdir -p dependency
 echo '{"name":"example/dependency","version":"1.0.0","autoload":{"files":["two.php"]}}' >dependency/composer.json
-apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends php-psr-log
+${apt('php-psr-log')}
 echo '<?php require "Psr/Log/autoload.php"; function two() { return 2; }' >dependency/two.php
 echo '{"name":"example/small","repositories":[{"packagist.org":false},{"type":"path","url":"dependency"}],"require":{"example/dependency":"1.0.0"}}' >composer.json
 COMPOSER_ALLOW_SUPERUSER=1 composer install --no-interaction --quiet
