@@ -10,6 +10,12 @@ const suite = (name: string, include: string[], testTimeout: number) => ({
   },
 })
 
+/** Runs whole installations, whose programs are built. */
+const installed = (name: string, include: string[]) => {
+  const { test } = suite(name, include, 300_000)
+  return { test: { ...test, globalSetup: 'test/built.ts' } }
+}
+
 const files = [
   'src/**/*.test.ts',
   'demo/**/*.test.ts',
@@ -34,11 +40,11 @@ export default defineConfig({
     projects: [
       unit,
       { ...suite('conformance', ['src/**/*.conformance.ts', 'demo/**/*.conformance.ts'], 120_000) },
-      { ...suite('e2e', ['test/e2e/**/*.test.ts'], 300_000) },
+      installed('e2e', ['test/e2e/**/*.test.ts']),
       { ...suite('machine', ['test/machine/**/*.test.ts'], 300_000) },
-      { ...suite('faults', ['test/faults/**/*.test.ts'], 300_000) },
+      installed('faults', ['test/faults/**/*.test.ts']),
       { ...suite('attack', ['test/attack/**/*.test.ts'], 180_000) },
-      { ...suite('browser', ['test/browser/**/*.test.ts'], 300_000) },
+      installed('browser', ['test/browser/**/*.test.ts']),
     ],
     fileParallelism: true,
     maxWorkers: 2,

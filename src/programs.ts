@@ -10,7 +10,7 @@ import { AppError } from './protocol/errors.ts'
 export interface ProgramOptions {
   name: string
   node: string
-  /** The source file that it runs. */
+  /** The file that it runs. */
   script: string
   settingsFile: string
   account: Account

@@ -141,7 +141,7 @@ function programStarter({ config, layout, accounts, logger, shutdown, caFile }: 
     const program = await startProgram<Ready>({
       name,
       node: layout.node,
-      script: join(layout.code, 'src', `${name}.ts`),
+      script: join(layout.code, 'dist/programs', `${name}.mjs`),
       settingsFile: await writeSettings(layout, name, settings),
       account,
       compileCache: join(layout.compileCaches, String(account.uid)),
