@@ -277,7 +277,7 @@ describe('ids', () => {
       uploaded.id.slice(2, 12).toUpperCase(),
     ])
       expect(await json('show', id)).toMatchObject({ id: uploaded.id })
-    await Promise.all(ids.slice(1).map((id) => json('rm', id)))
+    await Promise.all(ids.slice(1).map((id) => errand.client.removeSession(id)))
   })
 
   it('are refused when nobody has them or they are none', async () => {

@@ -1,4 +1,5 @@
-// Starting and stopping Errand: what stands in the way is said, and what was made for running is taken away.
+// Starting and stopping Errand: what stands in the way is said, and what was made for running is taken away. Tests that may
+// begin with what the one before left share a data folder, since a new one makes each start twice as long.
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, realpath, rm, stat, writeFile } from 'node:fs/promises'
@@ -13,6 +14,7 @@ import type { RunResult } from '../../src/cli/result.ts'
 import { readConfig } from '../../src/config.ts'
 import { runChecked } from '../../src/lib/process.ts'
 import type { SessionSummary } from '../../src/protocol/api.ts'
+import { takeDown } from '../../src/short-lived.ts'
 import { errorOf, jsonOf, type RunningCommand, runCommand, startCommand } from './command.ts'
 
 const KEY = 'sk-up-key'
@@ -26,16 +28,30 @@ beforeAll(async () => {
   model = await createScriptedModel({ scenarios: loadScenarios(), requireKey: KEY })
 })
 afterAll(() => model.close())
-beforeEach(async () => {
+async function makeFolder(): Promise<void> {
   folder = await realpath(await mkdtemp(join(tmpdir(), 'errand-up-')))
   data = join(folder, 'data')
   repository = join(folder, 'cart')
   await createSampleRepository(repository)
-})
-afterEach(async () => {
-  await down()
-  await rm(folder, { recursive: true, force: true })
-})
+}
+const removeFolder = () => rm(folder, { recursive: true, force: true })
+
+/** Removes the sessions, so that no sandbox stays behind, and stops Errand. */
+const down = () => takeDown(readConfig({ dataDir: data }))
+
+/** One for all tests that are described together. */
+function shareFolder(): void {
+  beforeAll(makeFolder)
+  afterAll(removeFolder)
+  afterEach(down)
+}
+function useFolderEach(): void {
+  beforeEach(makeFolder)
+  afterEach(async () => {
+    await down()
+    await removeFolder()
+  })
+}
 
 const key = () => ({ ANTHROPIC_API_KEY: KEY, ANTHROPIC_BASE_URL: model.url })
 const here = () => ({ ERRAND_DATA: data, ERRAND_PORT: '0', ERRAND_LOG_LEVEL: 'warn' })
@@ -49,22 +65,14 @@ async function up(env: Record<string, string> = key()): Promise<RunningCommand> 
 const upRefusal = async (...args: string[]) =>
   errorOf(await runCommand(['up', '--json', '--data', data, ...args]))
 
-/** Removes the sessions, so that no sandbox stays behind, and stops Errand. */
-async function down(): Promise<void> {
-  const listed = await runCommand(['sessions', '--all', '--json'], { env: here() })
-  if (listed.exitCode === 0) {
-    const sessions = jsonOf<SessionSummary[]>(listed)
-    await Promise.all(sessions.map(({ id }) => runCommand(['rm', id, '--json'], { env: here() })))
-  }
-  await runCommand(['down', '--data', data])
-}
-
 const runTask = async (env: Record<string, string> = {}) => {
   const args = ['run', 'make the failing test pass', '--repo', repository, '--json']
   return runCommand(args, { env: { ...here(), ...env } })
 }
 
 describe('errand up and errand down', () => {
+  shareFolder()
+
   it('runs once on a data folder, and starts on it again after it was stopped', async () => {
     const first = startCommand(['up', '--port', '0', '--data', data], { env: key() })
     await first.said(/Stop with/)
@@ -132,6 +140,8 @@ describe('errand up and errand down', () => {
 })
 
 describe('what stands in the way', () => {
+  useFolderEach()
+
   it('is a port that is taken', async () => {
     const other = createServer().listen(0, '127.0.0.1')
     await once(other, 'listening')
@@ -178,6 +188,8 @@ describe('what stands in the way', () => {
 })
 
 describe('the key for the model', () => {
+  shareFolder()
+
   it('is missed at once, with a sentence that says what to set', async () => {
     await up({})
     const result = await runTask()
@@ -211,6 +223,8 @@ describe('the key for the model', () => {
 })
 
 describe('errand run', () => {
+  useFolderEach()
+
   it('starts Errand when none runs, also from two terminals at once', async () => {
     const results = await Promise.all([runTask(key()), runTask(key())])
     for (const result of results) {
