@@ -9,7 +9,7 @@ import { createWorkbench } from '../../src/git/upstream/upstream.fixture.ts'
 import { delay } from '../../src/lib/deadline.ts'
 import { runChecked, runProcess } from '../../src/lib/process.ts'
 import { SAVED_WORK_REF } from '../../src/protocol/saved-refs.ts'
-import { runCommand } from './command.ts'
+import { errorOf, runCommand } from './command.ts'
 import { eventsOf, type Installation, startInstallation } from './installation.ts'
 import { createIsland, type Island } from './island.ts'
 import { runInside, toolOutputs } from './transcript.ts'
@@ -130,6 +130,36 @@ describe('a session with several repositories', () => {
       const shown = requests.flatMap(({ authorization }) => authorization ?? [])
       expect(new Set(shown)).toEqual(new Set([own]))
     }
+  })
+
+  it('pushes to a further branch of another one once its owner has granted it, and never of one that is read', async () => {
+    const branch = 'errand/further'
+    const push = (name: string) =>
+      runInside(errand, id, `git -C ../${name} push origin HEAD:${branch} 2>&1; echo exit $?`)
+    const own = (await errand.client.getSession(id)).repository.branch
+    const grant = ['grant', id, branch, '--repository']
+    const refused = await push('project')
+    expect(refused).toContain(
+      `errand: this session may push to refs/heads/${own} only; refs/heads/${branch} was refused`,
+    )
+    const how = `errand grant ${id.slice(0, 8)} ${branch} --repository project`
+    expect(refused).toContain(`errand: its owner may allow this branch as well: ${how}`)
+    expect(refused).toMatch(/exit 1\n$/)
+    expect(await lib.refs()).not.toHaveProperty([`refs/heads/${branch}`])
+
+    const { stdout } = await runCommand([...grant, 'project'], { env: env() })
+    expect(stdout).toContain(`may push in project to ${own}, ${branch}`)
+    expect(await push('project')).toMatch(/exit 0\n$/)
+    expect((await lib.refs())[`refs/heads/${branch}`]).toBe(await lib.git('rev-parse', own))
+    const { events } = await errand.client.readEvents(id, { limit: 1000 })
+    expect(eventsOf(events, 'push.accepted').at(-1)).toMatchObject({
+      ...{ repository: 'project', ref: `refs/heads/${branch}`, outward: 'forwarded' },
+    })
+
+    const never = await runCommand([...grant, 'project-2', '--json'], { env: env() })
+    expect(errorOf(never).reason).toBe('repository_read_only')
+    expect(await push('project-2')).toContain('reading only (repository_read_only)')
+    expect(await docs.refs()).not.toHaveProperty([`refs/heads/${branch}`])
   })
 
   it('comes back with what was not pushed in each when its sandbox is lost', async () => {
