@@ -1,5 +1,5 @@
 // A session's git door: which of its repositories a request means, and with which scope and credential gitd is asked. What is none
-// of them is sent to its true address, where the network rules decide, or refused by its name.
+// of them is refused by its name.
 import type { ServerResponse } from 'node:http'
 import type { DoorCall, DoorRoute } from '../door/call-route.ts'
 import { parseGitRequest, proxyGit } from '../git/client.ts'
@@ -67,7 +67,7 @@ export function createGitRoute(gitSocket: string, deps: GitDoorDeps): DoorRoute 
     const isSubmodule = mayPush && found.kind === 'submodule'
     const submodule = isSubmodule ? await submodules.named(state, found.url) : undefined
     if (submodule) return createSubmoduleRoute(gitSocket, submodule)(call)
-    answerOther(asked, found.url, call.response)
+    refuseOther(asked, found.url, call.response)
   }
 }
 
@@ -85,16 +85,8 @@ export function createSubmoduleRoute(
   }
 }
 
-/** git follows the first redirect, and goes by the rules for plain addresses from there. */
-function answerOther(asked: Asked, url: string, response: ServerResponse): void {
+function refuseOther(asked: Asked, url: string, response: ServerResponse): void {
   if (!('service' in asked) || !asked.advertise) throw notFound()
-  if (url.startsWith('http://')) {
-    const address = `${url}/info/refs?service=${asked.service}`
-    if (!URL.canParse(address)) throw notFound()
-    response.setHeader('location', new URL(address).href)
-    response.writeHead(302).end()
-    return
-  }
   const sentence = `errand: ${url.replace(/[^\x21-\x7e]/g, '?')} is no repository of this session, and over ssh it reaches no other (repository_not_of_session)`
   refuseRefs(asked.service, sentence, response)
 }

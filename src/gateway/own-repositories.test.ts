@@ -39,17 +39,18 @@ const ownAt = async (host: string, port = 443, state = STATE) =>
   ownPaths({}, state)(SESSION, { host, port })
 
 describe('createOwnRepositories', () => {
-  it('answers at the hosts and ports of https repositories alone', async () => {
+  it('answers at the hosts and ports of https and http repositories alone', async () => {
     expect(await ownAt('forge.example')).toBeDefined()
     expect(await ownAt('other.example', 8443)).toBeDefined()
+    expect((await ownAt('plain.example', 80))?.takes('/old/info/refs')).toBe(true)
     for (const host of ['other.example', 'plain.example', 'sub.forge.example', 'xforge.example'])
       expect(await ownAt(host), host).toBeUndefined()
     const submodules = { at: async () => new Map() }
     const at = { host: 'forge.example', port: 443 }
     expect(await ownPaths({ submodules })(SESSION, { ...at, port: 80 })).toBeUndefined()
     expect(await ownPaths()('s_00000000000000000000', at)).toBeUndefined()
-    const ssh = urls('git@forge.example:team/shop')
-    expect(await ownPaths({ submodules }, ssh)(SESSION, at)).toBeUndefined()
+    for (const ssh of ['git@forge.example:team/shop', 'ssh://git@forge.example:443/team/shop'])
+      expect(await ownPaths({ submodules }, urls(ssh))(SESSION, at)).toBeUndefined()
   })
 
   it('takes what git asks of them, and nothing else of the host', async () => {

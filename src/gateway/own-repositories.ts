@@ -1,4 +1,4 @@
-// The repositories of a session at their true https addresses: git's requests there go to the session's git door, with its
+// The repositories of a session at their true https and http addresses: git's requests there go to the session's git door, with its
 // scope, credential and refusals; those for submodules are read with the owner's credential for their host. Everything else at
 // those hosts goes by the session's network rules, without a git credential.
 import { callRoute, type DoorRoute, GIT_BODY_BYTES } from '../door/call-route.ts'
@@ -17,7 +17,8 @@ export interface OwnRepositoriesDeps {
   readSubmodule(submodule: SubmoduleAt): DoorRoute
 }
 
-const HTTPS_PORT = 443
+/** Of the protocols that are answered here. */
+const PORTS: Record<string, number> = { 'https:': 443, 'http:': 80 }
 /** The repository, with or without `.git`, and what git or git-lfs ask of it. */
 const REQUEST = /^(\/.*?)(?:\.git)?\/(info\/refs|git-(?:upload|receive)-pack|info\/lfs\/[\w./-]+)$/
 
@@ -60,11 +61,12 @@ function repositoriesAt(
   ]
   const found = new Map<string, string | undefined>()
   for (const { name, url } of all) {
-    if (!url.startsWith('https://') || !URL.canParse(url)) continue
-    const { hostname, port, pathname } = new URL(url)
-    const isThere = hostText(parseHost(hostname)) === at.host
+    if (!URL.canParse(url)) continue
+    const { protocol, hostname, port, pathname } = new URL(url)
+    const usual = PORTS[protocol]
+    const isThere = hostText(parseHost(hostname)) === at.host && Number(port || usual) === at.port
     const path = plainPath(pathname)
-    if (!isThere || Number(port || HTTPS_PORT) !== at.port || path === null) continue
+    if (usual === undefined || !isThere || path === null) continue
     found.set(path.replace(/\.git$/, ''), name)
   }
   return found

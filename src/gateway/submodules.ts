@@ -27,7 +27,7 @@ export interface SubmoduleAt {
 }
 
 export interface Submodules {
-  /** Those on https, by their path at the host, without `.git`. */
+  /** Those on https and http, by their path at the host, without `.git`. */
   at(
     state: SubmoduleState,
     at: { host: string; port: number; isOwn: boolean },
@@ -97,8 +97,10 @@ export function createSubmodules(deps: SubmodulesDeps): Submodules {
   }
   return {
     at: async (state, at) => {
-      const all = await allAt(state, { ...at, protocol: 'https' })
-      return new Map(all.map((one) => [pathOf(one.url), one]))
+      const all = await Promise.all(
+        (['https', 'http'] as const).map((protocol) => allAt(state, { ...at, protocol })),
+      )
+      return new Map(all.flat().map((one) => [pathOf(one.url), one]))
     },
     named: async (state, text) => {
       const parsed = parseRepositoryUrl(text)

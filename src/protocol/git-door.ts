@@ -11,8 +11,8 @@ import {
 export const MAIN_AT_DOOR = 'repository'
 
 /** What git and git-lfs ask of a repository. */
-const ASKED = /^(\/git\/.+)\/(?:info\/refs|git-(?:upload|receive)-pack|info\/lfs\/.+)$/
-const SUBMODULE = /^\/git\/submodule\/((?:[0-9a-f]{2})+)\.git(.*)$/
+const ASKED = /^\/git\/(.+)\/(?:info\/refs|git-(?:upload|receive)-pack|info\/lfs\/.+)$/
+const SUBMODULE = /^submodule\/((?:[0-9a-f]{2})+)\/(.*)$/
 /** Other ways to write the address of the same repository. */
 const SAME = /^(?:\.git)?\/?$/
 
@@ -26,42 +26,63 @@ export function doorPath(name = MAIN_AT_DOOR): string {
   return `/git/${name}.git`
 }
 
-/** Where the submodule of that address is read, when the session may. */
-export function submoduleDoorUrl(url: string): string {
+/**
+ * What the beginning of an ssh address, up to `.git`, is replaced with inside. The name has a part of the path for itself, so that
+ * whatever follows (`.git`, `-old.git`, `/sub`) cannot make another name of it.
+ */
+export function rewrittenUrl(name = MAIN_AT_DOOR): string {
+  return `http://${DOOR_HOST}/git/${name}/${name}`
+}
+
+/** The same for the submodule of that address, which is read where the session may. */
+export function rewrittenSubmoduleUrl(url: string): string {
   const bytes = [...new TextEncoder().encode(url)]
   const named = bytes.map((byte) => byte.toString(16).padStart(2, '0')).join('')
-  return `http://${DOOR_HOST}/git/submodule/${named}.git`
+  return `http://${DOOR_HOST}/git/submodule/${named}/${shownName(url)}`
+}
+
+/** What a person recognises it by. */
+function shownName(url: string): string {
+  const last = /([^/:]*?)(?:\.git)?\/*$/.exec(url)?.[1] ?? ''
+  return last.replace(/[^A-Za-z0-9_-]/g, '-') || 'module'
 }
 
 export type AskedAtDoor =
   | { kind: 'own'; repository: Repository | AdditionalState }
   | { kind: 'submodule'; url: string }
-  /** Git inside writes addresses anew by their beginning: this one began with that of a repository, and is another one's. */
+  /** Git inside writes ssh addresses anew by their beginning: this one began with that of a repository, and is another one's. */
   | { kind: 'other'; url: string }
 
+type Asking = Pick<SessionState, 'repository' | 'additional'>
+
 /** Undefined: nothing of the session's. */
-export function askedAtDoor(
-  state: Pick<SessionState, 'repository' | 'additional'>,
-  path: string,
-): AskedAtDoor | undefined {
-  const head = ASKED.exec(path.split('?', 1)[0] ?? '')?.[1]
-  if (head === undefined) return undefined
-  const [, named, beyond = ''] = SUBMODULE.exec(head) ?? []
-  if (named !== undefined) {
-    const url = decodeName(named)
-    return SAME.test(beyond)
-      ? { kind: 'submodule', url }
-      : { kind: 'other', url: join(url, beyond) }
+export function askedAtDoor(state: Asking, path: string): AskedAtDoor | undefined {
+  const at = ASKED.exec(path.split('?', 1)[0] ?? '')?.[1] ?? ''
+  return submoduleAt(at) ?? ownAt(state, at)
+}
+
+function submoduleAt(at: string): AskedAtDoor | undefined {
+  const [, named, shown = ''] = SUBMODULE.exec(at) ?? []
+  if (named === undefined) return undefined
+  const url = decodeName(named)
+  const rest = restOf(shown, shownName(url))
+  if (rest === undefined) return undefined
+  return SAME.test(rest) ? { kind: 'submodule', url } : { kind: 'other', url: join(url, rest) }
+}
+
+function ownAt(state: Asking, at: string): AskedAtDoor | undefined {
+  for (const name of [MAIN_AT_DOOR, ...state.additional.map((one) => one.name)]) {
+    const rest = at.replace(/\/$/, '') === `${name}.git` ? '' : restOf(at, `${name}/${name}`)
+    const repository = repositoryOf(state, name === MAIN_AT_DOOR ? undefined : name)
+    if (rest === undefined || !repository) continue
+    if (SAME.test(rest)) return { kind: 'own', repository }
+    return repository.url === '' ? undefined : { kind: 'other', url: join(repository.url, rest) }
   }
-  const names = [MAIN_AT_DOOR, ...state.additional.map(({ name }) => name)]
-  const fitting = names.filter((name) => head.startsWith(doorPath(name)))
-  const [name] = fitting.sort((one, other) => other.length - one.length)
-  if (name === undefined) return undefined
-  const repository = repositoryOf(state, name === MAIN_AT_DOOR ? undefined : name)
-  if (!repository) return undefined
-  const rest = head.slice(doorPath(name).length)
-  if (SAME.test(rest)) return { kind: 'own', repository }
-  return repository.url === '' ? undefined : { kind: 'other', url: join(repository.url, rest) }
+  return undefined
+}
+
+function restOf(text: string, beginning: string): string | undefined {
+  return text.startsWith(beginning) ? text.slice(beginning.length) : undefined
 }
 
 /** Undefined: the session has none there. */

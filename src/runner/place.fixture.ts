@@ -14,6 +14,7 @@ import type { RunnerReport, RunnerSetup } from '../protocol/runner-frames.ts'
 import { RUN_MARK } from './agent/agent-environment.ts'
 import { recordStart } from './agent/agent-program.ts'
 import { type AgentStart, type EarlyAgent, startEarly } from './agent/agent-start.ts'
+import { throughDoor } from './checkout/git-config.ts'
 import { type FakeGateway, startFakeGateway } from './gateway.fixture.ts'
 import { type Runner, startRunner } from './runner.ts'
 
@@ -55,12 +56,14 @@ export interface Place {
 
 export const newId = (kind: IdKind) => createId(kind, crypto.getRandomValues(new Uint8Array(20)))
 
+const FORGE = 'http://forge.example/shop/'
+
 export function setupFor(commit: string, variables: Record<string, string> = {}): RunnerSetup {
   return {
     sessionId: newId('session'),
     repository: {
       name: 'cart',
-      url: 'http://forge.example/shop/cart',
+      url: `${FORGE}cart`,
       commit,
       branch: BRANCH,
       baseBranch: 'main',
@@ -130,7 +133,7 @@ export async function createPlace(
     agents: () => agentsOf(setup.sessionId),
     async attach(name, access, files) {
       const commit = await createBare(join(folder, `${name}.git`), files)
-      const url = `http://forge.example/shop/${name}`
+      const url = `${FORGE}${name}`
       const one = { name, url, commit, branch: BRANCH, baseBranch: 'main', access }
       setup.additional = [...(setup.additional ?? []), one]
       return join(folder, 'workspace', name)
@@ -219,6 +222,7 @@ function placeIn(folder: string, modelUrl: string) {
     agent: claudePath,
     inherited: {
       ...gitEnvironment(),
+      ...ledTo(folder),
       HOME: join(folder, 'home'),
       GIT_CONFIG_NOSYSTEM: '0',
       GIT_CONFIG_SYSTEM: gitConfigPath,
@@ -236,6 +240,12 @@ function placeIn(folder: string, modelUrl: string) {
     gitSource: join(folder, 'upstream.git'),
     additionalSource: (name: string) => join(folder, `${name}.git`),
   }
+}
+
+/** As the gateway leads plain addresses to the door: here to the repositories of the folder. */
+function ledTo(folder: string): Record<string, string> {
+  const others = throughDoor({}, { url: FORGE, source: `${folder}/` })
+  return throughDoor(others, { url: `${FORGE}cart`, source: join(folder, 'upstream.git') })
 }
 
 /** Uses one tool when it is asked by that name. */

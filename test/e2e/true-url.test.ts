@@ -1,4 +1,4 @@
-// A repository on an https host, as git inside a sandbox sees it: under its true address, with nothing rewritten, while what
+// A repository on an https or http host, as git inside a sandbox sees it: under its true address, with nothing rewritten, while what
 // git asks there goes through the session's door. The host asks for a credential that is nowhere inside; so does the host of
 // a submodule, for one of its own.
 import { once } from 'node:events'
@@ -319,7 +319,7 @@ describe('submodules', () => {
 })
 
 describe('a session on a plain http repository', () => {
-  it('reads its submodules through the door, and goes to a neighbour as anybody would', async () => {
+  it('works under the true address, reads its submodules, and goes to a neighbour as anybody would', async () => {
     const plain = (name: string) => upstream.url.replace('project', name)
     const middle = await addRepositoryWith('between', { deep: '../lib.git' })
     await addRepositoryWith(
@@ -335,12 +335,17 @@ describe('a session on a plain http repository', () => {
     })
     const seen = upstream.requests.length
     const said = await tryAll(id, {
+      remote: 'git remote -v; git -C near remote -v',
+      alone: 'env -u http_proxy -u HTTP_PROXY git fetch && echo fetched',
+      branch: 'git commit --quiet --allow-empty -m mine && git push && echo pushed',
       near: 'ls near; git -C near fetch && echo fetched',
       deep: 'ls between/deep; git -C between/deep fetch && echo fetched',
       push: 'git -C near push origin HEAD:refs/heads/mine',
       own: `git ls-remote ${plain('plain').slice(0, -4)} main`,
       neighbour: `git ls-remote ${plain('plain-old')}`,
     })
+    expect(said.remote).toBe(`${shown(plain('plain'))}\n${shown(plain('lib'))}`)
+    expect(said.branch).toContain('pushed')
     for (const one of [said.near, said.deep]) {
       expect(one).toContain('package.json')
       expect(one).toContain('fetched')

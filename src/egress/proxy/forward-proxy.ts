@@ -5,6 +5,7 @@ import type { ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { pickCredential } from '../rules/bound-credentials.ts'
 import { isJudgedByHost } from '../rules/decide.ts'
+import { hostText } from '../rules/hosts.ts'
 import type { EgressRules } from '../rules/policy.ts'
 import { createTraffic } from '../rules/traffic.ts'
 import { createServeEnded } from '../tls/ended-connect.ts'
@@ -19,7 +20,7 @@ import { createOpenExchanges } from './open-exchanges.ts'
 import { judgeGreeting, serveConnect } from './proxy-connect.ts'
 import { upstreamHeaders } from './proxy-headers.ts'
 import { serveRequest } from './proxy-request.ts'
-import { framingFault } from './proxy-target.ts'
+import { framingFault, parseAbsoluteTarget } from './proxy-target.ts'
 import { serveUpgrade } from './proxy-upgrade.ts'
 
 export interface ForwardProxy {
@@ -31,6 +32,20 @@ export interface ForwardProxy {
   recheck(sessionId: string, rules: EgressRules): number
   /** The session is over: what is open is left to its end. */
   forget(sessionId: string): void
+}
+
+/** Resolves with false for what is to go out by the rules, or to be refused by them. */
+async function servePlainOwn(
+  { ending }: Pick<ForwardProxyDeps, 'ending'>,
+  { sessionId, request, response }: Parameters<ForwardProxy['request']>[0],
+): Promise<boolean> {
+  const parsed = parseAbsoluteTarget(request.url ?? '')
+  if ('reason' in parsed || framingFault(request.headers)) return false
+  const { host, port, path } = parsed.target
+  const own = await ending?.ownPathsAt?.(sessionId, { host: hostText(host), port })
+  if (!own?.takes(path)) return false
+  await own.serve({ sessionId, request, response, path })
+  return true
 }
 
 const RULES: ProxyRules = {
@@ -53,7 +68,9 @@ export function createForwardProxy(deps: ForwardProxyDeps): ForwardProxy {
     connect: async (call) => {
       if (!(await serveEnded(call))) await serveConnect(openExchange, call, rules)
     },
-    request: (call) => serveRequest(openExchange, call, rules),
+    request: async (call) => {
+      if (!(await servePlainOwn(deps, call))) await serveRequest(openExchange, call, rules)
+    },
     upgrade: (call) => serveUpgrade(openExchange, call),
     connections: open.count,
     recheck: open.recheck,

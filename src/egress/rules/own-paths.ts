@@ -16,7 +16,7 @@ export interface OwnPaths {
   }): Promise<void>
 }
 
-/** Own paths at a host, if there are any: its TLS is ended then, and the rest of it goes by the session's rules. */
+/** Own paths at a host, if there are any: its TLS, if it speaks any, is ended then, and the rest of it goes by the session's rules. */
 export type OwnPathsAt = (
   sessionId: string,
   at: { host: string; port: number },

@@ -1,13 +1,13 @@
-import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { runChecked } from '../../lib/process.ts'
-import { askedAtDoor, doorUrl, submoduleDoorUrl } from '../../protocol/git-door.ts'
+import { askedAtDoor, rewrittenSubmoduleUrl, rewrittenUrl } from '../../protocol/git-door.ts'
 import type { RunnerSetup } from '../../protocol/runner-frames.ts'
 import { openStateFile } from '../state-file.ts'
 import { type CheckoutRequest, makeCheckout } from './checkout.ts'
-import { gitConfig, rewriting } from './git-config.ts'
+import { gitConfig, rewriting, throughDoor } from './git-config.ts'
 
 const signal = new AbortController().signal
 let root: string
@@ -16,6 +16,11 @@ const env = () => deps.variables
 const run = async (cwd: string, ...args: string[]) =>
   (await runChecked('git', args, { cwd, env: env() })).trim()
 const work = () => join(root, 'workspace', 'repo')
+/** As a program inside, whose pushes the gateway leads to the door. */
+const push = async () => {
+  const at = { url: deps.setup.repository.url, source: join(root, 'upstream') }
+  await runChecked('git', ['push'], { cwd: work(), env: throughDoor(env(), at) })
+}
 
 const setupFor = (change: Partial<RunnerSetup['repository']>): RunnerSetup => ({
   sessionId: 's_abcdefghijklmnopqrst',
@@ -74,23 +79,33 @@ describe('makeCheckout', () => {
       '',
     )
     expect(await run(work(), 'config', 'user.name')).toBe('Ann "the\\ Coder"')
-    await symlink(join(root, 'upstream'), join(root, 'upstream.git'))
-    await run(work(), 'fetch', 'http://forge.example/a/repo.git', 'main')
   })
 
-  it('goes through the door for an https address too, and leaves nothing of that behind', async () => {
-    const url = 'https://forge.example/a/repo'
-    const { commit } = deps.setup.repository
-    deps.setup = setupFor({ url, commit })
+  it.each(['https://forge.example/a/repo.git', 'http://forge.example/a/repo'])(
+    'goes through the door for %s, and leaves nothing of that behind',
+    async (url) => {
+      const { commit } = deps.setup.repository
+      deps.setup = setupFor({ url, commit })
+      expect(await makeCheckout(deps, () => undefined, signal)).toBe('made')
+      expect(await run(work(), 'remote', '-v')).toBe(
+        `origin\t${url} (fetch)\norigin\t${url} (push)`,
+      )
+      expect(await run(work(), 'config', '--list')).not.toMatch(/insteadof/i)
+    },
+  )
+
+  it('shows one .git and what it is of an ssh address, which leads to the door', async () => {
+    const url = 'git@forge.example:a/repo.git'
+    deps.setup = setupFor({ url, commit: deps.setup.repository.commit })
     expect(await makeCheckout(deps, () => undefined, signal)).toBe('made')
-    expect(await run(work(), 'remote', '-v')).toBe(`origin\t${url} (fetch)\norigin\t${url} (push)`)
-    expect(await run(work(), 'config', '--list')).not.toMatch(/insteadof/i)
+    expect(await run(work(), 'config', 'remote.origin.url')).toBe(url)
+    expect(await run(work(), 'remote', 'get-url', 'origin')).toBe(`${rewrittenUrl()}.git`)
   })
 
   it('lets a plain git push go to the own branch', async () => {
     await makeCheckout(deps, () => undefined, signal)
     await run(work(), 'commit', '--quiet', '--allow-empty', '-m', 'mine')
-    await run(work(), 'push')
+    await push()
     expect(await run(join(root, 'upstream'), 'log', '-1', '--format=%s', 'errand/x')).toBe('mine')
   })
 
@@ -107,7 +122,7 @@ describe('makeCheckout', () => {
   it('goes on from what was pushed when the sandbox was lost', async () => {
     await makeCheckout(deps, () => undefined, signal)
     await run(work(), 'commit', '--quiet', '--allow-empty', '-m', 'mine')
-    await run(work(), 'push')
+    await push()
     deps.state.set({ checkout: null })
     deps.isFirst = false
     await makeCheckout(deps, () => undefined, signal)
@@ -128,57 +143,63 @@ describe('makeCheckout', () => {
 
 describe('gitConfig', () => {
   it('cannot be broken out of', async () => {
-    const setup = setupFor({ url: 'http://x.example/"]\n[core]\n\tsshCommand = evil' })
+    const setup = setupFor({ url: 'git@x.example:"]\n[core]\n\tsshCommand = evil' })
     const path = join(root, 'other')
-    await writeFile(
-      path,
-      gitConfig(setup, [{ url: setup.repository.url, source: 'http://door/git' }]),
-    )
+    await writeFile(path, gitConfig(setup))
     const list = await run(root, 'config', '--file', path, '--list')
     expect(list).not.toMatch(/^core\./m)
     expect(list).toContain(
-      'url.http://door/git.insteadof=http://x.example/"][core]sshCommand = evil',
+      `url.${rewrittenUrl()}.insteadof=git@x.example:"][core]sshCommand = evil`,
     )
   })
 
-  it.each([
-    'http://forge.example/team/',
-    'git@forge.example:team/',
-    'ssh://git@forge.example:2222/team/',
-  ])('leads to the door so that every address of %s is known again there', async (team) => {
-    const path = join(root, 'rewrites')
-    const state = {
-      repository: { url: `${team}shop.git` },
-      additional: [{ name: 'repository-2', url: `${team}lib` }],
-    } as Parameters<typeof askedAtDoor>[0]
-    const submodule = `${team}module.git`
-    const sources = [
-      { url: state.repository.url, source: doorUrl() },
-      { url: `${team}lib`, source: doorUrl('repository-2') },
-      { url: submodule, source: submoduleDoorUrl(submodule) },
-    ]
-    await writeFile(path, sources.flatMap(rewriting).join('\n'))
-    deps.variables = { ...deps.variables, GIT_CONFIG_SYSTEM: path }
-    const known = async (address: string) => {
-      const url = new URL(await run(root, 'ls-remote', '--get-url', address))
-      const asked = askedAtDoor(state, `${url.pathname}/info/refs`)
-      return asked?.kind === 'own' ? asked.repository : asked
-    }
-    for (const end of ['', '/', '.git', '.git/']) {
-      expect(await known(`${team}shop${end}`)).toBe(state.repository)
-      expect(await known(`${team}lib${end}`)).toBe(state.additional[0])
-      expect(await known(`${team}module${end}`)).toEqual({ kind: 'submodule', url: submodule })
-    }
-    for (const end of ['-old', '.git-old', '-old.git', '.git-old.git', '-2', '/sub', '.gitx'])
-      for (const name of ['shop', 'lib', 'module']) {
-        const url = `${team}${name}${end}`
-        expect(await known(url)).toEqual({ kind: 'other', url })
+  it.each(['git@forge.example:team/', 'ssh://git@forge.example:2222/team/'])(
+    'leads to the door so that every address of %s is known again there',
+    async (team) => {
+      const path = join(root, 'rewrites')
+      // The names of those elsewhere are what addresses beside those here end with.
+      const elsewhere = [
+        'lib-old',
+        'lib.git-old',
+        'shop-old',
+        'repository-old',
+        'submodule',
+        'lib.git',
+      ]
+      const state = {
+        repository: { url: `${team}shop.git` },
+        additional: [
+          { name: 'lib', url: `${team}lib` },
+          ...elsewhere.map((name) => ({ name, url: `https://other.example/${name}` })),
+        ],
+      } as Parameters<typeof askedAtDoor>[0]
+      const submodule = `${team}module.git`
+      const lines = [
+        ...rewriting(state.repository.url, rewrittenUrl()),
+        ...rewriting(`${team}lib`, rewrittenUrl('lib')),
+        ...rewriting(submodule, rewrittenSubmoduleUrl(submodule)),
+      ]
+      await writeFile(path, lines.join('\n'))
+      deps.variables = { ...deps.variables, GIT_CONFIG_SYSTEM: path }
+      const known = async (address: string) => {
+        const url = new URL(await run(root, 'ls-remote', '--get-url', address))
+        const asked = askedAtDoor(state, `${url.pathname}/info/refs`)
+        return asked?.kind === 'own' ? asked.repository : asked
       }
-  })
+      for (const end of ['', '/', '.git', '.git/']) {
+        expect(await known(`${team}shop${end}`)).toBe(state.repository)
+        expect(await known(`${team}lib${end}`)).toBe(state.additional[0])
+        expect(await known(`${team}module${end}`)).toEqual({ kind: 'submodule', url: submodule })
+      }
+      for (const end of ['-old', '.git-old', '-old.git', '.git-old.git', '-2', '/sub', '.gitx'])
+        for (const name of ['shop', 'lib', 'module']) {
+          const url = `${team}${name}${end}`
+          expect(await known(url)).toEqual({ kind: 'other', url })
+        }
+    },
+  )
 
   it('rewrites nothing when there is no URL', () => {
-    expect(gitConfig(setupFor({}), [{ url: '', source: 'http://door/git' }])).not.toContain(
-      'insteadOf',
-    )
+    expect(gitConfig(setupFor({ url: '' }))).not.toContain('insteadOf')
   })
 })

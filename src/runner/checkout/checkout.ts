@@ -13,7 +13,7 @@ import type { Variables } from '../agent/agent-environment.ts'
 import { claudeHome } from '../agent/transcript.ts'
 import { type Restored, restore } from '../saving/restore.ts'
 import type { StateFile } from '../state-file.ts'
-import { gitConfig, sourcesOf, throughDoor } from './git-config.ts'
+import { gitConfig, throughDoor } from './git-config.ts'
 import { bringSubmodules } from './submodules.ts'
 import { takeCheckout } from './take-checkout.ts'
 
@@ -43,7 +43,7 @@ export function checkoutFolder({ setup, workspace }: Pick<CheckoutDeps, 'setup' 
   return join(workspace, setup.repository.name)
 }
 
-/** Where the ways to submodules on http and ssh are kept, a part of git's configuration. */
+/** Where the ways to submodules on ssh are kept, a part of git's configuration. */
 export function submoduleRewrites({ stateFolder }: Pick<CheckoutDeps, 'stateFolder'>): string {
   return join(stateFolder, 'submodules.gitconfig')
 }
@@ -70,7 +70,7 @@ export async function makeCheckout(
   const folder = checkoutFolder(deps)
   await mkdir(dirname(deps.gitConfigPath), { recursive: true })
   const rewrites = submoduleRewrites(deps)
-  await writeFile(deps.gitConfigPath, gitConfig(deps.setup, sourcesOf(deps), rewrites))
+  await writeFile(deps.gitConfigPath, gitConfig(deps.setup, rewrites))
   const { url, commit, branch } = deps.setup.repository
   const repository = { url, commit, branch, source: deps.source ?? doorUrl(), pushes: true }
   const places = savedPlaces(deps)

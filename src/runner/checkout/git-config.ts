@@ -1,8 +1,10 @@
 // Git's configuration inside a sandbox: who commits, and how what is said to git of a repository's address gets to the door.
-// An https address needs nothing here: its host is answered by the gateway. Other addresses are written anew on their way.
-import { doorUrl } from '../../protocol/git-door.ts'
+// An https or http address needs nothing here: the gateway answers for its host. ssh addresses are written anew on their way.
+import { rewrittenUrl } from '../../protocol/git-door.ts'
 import type { RunnerSetup } from '../../protocol/runner-frames.ts'
 import type { Variables } from '../agent/agent-environment.ts'
+
+type Described = Pick<RunnerSetup, 'identity' | 'additional'> & { repository: { url: string } }
 
 export interface GitSource {
   /** What `remote.origin.url` says; may be empty. */
@@ -13,16 +15,18 @@ export interface GitSource {
 
 /** `remote.origin.url` keeps saying the true address, whatever way it takes. */
 export function gitConfig(
-  { identity }: Pick<RunnerSetup, 'identity'>,
-  sources: GitSource[],
+  { identity, repository, additional = [] }: Described,
   /** A file of more of it, which need not be there. */
   more?: string,
 ): string {
+  const all = [{ url: repository.url, name: undefined }, ...additional]
   return [
     '[user]',
     `\tname = ${quote(identity.name)}`,
     `\temail = ${quote(identity.email)}`,
-    ...sources.filter(({ url }) => !isAnsweredAtItsHost(url)).flatMap(rewriting),
+    ...all
+      .filter(({ url }) => !isAnsweredAtItsHost(url))
+      .flatMap(({ url, name }) => rewriting(url, rewrittenUrl(name))),
     '[safe]',
     '\tdirectory = *',
     '[push]',
@@ -38,7 +42,7 @@ export function gitConfig(
 
 /** The runner's own git goes to the door at once, without TLS that the gateway would end. */
 export function throughDoor(variables: Variables, { url, source }: GitSource): Variables {
-  if (!isAnsweredAtItsHost(url)) return variables
+  if (url === '') return variables
   const count = Number(variables.GIT_CONFIG_COUNT) || 0
   return {
     ...variables,
@@ -48,33 +52,14 @@ export function throughDoor(variables: Variables, { url, source }: GitSource): V
   }
 }
 
-export function sourcesOf({
-  setup,
-  source = doorUrl(),
-  additionalSource = doorUrl,
-}: {
-  setup: Pick<RunnerSetup, 'repository' | 'additional'>
-  source?: string
-  additionalSource?: (name: string) => string
-}): GitSource[] {
-  const others = setup.additional ?? []
-  return [
-    { url: setup.repository.url, source },
-    ...others.map(({ name, url }) => ({ url, source: additionalSource(name) })),
-  ]
-}
-
 function isAnsweredAtItsHost(url: string): boolean {
-  return url.startsWith('https://')
+  return /^https?:\/\//.test(url)
 }
 
-/**
- * Lines that send an address to the door; what only begins with it is told apart there. Only the address without `.git` is
- * named: were the other one as well, `shop.git-old` and `shop-old` would come to the same path.
- */
-export function rewriting({ url, source }: GitSource): string[] {
+/** Lines that send an address to the door, with or without `.git`; what only begins with it is told apart there. */
+export function rewriting(url: string, to: string): string[] {
   if (url === '') return []
-  return [`[url ${quote(source)}]`, `\tinsteadOf = ${quote(url.replace(/\.git$/, ''))}`]
+  return [`[url ${quote(to)}]`, `\tinsteadOf = ${quote(url.replace(/\.git$/, ''))}`]
 }
 
 /** A value of git's configuration syntax; control characters cannot be written in one and are dropped. */

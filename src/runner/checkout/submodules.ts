@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { appendFile, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { runProcess } from '../../lib/process.ts'
-import { submoduleDoorUrl } from '../../protocol/git-door.ts'
+import { rewrittenSubmoduleUrl } from '../../protocol/git-door.ts'
 import type { Variables } from '../agent/agent-environment.ts'
 import { rewriting } from './git-config.ts'
 import { createGitInside, type GitInside, type RawName } from './git-inside.ts'
@@ -14,8 +14,8 @@ const MOST_LINES = 50
 const MOST_DEPTH = 8
 const MOST_URL_CHARS = 1000
 const UPDATE = ['submodule', 'update', '--init', '--jobs=4']
-/** `http://…`, `ssh://…`, `user@host:path`. */
-const BY_THE_DOOR = /^(?:(?:http|ssh):\/\/|[A-Za-z0-9_][\w.-]*@[A-Za-z0-9.-]+:)/
+/** `ssh://…`, `user@host:path`. */
+const BY_THE_DOOR = /^(?:ssh:\/\/|[A-Za-z0-9_][\w.-]*@[A-Za-z0-9.-]+:)/
 /** What is asked of a person would be waited for without end; a helper or a path is no place of a submodule. */
 const UNATTENDED = {
   GIT_ALLOW_PROTOCOL: 'https:http:ssh',
@@ -79,7 +79,7 @@ async function bringLevel(at: Place, bringing: Bringing): Promise<string[]> {
 
 const textOf = (raw: RawName) => Buffer.from(raw, 'latin1').toString('utf8')
 
-/** http and ssh have no other way: the addresses are asked of git, which makes whole ones of those that are relative. */
+/** ssh has no other way: the addresses are asked of git, which makes whole ones of those that are relative. */
 async function leadToDoor(
   git: GitInside,
   { rewrites }: Place,
@@ -94,7 +94,7 @@ async function leadToDoor(
   const lines = entries
     .map((entry) => textOf(entry.slice(entry.indexOf('\n') + 1)))
     .filter((url) => BY_THE_DOOR.test(url) && url.length <= MOST_URL_CHARS)
-    .flatMap((url) => rewriting({ url, source: submoduleDoorUrl(url) }))
+    .flatMap((url) => rewriting(url, rewrittenSubmoduleUrl(url)))
   const text = lines.map((line) => `${line}\n`).join('')
   if (text !== '' && !present.includes(text)) await appendFile(rewrites, text)
 }

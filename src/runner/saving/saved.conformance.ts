@@ -27,6 +27,7 @@ import {
   makeCheckout,
   savedPlaces,
 } from '../checkout/checkout.ts'
+import { throughDoor } from '../checkout/git-config.ts'
 import { BRANCH, setupFor } from '../place.fixture.ts'
 import { openStateFile } from '../state-file.ts'
 import { createSaver, type Saver } from './saver.ts'
@@ -62,12 +63,15 @@ async function openSandbox(): Promise<Sandbox> {
     stateFolder: join(disk, 'state'),
     state: openStateFile(join(disk, 'state', 'state.json')),
     source: upstream,
-    variables: {
-      ...gitEnvironment(),
-      HOME: join(disk, 'home'),
-      GIT_CONFIG_NOSYSTEM: '0',
-      GIT_CONFIG_SYSTEM: gitConfigPath,
-    },
+    variables: throughDoor(
+      {
+        ...gitEnvironment(),
+        HOME: join(disk, 'home'),
+        GIT_CONFIG_NOSYSTEM: '0',
+        GIT_CONFIG_SYSTEM: gitConfigPath,
+      },
+      { url: setup.repository.url, source: upstream },
+    ),
   }
   const checkout = join(disk, 'workspace', setup.repository.name)
   const reports: RunnerReport[] = []

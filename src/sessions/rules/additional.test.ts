@@ -211,8 +211,8 @@ describe('the repositories of a session', () => {
     const at = (path: string) => repositoryAtDoor(state, path)?.name
     expect(at('/git/repository.git/info/refs?service=git-upload-pack')).toBe('r')
     expect(at('/git/lib.git/git-receive-pack')).toBe('lib')
-    // Git inside writes the address without `.git` anew.
-    expect(at('/git/lib.git.git/git-receive-pack')).toBe('lib')
+    // Git inside writes an ssh address without `.git` anew.
+    expect(at('/git/lib/lib.git/git-receive-pack')).toBe('lib')
     expect(new URL(doorUrl('lib')).pathname).toBe('/git/lib.git')
     for (const path of ['/git/r.git/info/refs', '/git/lib/info/refs', '/git/other.git/info/refs'])
       expect(at(path)).toBeUndefined()
