@@ -143,13 +143,13 @@ describe('submodules of submodules', () => {
     },
   }
 
-  it('are read where the one that names them was read, beside it alone', async () => {
+  it('are read where the one that names them was read, at its host alone', async () => {
     const { at } = setUp({ git })
     const own = { isOwn: true }
     expect(Object.keys(await at('forge.example', own))).toEqual(['/team/lib'])
     // `at` has asked for its credential, as reading it does.
     read.add(`https://forge.example/team/lib.git ${FIRST}`)
-    const paths = ['/team/lib', '/team/deep', '/team/deep/deeper']
+    const paths = ['/team/lib', '/team/deep', '/other/secret', '/team/deep/deeper']
     const [one, other] = await Promise.all([at('forge.example', own), at('forge.example', own)])
     expect(Object.keys(one)).toEqual(paths)
     expect(Object.keys(other)).toEqual(paths)

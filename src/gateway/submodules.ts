@@ -1,7 +1,7 @@
 // Which submodules a session may read with a credential of its owner: those that the commit names that it started from, and those
-// that they name in turn, at the commit that is pinned and beside them. At the host of a session's own repository always; at another
-// host where the network rules allow it and the owner keeps a credential for that very host. Everything else is left to the
-// network rules, without a credential.
+// that they name in turn, at the commit that is pinned and on the same host (submodule-naming.ts). At the host of a session's own
+// repository always; at another host where the network rules allow it and the owner keeps a credential for that very host.
+// Everything else is left to the network rules, without a credential.
 import { hostText, parseHost } from '../egress/rules/hosts.ts'
 import type { GitClient } from '../git/client.ts'
 import type { UpstreamCredential } from '../git/upstream/credential.ts'
@@ -10,6 +10,7 @@ import { resolveSubmoduleUrl } from '../git/upstream/submodule-url.ts'
 import type { SessionState } from '../protocol/session.ts'
 import type { Credential, CredentialStore } from '../store/credentials.ts'
 import { openCredential } from '../upstream-credential.ts'
+import { mayName } from './submodule-naming.ts'
 
 export type SubmoduleState = Pick<SessionState, 'id' | 'ownerId' | 'repository' | 'additional'>
 
@@ -107,10 +108,7 @@ export function createSubmodules(deps: SubmodulesDeps): Submodules {
       if (!parsed.ok) return undefined
       const { protocol, port, url } = parsed.repository
       const place = { protocol, port, host: hostText(parseHost(parsed.repository.host)) }
-      const isOwn = repositoriesOf(state).some((one) => {
-        const own = parseRepositoryUrl(one.url)
-        return own.ok && isAt({ repository: own.repository }, place)
-      })
+      const isOwn = ownUrls(state).some((repository) => isAt({ repository }, place))
       const all = await allAt(state, { ...place, isOwn })
       return all.find((one) => withoutGit(one.url) === withoutGit(url))
     },
@@ -156,10 +154,12 @@ async function expand(
       const of = { url: repository.url, credentialId, commit: commit ?? '' }
       const signal = AbortSignal.timeout(LIST_LIMIT_MS)
       const { submodules } = await git.submodules({ sessionId: state.id, of }, { signal })
-      const beside = resolveAll(repository.url, submodules, depth + 1).filter((one) =>
-        isBeside(repository, one.repository),
+      const own = ownUrls(state)
+      const named = resolveAll(repository.url, submodules, depth + 1)
+      addNew(
+        entries,
+        named.filter((one) => mayName(repository, one.repository, own)),
       )
-      addNew(entries, beside)
     } catch (error) {
       onProblem(state.id, error)
     }
@@ -174,25 +174,6 @@ function addNew(entries: Entry[], more: Entry[]): void {
     )
     if (!isThere && entries.length < MOST_ENTRIES) entries.push(one)
   }
-}
-
-/**
- * Who wrote a submodule decides no further than their own place: below the same first part of the path, at the same host.
- * Otherwise a library of somebody else could name any repository that the owner's credential reads.
- */
-function isBeside(parent: RepositoryUrl, child: RepositoryUrl): boolean {
-  const isSameHost = isAt(
-    { repository: child },
-    { ...parent, host: hostText(parseHost(parent.host)) },
-  )
-  return isSameHost && groupOf(parent) === groupOf(child)
-}
-
-/** Empty for one that lies right below the host. */
-function groupOf({ url }: RepositoryUrl): string {
-  const path = url.replace(/^[a-z]+:\/\/[^/]+/, '').replace(/^[^/:]*:/, '')
-  const parts = path.split('/').filter((part) => part !== '')
-  return parts.length > 1 ? (parts[0] ?? '') : ''
 }
 
 function toSubmodule(
@@ -224,6 +205,13 @@ function repositoriesOf({ repository, additional }: SubmoduleState) {
   return [main, ...additional].filter(
     ({ commit, source }) => commit !== null && source.kind !== 'session',
   )
+}
+
+function ownUrls(state: SubmoduleState): RepositoryUrl[] {
+  return repositoriesOf(state).flatMap(({ url }) => {
+    const parsed = parseRepositoryUrl(url)
+    return parsed.ok ? [parsed.repository] : []
+  })
 }
 
 async function readAll({ git }: SubmodulesDeps, state: SubmoduleState): Promise<Entry[]> {

@@ -1,10 +1,11 @@
 // A session with three repositories: one from this disk, one on a git host that it works on as well, and one there that it only
-// reads. By the command line, in real sandboxes; counted at the far end.
+// reads. By the command line, in real sandboxes; counted at the far end. And one on a host that speaks ssh, with its submodules.
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createSampleRepository } from '../../demo/repository.ts'
+import { startSsh } from '../../src/git/upstream/ssh.fixture.ts'
 import { createWorkbench } from '../../src/git/upstream/upstream.fixture.ts'
 import { delay } from '../../src/lib/deadline.ts'
 import { runChecked, runProcess } from '../../src/lib/process.ts'
@@ -12,9 +13,11 @@ import { SAVED_WORK_REF } from '../../src/protocol/saved-refs.ts'
 import { errorOf, runCommand } from './command.ts'
 import { eventsOf, type Installation, startInstallation } from './installation.ts'
 import { createIsland, type Island } from './island.ts'
-import { runInside, toolOutputs } from './transcript.ts'
+import { runInside, searchCommand, toolOutputs, tryAll } from './transcript.ts'
 import { gitEnvironment } from './upload.ts'
 import { createPrivateUpstream, GIT_HOST, type PrivateUpstream } from './upstream.ts'
+
+const CLOSED = { level: 'none' as const }
 
 let island: Island
 let lib: PrivateUpstream
@@ -189,5 +192,54 @@ describe('a session with several repositories', () => {
     await errand.finish(failed.id)
     const { failure } = await errand.client.getSession(failed.id)
     expect(failure?.message).toMatch(/^one: .*\ntwo: /)
+  })
+})
+
+describe('a session on an ssh repository', () => {
+  it('has its submodules, and theirs, with the key of the host, and pushes its branch', async () => {
+    const ssh = await startSsh(join(folder, 'ssh'), { host: island.outside, name: GIT_HOST })
+    try {
+      const urlOf = (name: string) => `${ssh.url}${dirname(lib.directory)}/${name}.git`
+      await lib.copy('other/base')
+      const middle = await lib.addWith('middle', { deep: '../other/base.git' })
+      await lib.addWith(
+        'app',
+        { near: '../project.git', middle: urlOf('middle') },
+        { pinned: { middle } },
+      )
+      await errand.client.createCredential({ host: GIT_HOST, kind: 'ssh', secret: ssh.key })
+      const source = { kind: 'remote' as const, url: urlOf('app') }
+      const started = { prompt: 'true', kind: 'command' as const, source, network: CLOSED }
+      const { id: session } = await errand.client.createSession(started)
+      expect(eventsOf(await errand.finish(session), 'session.failed')).toEqual([])
+      const said = await tryAll(errand, session, {
+        remote: 'git remote get-url origin; git config remote.origin.url',
+        near: 'ls near; git -C near fetch && echo fetched',
+        deep: 'ls middle/deep; git -C middle/deep fetch && echo fetched',
+        push: 'git commit --quiet --allow-empty -m mine && git push && echo pushed',
+        refused: 'git -C near push origin HEAD:refs/heads/mine',
+        neighbour: `git ls-remote ${urlOf('app-old')}; git ls-remote ${urlOf('project-old')}`,
+        key: searchCommand([ssh.key.split('\n')[2] ?? '']),
+      })
+      expect(said.remote).toBe(
+        `http://errand.internal/git/repository/repository.git\n${urlOf('app')}`,
+      )
+      for (const one of [said.near, said.deep]) {
+        expect(one).toContain('package.json')
+        expect(one).toContain('fetched')
+      }
+      expect(said.push).toContain('pushed')
+      expect(said.refused).toContain('reading only (submodule_read_only)')
+      for (const name of ['app-old', 'project-old'])
+        expect(said.neighbour).toContain(`${urlOf(name)} is no repository of this session`)
+      expect(said.key).toBe('searched')
+      const { branch } = (await errand.client.getSession(session)).repository
+      const app = join(dirname(lib.directory), 'app.git')
+      expect(await createWorkbench(folder).git(app, ['log', '-1', '--format=%s', branch])).toBe(
+        'mine',
+      )
+    } finally {
+      ssh.close()
+    }
   })
 })

@@ -21,6 +21,21 @@ export async function runInside(
     .join('')
 }
 
+/** Each command, by its name, with what it said, whether it succeeded or not. */
+export async function tryAll(
+  errand: Installation,
+  sessionId: string,
+  commands: Record<string, string>,
+): Promise<Record<string, string>> {
+  const script = Object.entries(commands)
+    .map(([name, command]) => `printf '\n== ${name}\n'; { ${command}; } 2>&1`)
+    .join('\n')
+  const parts = (await runInside(errand, sessionId, script)).split(/^== /m).slice(1)
+  return Object.fromEntries(
+    parts.map((part) => [part.slice(0, part.indexOf('\n')), part.slice(part.indexOf('\n')).trim()]),
+  )
+}
+
 /** All that Errand tells of a session, as text to search. */
 export async function everythingSaid(errand: Installation, sessionId: string): Promise<string> {
   const [state, { events }] = await Promise.all([

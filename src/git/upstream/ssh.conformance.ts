@@ -1,5 +1,4 @@
-// ssh upstreams for real: an sshd of its own on loopback, reached through a CONNECT proxy. Needs openssh-server and root.
-import { type ChildProcess, spawn } from 'node:child_process'
+// ssh upstreams for real: an sshd of its own on loopback, reached through a CONNECT proxy.
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
@@ -7,24 +6,15 @@ import { createServer, request, type Server } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { runChecked } from '../../lib/process.ts'
 import { createLfsServer, type LfsServer } from '../lfs/lfs-server.fixture.ts'
 import { BRANCH, createScene, type Scene } from '../room.fixture.ts'
+import { startSsh, type TestSsh } from './ssh.fixture.ts'
 
 let scene: Scene
 let proxy: Server
 let asked: string[]
 let ssh: TestSsh
-
-interface TestSsh {
-  url: string
-  /** A private key that may log in, and one that may not. */
-  key: string
-  strangeKey: string
-  hostKey: string
-  port: number
-  child: ChildProcess
-}
+let url: string
 
 beforeEach(async () => {
   asked = []
@@ -52,63 +42,20 @@ beforeEach(async () => {
   await once(proxy, 'listening')
   const { port } = proxy.address() as AddressInfo
   scene = await createScene({ network: { proxyUrl: `http://127.0.0.1:${port}` } })
-  ssh = await startSsh(join(scene.room.root, 'ssh'), scene.upstream.directory)
+  ssh = await startSsh(join(scene.room.root, 'ssh'))
+  url = `${ssh.url}${scene.upstream.directory}`
 })
 
 afterEach(async () => {
-  ssh.child.kill()
+  ssh.close()
   proxy.close()
   await scene.close()
 })
 
-async function startSsh(folder: string, repository: string): Promise<TestSsh> {
-  await mkdir('/run/sshd', { recursive: true })
-  await mkdir(folder)
-  for (const name of ['host', 'user', 'strange'])
-    await runChecked('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(folder, name)])
-  const key = (name: string) => readFile(join(folder, name), 'utf8')
-  await writeFile(join(folder, 'authorized_keys'), await key('user.pub'))
-  const port = await freePort()
-  const config = [
-    `Port ${port}`,
-    'ListenAddress 127.0.0.1',
-    `HostKey ${join(folder, 'host')}`,
-    `AuthorizedKeysFile ${join(folder, 'authorized_keys')}`,
-    `PidFile ${join(folder, 'pid')}`,
-    `SetEnv PATH=${join(folder, 'bin')}:/usr/local/bin:/usr/bin:/bin`,
-    'StrictModes no',
-    'UsePAM no',
-    'PermitRootLogin prohibit-password',
-  ]
-  await writeFile(join(folder, 'config'), `${config.join('\n')}\n`)
-  const child = spawn('/usr/sbin/sshd', ['-D', '-e', '-f', join(folder, 'config')], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  })
-  for await (const chunk of child.stderr) if (String(chunk).includes('listening')) break
-  const url = `ssh://root@127.0.0.1:${port}${repository}`
-  return {
-    url,
-    key: await key('user'),
-    strangeKey: await key('strange'),
-    hostKey: await key('host.pub'),
-    port,
-    child,
-  }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
 const source = (secret?: string, knownHosts?: string) => ({
   source: {
     kind: 'remote' as const,
-    url: ssh.url,
+    url,
     credential: secret ? { id: 'c_ssh', secret, knownHosts } : null,
   },
 })
@@ -138,9 +85,9 @@ it('reads a submodule over ssh with the key that it is given, and with none noth
   const { room, upstream } = scene
   const read = (url: string) => room.workbench.run(room.root, ['ls-remote', url, 'main'])
   const head = await room.workbench.git(upstream.directory, ['rev-parse', 'main'])
-  const opened = await read(room.door(sessionId, { submodule: ssh.url, credential }))
+  const opened = await read(room.door(sessionId, { submodule: url, credential }))
   expect(opened.stdout).toContain(head)
-  const closed = await read(room.door(sessionId, { submodule: ssh.url }))
+  const closed = await read(room.door(sessionId, { submodule: url }))
   expect([closed.exitCode, closed.stdout]).toEqual([128, ''])
 })
 
@@ -149,7 +96,7 @@ it('says why ssh does not open', async () => {
   expect(await reasonOf(scene.prepare(source()))).toBe('repository_access_denied')
   const absent = {
     kind: 'remote' as const,
-    url: `${ssh.url}-absent`,
+    url: `${url}-absent`,
     credential: { id: 'c_ssh', secret: ssh.key },
   }
   expect(await reasonOf(scene.prepare({ source: absent }))).toBe('repository_not_found')
