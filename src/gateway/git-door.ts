@@ -5,7 +5,7 @@ import type { DoorCall, DoorRoute } from '../door/call-route.ts'
 import { parseGitRequest, proxyGit } from '../git/client.ts'
 import { refuseRefs } from '../git/serving/smart-http.ts'
 import { AppError } from '../protocol/errors.ts'
-import { askedAtDoor, doorUrl } from '../protocol/git-door.ts'
+import { askedAtDoor, doorUrl, rewrittenSubmoduleUrl } from '../protocol/git-door.ts'
 import {
   type AdditionalState,
   grantsOf,
@@ -79,7 +79,8 @@ export function createSubmoduleRoute(
     const asked = parseGitRequest(request.method ?? 'GET', path)
     if (!asked)
       throw new AppError('not_found', 'submodule_not_found', 'A submodule answers git and no more.')
-    const at = { kind: 'submodule' as const, id: sessionId, submodule: url, push: null }
+    const base = `${rewrittenSubmoduleUrl(url)}.git`
+    const at = { kind: 'submodule' as const, id: sessionId, submodule: url, push: null, base }
     const target = { ...at, ...asked, credential: await credential() }
     await proxyGit(request, response, { socketPath: gitSocket, target })
   }

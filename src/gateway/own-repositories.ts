@@ -37,7 +37,7 @@ export function createOwnRepositories(deps: OwnRepositoriesDeps): OwnPathsAt {
       const query = path.includes('?') ? path.slice(path.indexOf('?')) : ''
       if (own.has(repository))
         return { route: deps.git, path: `${doorPath(own.get(repository))}/${asked}${query}` }
-      const submodule = asked.startsWith('info/lfs') ? undefined : submodules.get(repository)
+      const submodule = submodules.get(repository)
       return submodule && { route: deps.readSubmodule(submodule), path: `/${asked}${query}` }
     }
     return {

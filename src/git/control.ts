@@ -142,7 +142,7 @@ function doorRequest(method: string, url: URL): GitDoorRequest | LfsDoorRequest 
     ...(repository === undefined ? {} : { repository }),
   }
   const lfs = parseLfsRequest(method, url.pathname)
-  if (lfs && kind !== 'submodule') return { ...place, lfs }
+  if (lfs) return { ...place, lfs }
   const advertise = what === 'info/refs'
   const service = advertise ? url.searchParams.get('service') : what
   if (service !== 'git-upload-pack' && service !== 'git-receive-pack')

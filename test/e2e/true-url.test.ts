@@ -182,21 +182,38 @@ describe('large files (LFS)', () => {
     const { branch } = (await errand.client.getSession(id)).repository
     const asked = '{"operation":"download","objects":[{"oid":"%s","size":400000}]}'
     const said = await tryAll(errand, id, {
-      push: `git lfs install --local && git lfs track '*.bin' && head -c 400000 /dev/urandom > big.bin &&
+      push: `git lfs track '*.bin' && head -c 400000 /dev/urandom > big.bin &&
 git add . && git commit --quiet -m large && git push --quiet origin HEAD && git lfs env | grep ^Endpoint`,
-      again: `git clone --quiet --branch ${branch} ${url('large')} /tmp/again && cd /tmp/again &&
-git lfs install --local && git lfs pull && sha256sum big.bin`,
+      commit: 'git rev-parse HEAD',
+      again: `git clone --quiet --branch ${branch} ${url('large')} /tmp/again && sha256sum /tmp/again/big.bin`,
       batch: `printf '${asked}' $(sha256sum < /tmp/again/big.bin | cut -c-64) |
 curl -sS --data-binary @- https://${GIT_HOST}${batch}`,
     })
     expect(said.push).toContain(`Endpoint=${url('large')}/info/lfs`)
     const [oid = '', content] = [...lfs.objects][0] ?? []
     expect(content).toHaveLength(400_000)
-    expect(said.again).toContain(`${oid}  big.bin`)
+    expect(said.again).toContain(`${oid}  /tmp/again/big.bin`)
     expect(lfs.transfers.map(({ method }) => method)).toEqual(['PUT', 'GET'])
     for (const transfer of lfs.transfers) expect(transfer.authorization).toBeUndefined()
     expect(said.batch).toContain(`${doorUrl()}/info/lfs/objects/${oid}`)
     expect(said.batch).not.toContain('let-me-in')
+
+    // Another session has them from the start: in a submodule, and in a repository beside its own.
+    const pinned = { near: said.commit ?? '' }
+    await upstream.addWith('outer', { near: '../large.git' }, { pinned })
+    const beside = { source, baseBranch: branch, access: 'read' as const }
+    const next = await start({
+      ...{ source: { kind: 'remote', url: url('outer') }, network: { level: 'none' } },
+      additional: [beside],
+    })
+    const there = await tryAll(errand, next, {
+      sums: 'sha256sum near/big.bin ../large/big.bin',
+      push: `cd near && head -c 1000 /dev/urandom > big.bin && git add . && git commit --quiet -m mine &&
+git lfs push origin HEAD`,
+    })
+    expect(there.sums).toBe(`${oid}  near/big.bin\n${oid}  ../large/big.bin`)
+    expect(there.push).toContain('read-only here')
+    expect(lfs.transfers.filter(({ method }) => method === 'PUT')).toHaveLength(1)
     upstream.answer = answer
     lfs.close()
   })

@@ -6,6 +6,7 @@ import { BASE_HEADER, decodeGrants, type LfsDoorRequest, PUSH_HEADER } from '../
 import type { GitPaths } from '../paths.ts'
 import { readRecord, sessionRecordSchema, uploadRecordSchema } from '../records.ts'
 import { CREDENTIAL_HEADER, decodeCredential } from '../upstream/credential.ts'
+import { submoduleOf } from '../upstream/submodules.ts'
 import type { LfsPlace } from './lfs-door.ts'
 
 export async function findLfsPlace(
@@ -22,6 +23,10 @@ export async function findLfsPlace(
     return { directory, url: null, push: true, base }
   }
   const directory = paths.session({ sessionId: id, repository })
+  if (kind === 'submodule') {
+    const { ownerId } = await readRecord(directory, 'session', sessionRecordSchema)
+    return { directory, ...submoduleOf(headers, ownerId).target, push: false, base }
+  }
   const { access, outside } = await readRecord(directory, 'session', sessionRecordSchema)
   const push = access === 'write' && decodeGrants(headers[PUSH_HEADER]) !== undefined
   const credential = decodeCredential(headers[CREDENTIAL_HEADER] as string | undefined)

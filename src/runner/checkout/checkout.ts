@@ -2,7 +2,7 @@
 // a lost sandbox had saved; from a layer where there is one. Runs once per sandbox; a checkout that was not finished is
 // made again from nothing.
 import { existsSync } from 'node:fs'
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ProcessError, runProcess } from '../../lib/process.ts'
 import { AppError } from '../../protocol/errors.ts'
@@ -13,7 +13,8 @@ import type { Variables } from '../agent/agent-environment.ts'
 import { claudeHome } from '../agent/transcript.ts'
 import { type Restored, restore } from '../saving/restore.ts'
 import type { StateFile } from '../state-file.ts'
-import { gitConfig, throughDoor } from './git-config.ts'
+import { gitConfig, including, throughDoor } from './git-config.ts'
+import { bringLargeFiles, hasGitLfs, WITHOUT_LARGE_FILES } from './large-files.ts'
 import { bringSubmodules } from './submodules.ts'
 import { takeCheckout } from './take-checkout.ts'
 
@@ -68,9 +69,8 @@ export async function makeCheckout(
   signal: AbortSignal,
 ): Promise<Checkout> {
   const folder = checkoutFolder(deps)
-  await mkdir(dirname(deps.gitConfigPath), { recursive: true })
   const rewrites = submoduleRewrites(deps)
-  await writeFile(deps.gitConfigPath, gitConfig(deps.setup, rewrites))
+  await writeGitConfig(deps, rewrites)
   const { url, commit, branch } = deps.setup.repository
   const repository = { url, commit, branch, source: deps.source ?? doorUrl(), pushes: true }
   const places = savedPlaces(deps)
@@ -89,6 +89,18 @@ export async function makeCheckout(
     return existsSync(SANDBOX_PATHS.setup) ? 'made' : 'taken'
   }
   return await checkOut(one, logged, signal)
+}
+
+/** What the image or its setup script set for the whole system stays, and gives way to what is said here. */
+async function writeGitConfig(deps: CheckoutDeps, more: string): Promise<void> {
+  const { gitConfigPath, stateFolder, setup, variables } = deps
+  const own = join(stateFolder, 'gitconfig')
+  await mkdir(stateFolder, { recursive: true })
+  await writeFile(own, gitConfig(setup, { more, hasLfs: hasGitLfs(variables) }))
+  await mkdir(dirname(gitConfigPath), { recursive: true })
+  const theirs = existsSync(gitConfigPath) ? await readFile(gitConfigPath, 'utf8') : ''
+  const include = including(own)
+  if (!theirs.includes(include)) await appendFile(gitConfigPath, `\n${include}\n`)
 }
 
 export interface OneCheckout {
@@ -118,7 +130,8 @@ export async function checkOut(
   signal: AbortSignal,
 ): Promise<Checkout> {
   const { url, source, commit, branch } = repository
-  const variables = throughDoor(place.variables, repository)
+  const inside = throughDoor(place.variables, repository)
+  const variables = { ...inside, ...WITHOUT_LARGE_FILES }
   if (place.isFinished() && existsSync(join(folder, '.git'))) return 'kept'
 
   const git = async (args: string[], cwd: string, settings: string[] = []) => {
@@ -144,6 +157,7 @@ export async function checkOut(
       await git(['checkout', '--quiet', '--no-track', '-B', branch, start, '--'], folder)
     }
     place.finished()
+    await bringLargeFiles({ folder, variables: inside }, logged, signal)
     await bringSubmodules({ folder, ...place }, logged, signal)
     return restored ?? 'made'
   } catch (error) {

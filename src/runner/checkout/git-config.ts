@@ -16,8 +16,8 @@ export interface GitSource {
 /** `remote.origin.url` keeps saying the true address, whatever way it takes. */
 export function gitConfig(
   { identity, repository, additional = [] }: Described,
-  /** A file of more of it, which need not be there. */
-  more?: string,
+  /** `more` is a file of more of it, which need not be there. */
+  { more, hasLfs = false }: { more?: string; hasLfs?: boolean } = {},
 ): string {
   const all = [{ url: repository.url, name: undefined }, ...additional]
   return [
@@ -35,9 +35,24 @@ export function gitConfig(
     '\tdefaultBranch = main',
     '[advice]',
     '\tdetachedHead = false',
-    ...(more === undefined ? [] : ['[include]', `\tpath = ${quote(more)}`]),
+    ...(hasLfs ? LFS_FILTER : []),
+    ...(more === undefined ? [] : [including(more)]),
     '',
   ].join('\n')
+}
+
+/** What `git lfs install` sets: without it a checkout holds pointers, and a commit the large files themselves. */
+const LFS_FILTER = [
+  '[filter "lfs"]',
+  '\tclean = git-lfs clean -- %f',
+  '\tsmudge = git-lfs smudge -- %f',
+  '\tprocess = git-lfs filter-process',
+  '\trequired = true',
+]
+
+/** Takes a file into a configuration, if it is there. */
+export function including(path: string): string {
+  return `[include]\n\tpath = ${quote(path)}`
 }
 
 /** The runner's own git goes to the door at once, without TLS that the gateway would end. */

@@ -8,6 +8,7 @@ import { rewrittenSubmoduleUrl } from '../../protocol/git-door.ts'
 import type { Variables } from '../agent/agent-environment.ts'
 import { rewriting } from './git-config.ts'
 import { createGitInside, type GitInside, type RawName } from './git-inside.ts'
+import { bringLargeFiles, WITHOUT_LARGE_FILES } from './large-files.ts'
 
 const LIMIT_MS = 300_000
 const MOST_LINES = 50
@@ -21,6 +22,7 @@ const UNATTENDED = {
   GIT_ALLOW_PROTOCOL: 'https:http:ssh',
   GIT_TERMINAL_PROMPT: '0',
   GIT_SSH_COMMAND: 'ssh -o BatchMode=yes -o ConnectTimeout=10',
+  ...WITHOUT_LARGE_FILES,
 }
 
 interface Place {
@@ -67,10 +69,11 @@ async function bringLevel(at: Place, bringing: Bringing): Promise<string[]> {
   // One that cannot be had ends it for all that come after.
   if (!(await update(at, [], signal)))
     for (const name of names) if (!(await update(at, [name], signal, logged))) failed.push(name)
-  if (depth === MOST_DEPTH) return failed
   const isBelow = (name: string) => !name.split('/').includes('..')
   for (const name of names.filter((one) => isBelow(one) && !failed.includes(one))) {
     const below = { ...at, folder: join(at.folder, name) }
+    await bringLargeFiles(below, logged, signal)
+    if (depth === MOST_DEPTH) continue
     const missing = await bringLevel(below, { ...bringing, depth: depth + 1 })
     failed.push(...missing.map((one) => join(name, one)))
   }

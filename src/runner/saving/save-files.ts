@@ -28,12 +28,15 @@ export async function saveFiles(
   if (!existsSync(store.index)) await git.text(['read-tree', head ?? '--empty'])
   await openNested(git, folder)
   const filters = await withoutFilters(git)
-  const theirs = new Set(await namesInOwnIndex(git, folder))
+  const gitFolder = resolve(folder, await git.text(['rev-parse', '--git-dir']))
+  const ownIndex = { env: { GIT_INDEX_FILE: join(gitFolder, 'index') } }
+  const theirs = new Set(await git.names(['ls-files', '-z'], ownIndex))
+  const pointers = await findPointers(git, gitFolder, ownIndex)
   const untracked = await git.names(['ls-files', '-z', ...UNTRACKED])
   const changed = await git.names(['diff-files', '-z', '--name-only', '--ignore-submodules=all'])
   const leftOut = new Set(await findLarge(folder, [...untracked, ...changed]))
 
-  const excluded = [...leftOut].map((name) => `:(exclude,top,literal)${name}`)
+  const excluded = [...leftOut, ...pointers.keys()].map((name) => `:(exclude,top,literal)${name}`)
   // A file that cannot be read, or is gone while it is read, does not keep the others from being saved.
   await git.succeeds(
     [
@@ -46,6 +49,7 @@ export async function saveFiles(
     ],
     { names: ['.', ...excluded] },
   )
+  await git.text(['update-index', '-z', '--index-info'], { names: [...pointers.values()] })
   const ignored = await git.names(['ls-files', '-z', '--cached', '--ignored', '--exclude-standard'])
   const dropped = ignored.filter((name) => !theirs.has(name))
   await git.text(['update-index', '--force-remove', '-z', '--stdin'], { names: dropped })
@@ -59,10 +63,35 @@ export async function saveFiles(
 
 const UNTRACKED = ['--others', '--exclude-standard']
 
-/** What the agent added although it is ignored. */
-async function namesInOwnIndex(git: GitInside, folder: string): Promise<RawName[]> {
-  const gitFolder = resolve(folder, await git.text(['rev-parse', '--git-dir']))
-  return git.names(['ls-files', '-z'], { env: { GIT_INDEX_FILE: join(gitFolder, 'index') } })
+const LARGE = ':(attr:filter=lfs)'
+
+/**
+ * Large files (Git LFS) that are as they are outside: what is saved of them is the pointer that the index holds, since their content
+ * comes from outside again. Those that were changed, or committed since, are saved like others. By name, as in the index.
+ */
+async function findPointers(
+  git: GitInside,
+  gitFolder: string,
+  ownIndex: { env: Record<string, string> },
+): Promise<Map<RawName, string>> {
+  if (!existsSync(join(gitFolder, 'lfs'))) return new Map()
+  const outside = await newestOutside(git)
+  if (outside === undefined) return new Map()
+  const staged = await git.names(['ls-files', '-z', '--stage', '--', LARGE], ownIndex)
+  const here = await git.names(['diff-files', '-z', '--name-only'], ownIndex)
+  const ahead = await git.names(['diff-index', '-z', '--cached', '--name-only', outside], ownIndex)
+  const changed = new Set([...here, ...ahead])
+  const named = staged.map((entry) => [entry.slice(entry.indexOf('\t') + 1), entry] as const)
+  return new Map(named.filter(([name]) => !changed.has(name)))
+}
+
+/** The newest commit of HEAD's history that a branch of the remote holds. */
+async function newestOutside(git: GitInside): Promise<string | undefined> {
+  const args = ['rev-list', '--boundary', 'HEAD', '--not', '--remotes=origin']
+  const listed = await git.text(args).catch(() => undefined)
+  if (listed === undefined) return undefined
+  const boundary = listed.split('\n').find((line) => line.startsWith('-'))
+  return listed === '' ? 'HEAD' : boundary?.slice(1)
 }
 
 /**

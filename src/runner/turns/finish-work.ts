@@ -8,6 +8,7 @@ import { type Backoff, backoffMs } from '../../lib/backoff.ts'
 import { delay } from '../../lib/deadline.ts'
 import { type RunResult, runChecked, runProcess } from '../../lib/process.ts'
 import type { Variables } from '../agent/agent-environment.ts'
+import { pushLargeFiles } from '../checkout/large-files.ts'
 
 const MESSAGE_CHARS = 72
 const PUSH_AGAIN: Backoff = { firstMs: 500, mostMs: 8_000 }
@@ -124,6 +125,10 @@ async function pushAhead(deps: FinishDeps, signal: AbortSignal) {
   const { branch, baseCommit } = deps
   const ahead = ['rev-list', '--count', 'HEAD', '--not', '--remotes=origin', baseCommit, '--']
   if ((await git(deps, ahead, signal)) === '0') return undefined
+  const gitFolder = resolve(deps.folder, await git(deps, ['rev-parse', '--git-common-dir'], signal))
+  const unsent = await pushLargeFiles({ ...deps, gitFolder }, signal)
+  if (unsent !== undefined)
+    return { kind: 'push' as const, text: `Large files (LFS) could not be sent.\n${unsent}` }
   const target = `HEAD:refs/heads/${branch}`
   const push = ['push', '--no-verify', '--porcelain', 'origin', target]
   let result = await run(deps, push, signal)
