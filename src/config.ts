@@ -5,7 +5,10 @@ import { existsSync, readFileSync } from 'node:fs'
 import { availableParallelism, homedir, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { MODEL_NAME_VARIABLES, MODEL_VARIABLES, type ModelSettings } from './model/upstream.ts'
+import { branchTemplateSchema } from './protocol/branch-name.ts'
+import { identitySchema } from './protocol/environment.ts'
 import { AppError } from './protocol/errors.ts'
+import type { GitDefaults } from './sessions/starting/git-defaults.ts'
 
 /** The users that the programs run as when Errand is started by root; each exists for Errand alone. */
 export const SYSTEM_USERS = {
@@ -45,6 +48,8 @@ export interface Config {
   allowUnlimited: boolean
   /** How many sessions may work at once; further ones wait in a queue. */
   concurrency: number
+  /** For sessions whose environment says no other; null: Errand's own. */
+  git: GitDefaults
   model: ModelSettings & ModelCaps & { isScripted: boolean }
   /** Private networks that the owner opened for named hosts. */
   allowedNetworks: AllowedNetwork[]
@@ -123,6 +128,7 @@ export function readConfig(
     concurrency: parseCount('ERRAND_CONCURRENCY', env.ERRAND_CONCURRENCY, usualConcurrency(), {
       least: 1,
     }),
+    git: readGitDefaults(env),
     model: overrides.model ?? readModel(env),
     allowedNetworks: parseAllowedNetworks(env.ERRAND_ALLOWED_NETWORKS),
     extraCaFiles: [...new Set(CA_VARIABLES.map((name) => env[name] ?? ''))].filter(
@@ -240,6 +246,25 @@ function parseCount(
     'invalid_count',
     `${name} is "${value}". Give a whole number from ${least} to ${most}.`,
   )
+}
+
+function readGitDefaults(env: NodeJS.ProcessEnv): GitDefaults {
+  const { ERRAND_BRANCH_TEMPLATE: template, ERRAND_GIT_IDENTITY: person } = env
+  if (template && !branchTemplateSchema.safeParse(template).success)
+    throw new AppError(
+      'invalid',
+      'invalid_branch_template',
+      `ERRAND_BRANCH_TEMPLATE is "${template}". Give a name of a branch, such as errand/{slug}.`,
+    )
+  const [, name, email] = /^([^<>]+)<([^<>]+)>$/.exec(person?.trim() ?? '') ?? []
+  const identity = identitySchema.safeParse({ name, email })
+  if (person && !identity.success)
+    throw new AppError(
+      'invalid',
+      'invalid_git_identity',
+      `ERRAND_GIT_IDENTITY is "${person}". Write it as git does: Ann Example <ann@example.com>.`,
+    )
+  return { branchTemplate: template || null, identity: identity.data ?? null }
 }
 
 /** `host=network` pairs with commas between them, such as `git.example.com=10.1.0.0/16`. */

@@ -9,6 +9,7 @@ import type { CheckoutLayers } from './sessions/layers/checkout-layers.ts'
 import { removeSession } from './sessions/removal.ts'
 import { hasSlot, placesIn } from './sessions/rules/slots.ts'
 import type { Standbys } from './sessions/standbys.ts'
+import type { GitDefaults } from './sessions/starting/git-defaults.ts'
 import { planSession } from './sessions/starting/new-session.ts'
 import type { Store } from './store/store.ts'
 
@@ -19,7 +20,7 @@ export interface SessionsApiDeps {
   drivers: readonly string[]
   standbys: Standbys
   checkouts: Pick<CheckoutLayers, 'has'>
-  settings: { concurrency: number }
+  settings: { concurrency: number; git: GitDefaults }
 }
 
 export function createSessionsApi({
@@ -35,7 +36,8 @@ export function createSessionsApi({
   const random = () => randomBytes(20)
   return {
     create: async (owner, asked) => {
-      const deps = { environments, credentials, uploads, directory, drivers }
+      const found = { environments, credentials, uploads, directory, drivers }
+      const deps = { ...found, git: settings.git }
       const command = await planSession(deps, owner, { asked, now: new Date(), random })
       // A session that would have to queue leaves it to one that can use it now.
       const isFree = hasSlot(await directory.readLoad(), '', settings.concurrency)

@@ -45,6 +45,7 @@ export interface ServerSettings extends Common {
   /** How many sandboxes are kept started ahead. */
   standbys: number
   concurrency: number
+  git: Config['git']
   /** As the gateway has them, to be shown. */
   registries: Registry[]
   namedImagesDir: string

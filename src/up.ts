@@ -243,6 +243,7 @@ function serverSettings(
     version: versionOf(config),
     standbys: config.standbys,
     concurrency: config.concurrency,
+    git: config.git,
     layerBytes: config.layerGib * GIB,
     checkoutFiles: config.checkoutFiles,
     modelKind: isScripted ? 'scripted' : hasKey ? 'live' : 'missing',

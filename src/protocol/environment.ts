@@ -223,8 +223,11 @@ const linePart = (mostChars: number) =>
 /** Who a session's commits are by, as git writes it: `name <email>`. */
 export const identitySchema = z.object({ name: linePart(100), email: linePart(200) })
 
+export const USUAL_BRANCH_TEMPLATE = 'errand/{slug}'
+
 export const gitSettingsSchema = z.object({
-  branchTemplate: branchTemplateSchema.default('errand/{slug}'),
+  /** The usual one stands for the installation's own. */
+  branchTemplate: branchTemplateSchema.default(USUAL_BRANCH_TEMPLATE),
   /** The installation's own when null. */
   identity: identitySchema.nullable().default(null),
   /** A session may replace commits of its own branch (`push --force`). */

@@ -14,6 +14,7 @@ import type { CredentialStore } from '../../store/credentials.ts'
 import type { EnvironmentStore } from '../../store/environments.ts'
 import type { SessionDirectory } from '../../store/sessions.ts'
 import type { UploadStore } from '../../store/uploads.ts'
+import { type GitDefaults, withGitDefaults } from './git-defaults.ts'
 import { nameAdditional } from './repository-names.ts'
 import { slugOf, titleOf } from './titles.ts'
 
@@ -23,6 +24,7 @@ export interface NewSessionDeps {
   uploads: UploadStore
   directory: SessionDirectory
   drivers: readonly string[]
+  git: GitDefaults
 }
 
 type Asked = z.infer<typeof newSessionSchema>
@@ -86,7 +88,8 @@ async function findEnvironment(
     const message = `There is no environment "${asked.environment}".`
     throw new AppError('not_found', 'environment_not_found', message)
   }
-  return asked.network ? { ...environment, network: asked.network } : environment
+  const git = withGitDefaults(environment.git, deps.git)
+  return { ...environment, git, network: asked.network ?? environment.network }
 }
 
 /** All have the session's branch; what each is called is told from the others. */
