@@ -72,6 +72,7 @@ exit 0
 }
 
 async function createHold(pipe: string): Promise<Hold> {
+  await rm(`${pipe}.reached`, { force: true })
   await runChecked('mkfifo', [pipe])
   // As reader and writer, so that who waits does not wait for a writer to come.
   const mine = await open(pipe, constants.O_RDWR)

@@ -1,9 +1,10 @@
 // Every program of an installation and all that is in a sandbox, killed with SIGKILL while five sessions are each in the middle
-// of something: a turn, and a push at four points. Each goes on to its end, nothing is lost and nothing is done twice.
+// of something: a turn, and a push at four points. Each goes on to its end, nothing is lost and nothing is done twice; then the
+// same sessions are asked for more, and the next one is killed.
 // The worker has no process of its own: it dies with the server, here while it sends outward what was kept.
 
 import { constants } from 'node:fs'
-import { access, open } from 'node:fs/promises'
+import { access, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
@@ -15,8 +16,8 @@ import {
   type Victim,
   watchOrphans,
 } from './bench.ts'
-import type { Hold } from './forge.ts'
-import { markDoubtful, type NoteSession, settle, startNote } from './notes.ts'
+import type { Hold, HoldPoint } from './forge.ts'
+import { askForNote, markDoubtful, type NoteSession, settle, startNote } from './notes.ts'
 import { findInside, INSIDE, PROGRAMS } from './processes.ts'
 import { cutPower } from './reboot.ts'
 
@@ -26,6 +27,7 @@ beforeAll(async () => {
   bench = await createBench({ paceMs: 20 })
 })
 afterAll(async () => {
+  await Promise.all([...known.values()].map(({ id }) => bench.errand.client.removeSession(id)))
   await bench?.close()
 })
 
@@ -38,9 +40,15 @@ const LIMIT_MS = 60_000
 let count = 0
 const newNote = (where: string) => `${where}-${++count}`
 
-async function held(session: NoteSession, hold: Hold): Promise<Held> {
-  await hold.reached(AbortSignal.timeout(LIMIT_MS))
-  return { session, release: hold.release }
+/** By what each is in the middle of. */
+const known = new Map<string, NoteSession>()
+
+async function ask(where: string, way: string, note = newNote(where)): Promise<NoteSession> {
+  const session = known.get(where)
+  if (session)
+    await eventually('an answer', () => askForNote(bench, session, note, `${way}add the note`))
+  else known.set(where, await startNote(bench, note, `${way}add the note`))
+  return known.get(where) as NoteSession
 }
 
 /** The model has begun to answer. */
@@ -50,7 +58,7 @@ async function inTheModelsAnswer(): Promise<Held> {
   const end = bench.watchModel(({ body }) => {
     if (body.includes(`add the note ${note}`)) asked.resolve()
   })
-  const session = await startNote(bench, note, 'patiently add the note')
+  const session = await ask('answer', 'patiently ', note)
   await asked.promise
   end()
   return { session, release: async () => undefined }
@@ -58,14 +66,16 @@ async function inTheModelsAnswer(): Promise<Held> {
 
 /** The agent has sent a part of its pack. */
 async function beforeGitHasThePack(): Promise<Held> {
-  const session = await startNote(bench, newNote('pack'), 'slowly add the note')
   const { dataDir } = bench.errand
-  const inside = async (name: string) =>
-    join(`/proc/${findInside(dataDir, session.id, 'container')}/root/tmp/hold`, name)
-  await eventually('a pack that stops', async () => access(await inside('held')))
+  const hold = async (id: string, name = '') =>
+    join(`/proc/${findInside(dataDir, id, 'container')}/root/tmp/hold`, name)
+  const before = known.get('pack')
+  if (before) await rm(await hold(before.id), { recursive: true, force: true })
+  const session = await ask('pack', 'slowly ')
+  await eventually('a pack that stops', async () => access(await hold(session.id, 'held')))
   const release = async () => {
     // With its sandbox gone nothing is held any more.
-    const pipe = await inside('go')
+    const pipe = await hold(session.id, 'go')
       .then((path) => open(path, constants.O_WRONLY | constants.O_NONBLOCK))
       .catch(() => undefined)
     await pipe?.write('go\n')
@@ -75,19 +85,30 @@ async function beforeGitHasThePack(): Promise<Held> {
 }
 
 /** The forge has the push and has not taken it yet, or has taken it and keeps the end of its answer. */
-async function whileTheForgeHolds(point: 'before' | 'after'): Promise<Held> {
-  const session = await startNote(bench, newNote(point))
-  return held(session, await bench.forge.hold(session.branch, point))
+async function whileTheForgeHolds(point: HoldPoint): Promise<Held> {
+  const before = known.get(point)
+  const early = before && (await bench.forge.hold(before.branch, point))
+  const session = await ask(point, '')
+  return reached(session, early ?? (await bench.forge.hold(session.branch, point)))
 }
 
 /** The commit is in the session's repository, and the worker is pushing it outward. */
 async function betweenHereAndOutside(): Promise<Held> {
   bench.forge.isDown = true
-  const session = await startNote(bench, newNote('kept'))
-  await bench.errand.follow(session.id, ({ body }) => body.type === 'push.accepted')
+  const session = await ask('kept', '')
+  await bench.errand.follow(
+    session.id,
+    ({ body }) => body.type === 'push.accepted',
+    session.lastSeq,
+  )
   const hold = await bench.forge.hold(session.branch, 'before')
   bench.forge.isDown = false
-  return held(session, hold)
+  return reached(session, hold)
+}
+
+async function reached(session: NoteSession, hold: Hold): Promise<Held> {
+  await hold.reached(AbortSignal.timeout(LIMIT_MS))
+  return { session, release: hold.release }
 }
 
 async function killIt(victim: Victim | 'everything', sessions: NoteSession[]): Promise<void> {
@@ -123,7 +144,6 @@ describe.each([...PROGRAMS, ...INSIDE, 'everything'] as const)('%s killed', (vic
     expect(failures).toEqual([])
     expect(orphans.found).toEqual([])
     if (INSIDE.some((name) => name === victim)) expect(orphans.looks).toBeGreaterThan(0)
-    await Promise.all(sessions.map(({ id }) => bench.errand.client.removeSession(id)))
   })
 })
 
