@@ -83,10 +83,7 @@ export async function describeAgent(
       ...(sessionStart.length > 0 ? { hooks: { SessionStart: sessionStart } } : {}),
     },
     // Rules that allow come from here only; those of the repository that forbid are said again.
-    managedSettings: {
-      allowManagedPermissionRulesOnly: true,
-      permissions: { deny: repository.deny, ask: repository.ask },
-    },
+    managedSettings: { allowManagedPermissionRulesOnly: true, ...forbidden(repository) },
     ...(plugins.length > 0 ? { plugins } : {}),
     includePartialMessages: true,
     includeHookEvents: true,
@@ -102,6 +99,11 @@ export async function describeAgent(
     },
   }
   return { id, spared, options, child: () => child, words: () => words }
+}
+
+/** Each key that it is told here costs Claude Code 20 to 50 ms of its start: none without a rule. */
+function forbidden({ deny, ask }: Pick<RepositorySettings, 'deny' | 'ask'>) {
+  return deny.length + ask.length > 0 ? { permissions: { deny, ask } } : {}
 }
 
 function isUsable(early: EarlyAgent | undefined, asked: AgentCommand): early is EarlyAgent {
