@@ -16,7 +16,7 @@ import { addNetworkRoutes } from './routes/network.ts'
 import { addSessionRoutes } from './routes/sessions.ts'
 import { addUploadRoutes } from './routes/uploads.ts'
 import { addTokenRoutes, addUserRoutes } from './routes/users.ts'
-import { checkHost, checkOrigin, secureHeaders } from './security.ts'
+import { checkHost, checkOrigin, SECURE_HEADERS, secureHeaders } from './security.ts'
 import { authenticate, requireUser } from './sign-in/authenticate.ts'
 import { serveStatic } from './static-files.ts'
 
@@ -25,14 +25,14 @@ const API_PATH = '/api/v1'
 const MOST_BODY_BYTES = 2 * 1024 * 1024
 
 /** What holds every route, handed in for tests that leave one out. */
-const CHECKS = { authenticate, checkHost, checkOrigin }
+const CHECKS = { authenticate, checkHost, checkOrigin, headers: SECURE_HEADERS }
 
 export function createHttpApp(deps: HttpDeps, given: Partial<typeof CHECKS> = {}): Hono<ApiEnv> {
   const { accounts, site } = deps
   const checks = { ...CHECKS, ...given }
   const app = new Hono<ApiEnv>()
   app.onError((error, c) => respondToError(error, c, site.logger))
-  app.use(secureHeaders())
+  app.use(secureHeaders(checks.headers))
   app.use(checks.checkHost(site.hosts))
   app.use('/api/*', checks.authenticate(accounts))
   app.use('/api/*', checks.checkOrigin(site.origins))

@@ -19,7 +19,7 @@ const CONTENT_SECURITY_POLICY = [
   "form-action 'self'",
 ].join('; ')
 
-const HEADERS: Record<string, string> = {
+export const SECURE_HEADERS: Readonly<Record<string, string>> = {
   'content-security-policy': CONTENT_SECURITY_POLICY,
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
@@ -29,13 +29,20 @@ const HEADERS: Record<string, string> = {
 }
 
 /** On every answer, also of errors. API answers are not kept by any cache unless they say so. */
-export function secureHeaders(): MiddlewareHandler<ApiEnv> {
+export function secureHeaders(
+  headers: Readonly<Record<string, string>>,
+): MiddlewareHandler<ApiEnv> {
+  const all = Object.entries(headers)
   return async (c, next) => {
+    // Git's answers are written past the app, large files that an agent made among them.
+    for (const [name, value] of [...all, NOT_KEPT]) c.env?.outgoing?.setHeader(name, value)
     await next()
-    for (const [name, value] of Object.entries(HEADERS)) c.res.headers.set(name, value)
-    if (!c.res.headers.has('cache-control')) c.res.headers.set('cache-control', 'no-store')
+    for (const [name, value] of all) c.res.headers.set(name, value)
+    if (!c.res.headers.has(NOT_KEPT[0])) c.res.headers.set(...NOT_KEPT)
   }
 }
+
+const NOT_KEPT = ['cache-control', 'no-store'] as const
 
 export function checkHost(hosts: readonly string[]): MiddlewareHandler<ApiEnv> {
   const allowed = new Set(hosts.map((host) => host.toLowerCase()))

@@ -1,7 +1,9 @@
 // Real git through the real port: the raw streams must arrive whole behind all the checks.
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { get, type IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createGunzip } from 'node:zlib'
@@ -132,5 +134,15 @@ describe('git over the API', () => {
       env,
     })
     expect(refused.stderr).toContain('403')
+    const headers = { host: HOST, authorization: `Bearer ${owner.bearer}` }
+    const asked = get(`${url}/info/refs?service=git-upload-pack`, { headers, agent: false })
+    const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+    answer.resume()
+    expect(answer.headers).toMatchObject({
+      'content-type': 'application/x-git-upload-pack-advertisement',
+      'content-security-policy': expect.stringContaining("default-src 'none'"),
+      'x-content-type-options': 'nosniff',
+      'cache-control': 'no-store',
+    })
   })
 })
