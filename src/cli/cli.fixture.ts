@@ -4,6 +4,7 @@ import { environmentSchema } from '../protocol/environment.ts'
 import type { EventBody } from '../protocol/event.ts'
 import type { CliDeps, Output } from './deps.ts'
 import { createProgram } from './program.ts'
+import { plainText } from './terminal/plain-text.ts'
 
 /** How the log of a session begins. */
 export const SESSION_CREATED: EventBody = {
@@ -23,11 +24,11 @@ export interface TestOutput extends Output {
   screen(): string
 }
 
-export function createTestOutput(isTTY = false): TestOutput {
+export function createTestOutput(isTTY = false, columns = 80): TestOutput {
   let text = ''
   return {
     isTTY,
-    columns: () => (isTTY ? 80 : undefined),
+    columns: () => (isTTY ? columns : undefined),
     write: (part) => {
       text += part
     },
@@ -55,6 +56,10 @@ export interface TestCliOptions {
   env?: Record<string, string>
   prompt?: CliDeps['prompt']
   stdin?: string
+  /** How wide the terminal is that it writes to: none unless told. */
+  columns?: number
+  /** Whether text of others is made safe for a terminal. */
+  isSafe?: boolean
 }
 
 export function createTestCli(options: TestCliOptions): TestCli {
@@ -65,11 +70,14 @@ export function createTestCli(options: TestCliOptions): TestCli {
     env = {},
     prompt,
     stdin = '',
+    columns,
+    isSafe = true,
   } = options
-  const stdout = createTestOutput()
-  const stderr = createTestOutput()
+  const isTTY = columns !== undefined
+  const stdout = createTestOutput(isTTY, columns)
+  const stderr = createTestOutput(isTTY, columns)
   const listeners = new Set<() => void>()
-  const { run } = createProgram({
+  const deps: CliDeps = {
     ...{ stdout, stderr, cwd, env, prompt },
     connect: async () => ({ client: client as Client, baseUrl, token: 'errand_token' }),
     readStdin: async () => stdin,
@@ -77,7 +85,8 @@ export function createTestCli(options: TestCliOptions): TestCli {
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
-  })
+  }
+  const { run } = createProgram(deps, { plainText: isSafe ? plainText : (text) => text })
   return {
     run: (...args) => run(args),
     stdout,

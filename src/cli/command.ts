@@ -9,6 +9,8 @@ import { plainLine, safeJson } from './terminal/plain-text.ts'
 export interface Cli {
   deps: CliDeps
   git: Git
+  /** Makes text of others safe for a terminal. */
+  plainText(text: string): string
   /** For what ends without an error and yet not well. */
   setExitCode(code: number): void
 }

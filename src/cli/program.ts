@@ -12,7 +12,7 @@ import { addRunCommands } from './commands/run.ts'
 import { addSessionCommands } from './commands/sessions.ts'
 import { type CliDeps, InterruptedError } from './deps.ts'
 import { createGit } from './repositories/git.ts'
-import { plainLine, safeJson } from './terminal/plain-text.ts'
+import { plainLine, plainText, safeJson } from './terminal/plain-text.ts'
 
 /** As a shell says of Ctrl-C. */
 const INTERRUPTED = 130
@@ -24,10 +24,13 @@ export interface Program {
   run(args: readonly string[]): Promise<number>
 }
 
-export function createProgram(deps: CliDeps): Program {
+/** What keeps text of others from acting on the terminal, handed in for tests that leave it out. */
+const CONTROLS: Pick<Cli, 'plainText'> = { plainText }
+
+export function createProgram(deps: CliDeps, given = CONTROLS): Program {
   let exitCode = 0
   const cli: Cli = {
-    deps,
+    ...{ deps, ...given },
     git: createGit(deps.env),
     setExitCode: (code) => {
       exitCode = code

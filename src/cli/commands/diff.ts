@@ -6,7 +6,7 @@ import { addCommand, type Cli, type Printer, sessionId } from '../command.ts'
 import { namedIn } from '../repositories/session-repositories.ts'
 import { formatTable } from '../terminal/format.ts'
 import { paintDiff } from '../terminal/paint.ts'
-import { plainLine, plainText } from '../terminal/plain-text.ts'
+import { plainLine } from '../terminal/plain-text.ts'
 
 interface DiffOptions {
   stat?: boolean
@@ -52,7 +52,7 @@ function placesOf(session: SessionState, name: string | undefined) {
 }
 
 function printDiff(
-  { deps: { stdout } }: Cli,
+  { deps: { stdout }, plainText }: Cli,
   print: Printer,
   { diff, isStat }: { diff: Diff; isStat: boolean },
 ): void {

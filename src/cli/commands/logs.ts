@@ -24,7 +24,8 @@ export function addLogs(cli: Cli, program: Command): void {
         return printNetworkLog({ client, print, sessionId: session.id }, { follow, onInterrupt })
       }
       const output = print.isJson ? NOWHERE : cli.deps.stdout
-      const renderer = createRenderer({ output, quietUntil: after })
+      const { plainText } = cli
+      const renderer = createRenderer({ output, quietUntil: after, plainText })
       const writeJson = (event: SessionEvent) => {
         if (event.seq > after) print.json(event)
       }

@@ -130,6 +130,7 @@ function watchTurn(
   const renderer = createRenderer({
     output: print.isJson ? NOWHERE : cli.deps.stdout,
     quietUntil: liveFrom,
+    plainText: cli.plainText,
   })
   return watchSession(print.isJson ? { ...cli, deps: { ...cli.deps, prompt: undefined } } : cli, {
     ...{ connection, sessionId: session.id, renderer, liveFrom, unanswered: 'end' },

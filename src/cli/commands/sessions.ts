@@ -22,7 +22,7 @@ import {
   formatTable,
   formatUsage,
 } from '../terminal/format.ts'
-import { plainLine } from '../terminal/plain-text.ts'
+import { mapTexts, oneLine, plainLine } from '../terminal/plain-text.ts'
 import { renderQuestion } from '../terminal/render-item.ts'
 import { addDiff } from './diff.ts'
 
@@ -35,7 +35,7 @@ export function addSessionCommands(cli: Cli, program: Command): void {
     async ([id], { connection, print }) => {
       const session = await connection.client.getSession(sessionId(id))
       print.json(session)
-      if (!print.isJson) showSession(print, session)
+      if (!print.isJson) showSession(print, mapTexts(session, cli.plainText))
     },
   )
   addDiff(cli, program)
@@ -84,6 +84,7 @@ function describeStatus({ status, openQuestions, place }: SessionSummary): strin
   return place ? `${status}, ${formatPlace(place)}` : status
 }
 
+/** Its texts are safe for a terminal. */
 function showSession(print: Printer, session: SessionAnswer): void {
   const { repository, environment, sandbox, failure, changes, usage, queue, turn } = session
   const commit = repository.commit === null ? '' : ` from ${repository.commit.slice(0, 10)}`
@@ -117,7 +118,7 @@ function showSession(print: Printer, session: SessionAnswer): void {
     ...session.additional.flatMap((one) => describeAdditional(session.id, one)),
     ['model', formatUsage(usage)],
   ]
-  for (const [name, value] of rows) print.line(`${name.padEnd(12)} ${plainLine(value)}`)
+  for (const [name, value] of rows) print.line(`${name.padEnd(12)} ${oneLine(value)}`)
   for (const question of session.questions) print.line(renderQuestion(question).join('\n'))
 }
 
@@ -301,13 +302,13 @@ function pickQuestion({ questions, id }: SessionState, wanted: string | undefine
   )
 }
 
-function askHere({ deps }: Cli, question: Question, print: Printer) {
+function askHere({ deps, plainText }: Cli, question: Question, print: Printer) {
   const { prompt } = deps
   if (!prompt || print.isJson) {
     const message = 'say the answer: choices after the id, or --allow or --deny'
     throw new AppError('invalid', 'answer_missing', message)
   }
-  for (const line of renderQuestion(question)) print.line(line)
+  for (const line of renderQuestion(mapTexts(question, plainText))) print.line(line)
   const asked = new AbortController()
   const options = { signal: asked.signal, onInterrupt: () => asked.abort(new InterruptedError()) }
   return askQuestion(question, (text) => prompt(text, options))

@@ -15,7 +15,23 @@ export function plainText(text: string): string {
 
 /** The same in one line. */
 export function plainLine(text: string): string {
-  return plainText(text.trim()).replace(/[\n\t]+/g, ' ')
+  return oneLine(plainText(text.trim()))
+}
+
+/** Of text that is safe already. */
+export function oneLine(text: string): string {
+  return text.trim().replace(/[\n\t]+/g, ' ')
+}
+
+/** The same value with `change` made to every text in it, names of fields among them. */
+export function mapTexts<T>(value: T, change: (text: string) => string): T {
+  const map = (part: unknown): unknown => {
+    if (typeof part === 'string') return change(part)
+    if (Array.isArray(part)) return part.map(map)
+    if (typeof part !== 'object' || part === null) return part
+    return Object.fromEntries(Object.entries(part).map(([name, one]) => [change(name), map(one)]))
+  }
+  return map(value) as T
 }
 
 /** JSON for a terminal or a pipe: the same value, with nothing in it that a terminal acts on. */

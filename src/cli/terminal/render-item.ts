@@ -1,10 +1,11 @@
-// One item of the timeline as lines for a terminal. Pure; all text of others is made safe here.
+// One item of the timeline as lines for a terminal. Pure. It makes no text of others safe: whoever calls does, for the whole
+// item before (`mapTexts` with `plainText`) or for the whole line after.
 
 import { describeNetwork } from '../../protocol/environment.ts'
 import type { Question } from '../../protocol/session.ts'
 import type { HookItem, PhaseLine, TimelineItem, ToolItem } from '../../protocol/timeline.ts'
 import { formatDuration } from './format.ts'
-import { fillLines, fitLine, plainLine, plainText } from './plain-text.ts'
+import { fillLines, fitLine, oneLine } from './plain-text.ts'
 
 /** Of what a failed tool or phase wrote. */
 const TAIL_LINES = 10
@@ -19,23 +20,23 @@ export function renderItem(item: TimelineItem, columns: number): string[] {
     case 'preparation':
       return item.ready ? renderPrepared(item.phases, columns) : []
     case 'text':
-      return ['', ...plainText(item.text.trim()).split('\n'), '']
+      return ['', ...item.text.trim().split('\n'), '']
     case 'thinking':
-      return [fitLine(`· ${plainLine(item.text)}`, columns)]
+      return [fitLine(`· ${oneLine(item.text)}`, columns)]
     case 'tool':
       return renderTool(item, columns)
     case 'hook':
       return renderHook(item)
     case 'output':
-      return plainText(item.text.replace(/\n$/, '')).split('\n')
+      return item.text.replace(/\n$/, '').split('\n')
     case 'question':
       return renderQuestionItem(item)
     case 'notice':
-      return [`${item.tone === 'bad' ? '✕' : '–'} ${plainLine(item.text)}`]
+      return [`${item.tone === 'bad' ? '✕' : '–'} ${oneLine(item.text)}`]
     case 'wish':
       return [renderWish(item)]
     case 'denied':
-      return [`⛔ ${plainLine(item.host)}:${item.port} was not reached: ${plainLine(item.reason)}`]
+      return [`⛔ ${oneLine(item.host)}:${item.port} was not reached: ${oneLine(item.reason)}`]
     case 'push':
       return [renderPush(item)]
     case 'end':
@@ -62,7 +63,7 @@ function renderPrepared(phases: readonly PhaseLine[], columns: number): string[]
 export function renderFailedPhase({ name, durationMs, message, lines }: PhaseLine): string[] {
   const after = durationMs === null ? '' : ` after ${formatDuration(durationMs)}`
   return [
-    `✕ ${name} failed${after}: ${plainLine(message ?? '')}`,
+    `✕ ${name} failed${after}: ${oneLine(message ?? '')}`,
     ...indent(lines.slice(-TAIL_LINES).join('\n'), '    '),
   ]
 }
@@ -73,7 +74,7 @@ export function renderToolCall(
   columns: number,
 ): string {
   const inner = parentToolUseId === null ? '' : '  '
-  return fitLine(`${inner}▸ ${plainLine(name)}  ${plainLine(summarizeInput(input))}`, columns)
+  return fitLine(`${inner}▸ ${oneLine(name)}  ${oneLine(summarizeInput(input))}`, columns)
 }
 
 function renderTool(item: ToolItem, columns: number): string[] {
@@ -93,7 +94,7 @@ const HOOK_MARKS = { success: '✓', error: '✕', cancelled: '✕ stopped', run
 function renderHook({ name, result, durationMs, output }: HookItem): string[] {
   if (result === 'running') return []
   const took = durationMs === null ? '' : `${formatDuration(durationMs)} `
-  const line = `▸ hook ${plainLine(name)}  ${took}${HOOK_MARKS[result]}`
+  const line = `▸ hook ${oneLine(name)}  ${took}${HOOK_MARKS[result]}`
   if (result === 'success') return [line]
   return [line, ...indent(output.trimEnd().split('\n').slice(-TAIL_LINES).join('\n'), '    ')]
 }
@@ -114,19 +115,19 @@ function renderQuestionItem(item: Extract<TimelineItem, { kind: 'question' }>): 
   if (!item.answer) return ['– the question was closed']
   const { allow, answers, message } = item.answer
   const chosen = Object.values(answers).join('; ') || (allow ? 'allowed' : 'refused')
-  return [`– answered: ${plainLine([chosen, message].filter(Boolean).join(': '))}`]
+  return [`– answered: ${oneLine([chosen, message].filter(Boolean).join(': '))}`]
 }
 
 export function renderQuestion({ title, detail, items }: Question): string[] {
-  const lines = ['', `◆ ${plainLine(title)}`]
+  const lines = ['', `◆ ${oneLine(title)}`]
   if (detail !== '') lines.push(...indent(detail, '  '))
   for (const { question, options, multiSelect } of items) {
     const several = multiSelect ? '(several may be chosen)' : ''
-    const text = question === title ? several : [plainLine(question), several].join(' ').trim()
+    const text = question === title ? several : [oneLine(question), several].join(' ').trim()
     if (text !== '') lines.push(`  ${text}`)
     options.forEach(({ label, description }, index) => {
-      const about = description === '' ? '' : ` – ${plainLine(description)}`
-      lines.push(`    ${index + 1}  ${plainLine(label)}${about}`)
+      const about = description === '' ? '' : ` – ${oneLine(description)}`
+      lines.push(`    ${index + 1}  ${oneLine(label)}${about}`)
     })
   }
   return lines
@@ -138,7 +139,7 @@ const OUTWARD: Record<string, string> = {
 }
 
 function renderWish({ network, state }: Extract<TimelineItem, { kind: 'wish' }>): string {
-  const asked = plainLine(describeNetwork(network))
+  const asked = oneLine(describeNetwork(network))
   if (state === 'open') return `◆ the repository asks to reach ${asked}: errand allow`
   return `– the repository may reach ${asked}${state === 'session' ? ' in this session' : ''}`
 }
@@ -151,10 +152,10 @@ function renderPush({
   outward,
   text,
 }: Extract<TimelineItem, { kind: 'push' }>): string {
-  const branch = plainLine(
+  const branch = oneLine(
     ref.replace(/^refs\/heads\//, '') + (repository ? ` of ${repository}` : ''),
   )
-  const about = text === '' ? '' : `: ${plainLine(text)}`
+  const about = text === '' ? '' : `: ${oneLine(text)}`
   if (!accepted) return `⛔ the push to ${branch} was refused${about}`
   const where = OUTWARD[outward] ?? ''
   return `↑ pushed ${commit.slice(0, 10)} to ${branch}${where}${about}`
@@ -171,14 +172,15 @@ function renderEnd(item: Extract<TimelineItem, { kind: 'end' }>): string[] {
     case 'interrupted':
       return ['– interrupted']
     case 'failed':
-      return [`✕ failed: ${plainLine(item.text)}`]
+      return [`✕ failed: ${oneLine(item.text)}`]
   }
 }
 
 function indent(text: string, prefix: string): string[] {
   if (text.trim() === '') return []
   const rest = ' '.repeat(prefix.length)
-  return plainText(text.trimEnd())
+  return text
+    .trimEnd()
     .split('\n')
     .map((line, index) => (index === 0 ? prefix : rest) + line)
 }

@@ -9,7 +9,7 @@ import type { PhaseLine, TimelineItem } from '../../protocol/timeline.ts'
 import type { Output } from '../deps.ts'
 import { formatDuration, formatPlace } from './format.ts'
 import { paintLine } from './paint.ts'
-import { fitLine, plainLine, wrapText } from './plain-text.ts'
+import { fitLine, mapTexts, oneLine, plainText, wrapText } from './plain-text.ts'
 import { renderFailedPhase, renderItem, renderPhases, renderToolCall } from './render-item.ts'
 
 const WITHOUT_TERMINAL = 100
@@ -35,15 +35,18 @@ export interface RendererOptions {
   /** Events up to this number are taken in and not shown. */
   quietUntil?: number
   now?: () => number
+  /** Makes text of others safe, before any of it becomes a line. */
+  plainText?: (text: string) => string
 }
 
 export function createRenderer({
   output,
   quietUntil = 0,
   now = Date.now,
+  plainText: makeSafe = plainText,
 }: RendererOptions): Renderer {
   const columns = () => output.columns() ?? WITHOUT_TERMINAL
-  const screen = createScreen(output, columns)
+  const screen = createScreen({ output, columns, makeSafe })
   let view = emptyView
   let writing = ''
   let isWaiting = false
@@ -63,8 +66,9 @@ export function createRenderer({
       view = applyEvent(view, event)
       if (event.body.type === 'assistant.text' || !view.session?.turn) writing = ''
       if (event.seq <= quietUntil) return
-      for (const item of changedItems(before.timeline, view.timeline)) {
-        const previous = before.timeline.find((one) => one.seq === item.seq)
+      for (const changed of changedItems(before.timeline, view.timeline)) {
+        const earlier = before.timeline.find((one) => one.seq === changed.seq)
+        const { item, previous } = mapTexts({ item: changed, previous: earlier }, makeSafe)
         screen.lines(linesFor(item, previous, { columns: columns(), isTTY: output.isTTY }))
       }
       draw()
@@ -175,7 +179,7 @@ function describeWork(timeline: readonly TimelineItem[], now: number): string {
     case 'preparation': {
       const running = last.phases.find(({ state }) => state === 'running')
       const elapsed = running ? ` ${since(running.startedAt)}` : ''
-      const said = plainLine(running?.lines.at(-1) ?? '')
+      const said = oneLine(running?.lines.at(-1) ?? '')
       const told = [`${renderPhases(last.phases)}${elapsed}`, said].filter(Boolean).join(' · ')
       return last.ready ? '◐ starting' : told
     }
@@ -193,8 +197,14 @@ function describeWork(timeline: readonly TimelineItem[], now: number): string {
   }
 }
 
+interface ScreenOptions {
+  output: Output
+  columns: () => number
+  makeSafe: (text: string) => string
+}
+
 /** Beside colours, `\r` and "erase line" are the only control sequences that are ever written. */
-function createScreen(output: Output, columns: () => number) {
+function createScreen({ output, columns, makeSafe }: ScreenOptions) {
   let shown = ''
   let isPaused = false
   const erase = () => {
@@ -202,6 +212,7 @@ function createScreen(output: Output, columns: () => number) {
     shown = ''
   }
   return {
+    /** Of safe text. */
     lines: (lines: string[]) => {
       if (lines.length === 0) return
       erase()
@@ -209,7 +220,7 @@ function createScreen(output: Output, columns: () => number) {
     },
     status: (text: string) => {
       if (!output.isTTY || isPaused) return
-      const line = fitLine(plainLine(text), columns() - 1)
+      const line = fitLine(oneLine(makeSafe(text)), columns() - 1)
       if (line === shown) return
       erase()
       output.write(line)
