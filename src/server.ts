@@ -255,7 +255,7 @@ function createUploads({ store, git }: Parts): UploadsApi {
 }
 
 /** For people: push to an upload, fetch from a session, both with large files. */
-function createGitDoor(socketPath: string): GitDoor {
+export function createGitDoor(socketPath: string): GitDoor {
   return async ({ target, rest, access, base, incoming, outgoing }) => {
     const request = parseGitRequest(incoming.method ?? 'GET', `/${rest}`)
     const service = access === 'push' ? 'git-receive-pack' : 'git-upload-pack'

@@ -33,12 +33,45 @@ export interface Targets {
   otherFile: { oid: string; size: number }
   /** The branch of the session. */
   branch: string
+  /** The turn that begins when the runner of the session says that it is ready. */
+  turn: string
   /** Of an API credential that is for `/api` of `allowedHost` at `port`; its value is `secret`. */
   placeholder: string
+  api: ApiTargets
   /** How many are opened at a door. */
   connections: number
   /** How long a slow request is kept up. */
   slowMs: number
+}
+
+/** The API of the server, where a sandbox does not reach it by itself: what holds there is tried with its door open. */
+export interface ApiTargets {
+  /** Name of its socket in the folder of the door. */
+  socket: string
+  /** What it is called at, and the origin of its page. */
+  host: string
+  origin: string
+  /** Every operation, what destroys something last; `body` is JSON or empty. */
+  operations: {
+    way: string
+    method: string
+    path: string
+    body: string
+    isPublic: boolean
+    /** For the owner of the installation alone. */
+    isOwnerOnly: boolean
+    /** It names something that belongs to the owner. */
+    isOfOwner: boolean
+  }[]
+  owner: ApiCaller
+  member: ApiCaller
+  /** The same once more, with other things of the owner's and another cookie. */
+  again: Pick<ApiTargets, 'operations' | 'owner'>
+}
+
+interface ApiCaller {
+  cookie: string
+  bearer: string
 }
 
 export interface AttackCase {

@@ -4,7 +4,7 @@ import { RUNNER_PROTOCOL } from '../protocol/runner-frames.ts'
 import { type AttackCase, inNode } from './attack-case.ts'
 
 /** Speaks as the runner: `frames` are what came back, line by line, until `enough` says so or the channel is closed. */
-const RUNNER = `
+export const RUNNER = `
 const runner = (lines, { ms = 20000, enough = () => false } = {}) => new Promise(async (resolve) => {
   const socket = await connect(DOOR)
   if (typeof socket === 'string') return resolve({ frames: [], ended: socket })

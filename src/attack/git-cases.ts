@@ -2,7 +2,7 @@
 import { type AttackCase, inNode } from './attack-case.ts'
 
 /** A clone of the session's repository with one new commit, made through the door as git does it. */
-const gitWith = (branch: string) => `
+export const gitWith = (branch: string) => `
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { randomBytes } from 'node:crypto'
@@ -30,7 +30,7 @@ const done = () => { relay.close(); rmSync(folder, { recursive: true }); setImme
 `
 
 /** Requests for large files of the session's repository. */
-const LARGE_FILES = `
+export const LARGE_FILES = `
 import { createHash } from 'node:crypto'
 const FILES = '/git/repository.git/info/lfs/objects/'
 const hashOf = (text) => createHash('sha256').update(text, 'latin1').digest('hex')

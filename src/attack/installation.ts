@@ -46,6 +46,11 @@ const FORBIDDEN = {
 }
 /** On none of the lists but with these hosts. */
 const PORT = 8099
+const NOBODY = { cookie: '', bearer: '' }
+const NO_API = {
+  ...{ socket: '', host: '', origin: '', operations: [], owner: NOBODY, member: NOBODY },
+  again: { operations: [], owner: NOBODY },
+}
 const NETWORK = {
   level: 'custom' as const,
   domains: [FORBIDDEN.metadata, FORBIDDEN.private10, FORBIDDEN.private192, '127.0.0.1']
@@ -140,7 +145,9 @@ function targetsFor({ config, session, other, ...placed }: Placed): Targets {
     rebindingHost: LISTED_HOST,
     listedButForbidden: NETWORK.domains.filter((domain) => /^\d/.test(domain)),
     branch: session.repository.branch,
+    turn: '',
     placeholder: '',
+    api: NO_API,
     // So few that they are all there before the first one has waited too long with its head.
     connections: 1_000,
     slowMs: SLOW_MS,

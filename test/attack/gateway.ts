@@ -28,6 +28,7 @@ import { createModelDoor, type ModelDoorOptions } from '../../src/model/pass-thr
 import { readUpstream, type Upstream } from '../../src/model/upstream.ts'
 import type { NetworkPolicy } from '../../src/protocol/environment.ts'
 import { AppError } from '../../src/protocol/errors.ts'
+import type { SessionEvent } from '../../src/protocol/event.ts'
 import type { RunnerReport } from '../../src/protocol/runner-frames.ts'
 import type { SessionState } from '../../src/protocol/session.ts'
 import { decide, decideCreate } from '../../src/sessions/rules/decide.ts'
@@ -35,9 +36,10 @@ import {
   type Decision,
   isRefusal,
   type Moment,
+  type NewEvent,
   type Refusal,
 } from '../../src/sessions/rules/draft.ts'
-import { exampleId, exampleSession } from '../../src/sessions/starting/new-session.fixture.ts'
+import { exampleSession } from '../../src/sessions/starting/new-session.fixture.ts'
 import { lendCredentials, submodulePaths } from './gateway-credentials.ts'
 import { HOSTS, listedDomains, OWN_ADDRESS } from './own-network.ts'
 
@@ -82,6 +84,8 @@ type DecideReport = (
 ) => Decision | Refusal
 
 export interface Gateway {
+  /** What the rules have recorded of the session since it was made. */
+  events: readonly SessionEvent[]
   /** From now on nothing may be reached. */
   closeNetwork(): void
   close(): Promise<void>
@@ -124,20 +128,26 @@ export async function openGateway(place: Place, parts: GatewayParts): Promise<Ga
   })
   await doors.open(sessionId)
   if (parts.hasEnded) await doors.close(sessionId)
-  return { closeNetwork, close: doors.closeAll }
+  return { events: reports.events, closeNetwork, close: doors.closeAll }
 }
 
 /** What the runner reports, as it is stored, and what the rules of a new session record of it. Shown at the route `reach`. */
 function createReports(
-  { secret }: Place,
+  { secret, sessionId }: Place,
   { decideReport, redactor = createRedactor }: GatewayParts,
 ) {
   const judge: DecideReport =
     decideReport ??
     ((state, report, moment) => decide(state, { type: 'runner.report', report }, moment))
   const moment = () => ({ now: new Date(), hasSlot: true })
-  const sessionId = exampleId('session', 1)
-  let { state } = decideCreate(sessionId, exampleSession(1), moment())
+  const made = decideCreate(sessionId, exampleSession(1), moment())
+  let { state } = made
+  const events: SessionEvent[] = []
+  const record = (facts: NewEvent[]) => {
+    for (const fact of facts)
+      events.push({ sessionId, seq: events.length + 1, at: new Date().toISOString(), ...fact })
+  }
+  record(made.events)
   const values = redactor([secret])
   const redaction = createReportRedaction(() => values)
   const stored: RunnerReport[] = []
@@ -149,9 +159,11 @@ function createReports(
         const decision = judge(state, one, moment())
         if (isRefusal(decision)) continue
         state = decision.state
+        record(decision.events)
         recorded.push(...decision.events.map(({ body }) => body.type))
       }
     },
+    events,
     asJson: () => JSON.stringify({ stored, recorded }),
   }
 }

@@ -8,6 +8,7 @@ import { networkInterfaces } from 'node:os'
 import type { Targets } from '../../src/attack/attack-case.ts'
 import { placeholderOf } from '../../src/egress/rules/bound-credentials.ts'
 import { BRANCH } from '../../src/git/room.fixture.ts'
+import { exampleId } from '../../src/sessions/starting/new-session.fixture.ts'
 
 export const FORBIDDEN: Targets['forbidden'] = {
   metadata: '169.254.169.254',
@@ -46,6 +47,12 @@ const HARMLESS = ['allowed.example', 'rebinding.example', 'ruled.example', 'bann
 /** Its placeholder stands inside. */
 export const API_CREDENTIAL = { id: `c_${'a'.repeat(20)}` }
 
+const NOBODY = { cookie: '', bearer: '' }
+const NO_API: Targets['api'] = {
+  ...{ socket: '', host: '', origin: '', operations: [] },
+  ...{ owner: NOBODY, member: NOBODY, again: { operations: [], owner: NOBODY } },
+}
+
 export type NamedTargets = ReturnType<typeof namedTargets>
 
 export function namedTargets(port: number) {
@@ -59,6 +66,8 @@ export function namedTargets(port: number) {
       .filter((name) => !HARMLESS.includes(name))
       .map((name) => `${name}:${port}`),
     branch: BRANCH,
+    turn: exampleId('turn', 1),
+    api: NO_API,
     otherFile: { oid: '', size: 0 },
     placeholder: placeholderOf(API_CREDENTIAL),
     connections: 10_000,

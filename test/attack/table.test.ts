@@ -3,14 +3,16 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { ATTACK_CASES } from '../../src/attack/all-cases.ts'
+import { API_SWITCHES } from './api-switches.ts'
 import { DOOR_SWITCHES, MODEL_SWITCHES, NETWORK_SWITCHES } from './gateway-switches.ts'
 import { GIT_SWITCHES } from './git-switches.ts'
 import { ISOLATION_SWITCHES } from './isolation-switches.ts'
 import { LAYER_SWITCHES } from './layer-switches.ts'
+import { SHOWN_SWITCHES } from './shown-switches.ts'
 
 const SWITCHES = [
   ...[ISOLATION_SWITCHES, NETWORK_SWITCHES, GIT_SWITCHES, LAYER_SWITCHES, MODEL_SWITCHES],
-  DOOR_SWITCHES,
+  ...[DOOR_SWITCHES, API_SWITCHES, SHOWN_SWITCHES],
 ]
 
 /** The cells of the table below a heading. */
