@@ -144,6 +144,26 @@ describe('first visit', () => {
     expect(fixture.requests).toEqual([])
   })
 
+  it('fills the composer from the address, and starts nothing by itself', async () => {
+    const repositories = 'https://git.example.com/shop/cart,https://git.example.com/shop/lib'
+    const search = new URLSearchParams({ q: 'Add a currency', repositories, environment: 'gone' })
+    await page.goto(`${fixture.url}/?${search}`)
+    await page.getByText('There is no environment gone to choose.').waitFor()
+    expect(await page.getByLabel('Task', { exact: true }).inputValue()).toBe('Add a currency')
+    const addresses = page.getByPlaceholder('https://github.com/you/project')
+    expect(await addresses.first().inputValue()).toBe('https://git.example.com/shop/cart')
+    expect(new URL(page.url()).search).toBe('')
+    expect(fixture.requests).toEqual([])
+    fixture.add(running())
+    await button('Start task').click()
+    await page.waitForURL(/\/sessions\/s_a/)
+    expect(sent()?.body).toMatchObject({
+      prompt: 'Add a currency',
+      source: { url: 'https://git.example.com/shop/cart' },
+      additional: [{ source: { url: 'https://git.example.com/shop/lib' }, access: 'write' }],
+    })
+  })
+
   it('tells somebody who is not signed in where the link comes from', async () => {
     fixture.signedIn = false
     await page.goto(`${fixture.url}/?login=invalid`)

@@ -7,6 +7,7 @@ import {
   Link,
 } from '@tanstack/react-router'
 import { NewTask } from '../composer/new-task.tsx'
+import { readPrefill } from '../composer/prefill.ts'
 import { EnvironmentPage, NewEnvironmentPage } from '../environments/environment-page.tsx'
 import { EnvironmentsPage } from '../environments/environments-page.tsx'
 import { SessionPage } from '../sessions/session-page.tsx'
@@ -24,7 +25,12 @@ const root = createRootRoute({
   errorComponent: Broken,
   notFoundComponent: NotFound,
 })
-const newTask = createRoute({ getParentRoute: () => root, path: '/', component: NewTask })
+const newTask = createRoute({
+  getParentRoute: () => root,
+  path: '/',
+  validateSearch: readPrefill,
+  component: NewTask,
+})
 /** The list alone on a phone; at a desk it stands there anyway, beside a new task. */
 const list = createRoute({ getParentRoute: () => root, path: '/sessions', component: NewTask })
 const environments = createRoute({

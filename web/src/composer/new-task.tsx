@@ -1,5 +1,5 @@
 // The composer of a new task; on the first visit with one sentence and three examples.
-import { useNavigate } from '@tanstack/react-router'
+import { useNavigate, useSearch } from '@tanstack/react-router'
 import { useEffect, useRef, useState } from 'react'
 import type { EnvironmentDefaults } from '../../../src/protocol/api.ts'
 import { describeError, useApi } from '../app/api.ts'
@@ -16,6 +16,7 @@ import { Glyph } from '../ui/glyph.tsx'
 import { AdditionalRepositories } from './additional-fields.tsx'
 import { EXAMPLES } from './examples.ts'
 import { EMPTY_FIELDS, missingIn, type TaskFields, toNewSession } from './new-task-draft.ts'
+import { namedEnvironment, prefilled } from './prefill.ts'
 import { PromptBox } from './prompt-box.tsx'
 import { recentUrls, SourceField } from './source-field.tsx'
 import { TaskSettings } from './task-settings.tsx'
@@ -120,6 +121,7 @@ function useNewTask(recentUrl: string) {
     setProblem(null)
     setFields((old) => ({ ...old, ...changed }))
   }
+  usePrefill({ change, setPrompt, setProblem, environment: fields.environment })
   useEffect(() => {
     if (recentUrl) setFields((old) => (old.url ? old : { ...old, url: recentUrl }))
   }, [recentUrl])
@@ -142,6 +144,38 @@ function useNewTask(recentUrl: string) {
     else box.current?.focus()
   }
   return { box, fields, prompt, change, setPrompt, problem, request, send, choose }
+}
+
+/** What the address of the page says goes into the fields once, and then stands there alone. */
+function usePrefill({
+  change,
+  setPrompt,
+  setProblem,
+  environment,
+}: {
+  change: (changed: Partial<TaskFields>) => void
+  setPrompt: (prompt: string) => void
+  setProblem: (problem: string) => void
+  environment: string
+}) {
+  const navigate = useNavigate()
+  const environments = useEnvironments().data
+  const { prompt, repositories, environment: asked } = useSearch({ strict: false })
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once for each address.
+  useEffect(() => {
+    if (!prompt && !repositories && !asked) return
+    change(prefilled({ repositories, environment: asked }))
+    if (prompt) setPrompt(prompt)
+    void navigate({ to: '/', search: {}, replace: true })
+  }, [prompt, repositories, asked])
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what was asked for, as soon as it can be looked up.
+  useEffect(() => {
+    if (!environments || !environment) return
+    const name = namedEnvironment(environment, environments)
+    if (name === environment) return
+    change({ environment: name ?? '' })
+    if (name === undefined) setProblem(`There is no environment ${environment} to choose.`)
+  }, [environments, environment])
 }
 
 /** What is missing is written next: the address of the repository, else the task. */
