@@ -9,8 +9,9 @@ const DEVICE_STRINGS = /\u001b[PX^_][^\u001b]{0,4096}(?:\u001b\\)?/g
 const ESCAPES = /(?:\u001b\[|\u009b)[0-?]{0,64}[ -/]{0,8}[@-~]?|\u001b[ -/]{0,8}[0-~]?/g
 // biome-ignore lint/suspicious/noControlCharactersInRegex: everything but tab and newline
 const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g
-/** Bidirectional overrides and isolates, and zero-width characters. */
-const HIDDEN = /[\u202a-\u202e\u2066-\u2069\u200b\u200e\u200f\u2060\ufeff]/g
+/** Marks, overrides and isolates of direction; separators; what cannot be seen, tags among it. As the command line has it. */
+const HIDDEN =
+  /[\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu
 
 export function plainText(text: string): string {
   const visible = text
