@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { build } from 'vite'
-import { vi } from 'vitest'
+import { expect, vi } from 'vitest'
 import { LAST_WORDS, PAGE_ATTACKS, PROGRAM } from '../../src/attack/shown-cases.ts'
 import { createTestApp, signIn, type TestApp } from '../../src/http/app.fixture.ts'
 import { createHttpApp } from '../../src/http/app.ts'
@@ -215,6 +215,7 @@ async function runFile({ page, session, said }: Opened): Promise<string> {
     })
   })()`)
   if (title === 'the file ran') return 'script: ran\n'
-  const isForType = said.some((text) => text.includes('strict MIME type checking'))
-  return `script: ${title === 'refused' && isForType ? 'refused for its type' : title}\n`
+  if (title !== 'refused') return `script: ${title}\n`
+  const reason = () => expect.poll(() => said.join(' ')).toContain('strict MIME type checking')
+  return `script: refused ${await reason().then(() => 'for its type', String)}\n`
 }

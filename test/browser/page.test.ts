@@ -591,6 +591,26 @@ describe('changes', () => {
       })
   })
 
+  it('makes nothing of markup in names of files, commits and the diff', async () => {
+    const session = ready()
+    fixture.add(session)
+    const markup = '<img src=x onerror=window.pwned=1><svg onload=window.pwned=2>'
+    const path = `${markup}.svg`
+    fixture.diff = {
+      ...DIFF,
+      patch: `diff --git a/${path} b/${path}\nnew file mode 100644\n--- /dev/null\n+++ b/${path}\n@@ -0,0 +1,1 @@ ${markup}\n+${markup} at the end\n`,
+      files: [{ ...DIFF.files[0], path, oldPath: `${markup} before`, status: 'renamed' }],
+      commits: [{ ...DIFF.commits[0], subject: `${markup}\u202e`, author: markup }],
+    }
+    await visit(session, '?panel=changes')
+    const panel = page.getByRole('region', { name: 'Changes' })
+    await panel.getByText(`${markup}⟨U+202E⟩`).waitFor()
+    await page.locator('diffs-container').first().getByText('at the end').waitFor()
+    // Locators look into shadow roots too.
+    expect(await page.locator('img, iframe, [onload], [onerror]').count()).toBe(0)
+    expect(await page.evaluate('window.pwned')).toBeUndefined()
+  })
+
   it('stays quick with a diff of ten thousand lines', async () => {
     const session = ready()
     fixture.add(session)
