@@ -102,10 +102,26 @@ it('are there after the checkout and on other branches, and go with what a turn 
   await git('checkout', '--quiet', BRANCH)
 
   const finish = { folder: work(), branch: BRANCH, baseCommit: commit, variables: deps.variables }
-  const turn = { prompt: 'grow', before: await takeSnapshot(finish, signal), pushPending: false }
+  const before = await takeSnapshot(finish, signal)
   const grown = randomBytes(80_000)
   await writeFile(join(work(), 'big.bin'), grown)
-  expect(await finishWork(finish, turn, signal)).toEqual({ notices: [], pushPending: false })
+  // What cannot be sent keeps the commit here, which is said; the end of the next turn sends both.
+  const { answer } = upstream
+  upstream.answer = (incoming, outgoing) =>
+    incoming.url?.includes('/info/lfs/')
+      ? outgoing.writeHead(403).end()
+      : answer(incoming, outgoing)
+  const failed = await finishWork(finish, { prompt: 'x', before, pushPending: false }, signal)
+  expect(failed).toMatchObject({
+    notices: [
+      { kind: 'push', text: expect.stringContaining('Large files (LFS) could not be sent.') },
+    ],
+    pushPending: true,
+  })
+  expect(await git('ls-remote', 'origin', BRANCH)).toBe('')
+  upstream.answer = answer
+  const now = { prompt: 'x', before: await takeSnapshot(finish, signal), pushPending: true }
+  expect(await finishWork(finish, now, signal)).toEqual({ notices: [], pushPending: false })
   expect(isOutside(grown)).toBe(true)
   const pushed = await git('show', `origin/${BRANCH}:big.bin`)
   expect(pushed).toContain(`oid sha256:${oidOf(grown)}`)
@@ -117,31 +133,6 @@ it('are there after the checkout and on other branches, and go with what a turn 
   await git('commit', '--quiet', '-m', 'own')
   await git('push', '--quiet', 'origin', `HEAD:${BRANCH}`)
   expect(isOutside(own)).toBe(true)
-})
-
-it('that cannot be sent keep the commit here, which is said; the end of the next turn sends both', async () => {
-  await checkOut()
-  const finish = { folder: work(), branch: BRANCH, baseCommit: commit, variables: deps.variables }
-  const { answer } = upstream
-  upstream.answer = (incoming, outgoing) =>
-    incoming.url?.includes('/info/lfs/')
-      ? outgoing.writeHead(403).end()
-      : answer(incoming, outgoing)
-  await writeFile(join(work(), 'big.bin'), other)
-  const before = await takeSnapshot(finish, signal)
-  const failed = await finishWork(finish, { prompt: 'x', before: null, pushPending: false }, signal)
-  expect(failed).toMatchObject({
-    notices: [
-      { kind: 'push', text: expect.stringContaining('Large files (LFS) could not be sent.') },
-    ],
-    pushPending: true,
-  })
-  expect(await git('ls-remote', 'origin', BRANCH)).toBe('')
-  upstream.answer = answer
-  server.objects.delete(oidOf(other))
-  const again = await finishWork(finish, { prompt: 'x', before, pushPending: true }, signal)
-  expect(again).toEqual({ notices: [], pushPending: false })
-  expect(isOutside(other)).toBe(true)
 })
 
 it('that cannot be had leave pointers, and the session goes on', async () => {
