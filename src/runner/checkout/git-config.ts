@@ -41,13 +41,18 @@ export function gitConfig(
   ].join('\n')
 }
 
-/** What `git lfs install` sets: without it a checkout holds pointers, and a commit the large files themselves. */
+/**
+ * What `git lfs install` sets: without it a checkout holds pointers, and a commit the large files themselves. A file that cannot be
+ * had (of an older commit of an uploaded repository, for one) leaves its pointer, in place of ending the checkout.
+ */
 const LFS_FILTER = [
   '[filter "lfs"]',
   '\tclean = git-lfs clean -- %f',
   '\tsmudge = git-lfs smudge -- %f',
   '\tprocess = git-lfs filter-process',
   '\trequired = true',
+  '[lfs]',
+  '\tskipdownloaderrors = true',
 ]
 
 /** Takes a file into a configuration, if it is there. */

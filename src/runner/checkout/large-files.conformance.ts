@@ -140,6 +140,9 @@ it('that cannot be had leave pointers, and the session goes on', async () => {
   expect(await checkOut()).toBe('made')
   expect((await fileAt('big.bin')).toString()).toContain(`oid sha256:${oidOf(content)}`)
   expect(lines.join('\n')).toContain('goes on without some of its large files')
+  await git('checkout', '--quiet', 'side')
+  expect((await fileAt('side.bin')).toString()).toContain(`oid sha256:${oidOf(other)}`)
+  expect(await git('status', '--porcelain')).toBe('')
 
   await openDisk()
   const bin = join(root, 'disk', 'bin')
