@@ -14,6 +14,9 @@ import { linkUniversal } from './universal.ts'
 
 const DIRECT =
   'unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY no_proxy NO_PROXY JAVA_TOOL_OPTIONS'
+/** Programs that run for seconds gain nothing from code that is compiled once more, better, and from a collector with threads. */
+const SHORT_LIVED =
+  'export MAVEN_OPTS="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"; export GRADLE_OPTS="$MAVEN_OPTS"'
 /** Maven ends with a change of colour. */
 const WORKS = /it works$/m
 const LIMIT_MS = 240_000
@@ -46,7 +49,7 @@ afterAll(async () => {
 
 /** Each in a folder of its own; `set -e` makes the first command that fails the last one. */
 function script(name: string, text: string): string {
-  return `mkdir -p /tmp/p/${name}; cd /tmp/p/${name}; ( set -e\n${text}\necho "it works" ) 2>&1`
+  return `mkdir -p /tmp/p/${name}; cd /tmp/p/${name}; ${SHORT_LIVED}; ( set -e\n${text}\necho "it works" ) 2>&1`
 }
 
 const PROJECT_NAMES = Object.keys(PROJECTS)
