@@ -8,7 +8,7 @@ import { applyEvent, emptyView } from '../protocol/apply-event.ts'
 import { AppError } from '../protocol/errors.ts'
 import type { EventBody, SessionEvent } from '../protocol/event.ts'
 import type { Question, SessionState } from '../protocol/session.ts'
-import { createTestCli, SESSION_CREATED } from './cli.fixture.ts'
+import { actsOnTerminal, createTestCli, SESSION_CREATED } from './cli.fixture.ts'
 
 const sessionId = `s_${'a'.repeat(20)}`
 const turnId = `t_${'a'.repeat(20)}`
@@ -291,6 +291,37 @@ describe('the other commands', () => {
     expect(await createTestCli({ client }).run('answer', 'aaaa', '1', '2')).toBe(2)
     expect(await createTestCli({ client }).run('answer', 'aaaa')).toBe(2)
     expect(await createTestCli({ client }).run('answer', 'aaaa', '1', '--question', 'q2')).toBe(5)
+  })
+
+  it('show what is asked, title and turn with nothing in it that acts on a terminal', async () => {
+    const evil = '\x1b]52;c;ZXZpbA==\x07\rfake\x9b1m\u202e'
+    const [created, queued, started] = BEGIN as [EventBody, EventBody, EventBody]
+    const item = { question: evil, header: evil, multiSelect: false }
+    const { client } = createErrand([
+      { ...created, title: evil } as EventBody,
+      { ...queued, text: evil } as EventBody,
+      started,
+      {
+        type: 'question.asked',
+        question: {
+          ...{ ...QUESTION, title: evil, detail: evil },
+          items: [{ ...item, options: [{ label: evil, description: evil }] }],
+        },
+      },
+    ])
+    const asked: string[] = []
+    const prompt = async (text: string) => {
+      asked.push(text)
+      return '1'
+    }
+    for (const command of ['show', 'answer']) {
+      const cli = createTestCli({ client, prompt, columns: 80 })
+      expect(await cli.run(command, 'aaaa'), cli.stderr.text()).toBe(0)
+      const written = [cli.stdout.text(), cli.stderr.text(), ...asked].join('\n')
+      expect(written).toContain('\\x1b]52;c;ZXZpbA==')
+      expect(actsOnTerminal(written)).toBe(false)
+    }
+    expect(asked).toHaveLength(1)
   })
 
   it('read a secret from standard input', async () => {
