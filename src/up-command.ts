@@ -6,7 +6,6 @@ import { safeJson } from './cli/terminal/plain-text.ts'
 import { readConfig } from './config.ts'
 import { stopInstance } from './instance.ts'
 import { createLogger } from './lib/logger.ts'
-import { enterMountNamespace } from './mount-namespace.ts'
 import { AppError } from './protocol/errors.ts'
 import type { Running } from './up.ts'
 
@@ -16,7 +15,6 @@ interface UpOptions {
   port?: string
   json?: boolean
   allowUnlimited?: boolean
-  inNamespace?: boolean
 }
 
 export function addUpCommand(program: Command): void {
@@ -45,8 +43,6 @@ async function up(options: UpOptions): Promise<void> {
     port: parsePort(options.port),
     allowUnlimited: options.allowUnlimited,
   })
-  if (config.isRoot && !options.inNamespace)
-    enterMountNamespace([...process.argv.slice(2), '--in-namespace'])
   // Listened to from the first moment: whoever stops it meanwhile leaves nothing behind.
   const told = untilTold()
   const { startErrand } = await import('./up.ts')

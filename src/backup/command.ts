@@ -6,13 +6,11 @@ import { formatCount } from '../cli/terminal/format.ts'
 import { plainLine, safeJson } from '../cli/terminal/plain-text.ts'
 import { type Config, readConfig } from '../config.ts'
 import { createLogger, type Logger } from '../lib/logger.ts'
-import { enterMountNamespace } from '../mount-namespace.ts'
 import type { BackupManifest } from './archive.ts'
 
 interface BackupOptions {
   data?: string
   json?: boolean
-  inNamespace?: boolean
 }
 
 type Work = (config: Config, file: string, logger: Logger) => Promise<BackupManifest>
@@ -65,8 +63,6 @@ function addCommand(program: Command, { specification, description, action }: Sp
 
 function perform(work: Work, file: string, options: BackupOptions): Promise<BackupManifest> {
   const config = readConfig({ dataDir: options.data })
-  if (config.isRoot && !options.inNamespace)
-    enterMountNamespace([...process.argv.slice(2), '--in-namespace'])
   return work(config, file, createLogger('backup', 'error'))
 }
 
