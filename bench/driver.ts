@@ -90,7 +90,7 @@ async function startSandboxd(
   await writeFile(config.programs.agent, '#!/bin/sh\n', { mode: 0o755 })
   const settings = join(folder, 'sandboxd.json')
   await writeFile(settings, JSON.stringify(config))
-  const main = join(ROOT, 'src/sandboxd.ts')
+  const main = join(ROOT, 'dist/programs/sandboxd.mjs')
   const args = ['--mount', process.execPath, main, '--config', settings]
   const child = spawn('/usr/bin/unshare', args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   shutdown.add('sandboxd', () => endChild(child))

@@ -132,16 +132,16 @@ describe('the programs', () => {
       expect(new Set(uids).size).toBe(1)
       return uids[0]
     }
-    const gateway = uidOf(/src\/gateway\.ts/)
-    const gitd = uidOf(/src\/gitd\.ts/)
-    const server = uidOf(/src\/server\.ts/)
+    const gateway = uidOf(/programs\/gateway\.mjs/)
+    const gitd = uidOf(/programs\/gitd\.mjs/)
+    const server = uidOf(/programs\/server\.mjs/)
     const postgres = uidOf(/bin\/postgres /)
     expect([gateway, gitd, server, postgres]).not.toContain(0)
     expect(new Set([gateway, gitd, server]).size).toBe(3)
     const root = own.filter(({ uid }) => uid === 0)
     // launch.pl belongs to sandboxd: it starts one sandbox and waits for its end.
     for (const { command } of root)
-      expect(command).toMatch(/src\/(sandboxd\.ts|sandbox\/oci\/launch\.pl) /)
+      expect(command).toMatch(/(programs\/sandboxd\.mjs|src\/sandbox\/oci\/launch\.pl) /)
   })
 
   it('keep a sandbox’s processes apart from each other and from root', async () => {

@@ -27,7 +27,7 @@ export async function startSecondServer(errand: Installation): Promise<SecondSer
   // It sees code and data where the others see them.
   const inside = ['--target', String(findProgram(errand.dataDir, 'server')), '--mount']
   const asServer = ['--setuid', String(uid), '--setgid', String(gid)]
-  const program = [join(runtimeDir, 'node'), join(runtimeDir, 'code/src/server.ts')]
+  const program = [join(runtimeDir, 'node'), join(runtimeDir, 'code/dist/programs/server.mjs')]
   const child = spawn('nsenter', [...inside, ...asServer, '--', ...program, '--config', path], {
     cwd: '/',
     env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
