@@ -20,7 +20,7 @@ export function toRows(items: readonly TimelineItem[]): Row[] {
   const rows: Row[] = []
   for (const item of inTurnOrder(items)) {
     if (item.kind !== 'tool') {
-      if (repeatsFailure(item, rows.at(-1))) continue
+      if (repeatsFailure(item, rows.at(-1)) || saysAgain(item, rows.at(-1))) continue
       rows.push({ kind: 'item', key: `${item.kind}-${item.seq}`, item })
       continue
     }
@@ -39,6 +39,12 @@ function repeatsFailure(item: Exclude<TimelineItem, ToolItem>, last: Row | undef
     return false
   const failed = last.item.phases.find((phase) => phase.state === 'failed')
   return failed !== undefined && (item.code === 'sandbox.stopped' || item.code === failed.reason)
+}
+
+/** The agent asks its model again and again: what is refused for the same reason each time stands once. */
+function saysAgain(item: Exclude<TimelineItem, ToolItem>, last: Row | undefined): boolean {
+  if (item.kind !== 'notice' || last?.kind !== 'item' || last.item.kind !== 'notice') return false
+  return item.tone === 'bad' && item.code === last.item.code && item.text === last.item.text
 }
 
 function addTool(rows: Row[], node: ToolNode): void {
