@@ -1,7 +1,7 @@
 // Real sandboxes of the suite: the driver in this process, process 1 of each one a guest that runs scripts for the test, and
 // the configuration of the container as the driver makes it or as a case changes it.
 import { randomBytes } from 'node:crypto'
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { SANDBOX_PATHS } from '../../src/protocol/network.ts'
@@ -106,12 +106,25 @@ export async function openSandboxes(
       return startOne(driver, doorsDir, full)
     },
     close: async () => {
+      await endLeftovers(top)
       for (const folder of [top, runtimeDir, hostDir])
         await rm(folder, { recursive: true, force: true })
     },
   }
 }
 
+/** What ran without a process namespace of its own is not taken along by the end of process 1. */
+async function endLeftovers(top: string): Promise<void> {
+  for (const name of await readdir('/proc')) {
+    const mounts = await readFile(join('/proc', name, 'mountinfo'), 'utf8').catch(() => '')
+    if (!mounts.includes(`lowerdir=${top}/`)) continue
+    const { uid } = await stat(join('/proc', name))
+    if (uid >= FIRST_UID_INSIDE) process.kill(Number(name), 'SIGKILL')
+  }
+}
+
+/** Users of the machine have smaller numbers. */
+const FIRST_UID_INSIDE = 65_536
 const MIB = 1 << 20
 const LIMITS = { memoryBytes: 384 * MIB, cpus: 2, processes: 128, diskBytes: 128 * MIB }
 
