@@ -563,6 +563,39 @@ describe('changes', () => {
     await panel.waitFor({ state: 'detached' })
   })
 
+  it('keeps the files beside the diff, or above it where there is no room, and goes to one', async () => {
+    const session = ready()
+    fixture.add(session)
+    const names = ['src/one.js', 'src/shop/two.js']
+    const lines = Array.from({ length: 200 }, (_, index) => `+export const value${index} = 1\n`)
+    const patches = names.map(
+      (name) =>
+        `diff --git a/${name} b/${name}\nnew file mode 100644\n--- /dev/null\n+++ b/${name}\n@@ -0,0 +1,200 @@\n${lines.join('')}`,
+    )
+    const files = names.map((path) => ({ ...DIFF.files[0], path, insertions: 200, deletions: 0 }))
+    fixture.diff = { ...DIFF, files, patch: patches.join('') }
+    await visit(session, '?panel=changes')
+    const list = page.getByRole('navigation', { name: 'Files' })
+    const diff = page.locator('[data-file="0"]')
+    await diff.getByText('value3 ').first().waitFor()
+    const edges = async () => {
+      const [one, other] = await Promise.all([list.boundingBox(), diff.boundingBox()])
+      return {
+        beside: one && other && one.x + one.width <= other.x,
+        above: one && other && one.y < other.y,
+      }
+    }
+    expect(await edges()).toMatchObject({ beside: true })
+    await list.getByRole('button', { name: /^src\/shop\/two\.js, modified/ }).focus()
+    await page.keyboard.press('Enter')
+    await expect.poll(() => page.evaluate('document.activeElement.dataset.file')).toBe('1')
+    await page.locator('[data-file="1"]').getByText('value3 ').first().waitFor()
+    await expect.poll(async () => ((await diff.boundingBox())?.y ?? 0) < 0).toBe(true)
+    expect((await list.boundingBox())?.y).toBeGreaterThan(0)
+    await page.setViewportSize(PHONE)
+    await expect.poll(edges).toMatchObject({ beside: false, above: true })
+  })
+
   it('takes comments on lines and files, and sends them as one message', async () => {
     const session = ready()
     fixture.add(session)

@@ -86,23 +86,28 @@ function Shown({ place, diff, comments }: ShownProps) {
       diff={diff}
       target={target}
       review={{ repository: place.repository ?? null, commit: diff.head, comments }}
-    >
-      <div className="flex flex-col gap-4 px-4 pt-3 pb-4">
-        <p className="flex items-center gap-2 text-sm text-muted">
-          <Counts insertions={diff.insertions} deletions={diff.deletions} />
-          {plural(diff.files.length, 'file')}
-          <span className="ml-auto text-xs">Press a line number to comment on it</span>
+      summary={<Summary place={place} diff={diff} />}
+      list={<FileList files={diff.files} onChoose={(path) => setTarget({ path })} />}
+    />
+  )
+}
+
+function Summary({ place, diff }: Pick<ShownProps, 'place' | 'diff'>) {
+  return (
+    <div className="flex flex-col gap-4">
+      <p className="flex items-center gap-2 text-sm text-muted">
+        <Counts insertions={diff.insertions} deletions={diff.deletions} />
+        {plural(diff.files.length, 'file')}
+        <span className="ml-auto text-xs">Press a line number to comment on it</span>
+      </p>
+      <BranchBlock repository={place} outward={place.outward} />
+      <CommitList commits={diff.commits} />
+      {diff.truncated ? (
+        <p role="status" className="text-sm text-warn">
+          The diff is too long to show in full: the branch has all of it.
         </p>
-        <BranchBlock repository={place} outward={place.outward} />
-        <CommitList commits={diff.commits} />
-        <FileList files={diff.files} onChoose={(path) => setTarget({ path })} />
-        {diff.truncated ? (
-          <p role="status" className="text-sm text-warn">
-            The diff is too long to show in full: the branch has all of it.
-          </p>
-        ) : null}
-      </div>
-    </FileDiffs>
+      ) : null}
+    </div>
   )
 }
 

@@ -6,6 +6,7 @@ import { type ReactNode, useEffect, useMemo, useRef, useState } from 'react'
 import { Button } from '../ui/button.tsx'
 import { Counts } from '../ui/counts.tsx'
 import { plainText } from '../ui/plain-text.ts'
+import { CHANGES_SCROLLER, ChangesFrame } from './changes-frame.tsx'
 import { CommentDraft, KeptComment } from './comment-box.tsx'
 import { type CommentPlace, placeOf, type ReviewComment } from './review-comments.ts'
 import type { FilePatch } from './split-patch.ts'
@@ -35,34 +36,38 @@ export function DiffColumn({
   patches,
   target,
   review,
-  children,
+  ...parts
 }: {
   patches: readonly FilePatch[]
   target: { path: string } | null
   review: Review
-  children: ReactNode
+  summary: ReactNode
+  list: ReactNode
 }) {
   const column = useRef<HTMLDivElement>(null)
   useEffect(() => {
     const index = patches.findIndex(({ path }) => path === target?.path)
-    if (index < 0) return
-    column.current?.querySelector(`[data-file="${index}"]`)?.scrollIntoView({ block: 'start' })
+    const card = column.current?.querySelector<HTMLElement>(`[data-file="${index}"]`)
+    card?.scrollIntoView({ block: 'start' })
+    card?.focus({ preventScroll: true })
   }, [target, patches])
   return (
     <WorkerPoolContextProvider poolOptions={POOL} highlighterOptions={HIGHLIGHT}>
-      <Virtualizer className="diff-column min-h-0 flex-1 overflow-y-auto">
-        {children}
-        <div ref={column} className="flex flex-col gap-3 px-2 pb-6 sm:px-4">
-          {patches.map(({ path, patch }, index) => (
-            <div
-              key={path}
-              data-file={index}
-              className="scroll-mt-2 overflow-clip rounded-card border border-line"
-            >
-              <FilePatchDiff path={path} patch={patch} review={review} />
-            </div>
-          ))}
-        </div>
+      <Virtualizer className={`diff-column ${CHANGES_SCROLLER}`}>
+        <ChangesFrame {...parts}>
+          <div ref={column} className="flex flex-col gap-3">
+            {patches.map(({ path, patch }, index) => (
+              <div
+                key={path}
+                data-file={index}
+                tabIndex={-1}
+                className="scroll-mt-2 overflow-clip rounded-card border border-line focus-visible:outline-offset-[-2px]"
+              >
+                <FilePatchDiff path={path} patch={patch} review={review} />
+              </div>
+            ))}
+          </div>
+        </ChangesFrame>
       </Virtualizer>
     </WorkerPoolContextProvider>
   )

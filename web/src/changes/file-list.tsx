@@ -1,9 +1,13 @@
-// The files that changed; a press goes to a file's diff.
+// The files that changed, as a tree; a press goes to a file's diff. Above the diff it can be closed, beside it it stays.
+import { useMemo, useState } from 'react'
 import type { Diff } from '../../../src/protocol/api.ts'
+import { Button } from '../ui/button.tsx'
+import { classes } from '../ui/classes.ts'
 import { Counts } from '../ui/counts.tsx'
+import { plural } from '../ui/format.ts'
+import { Glyph } from '../ui/glyph.tsx'
 import { plainText } from '../ui/plain-text.ts'
-
-type FileChange = Diff['files'][number]
+import { type FileChange, type TreeRow, treeRows } from './file-tree.ts'
 
 const SIGNS: Record<FileChange['status'], { sign: string; color: string }> = {
   added: { sign: 'A', color: 'text-add' },
@@ -11,57 +15,77 @@ const SIGNS: Record<FileChange['status'], { sign: string; color: string }> = {
   deleted: { sign: 'D', color: 'text-del' },
   renamed: { sign: 'R', color: 'text-muted' },
 }
+/** Above the diff more of them would push it out of sight. */
+const OPEN_ABOVE = 8
+const INDENT_PX = 8
+const MOST_INDENTS = 5
 
 export function FileList({
   files,
   onChoose,
 }: {
-  files: readonly FileChange[]
+  files: Diff['files']
   onChoose: (path: string) => void
 }) {
+  const [open, setOpen] = useState(files.length <= OPEN_ABOVE)
+  const rows = useMemo(() => treeRows(files), [files])
   return (
-    <section aria-label="Files">
-      <h3 className="mb-1 text-xs text-muted">Files</h3>
-      <ul>
-        {files.map((file) => (
-          <li key={file.path}>
-            <button
-              type="button"
-              onClick={() => onChoose(file.path)}
-              aria-label={`${plainText(file.path)}, ${file.status}, ${file.binary ? 'binary' : `+${file.insertions} −${file.deletions}`}`}
-              className="hit -mx-2 flex w-[calc(100%+1rem)] items-center gap-2 rounded-control px-2 text-left hover:bg-surface"
-            >
-              <abbr
-                title={file.status}
-                className={`code-text w-3 no-underline ${SIGNS[file.status].color}`}
-              >
-                {SIGNS[file.status].sign}
-              </abbr>
-              <PathName path={file.path} oldPath={file.oldPath} />
-              <span className="ml-auto text-xs">
-                {file.binary ? (
-                  <span className="text-muted">binary</span>
-                ) : (
-                  <Counts insertions={file.insertions} deletions={file.deletions} />
-                )}
-              </span>
-            </button>
+    <nav aria-label="Files">
+      <Button
+        tone="quiet"
+        aria-expanded={open}
+        onClick={() => setOpen(!open)}
+        className="-mx-2 px-2 text-xs @min-[34rem]:hidden"
+      >
+        <Glyph
+          name="chevron"
+          className={classes('transition-transform duration-120', open && 'rotate-90')}
+        />
+        {plural(files.length, 'file')}
+      </Button>
+      <ul className={open ? undefined : 'hidden @min-[34rem]:block'}>
+        {rows.map((row) => (
+          <li key={row.kind === 'file' ? row.file.path : row.path}>
+            <Row row={row} onChoose={onChoose} />
           </li>
         ))}
       </ul>
-    </section>
+    </nav>
   )
 }
 
-function PathName({ path, oldPath }: { path: string; oldPath: string | null }) {
-  const at = path.lastIndexOf('/') + 1
+function Row({ row, onChoose }: { row: TreeRow; onChoose: (path: string) => void }) {
+  const paddingLeft = 8 + INDENT_PX * Math.min(row.depth, MOST_INDENTS)
+  if (row.kind === 'folder')
+    return (
+      <p
+        className="truncate pt-1.5 pr-2 pb-0.5 text-xs text-muted"
+        style={{ paddingLeft }}
+        title={plainText(row.path)}
+      >
+        {plainText(row.name)}
+      </p>
+    )
+  const { path, oldPath, status, binary, insertions, deletions } = row.file
+  const shown = plainText(path)
   return (
-    <span
-      className="code-text flex min-w-0"
-      title={oldPath ? `${plainText(oldPath)} → ${plainText(path)}` : plainText(path)}
+    <button
+      type="button"
+      onClick={() => onChoose(path)}
+      aria-label={`${shown}, ${status}, ${binary ? 'binary' : `+${insertions} −${deletions}`}`}
+      title={oldPath ? `${plainText(oldPath)} → ${shown}` : shown}
+      style={{ paddingLeft }}
+      className="flex min-h-[28px] w-full items-center gap-1.5 rounded-control pr-2 text-left hover:bg-surface focus-visible:outline-offset-[-2px] touch:min-h-[40px]"
     >
-      <span className="truncate text-muted">{plainText(path.slice(0, at))}</span>
-      <span className="shrink-0">{plainText(path.slice(at))}</span>
-    </span>
+      <span className={classes('code-text w-3 shrink-0 text-xs', SIGNS[status].color)}>
+        {SIGNS[status].sign}
+      </span>
+      <span className="min-w-0 flex-1 truncate text-sm">{plainText(row.name)}</span>
+      {binary ? (
+        <span className="text-xs text-muted">binary</span>
+      ) : (
+        <Counts className="text-xs" insertions={insertions} deletions={deletions} />
+      )}
+    </button>
   )
 }

@@ -28,7 +28,7 @@ export function SidePanel({
   return (
     <section
       aria-label={PANELS[panel]}
-      className="flex min-h-0 w-full min-w-0 flex-col border-line bg-bg xl:w-[42%] xl:max-w-[820px] xl:border-l"
+      className="flex min-h-0 w-full min-w-0 flex-col border-line bg-bg xl:w-[max(40vw,36rem)] xl:max-w-[960px] xl:shrink-0 xl:border-l"
     >
       <header className="flex items-center gap-1 border-b border-line py-2 pr-2 pl-2">
         <nav aria-label="Beside the timeline" className="flex gap-1">
