@@ -111,7 +111,7 @@ export function createSandboxPort(driver: SandboxDriver, model: ModelInside): Sa
     const { signal } = hold
     await hold.assertHeld()
     await slowly(onLine, 'Making the disk and the image of the sandbox …', () =>
-      driver.create(specOf({ ...state, layers }, { model }), signal),
+      driver.create(specOf({ ...state, layers }, { model, agent: agentOf(state) }), signal),
     )
     // Whoever has taken over runs this sandbox already.
     await hold.assertHeld()
@@ -203,7 +203,7 @@ export function createLayerSandboxes(driver: SandboxDriver, port: SandboxPort): 
 
 function specOf(
   { id, environment, layers }: { id: string; environment: LayerEnvironment; layers: string[] },
-  rest: Pick<RunnerBoot, 'purpose' | 'model'>,
+  rest: Pick<RunnerBoot, 'purpose' | 'model' | 'agent'>,
 ) {
   const boot: RunnerBoot = { sessionId: id, variables: environment.variables, ...rest }
   return {
@@ -214,6 +214,11 @@ function specOf(
     sessionFile: JSON.stringify(boot),
     hostname: `errand-${id.slice(2, 8)}`,
   }
+}
+
+/** A session that begins with a command may never need one. */
+function agentOf({ turn }: Pick<SessionState, 'turn'>): RunnerBoot['agent'] {
+  return turn?.kind === 'command' ? 'needed' : 'ahead'
 }
 
 function endOf({ exit }: SandboxStatus): string {

@@ -188,7 +188,7 @@ describe('createRunnerChannel', () => {
           aborted.resolve()
           mine?.reject(signal.reason)
         })
-        wait()
+        wait(true)
         await mine?.promise
         return { generation: 1, ackedN: 0, assignment }
       },

@@ -24,13 +24,13 @@ import {
 export interface RunnerEvents {
   /**
    * Where the journal of the sandbox's present life stands and what to work on, or why this runner is not wanted. While that
-   * is not known yet it calls `wait` once and resolves later; it rejects when the signal aborts.
+   * is not known yet it calls `wait`, with whether an agent will be needed, and resolves later; it rejects when the signal aborts.
    */
   onHello(
     hello: RunnerHello,
-    greeting: { wait: () => void; signal: AbortSignal },
+    greeting: { wait: (needsAgent: boolean) => void; signal: AbortSignal },
   ): Promise<Welcome | { refused: string }>
-  /** A runner that waits has an agent that needs nothing but a repository. */
+  /** A runner that waits needs nothing but a repository. */
   onParked(): void
   /** After the welcome went out: the moment to send directives. */
   onConnected(): void
@@ -131,7 +131,7 @@ function greetInTurn(
     const old = state.live
     old?.close('replaced')
     await old?.settled()
-    const wait = () => connection.send({ type: 'wait' })
+    const wait = (agent: boolean) => connection.send({ type: 'wait', agent })
     const answer = await events.onHello(hello, { wait, signal: connection.signal })
     if ('refused' in answer) return refuse(connection, answer.refused)
     if (connection.isClosed()) return null

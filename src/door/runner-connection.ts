@@ -36,7 +36,7 @@ export interface Welcome extends JournalPosition {
 interface RunnerReceiver {
   /** May take as long as nobody knows what the runner is to work on. Null when it was refused. */
   hello(hello: RunnerHello): Promise<JournalPosition | null>
-  /** Before the welcome: its agent is started. */
+  /** Before the welcome: all that it needs is a repository. */
   parked(): void
   report(entry: JournalEntry): Promise<{ refused: string } | undefined>
   delta(delta: { turnId: string; text: string }): void

@@ -3,11 +3,13 @@ import { expect, it } from 'vitest'
 import { createSilentLogger } from '../lib/logger.ts'
 import type { Command } from '../protocol/command.ts'
 import { RUNNER_PROTOCOL, type RunnerReport } from '../protocol/runner-frames.ts'
+import type { SessionState } from '../protocol/session.ts'
 import type { Dispatch } from '../sessions/dispatch.ts'
 import { decide, decideCreate } from '../sessions/rules/decide.ts'
 import { isRefusal } from '../sessions/rules/draft.ts'
 import { exampleId, exampleSession } from '../sessions/starting/new-session.fixture.ts'
 import { createRunnerLink } from './runner.ts'
+import type { SessionWatch } from './sessions.ts'
 
 const NOW = { now: new Date('2026-01-01T00:00:00Z'), hasSlot: true }
 const ID = exampleId('session', 1)
@@ -24,19 +26,27 @@ function play() {
   const dispatch = { command, runnerState } as unknown as Dispatch
   const link = createRunnerLink({
     dispatch,
-    watch: () => {
-      throw new Error('nothing is watched here')
-    },
+    watch: () => ({ get: () => known }) as unknown as SessionWatch,
     send: () => false,
     broadcast: () => undefined,
     publicUrl: null,
     onParked: async () => undefined,
     logger: createSilentLogger(),
   })
-  const waiting = { wait: () => undefined, signal: new AbortController().signal }
+  let known: { state: SessionState; credentials: { variables: object } } | undefined
+  const told: boolean[] = []
+  const waiting = {
+    wait: (needsAgent: boolean) => told.push(needsAgent),
+    signal: new AbortController().signal,
+  }
   const hello = (protocol: number) => link.events(ID).onHello({ protocol, lastN: 0 }, waiting)
+  /** As the watch does with every change. */
+  const see = () => {
+    known = { state: last.state, credentials: { variables: {} } }
+    link.direct(last.state)
+  }
   const report = (asked: RunnerReport) => command('', { type: 'runner.report', report: asked })
-  return { hello, command, report, last: () => last }
+  return { hello, command, report, see, told, last: () => last }
 }
 
 async function ready() {
@@ -67,6 +77,21 @@ it('fails a preparation whose own runners are of another version, and says so', 
     failure: { reason: 'protocol_not_supported' },
     turn: { text: 'fix it' },
   })
+})
+
+it('says to a runner that waits whether an agent is needed, as soon as that is known, and then its work', async () => {
+  const game = play()
+  const greeted = game.hello(RUNNER_PROTOCOL)
+  expect(game.told).toEqual([false])
+  game.see()
+  game.see()
+  expect(game.told).toEqual([false, true])
+  await game.command('', {
+    ...{ type: 'repository.prepared', generation: 1, commit: 'c0ffee', baseBranch: null },
+  })
+  game.see()
+  expect(await greeted).toMatchObject({ assignment: { repository: { commit: 'c0ffee' } } })
+  expect(game.told).toEqual([false, true])
 })
 
 it('leaves a stopped session alone', async () => {

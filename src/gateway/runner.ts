@@ -29,7 +29,7 @@ export interface RunnerLinkDeps {
   send(sessionId: string, directives: Directives): boolean
   broadcast(delta: LiveDelta): void
   publicUrl: string | null
-  /** The agent of a sandbox that waits for its session is started. */
+  /** A sandbox that waits for its session can be taken. */
   onParked(sessionId: string): Promise<void>
   logger: Logger
 }
@@ -69,7 +69,7 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
       onParked: () => {
         deps
           .onParked(sessionId)
-          .catch((err: unknown) => deps.logger.warn({ err }, 'a started agent was not noted'))
+          .catch((err: unknown) => deps.logger.warn({ err }, 'a sandbox that waits was not noted'))
       },
       onConnected: () => {
         sent.delete(sessionId)
@@ -104,29 +104,38 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
 
 /** Runners that connected before it was known what they are to work on. */
 function createAssignments({ watch, publicUrl }: Pick<RunnerLinkDeps, 'watch' | 'publicUrl'>) {
-  const waiting = new Map<string, (assignment: Assignment) => void>()
+  const waiting = new Map<string, { take: (assignment: Assignment) => void; tell: () => void }>()
   const find = (sessionId: string) => {
     const session = watch().get(sessionId)
     return session && assignmentOf(session.state, publicUrl, session.credentials.variables)
   }
   return {
     look: (sessionId: string) => {
-      const assignment = waiting.has(sessionId) ? find(sessionId) : undefined
-      if (assignment) waiting.get(sessionId)?.(assignment)
+      const one = waiting.get(sessionId)
+      const assignment = one && find(sessionId)
+      if (assignment) one.take(assignment)
+      else one?.tell()
     },
-    wait: async (sessionId: string, onWait: () => void, signal: AbortSignal) => {
+    wait: async (sessionId: string, onWait: (needsAgent: boolean) => void, signal: AbortSignal) => {
       const known = find(sessionId)
       if (known) return known
-      onWait()
       const { promise, resolve, reject } = Promise.withResolvers<Assignment>()
       const onAbort = () => reject(signal.reason)
       signal.addEventListener('abort', onAbort, { once: true })
-      waiting.set(sessionId, resolve)
+      let told: boolean | undefined
+      const tell = () => {
+        const needsAgent = watch().get(sessionId)?.state.turn?.kind === 'agent'
+        if (needsAgent !== told) onWait(needsAgent)
+        told = needsAgent
+      }
+      const one = { take: resolve, tell }
+      waiting.set(sessionId, one)
+      tell()
       try {
         return await promise
       } finally {
         signal.removeEventListener('abort', onAbort)
-        if (waiting.get(sessionId) === resolve) waiting.delete(sessionId)
+        if (waiting.get(sessionId) === one) waiting.delete(sessionId)
       }
     },
   }

@@ -94,7 +94,7 @@ export const runnerFrameSchema = z.union([
   z.object({ type: z.literal('hello'), protocol: z.int(), lastN: z.int().min(0) }),
   z.object({ type: z.literal('report'), n: z.int().min(1), report: runnerReportSchema }),
   z.object({ type: z.literal('delta'), turnId, text: z.string().max(64_000) }),
-  /** After `wait`: an agent is started and needs nothing but a repository. */
+  /** After `wait`: nothing but a repository is needed. Its agent is started, where it starts one ahead. */
   z.object({ type: z.literal('parked') }),
   z.object({ type: z.literal('ping') }),
 ])
@@ -172,8 +172,11 @@ export type Assignment = z.infer<typeof assignmentSchema>
 
 /** What the gateway sends, one object a line. */
 export const gatewayFrameSchema = z.discriminatedUnion('type', [
-  /** Answers `hello` when there is no repository to work on yet: the agent may be started ahead. `welcome` follows. */
-  z.object({ type: z.literal('wait') }),
+  /**
+   * Answers `hello` when there is no repository to work on yet; `welcome` follows. `agent`: the session that is to be begins
+   * with one. Said again once that is known.
+   */
+  z.object({ type: z.literal('wait'), agent: z.boolean() }),
   /** Answers `hello`: the journal may be dropped up to `ackedN`; reports about phases carry `generation`. */
   z.object({
     type: z.literal('welcome'),
@@ -195,6 +198,8 @@ export const runnerBootSchema = z.object({
   variables: z.record(z.string(), z.string()),
   /** `layer`: what is written there is kept for others, so that nothing of the runner may be in it. A session unless told. */
   purpose: z.enum(['session', 'layer']).optional(),
+  /** `needed`: none is started before it is known to be needed. `ahead`, at once, unless told. */
+  agent: z.enum(['ahead', 'needed']).optional(),
   /** The Messages API unless told. */
   model: modelInsideSchema.optional(),
 })

@@ -24,8 +24,10 @@ export interface FakeGateway {
   hellos: { lastN: number }[]
   /** What runners are to work on; until then they wait. */
   assign(work: Omit<WorkAssignment, 'kind'>): void
-  /** Resolves when a runner that waits says that its agent is started. */
+  /** Resolves when a runner that waits says that it needs nothing but a repository. */
   parked: Promise<void>
+  /** Says to runners that wait that their session begins with an agent. */
+  needAgent(): void
   direct(directives: Partial<Directives>): void
   /** Resolves with the first report, old or new, of this type that fits. */
   wait<T extends ReportType>(type: T, fits?: (report: ReportOf<T>) => boolean): Promise<ReportOf<T>>
@@ -51,6 +53,7 @@ export async function startFakeGateway(
   const parked = Promise.withResolvers<void>()
   let assignment: Assignment | undefined
   let directives: Directives = { turn: null, mode: 'work', model: null, answers: {} }
+  let needsAgent = false
   let server: Server | undefined
 
   const takeReport = (n: number, report: RunnerReport) => {
@@ -62,7 +65,7 @@ export async function startFakeGateway(
   }
   const greet = (): GatewayFrame[] => {
     const { ackedN, generation } = known
-    if (!assignment) return [{ type: 'wait' }]
+    if (!assignment) return [{ type: 'wait', agent: needsAgent }]
     const welcome = { ackedN, generation, assignment }
     return [
       { type: 'welcome', protocol: RUNNER_PROTOCOL, ...welcome },
@@ -97,6 +100,10 @@ export async function startFakeGateway(
     parked: parked.promise,
     assign({ repository, identity, sessionUrl }) {
       assignment = { kind: 'work', repository, identity, sessionUrl }
+      for (const line of lines) for (const frame of greet()) line.write(encodeLine(frame))
+    },
+    needAgent() {
+      needsAgent = true
       for (const line of lines) for (const frame of greet()) line.write(encodeLine(frame))
     },
     async up() {

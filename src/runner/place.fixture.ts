@@ -10,7 +10,7 @@ import { createScriptedModel, type ScriptedModel } from '../../demo/scripted-mod
 import { createSilentLogger } from '../lib/logger.ts'
 import { runChecked } from '../lib/process.ts'
 import { createId, type IdKind } from '../protocol/ids.ts'
-import type { RunnerReport, RunnerSetup } from '../protocol/runner-frames.ts'
+import type { RunnerBoot, RunnerReport, RunnerSetup } from '../protocol/runner-frames.ts'
 import { RUN_MARK } from './agent/agent-environment.ts'
 import { recordStart } from './agent/agent-program.ts'
 import { type AgentStart, type EarlyAgent, startEarly } from './agent/agent-start.ts'
@@ -32,8 +32,8 @@ export interface Place {
   upstream: string
   /** Starts a runner; a second one takes over what the first left on disk. */
   start(): Promise<void>
-  /** Starts a runner that is not told its repository before `start`; resolves when its agent waits. */
-  startAhead(): Promise<void>
+  /** Starts a runner that is not told its repository before `start`; resolves when it needs nothing else. */
+  startAhead(agent?: RunnerBoot['agent']): Promise<void>
   /** Starts a runner whose agent was started before it; resolves with that one. `change` is made to what would be started. */
   startEarly(change?: (start: AgentStart) => void): Promise<EarlyAgent>
   stop(): Promise<void>
@@ -110,8 +110,8 @@ export async function createPlace(
       gateway.assign(setup)
       runner ??= await startIn(folder, setup, { modelUrl: model.url })
     },
-    async startAhead() {
-      runner = await startIn(folder, setup, { modelUrl: model.url })
+    async startAhead(agent) {
+      runner = await startIn(folder, { ...setup, agent }, { modelUrl: model.url })
       await gateway.parked
     },
     async startEarly(change = () => undefined) {
@@ -206,10 +206,10 @@ async function agentsOf(sessionId: string): Promise<number[]> {
 
 function startIn(
   folder: string,
-  setup: RunnerSetup,
+  boot: RunnerBoot,
   { modelUrl, early }: { modelUrl: string; early?: EarlyAgent },
 ): Promise<Runner> {
-  return startRunner(setup, { ...placeIn(folder, modelUrl), early }, createSilentLogger())
+  return startRunner(boot, { ...placeIn(folder, modelUrl), early }, createSilentLogger())
 }
 
 function placeIn(folder: string, modelUrl: string) {

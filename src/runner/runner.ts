@@ -94,7 +94,10 @@ export async function startRunner(
     socketPath: place.doorSocket,
     journal,
     log,
-    onWait: () => void parked.park().then(() => channel.sendParked()),
+    onWait: (needsAgent) => {
+      const isWanted = needsAgent || boot.agent !== 'needed'
+      void (isWanted ? parked.park() : Promise.resolve()).then(() => channel.sendParked())
+    },
     onWelcome: ({ generation, assignment, isReplaced }) => {
       if (assignment.kind !== 'work') {
         const layer = { generation, place, variables, report, log }

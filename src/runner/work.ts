@@ -7,6 +7,7 @@ import type { AgentProgram } from './agent/agent-program.ts'
 import { type Claude, createClaude } from './agent/claude.ts'
 import type { ParkedAgent } from './agent/parked-agent.ts'
 import type { Questions } from './agent/questions.ts'
+import { hasClaudeSettings } from './agent/repository-settings.ts'
 import { createTranscript } from './agent/transcript.ts'
 import { additionalPlaces, makeAdditionalCheckouts } from './checkout/additional-checkouts.ts'
 import {
@@ -175,11 +176,13 @@ function assembleParts(setup: RunnerSetup, deps: WorkDeps, wishes: Wishes) {
     conversation: { transcript, hasReported: deps.journal.hasReported },
     sendDelta,
   })
+  const folders = [folder, ...additional.map((one) => one.folder)]
+  const hasSettings = () => hasClaudeSettings(folders, variables)
   const command = createCommandTurn({ folder, variables, state, report, onStart: saver.save })
   return {
     claude,
     saver,
-    phases: phasesOf(checkout, deps, { ...wishes, agentTurns, claude }),
+    phases: phasesOf(checkout, deps, { ...wishes, agentTurns, claude, hasSettings }),
     run: { agent: savedWhile(saver, agentTurns.run), command: savedWhile(saver, command) },
     reportInOrder: agentTurns.reportInOrder,
     workingTurnId: agentTurns.workingTurnId,
@@ -190,7 +193,7 @@ function assembleParts(setup: RunnerSetup, deps: WorkDeps, wishes: Wishes) {
 function phasesOf(
   checkout: CheckoutDeps,
   deps: WorkDeps,
-  parts: Wishes & { agentTurns: AgentTurns; claude: Claude },
+  parts: Wishes & { agentTurns: AgentTurns; claude: Claude; hasSettings: () => boolean },
 ): WorkspaceDeps['phases'] {
   const { turn: wanted, stopped, agentTurns, claude } = parts
   let isUntouched = false
@@ -202,6 +205,8 @@ function phasesOf(
     const id = turn?.kind === 'agent' ? turn.id : null
     agentTurns.expect(id, { isUntouched, stopped })
     isUntouched = false
+    // Its first prompt starts one.
+    if (turn?.kind === 'command' && !parts.hasSettings()) return 'done' as const
     await claude.start()
     return 'done' as const
   }

@@ -1,4 +1,5 @@
 // An agent of the real Claude Code that boots before its work is known: ahead of its session, or before the runner has loaded.
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -16,21 +17,20 @@ beforeEach(async () => {
 })
 afterEach(() => place.close())
 
-describe('an agent that was started ahead', () => {
-  /** The folder's own words, so that they must have been read after it was known. */
-  async function changeUpstream(path: string, text: string): Promise<void> {
-    const clone = join(place.upstream, '..', 'clone')
-    await runChecked('git', ['clone', '--quiet', place.upstream, clone], { env: gitEnvironment() })
-    const git = (...args: string[]) =>
-      runChecked('git', args, { cwd: clone, env: gitEnvironment() })
-    await mkdir(dirname(join(clone, path)), { recursive: true })
-    await writeFile(join(clone, path), text)
-    await git('add', '--all')
-    await git('commit', '--quiet', '--message', 'Change')
-    await git('push', '--quiet', 'origin', 'HEAD')
-    place.setup.repository.commit = (await git('rev-parse', 'HEAD')).trim()
-  }
+/** The folder's own words, so that they must have been read after it was known. */
+async function changeUpstream(path: string, text: string): Promise<void> {
+  const clone = join(place.upstream, '..', 'clone')
+  await runChecked('git', ['clone', '--quiet', place.upstream, clone], { env: gitEnvironment() })
+  const git = (...args: string[]) => runChecked('git', args, { cwd: clone, env: gitEnvironment() })
+  await mkdir(dirname(join(clone, path)), { recursive: true })
+  await writeFile(join(clone, path), text)
+  await git('add', '--all')
+  await git('commit', '--quiet', '--message', 'Change')
+  await git('push', '--quiet', 'origin', 'HEAD')
+  place.setup.repository.commit = (await git('rev-parse', 'HEAD')).trim()
+}
 
+describe('an agent that was started ahead', () => {
   it('takes the repository that it is told, with its memory, its hooks and where it works', async () => {
     const hooks = {
       SessionStart: [{ hooks: [{ type: 'command', command: 'echo hook $((6*7))' }] }],
@@ -73,6 +73,43 @@ describe('an agent that was started ahead', () => {
     await place.startAhead()
     await place.stop()
     await expect.poll(place.agents).toEqual([])
+  })
+})
+
+describe('an agent that is not started before it is needed', () => {
+  it('boots as soon as its session is known to begin with one', async () => {
+    await place.startAhead('needed')
+    expect(await place.agents()).toEqual([])
+    place.gateway.needAgent()
+    await expect.poll(place.agents).toHaveLength(1)
+    const before = await place.agents()
+    await place.start()
+    await place.gateway.wait('runner.ready')
+    expect(await place.agents()).toEqual(before)
+    expect(await place.endOf(place.ask('touch a file'))).toMatchObject({ type: 'turn.completed' })
+  })
+
+  it('is started by the first prompt of a session that began with a command', async () => {
+    await place.startAhead('needed')
+    const command = place.ask('echo from the command', 'command')
+    await place.start()
+    expect(await place.endOf(command)).toMatchObject({ type: 'turn.completed', exitCode: 0 })
+    expect(await place.agents()).toEqual([])
+    expect(await place.endOf(place.ask('touch a file'))).toMatchObject({ type: 'turn.completed' })
+    expect(await place.git('show', '--stat', 'HEAD')).toContain('new.txt')
+    expect(await place.agents()).toHaveLength(1)
+  })
+
+  it('is started all the same where settings may want to run when a session begins', async () => {
+    const hooks = { SessionStart: [{ hooks: [{ type: 'command', command: 'touch ../began' }] }] }
+    await changeUpstream('.claude/settings.json', JSON.stringify({ hooks }))
+    await place.startAhead('needed')
+    const command = place.ask('true', 'command')
+    await place.start()
+    await place.gateway.wait('runner.ready')
+    expect(await place.agents()).toHaveLength(1)
+    await place.endOf(command)
+    await expect.poll(() => existsSync(join(place.checkout, '../began'))).toBe(true)
   })
 })
 

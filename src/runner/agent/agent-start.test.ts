@@ -52,8 +52,9 @@ describe('startEarly', () => {
     expect(await readFile(notes, 'utf8')).toBe('own')
   })
 
-  it('starts nothing where a conversation was, nor where a layer is made', async () => {
+  it('starts nothing where a conversation was, a layer is made, or none may be needed', async () => {
     expect(startEarly({ ...boot, purpose: 'layer' }, start, placeOf())).toBeUndefined()
+    expect(startEarly({ ...boot, agent: 'needed' }, start, placeOf())).toBeUndefined()
     await writeFile(stateFile(folder), '{}')
     expect(startEarly(boot, start, placeOf())).toBeUndefined()
   })

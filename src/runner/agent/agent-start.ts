@@ -61,11 +61,12 @@ export function isRunning(child: ChildProcess | undefined): boolean {
  * nothing that goes wrong here does more than cost time.
  */
 export function startEarly(
-  boot: Pick<RunnerBoot, 'sessionId' | 'variables' | 'purpose'>,
+  boot: Pick<RunnerBoot, 'sessionId' | 'variables' | 'purpose' | 'agent'>,
   start: AgentStart,
   { agent, stateFolder, inherited, transport, certificates }: EarlyPlace,
 ): EarlyAgent | undefined {
-  if (boot.purpose === 'layer' || existsSync(stateFile(stateFolder))) return undefined
+  if (boot.purpose === 'layer' || boot.agent === 'needed') return undefined
+  if (existsSync(stateFile(stateFolder))) return undefined
   const variables = buildVariables(
     boot,
     { ...certificateVariables(certificates), ...inherited },

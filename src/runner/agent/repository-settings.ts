@@ -1,11 +1,13 @@
 // What a repository's own settings of Claude Code ask for, and what of it is not followed: whatever would change how the way
 // out works, who pays, or what the agent may do without asking. Hooks, MCP servers and rules that forbid are followed.
 // Does not protect against the agent itself, which may change these files: what holds it is the gateway.
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { isProtectedVariable } from '../../protocol/protected-variables.ts'
 import type { Variables } from './agent-environment.ts'
+import { claudeHome } from './transcript.ts'
 
 export const SETTINGS_FILES = ['.claude/settings.json', '.claude/settings.local.json'] as const
 
@@ -41,6 +43,15 @@ const fileSchema = z.looseObject({
     .catch({ deny: [], ask: [] })
     .default({ deny: [], ask: [] }),
 })
+
+/** Whether there may be hooks that want to run when a session begins: settings of these folders, or of the agent's home. */
+export function hasClaudeSettings(folders: readonly string[], variables: Variables): boolean {
+  const places = [
+    ...folders.map((folder) => join(folder, '.claude')),
+    join(claudeHome(variables), 'settings.json'),
+  ]
+  return places.some((place) => existsSync(place))
+}
 
 /** `given` is the environment that the agent is started with. */
 export async function readRepositorySettings(

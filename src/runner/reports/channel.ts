@@ -31,7 +31,7 @@ const DEAD_MS = 45_000
 export interface Channel {
   /** Live text of a turn: sent now or not at all. */
   sendDelta(turnId: string, text: string): void
-  /** An agent waits for its repository. */
+  /** Nothing but a repository is needed. */
   sendParked(): void
   close(): void
 }
@@ -42,8 +42,8 @@ export interface ChannelDeps {
   log: Logger
   /** `isReplaced`: the gateway has heard an earlier sandbox of this session, whose journal is not here. */
   onWelcome: (welcome: { generation: number; assignment: Assignment; isReplaced: boolean }) => void
-  /** There is nothing to work on yet. */
-  onWait: () => void
+  /** There is nothing to work on yet; whether an agent will be needed. */
+  onWait: (needsAgent: boolean) => void
   onDirectives: (directives: Directives) => void
 }
 
@@ -160,7 +160,7 @@ function takeFrame(deps: ChannelDeps, line: Line, text: string): void {
   }
   switch (frame.type) {
     case 'wait':
-      deps.onWait()
+      deps.onWait(frame.agent)
       return
     case 'welcome': {
       const { generation, assignment } = frame
