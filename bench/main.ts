@@ -17,12 +17,13 @@ import type { Figure } from './figure.ts'
 import { layer } from './layer.ts'
 import { memory } from './memory.ts'
 import { phases, phasesWarm } from './phases.ts'
-import { start, startWarm } from './start.ts'
+import { start, startSandbox, startWarm } from './start.ts'
 import { renderTable } from './table.ts'
 import { LEAST_RUNS } from './targets.ts'
 
 const BENCHMARKS = [
   start,
+  startSandbox,
   startWarm,
   phases,
   phasesWarm,

@@ -16,10 +16,20 @@ export const start: Benchmark = {
   run: (context) => measure(context, 'start'),
 }
 
+export const startSandbox: Benchmark = {
+  name: 'start-sandbox',
+  about: 'the same with a sandbox that was started ahead, without an agent',
+  run: (context) => measure(context, 'start-sandbox', ahead(0)),
+}
+
 export const startWarm: Benchmark = {
   name: 'start-warm',
   about: 'the same with an agent that was started ahead',
-  run: (context) => measure(context, 'start-warm', { ERRAND_STANDBYS: '1' }),
+  run: (context) => measure(context, 'start-warm', ahead(1)),
+}
+
+function ahead(agents: number) {
+  return { ERRAND_STANDBYS: '1', ERRAND_STANDBY_AGENTS: String(agents) }
 }
 
 async function measure(

@@ -40,6 +40,8 @@ export interface Config {
   ociRuntime: string
   /** How many sandboxes are kept started ahead of their session. */
   standbys: number
+  /** How many of them have an agent that waits. */
+  standbyAgents: number
   /** What the layers that setup scripts make may take on the disk, in GiB. */
   layerGib: number
   /** From this many files on the work tree of a repository is kept as a layer. */
@@ -83,7 +85,8 @@ const CA_VARIABLES = [
   'GIT_SSL_CAINFO',
 ]
 export const DEFAULT_PORT = 7777
-const DEFAULT_STANDBYS = 1
+const DEFAULT_STANDBYS = 2
+const DEFAULT_STANDBY_AGENTS = 1
 const DEFAULT_LAYERS_GIB = 20
 const DEFAULT_MODEL_REQUESTS = 16
 const DEFAULT_CHECKOUT_FILES = 10_000
@@ -115,6 +118,11 @@ export function readConfig(
     rootfsDirs: (env.ERRAND_ROOTFS_DIRS ?? '').split(':').filter((path) => path !== ''),
     ociRuntime: env.ERRAND_OCI_RUNTIME ?? 'runc',
     standbys: parseCount('ERRAND_STANDBYS', env.ERRAND_STANDBYS, DEFAULT_STANDBYS),
+    standbyAgents: parseCount(
+      'ERRAND_STANDBY_AGENTS',
+      env.ERRAND_STANDBY_AGENTS,
+      DEFAULT_STANDBY_AGENTS,
+    ),
     layerGib: parseCount('ERRAND_LAYERS_GIB', env.ERRAND_LAYERS_GIB, DEFAULT_LAYERS_GIB),
     checkoutFiles: parseCount(
       'ERRAND_CHECKOUT_FILES',

@@ -137,8 +137,9 @@ export function createSandboxPort(driver: SandboxDriver, model: ModelInside): Sa
         return await start({ ...state, layers: await layers.anew() }, hold, onLine)
       }
     },
-    startAhead: async (session, signal) => {
-      await driver.create(specOf(session, { model }), signal)
+    startAhead: async ({ hasAgent, ...session }, signal) => {
+      const agent = hasAgent ? 'ahead' : 'needed'
+      await driver.create(specOf(session, { model, agent }), signal)
       await driver.start(session.id, signal)
     },
     hasImage: async (image) => {

@@ -199,7 +199,10 @@ function startStandbys(
   const { environments, sessions: directory } = store
   const standbys = createStandbys(
     { store: store.standbys, directory, environments, sandboxes, doors, layers, logger },
-    { count: settings.standbys, ownerId, driver: DRIVERS[0], lookMs: STANDBY_LOOK_MS },
+    {
+      ...{ count: settings.standbys, agents: settings.standbyAgents, lookMs: STANDBY_LOOK_MS },
+      ...{ ownerId, driver: DRIVERS[0] },
+    },
   )
   shutdown.add('standbys', () => standbys.close())
   return standbys

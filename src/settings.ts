@@ -42,8 +42,9 @@ export interface ServerSettings extends Common {
   version: string
   modelKind: 'live' | 'scripted' | 'missing'
   modelInside: ModelInside
-  /** How many sandboxes are kept started ahead. */
+  /** How many sandboxes are kept started ahead, and how many of them with an agent. */
   standbys: number
+  standbyAgents: number
   concurrency: number
   git: Config['git']
   /** As the gateway has them, to be shown. */

@@ -242,6 +242,7 @@ function serverSettings(
     webDir: join(layout.code, 'dist/web'),
     version: versionOf(config),
     standbys: config.standbys,
+    standbyAgents: config.standbyAgents,
     concurrency: config.concurrency,
     git: config.git,
     layerBytes: config.layerGib * GIB,

@@ -73,7 +73,7 @@ export interface SandboxPort {
   hasImage(image: Image): Promise<boolean>
   /** Before there is a session: its work comes later. */
   startAhead(
-    session: Pick<SessionState, 'id' | 'environment'> & { layers: string[] },
+    session: Pick<SessionState, 'id' | 'environment'> & { layers: string[]; hasAgent: boolean },
     signal: AbortSignal,
   ): Promise<void>
   stop(state: SessionState, graceMs: number, signal: AbortSignal): Promise<void>

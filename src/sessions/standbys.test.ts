@@ -14,6 +14,7 @@ let store: Store
 let environment: Environment
 const logger = createSilentLogger()
 const running = new Set<string>()
+const withAgent = new Set<string>()
 const doors = new Set<string>()
 let refuses = false
 let refusals = 0
@@ -40,7 +41,7 @@ afterAll(async () => {
 /** What is ready for the environment; undefined when something has to be made first. */
 let layers: string[] | undefined = []
 
-function start(count = 1): Standbys {
+function start(count = 1, agents = 1): Standbys {
   const standbys = createStandbys(
     {
       store: store.standbys,
@@ -48,12 +49,13 @@ function start(count = 1): Standbys {
       environments: store.environments,
       layers: { ready: async () => layers },
       sandboxes: {
-        startAhead: async ({ id }) => {
+        startAhead: async ({ id, hasAgent }) => {
           if (refuses) {
             refusals += 1
             throw new Error('no room')
           }
           running.add(id)
+          if (hasAgent) withAgent.add(id)
           // As the gateway does once the agent waits.
           await store.standbys.markReady(id)
         },
@@ -73,7 +75,7 @@ function start(count = 1): Standbys {
       },
       logger,
     },
-    { count, ownerId: 'ann', driver: 'oci', lookMs: 5 },
+    { count, agents, ownerId: 'ann', driver: 'oci', lookMs: 5 },
   )
   open.push(standbys)
   return standbys
@@ -85,6 +87,7 @@ const wanted = (change: Partial<Environment> = {}, ownerId = 'ann') => ({
   ownerId,
   driver: 'oci',
   environment: { ...environment, ...change },
+  kind: 'agent' as const,
 })
 
 describe('sandboxes that wait', () => {
@@ -102,6 +105,16 @@ describe('sandboxes that wait', () => {
     }
     await ready(standbys)
     expect(running.size).toBe(taken.length + 1)
+  })
+
+  it('have an agent or not, and go to who needs one or not as long as there are both', async () => {
+    const standbys = start(2, 1)
+    await ready(standbys, 2)
+    const has = (id: string | undefined) => withAgent.has(id ?? '')
+    expect(has(await standbys.take({ ...wanted(), kind: 'command' }))).toBe(false)
+    await ready(standbys, 2)
+    expect([...running].map(has).toSorted()).toEqual([false, false, true])
+    expect(has(await standbys.take(wanted()))).toBe(true)
   })
 
   it('are never taken by another owner or for another environment', async () => {
@@ -153,7 +166,7 @@ describe('sandboxes that wait', () => {
 
   it('of an earlier start are taken away first, but not from a session that has one', async () => {
     const [left, used] = [createId('session', new Uint8Array(20).fill(7)), await takenBySession()]
-    await store.standbys.add({ sessionId: left, ownerId: 'ann', recipe: 'old' })
+    await store.standbys.add({ sessionId: left, ownerId: 'ann', recipe: 'old', hasAgent: true })
     for (const id of [left, used]) running.add(id)
     const standbys = start(0)
     await expect.poll(async () => (await store.standbys.list()).length).toBe(0)
@@ -184,9 +197,10 @@ describe('sandboxes that wait', () => {
 
 async function takenBySession(): Promise<string> {
   const { id, ownerId } = await createSession(store, environment)
-  await store.standbys.add({ sessionId: id, ownerId, recipe: 'r' })
+  const standby = { ownerId, recipe: 'r', hasAgent: true }
+  await store.standbys.add({ sessionId: id, ...standby })
   await store.standbys.markReady(id)
-  await store.standbys.take(ownerId, 'r')
+  await store.standbys.take(standby)
   return id
 }
 

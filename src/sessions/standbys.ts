@@ -1,4 +1,4 @@
-// Keeps sandboxes ready for sessions that nobody has asked for yet, each with an agent that waits for a repository. Made for
+// Keeps sandboxes ready for sessions that nobody has asked for yet, some with an agent that waits for a repository. Made for
 // the owner and environment that were used last. A sandbox is one session's from the start: it has its id, and no other
 // session has ever been in it.
 import { createHash, randomBytes } from 'node:crypto'
@@ -6,6 +6,7 @@ import { delay } from '../lib/deadline.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { Environment } from '../protocol/environment.ts'
 import { createId } from '../protocol/ids.ts'
+import type { Turn } from '../protocol/session.ts'
 import type { EnvironmentStore } from '../store/environments.ts'
 import type { SessionDirectory } from '../store/sessions.ts'
 import type { Standby, StandbyStore } from '../store/standbys.ts'
@@ -25,6 +26,8 @@ export interface StandbysDeps {
 export interface StandbysOptions {
   /** How many are kept ready; 0 for none. */
   count: number
+  /** How many of them with an agent. */
+  agents: number
   /** For whom and how when nobody has used anything yet. */
   ownerId: string
   driver: string
@@ -33,7 +36,7 @@ export interface StandbysOptions {
 
 export interface Standbys {
   /** The id that the new session gets, whose sandbox is there already; undefined when none fits. */
-  take(wanted: Wanted): Promise<string | undefined>
+  take(wanted: Wanted & { kind: Turn['kind'] }): Promise<string | undefined>
   /** The session that took it exists, or never will. */
   settle(sessionId: string): Promise<void>
   counts(): Promise<{ ready: number; wanted: number }>
@@ -64,7 +67,9 @@ export function createStandbys(deps: StandbysDeps, options: StandbysOptions): St
       if (options.count === 0) return undefined
       try {
         const layers = await deps.layers.ready(wanted.ownerId, wanted.environment)
-        return layers && (await store.take(wanted.ownerId, recipeOf(wanted, layers)))
+        const recipe = layers && recipeOf(wanted, layers)
+        const hasAgent = wanted.kind === 'agent'
+        return recipe && (await store.take({ ownerId: wanted.ownerId, recipe, hasAgent }))
       } catch (error) {
         logger.warn({ err: error }, 'no sandbox that waits could be taken')
         return undefined
@@ -119,15 +124,16 @@ async function fill(
   const layers = await deps.layers.ready(wanted.ownerId, wanted.environment)
   const recipe = layers ? recipeOf(wanted, layers) : ''
   const kept = await removeUseless(deps, recipe)
-  if (!layers || kept >= options.count) return
+  if (!layers || kept.length >= options.count) return
   // Whoever waits for a sandbox now comes first.
   if ((await directory.listBySandboxState(['preparing'])).length > 0) return
   const { ownerId, environment } = wanted
   const id = createId('session', randomBytes(20))
-  await store.add({ sessionId: id, ownerId, recipe })
+  const hasAgent = kept.filter((one) => one.hasAgent).length < options.agents
+  await store.add({ sessionId: id, ownerId, recipe, hasAgent })
   try {
     await deps.doors.open(id, signal)
-    await deps.sandboxes.startAhead({ id, environment, layers }, signal)
+    await deps.sandboxes.startAhead({ id, environment, layers, hasAgent }, signal)
   } catch (error) {
     await discard(deps, { sessionId: id })
     throw error
@@ -144,17 +150,17 @@ async function wantedNext(
   return { ownerId, driver, environment: await environments.ensureDefault(ownerId) }
 }
 
-/** Returns how many of that recipe are left. */
-async function removeUseless(deps: StandbysDeps, recipe: string): Promise<number> {
+/** Returns those of that recipe that are left. */
+async function removeUseless(deps: StandbysDeps, recipe: string): Promise<Standby[]> {
   const all = await deps.store.list()
-  if (all.length === 0) return 0
+  if (all.length === 0) return []
   const sandboxes = await deps.sandboxes.list()
   const running = new Set(sandboxes.filter((one) => one.running).map((one) => one.sessionId))
-  let left = 0
+  const left: Standby[] = []
   for (const standby of all) {
     const isUsable = standby.recipe === recipe && running.has(standby.sessionId)
     if (standby.state === 'taken') await removeTaken(deps, standby)
-    else if (isUsable) left += 1
+    else if (isUsable) left.push(standby)
     else await discard(deps, standby)
   }
   return left

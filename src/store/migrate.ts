@@ -10,6 +10,7 @@ import { layers } from './migrations/0005-layers.ts'
 import { bindings } from './migrations/0006-bindings.ts'
 import { checkoutLayers } from './migrations/0007-checkout-layers.ts'
 import { networkLog } from './migrations/0008-network-log.ts'
+import { standbyAgents } from './migrations/0009-standby-agents.ts'
 
 /** Names sort in the order of their numbers; a name that has been released never changes. */
 const MIGRATIONS = {
@@ -21,6 +22,7 @@ const MIGRATIONS = {
   '0006-bindings': bindings,
   '0007-checkout-layers': checkoutLayers,
   '0008-network-log': networkLog,
+  '0009-standby-agents': standbyAgents,
 }
 const TABLE = 'errand_migrations'
 

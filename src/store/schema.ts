@@ -84,6 +84,7 @@ export interface StandbysTable {
   owner_id: string
   recipe: string
   state: string
+  has_agent: boolean
   created_at: Timestamp
   updated_at: Timestamp
 }

@@ -11,15 +11,17 @@ export interface Standby {
   /** What it was made from: only a session that would be made from the same may take it. */
   recipe: string
   state: StandbyState
+  /** It waits with an agent that is started. */
+  hasAgent: boolean
   updatedAt: Date
 }
 
 export interface StandbyStore {
-  add(standby: Pick<Standby, 'sessionId' | 'ownerId' | 'recipe'>): Promise<void>
-  /** Its agent waits for work. Does nothing when it is not known or taken already. */
+  add(standby: Pick<Standby, 'sessionId' | 'ownerId' | 'recipe' | 'hasAgent'>): Promise<void>
+  /** It waits for work. Does nothing when it is not known or taken already. */
   markReady(sessionId: string): Promise<void>
-  /** The id of one that nobody else gets; undefined when none is ready. */
-  take(ownerId: string, recipe: string): Promise<string | undefined>
+  /** The id of one that nobody else gets, with or without an agent as `hasAgent` says if there is one; undefined when none is ready. */
+  take(wanted: Pick<Standby, 'ownerId' | 'recipe' | 'hasAgent'>): Promise<string | undefined>
   has(sessionId: string): Promise<boolean>
   /** Oldest first. */
   list(): Promise<Standby[]>
@@ -29,13 +31,13 @@ export interface StandbyStore {
 
 export function createStandbyStore(db: Kysely<Database>, clock: () => Date): StandbyStore {
   return {
-    add: async ({ sessionId, ownerId, recipe }) => {
+    add: async ({ sessionId, ownerId, recipe, hasAgent }) => {
       const now = clock()
-      const row = { session_id: sessionId, owner_id: ownerId, recipe, state: 'starting' }
+      const row = { session_id: sessionId, owner_id: ownerId, recipe, has_agent: hasAgent }
       const times = { created_at: now, updated_at: now }
       await db
         .insertInto('standbys')
-        .values({ ...row, ...times })
+        .values({ ...row, state: 'starting', ...times })
         .execute()
     },
     markReady: async (sessionId) => {
@@ -46,13 +48,14 @@ export function createStandbyStore(db: Kysely<Database>, clock: () => Date): Sta
         .where('state', '=', 'starting')
         .execute()
     },
-    take: async (ownerId, recipe) => {
+    take: async ({ ownerId, recipe, hasAgent }) => {
       const free = db
         .selectFrom('standbys')
         .select('session_id')
         .where('owner_id', '=', ownerId)
         .where('recipe', '=', recipe)
         .where('state', '=', 'ready')
+        .orderBy('has_agent', hasAgent ? 'desc' : 'asc')
         .orderBy('created_at')
         .limit(1)
         .forUpdate()
@@ -86,6 +89,7 @@ function toStandby(row: Selectable<StandbysTable>): Standby {
     ownerId: row.owner_id,
     recipe: row.recipe,
     state: row.state as StandbyState,
+    hasAgent: row.has_agent,
     updatedAt: row.updated_at,
   }
 }

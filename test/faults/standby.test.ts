@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createSampleRepository } from '../../demo/repository.ts'
+import { SANDBOX_PATHS } from '../../src/protocol/network.ts'
 import { eventsOf, type Installation, startInstallation } from '../e2e/installation.ts'
-import { findInside, findProgram, runtimeDirOf } from './processes.ts'
+import { commandsInside, findInside, findProgram, runtimeDirOf } from './processes.ts'
 
 const READY = { timeout: 30_000, interval: 50 }
 
@@ -16,12 +17,17 @@ let folder: string
 let repository: string
 let isRunning = false
 
+async function startWith(agents: string): Promise<void> {
+  const env = { ERRAND_STANDBYS: '1', ERRAND_STANDBY_AGENTS: agents, ERRAND_LOG_LEVEL: 'fatal' }
+  errand = await startInstallation({ env })
+  isRunning = true
+}
+
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'errand-standby-'))
   repository = join(folder, 'cart')
   await createSampleRepository(repository)
-  errand = await startInstallation({ env: { ERRAND_STANDBYS: '1', ERRAND_LOG_LEVEL: 'fatal' } })
-  isRunning = true
+  await startWith('1')
 })
 afterAll(async () => {
   if (isRunning) await errand.stop()
@@ -100,5 +106,31 @@ describe('a sandbox that waits', () => {
     await errand.stop()
     isRunning = false
     await expect.poll(() => existsSync(`/proc/${pid}`), READY).toBe(false)
+  })
+})
+
+describe('a sandbox that waits without an agent', () => {
+  beforeAll(() => startWith('0'))
+  const agents = (id: string) =>
+    commandsInside(errand.dataDir, id).filter((command) => command.startsWith(SANDBOX_PATHS.agent))
+
+  it('is the next session and gets one, also after the gateway was killed', async () => {
+    const id = await waiting()
+    process.kill(findProgram(errand.dataDir, 'gateway'), 'SIGKILL')
+    expect(agents(id)).toEqual([])
+    expect(await finishTask()).toBe(id)
+    expect(agents(id)).toHaveLength(1)
+  })
+
+  it('runs a command without one, and starts it for the first prompt', async () => {
+    const id = await waiting()
+    const { id: started } = await errand.start(repository, 'git status', { kind: 'command' })
+    expect(started).toBe(id)
+    const last = (await errand.finish(id)).at(-1)?.seq
+    expect(agents(id)).toEqual([])
+    await errand.client.sendMessage(id, { text: 'make the failing test pass' })
+    const events = await errand.finish(id, last)
+    expect(eventsOf(events, 'push.accepted')).toHaveLength(1)
+    expect(agents(id)).toHaveLength(1)
   })
 })
