@@ -22,9 +22,11 @@ const files = [
   'bench/**/*.test.ts',
   'web/src/**/*.test.ts',
 ]
+const databases = 'src/store/postgres/lent-servers.fixture.ts'
 const { test: fast } = suite('unit', files, 60_000)
 /** No module has a state, so that files need no world of their own: loading all of it anew took a third of the time. */
-const unit = { test: { ...fast, isolate: false } }
+const unit = { test: { ...fast, isolate: false, globalSetup: databases } }
+const { test: attacking } = suite('attack', ['test/attack/**/*.test.ts'], 180_000)
 
 /** The test machine takes minutes on one processor: begun last it would keep the other one waiting. */
 class LongestFirst extends BaseSequencer {
@@ -43,7 +45,7 @@ export default defineConfig({
       installed('e2e', ['test/e2e/**/*.test.ts']),
       { ...suite('machine', ['test/machine/**/*.test.ts'], 300_000) },
       installed('faults', ['test/faults/**/*.test.ts']),
-      { ...suite('attack', ['test/attack/**/*.test.ts'], 180_000) },
+      { test: { ...attacking, globalSetup: databases } },
       installed('browser', ['test/browser/**/*.test.ts']),
     ],
     fileParallelism: true,

@@ -70,7 +70,7 @@ test('only the newest are kept, and what is open', async () => {
 test('whoever listens hears of it, and a session that is gone takes nothing', async () => {
   const id = await newSession()
   const notifications = await createNotifications({
-    ...{ connection: database.postgres.connection, logger: createSilentLogger() },
+    ...{ connection: database.connection, logger: createSilentLogger() },
   })
   const heard = new Promise<string>((resolve) => notifications.onNetwork(resolve))
   expect(await store.networkLog.add(id, { entries: [entry('a')], moved: moved(0, 0) })).toBe(true)
@@ -83,7 +83,7 @@ test('whoever listens hears of it, and a session that is gone takes nothing', as
 
 test("changes of the owner's lists at once all hold, and are told", async () => {
   const notifications = await createNotifications({
-    ...{ connection: database.postgres.connection, logger: createSilentLogger() },
+    ...{ connection: database.connection, logger: createSilentLogger() },
   })
   const heard = new Promise<void>((resolve) => notifications.onInstallation(resolve))
   const { installationNetwork } = store

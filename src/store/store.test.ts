@@ -22,7 +22,7 @@ afterAll(() => database.stop())
 
 async function onNewDatabase<T>(name: string, work: (url: string) => Promise<T>): Promise<T> {
   await store.pool.query(`create database ${name}`)
-  const folder = encodeURIComponent(database.postgres.connection.host)
+  const folder = encodeURIComponent(database.connection.host)
   return work(`postgres://errand@/${name}?host=${folder}`)
 }
 

@@ -1,77 +1,63 @@
-// A real PostgreSQL for tests: one server per test file in a folder of its own, gone afterwards. As root it runs as
-// another user; where that user cannot reach the programs (a clone below a closed folder) they are copied.
+// A real PostgreSQL for tests: each file has a database of its own, on a server that is its alone meanwhile.
 import { randomBytes } from 'node:crypto'
-import { chmod, cp, mkdtemp, rm, stat } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { createInterface } from 'node:readline'
+import pg from 'pg'
+import { inject } from 'vitest'
 import { createSilentLogger } from '../../lib/logger.ts'
 import { openStore, type Store } from '../store.ts'
-import { findPostgresBinDir } from './cluster.ts'
-import type { DatabaseConnection } from './database.ts'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts'
+import type { EmbeddedPostgres } from './embedded-postgres.ts'
 
-/** `nobody`: the programs of PostgreSQL want a user that has a name. */
-const UNPRIVILEGED_ID = 65_534
-
-export interface TestPlace {
-  folder: string
-  binDir: string
-  uid?: number
-  gid?: number
-  remove(): Promise<void>
-}
+type Connection = EmbeddedPostgres['connection']
 
 export interface TestDatabase {
-  connection: DatabaseConnection
-  postgres: EmbeddedPostgres
+  connection: Connection
   openStore(options?: { clock?: () => Date; sealingKey?: Uint8Array }): Promise<Store>
   stop(): Promise<void>
 }
 
-/** A folder with a short path and what it takes to start a server in it. */
-export async function makeTestPlace(): Promise<TestPlace> {
-  const folder = await mkdtemp(join(tmpdir(), 'errand-pg-'))
-  const remove = () => rm(folder, { recursive: true, force: true, maxRetries: 3 })
-  const binDir = findPostgresBinDir()
-  if (process.getuid?.() !== 0) return { folder, binDir, remove }
-  await chmod(folder, 0o711)
-  const id = { uid: UNPRIVILEGED_ID, gid: UNPRIVILEGED_ID }
-  if (await isOpenToAll(binDir)) return { folder, binDir, ...id, remove }
-  await cp(dirname(binDir), join(folder, 'native'), { recursive: true, verbatimSymlinks: true })
-  return { folder, binDir: join(folder, 'native', 'bin'), ...id, remove }
-}
-
-/** For `beforeAll`; call `stop` in `afterAll`. */
+/** For `beforeAll`; call `stop` in `afterAll`. The suite has lent-servers.fixture.ts as its global set-up. */
 export async function startTestDatabase(): Promise<TestDatabase> {
-  const { folder, remove, ...place } = await makeTestPlace()
   const logger = createSilentLogger()
-  const postgres = await startEmbeddedPostgres({
-    ...place,
-    dataDir: join(folder, 'data'),
-    socketDir: join(folder, 'socket'),
-    logger,
-  })
+  const { server, giveBack } = await borrowServer()
+  const database = `file_${randomBytes(8).toString('hex')}`
+  await query(server, `create database ${database}`)
+  const connection = { ...server, database }
   const stores: Store[] = []
   return {
-    connection: postgres.connection,
-    postgres,
+    connection,
     openStore: async (options = {}) => {
-      const sealingKey = randomBytes(32)
-      const { connection } = postgres
-      const store = await openStore({ connection, logger, sealingKey, ...options })
+      const store = await openStore({
+        ...{ connection, logger, sealingKey: randomBytes(32) },
+        ...options,
+      })
       stores.push(store)
       return store
     },
     stop: async () => {
       await Promise.allSettled(stores.map((store) => store.close()))
-      await postgres.stop()
-      await remove()
+      await query(server, `drop database ${database} with (force)`)
+      await giveBack()
     },
   }
 }
 
-async function isOpenToAll(path: string): Promise<boolean> {
-  const { mode } = await stat(path)
-  if ((mode & 0o001) === 0) return false
-  return path === '/' || isOpenToAll(dirname(path))
+async function borrowServer(): Promise<{ server: Connection; giveBack(): Promise<void> }> {
+  const lender = connect(inject('databaseServers'))
+  const [line]: string[] = await once(createInterface(lender), 'line')
+  const told: Connection & { error?: string } = JSON.parse(line ?? '{}')
+  if (told.error !== undefined) throw new Error(told.error)
+  const giveBack = async () => {
+    const closed = once(lender, 'close')
+    lender.end()
+    await closed
+  }
+  return { server: told, giveBack }
+}
+
+async function query(connection: Connection, statement: string): Promise<void> {
+  const client = new pg.Client(connection)
+  await client.connect()
+  await client.query(statement).finally(() => client.end())
 }

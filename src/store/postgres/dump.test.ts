@@ -26,7 +26,7 @@ beforeAll(async () => {
   await client.connect()
   await client.query('create database other')
   await client.end()
-  empty = { ...(database.connection as { host: string; user: string }), database: 'other' }
+  empty = { ...database.connection, database: 'other' }
 })
 afterAll(() => database.stop())
 

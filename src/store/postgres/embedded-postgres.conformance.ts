@@ -6,9 +6,9 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { createSilentLogger } from '../../lib/logger.ts'
 import { appends, nextTestId, renamed } from '../session.fixture.ts'
 import { openStore } from '../store.ts'
-import { makeTestPlace, type TestPlace } from './database.fixture.ts'
 import { checkSocketPath, startEmbeddedPostgres } from './embedded-postgres.ts'
 import { isServerProcess, waitUntilGone } from './postmaster.ts'
+import { makeTestPlace, type TestPlace } from './test-place.fixture.ts'
 
 const isRoot = process.getuid?.() === 0
 const logger = createSilentLogger()
