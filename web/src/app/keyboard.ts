@@ -11,6 +11,7 @@ export const SHORTCUTS: readonly [string, string][] = [
   ['⌘↵', 'Send'],
   ['esc', 'Interrupt the turn; asks once'],
   ['d', 'Changes'],
+  ['↑ ↓  ↵', 'In a diff: choose a line, with ⇧ several, and comment on it'],
   ['1 … 9', 'Choose an answer'],
   ['?', 'This list'],
 ]

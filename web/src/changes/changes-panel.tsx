@@ -11,6 +11,7 @@ import { Failure } from '../ui/failure.tsx'
 import { plural } from '../ui/format.ts'
 import { Skeleton } from '../ui/skeleton.tsx'
 import { BranchBlock } from './branch-block.tsx'
+import { LINE_HINT_ID } from './changes-frame.tsx'
 import { CommitList } from './commit-list.tsx'
 import { FileDiffs } from './file-diffs.tsx'
 import { FileList } from './file-list.tsx'
@@ -97,8 +98,10 @@ function Summary({ place, diff }: Pick<ShownProps, 'place' | 'diff'>) {
     <div className="flex flex-col gap-4">
       <p className="flex items-center gap-2 text-sm text-muted">
         <Counts insertions={diff.insertions} deletions={diff.deletions} />
-        {plural(diff.files.length, 'file')}
-        <span className="ml-auto text-xs">Press a line number to comment on it</span>
+        <span className="whitespace-nowrap">{plural(diff.files.length, 'file')}</span>
+        <span id={LINE_HINT_ID} className="ml-auto text-right text-xs">
+          To comment, press a line number<span className="touch:hidden">, or ↑ ↓ and ↵</span>
+        </span>
       </p>
       <BranchBlock repository={place} outward={place.outward} />
       <CommitList commits={diff.commits} />

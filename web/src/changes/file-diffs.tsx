@@ -4,7 +4,7 @@ import { lazy, type ReactNode, Suspense, useMemo } from 'react'
 import type { Diff } from '../../../src/protocol/api.ts'
 import { Skeleton } from '../ui/skeleton.tsx'
 import { CHANGES_SCROLLER, ChangesFrame } from './changes-frame.tsx'
-import type { Review } from './diff-column.tsx'
+import type { Review } from './file-card.tsx'
 import { splitPatch } from './split-patch.ts'
 
 const DiffColumn = lazy(() =>

@@ -1,0 +1,175 @@
+// One file of a diff: its head, its lines, and the comments on them. A press on a line number, or on the sign beside a line, opens
+// a comment there; on touch screens a press on the line; by keyboard see `useLineKeys`.
+import {
+  type DiffLineAnnotation,
+  type FileDiffMetadata,
+  getSingularPatch,
+  type SelectedLineRange,
+} from '@pierre/diffs'
+import { FileDiff } from '@pierre/diffs/react'
+import { type ReactNode, useMemo, useRef, useState } from 'react'
+import { Button } from '../ui/button.tsx'
+import { Counts } from '../ui/counts.tsx'
+import { plainText } from '../ui/plain-text.ts'
+import { LINE_HINT_ID } from './changes-frame.tsx'
+import { CommentDraft, KeptComment } from './comment-box.tsx'
+import { type CommentPlace, placeOf, type ReviewComment } from './review-comments.ts'
+import type { FilePatch } from './split-patch.ts'
+import type { Comments } from './use-comments.ts'
+import { useLineKeys } from './use-line-keys.ts'
+
+export const THEME = { light: 'github-light-default', dark: 'github-dark-default' } as const
+const OPTIONS = {
+  theme: THEME,
+  themeType: 'system',
+  diffStyle: 'unified',
+  overflow: 'wrap',
+  hunkSeparators: 'simple',
+  stickyHeader: true,
+} as const
+
+/** Whose changes these are, and the comments on them. */
+export interface Review {
+  /** Which of the additional repositories; null for the main one. */
+  repository: string | null
+  commit: string
+  comments: Comments
+}
+
+/** What is being written (null), or a comment that waits. */
+type Annotation = DiffLineAnnotation<ReviewComment | null>
+
+export function FileCard({
+  index,
+  patch: { path, patch },
+  review,
+}: {
+  index: number
+  patch: FilePatch
+  review: Review
+}) {
+  const { repository } = review
+  const card = useRef<HTMLElement>(null)
+  const header = useRef<HTMLButtonElement>(null)
+  const file = useMemo(() => getSingularPatch(patch), [patch])
+  const [writing, setWriting] = useState<CommentPlace | null>(null)
+  const open = (range: SelectedLineRange) => setWriting(placeOf({ repository, path }, range))
+  const keys = useLineKeys(card, file, open)
+  const options = useDiffOptions(open)
+  const close = () => {
+    setWriting(null)
+    const opener = keys.selected ? card : header
+    opener.current?.focus({ preventScroll: true })
+  }
+  const drawn = useAnnotations({ path, review, writing, close })
+  return (
+    <article
+      ref={card}
+      data-file={index}
+      aria-label={plainText(path)}
+      aria-describedby={LINE_HINT_ID}
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: its lines are chosen by arrow keys
+      tabIndex={0}
+      className="scroll-mt-2 overflow-clip rounded-card border border-line focus-visible:outline-offset-[-2px]"
+      {...keys.handlers}
+    >
+      <FileDiff
+        fileDiff={file}
+        options={options}
+        {...drawn}
+        selectedLines={keys.selected}
+        renderCustomHeader={() => (
+          <FileHeader path={path} file={file}>
+            <Button
+              ref={header}
+              tone="quiet"
+              className="-my-1 -mr-2 px-2 text-xs"
+              aria-label={`Comment on ${plainText(path)}`}
+              onClick={() => {
+                keys.release()
+                open({ start: 0, end: 0 })
+              }}
+            >
+              Comment
+            </Button>
+          </FileHeader>
+        )}
+      />
+      <p role="status" className="sr-only">
+        {keys.said}
+      </p>
+    </article>
+  )
+}
+
+/** They stay the same object: the renderer begins anew with other ones. */
+function useDiffOptions(open: (range: SelectedLineRange) => void) {
+  const latest = useRef(open)
+  latest.current = open
+  return useMemo(() => {
+    const press = (at: { lineNumber: number; annotationSide: CommentPlace['side'] }) =>
+      latest.current({ start: at.lineNumber, end: at.lineNumber, side: at.annotationSide })
+    const onGutterUtilityClick = (range: SelectedLineRange) => latest.current(range)
+    const isTouch = window.matchMedia('(pointer: coarse)').matches
+    return {
+      ...OPTIONS,
+      ...{ onLineNumberClick: press, onGutterUtilityClick },
+      ...(isTouch ? { onLineClick: press } : { enableGutterUtility: true }),
+    }
+  }, [])
+}
+
+function useAnnotations({
+  path,
+  review: { repository, commit, comments },
+  writing,
+  close,
+}: {
+  path: string
+  review: Review
+  writing: CommentPlace | null
+  close: () => void
+}) {
+  const own = comments.all.filter((one) => one.path === path && one.repository === repository)
+  const lineAnnotations: Annotation[] = [
+    ...own.map((one) => ({ side: one.side, lineNumber: one.to, metadata: one })),
+    ...(writing ? [{ side: writing.side, lineNumber: writing.to, metadata: null }] : []),
+  ]
+  const renderAnnotation = ({ metadata }: Annotation) => {
+    if (metadata)
+      return <KeptComment comment={metadata} onRemove={() => comments.remove(metadata.id)} />
+    if (!writing) return null
+    const add = (text: string) => {
+      comments.add(writing, commit, text)
+      close()
+    }
+    return <CommentDraft place={writing} onAdd={add} onCancel={close} />
+  }
+  return { lineAnnotations, renderAnnotation }
+}
+
+function FileHeader({
+  path,
+  file,
+  children,
+}: {
+  path: string
+  file: FileDiffMetadata
+  children: ReactNode
+}) {
+  const sum = (count: (hunk: FileDiffMetadata['hunks'][number]) => number) =>
+    file.hunks.reduce((total, hunk) => total + count(hunk), 0)
+  return (
+    <div className="flex items-center gap-2 border-b border-line bg-surface px-3 py-1.5">
+      <span className="code-text min-w-0 truncate" title={plainText(path)}>
+        {plainText(path)}
+      </span>
+      <Counts
+        className="ml-auto text-xs"
+        insertions={sum((hunk) => hunk.additionLines)}
+        deletions={sum((hunk) => hunk.deletionLines)}
+      />
+      {children}
+    </div>
+  )
+}
