@@ -11,6 +11,8 @@ export interface PushLine {
   accepted: boolean
   outward: string
   text: string
+  /** Why it was refused, or is not yet outside; null where nothing was said. */
+  reason: string | null
   /** The branch of that repository that its owner may grant, when that was what stood in the way of the push. */
   grantable: string | null
 }
@@ -20,8 +22,14 @@ export function pushed(body: EventOf<'push.accepted' | 'push.refused'>): PushLin
   const { ref, message: text } = body
   const push = { kind: 'push' as const, repository: body.repository ?? null, ref, text }
   return body.type === 'push.accepted'
-    ? { ...push, commit: body.commit, accepted: true, outward: body.outward, grantable: null }
-    : { ...push, commit: '', accepted: false, outward: 'none', grantable: grantableOf(body) }
+    ? {
+        ...{ ...push, commit: body.commit, accepted: true, outward: body.outward },
+        ...{ reason: null, grantable: null },
+      }
+    : {
+        ...{ ...push, commit: '', accepted: false, outward: 'none' },
+        ...{ reason: body.reason, grantable: grantableOf(body) },
+      }
 }
 
 /** Not the default branch: who grants that says its name, and presses no button that happens to be there. */

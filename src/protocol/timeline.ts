@@ -282,13 +282,13 @@ function applyGranted(
 /** What became of the push that was kept is told where it stands; the time of the next try is in the session's state. */
 function applyForwardFailed(
   items: readonly TimelineItem[],
-  { outward, message, repository }: EventOf<'push.forward-failed'>,
+  { outward, reason, message, repository }: EventOf<'push.forward-failed'>,
 ): readonly TimelineItem[] {
   return update(items, (item) =>
     item.kind === 'push' &&
     (item.outward === 'kept' || item.outward === 'refused') &&
     item.repository === (repository ?? null)
-      ? { ...item, outward, text: message }
+      ? { ...item, outward, reason, text: message }
       : undefined,
   )
 }

@@ -285,10 +285,18 @@ describe('timeline', () => {
     await visit(session)
     const bar = page.getByRole('region', { name: 'Not yet at the remote' })
     await bar.getByText('The host cannot be reached.').waitFor()
+    expect(await bar.getByRole('link').count()).toBe(0)
     await bar.getByText(/Sent again in \d+ s/).waitFor()
     await bar.getByRole('button', { name: 'Push again' }).click()
     await bar.getByText('Sent again').waitFor({ state: 'detached' })
     expect(sent()?.path).toBe(`/sessions/${session.id}/push`)
+    fixture.emit(session, {
+      ...{ type: 'push.forward-failed', outward: 'kept', reason: 'credential_missing' },
+      ...{ message: 'There is no credential for this repository.', nextAt: null },
+    })
+    const mend = bar.getByRole('link', { name: 'Add a credential' })
+    await mend.waitFor()
+    expect(await mend.getAttribute('href')).toBe('/environments#credentials')
     fixture.emit(session, { type: 'push.forwarded', commit: 'c0ffee' })
     await bar.waitFor({ state: 'detached' })
   })

@@ -23,7 +23,7 @@ export function CredentialsSection({ environments }: { environments: Environment
     <section aria-labelledby="credentials" className="flex flex-col gap-3">
       <header className="flex flex-wrap items-end gap-3">
         <div className="min-w-0 flex-1 basis-72">
-          <h2 id="credentials" className="font-semibold">
+          <h2 id="credentials" className="scroll-mt-6 font-semibold">
             Credentials
           </h2>
           <p className="mt-1 text-sm text-muted">

@@ -1,5 +1,6 @@
 // All environments of somebody, which of them a new session gets, and for which repositories another one.
-import { Link, useNavigate } from '@tanstack/react-router'
+import { Link, useLocation, useNavigate } from '@tanstack/react-router'
+import { useEffect } from 'react'
 import type { Environment } from '../../../src/protocol/environment.ts'
 import { describeNetwork } from '../../../src/protocol/environment.ts'
 import { describeError, useApi } from '../app/api.ts'
@@ -18,6 +19,7 @@ export function EnvironmentsPage() {
   const environments = useEnvironments()
   const defaults = useEnvironmentDefaults().data
   const list = environments.data ?? []
+  useGoToHash(environments.data !== undefined && defaults !== undefined)
   return (
     <div className="h-full overflow-y-auto">
       <div className="mx-auto flex max-w-[720px] flex-col gap-6 px-4 pt-6 pb-10 sm:px-6">
@@ -68,6 +70,14 @@ interface RowProps {
   isDefault: boolean
   /** One is always needed. */
   isLast: boolean
+}
+
+/** To the part that the address names, once what stands above it is there and moves nothing any more. */
+function useGoToHash(isReady: boolean): void {
+  const hash = useLocation({ select: (location) => location.hash })
+  useEffect(() => {
+    if (isReady && hash) document.getElementById(hash)?.scrollIntoView({ block: 'start' })
+  }, [isReady, hash])
 }
 
 function Row({ environment, isDefault, isLast }: RowProps) {

@@ -1,5 +1,7 @@
 // Tells of commits that are safe here and not yet at their remote: why, when they are sent again, and sends them now.
 import type { SessionState } from '../../../src/protocol/session.ts'
+import { CredentialLink } from '../credentials/credential-link.tsx'
+import { keptReason, type Row } from '../timeline/rows.ts'
 import { Button } from '../ui/button.tsx'
 import { Glyph } from '../ui/glyph.tsx'
 import { plainText } from '../ui/plain-text.ts'
@@ -9,17 +11,21 @@ import type { SessionRequests } from './use-session-requests.ts'
 /** One for each repository that waits; a press sends all of them. */
 export function OutwardBars({
   session: { repository, outward, additional },
+  rows,
   push,
 }: {
   session: SessionState
+  rows: readonly Row[]
   push: SessionRequests['push']
 }) {
-  const all = [{ name: repository.name, outward }, ...additional]
+  const main = { name: repository.name, outward, of: null }
+  const all = [main, ...additional.map((one) => ({ ...one, of: one.name }))]
   return all.map((one) => (
     <OutwardBar
       key={one.name}
       name={all.length > 1 ? one.name : null}
       outward={one.outward}
+      reason={keptReason(rows, one.of)}
       push={push}
     />
   ))
@@ -28,11 +34,13 @@ export function OutwardBars({
 function OutwardBar({
   name,
   outward,
+  reason,
   push,
 }: {
   /** Where there are several. */
   name: string | null
   outward: SessionState['outward']
+  reason: string | null
   push: SessionRequests['push']
 }) {
   const { state, message, nextAt } = outward
@@ -43,7 +51,7 @@ function OutwardBar({
       className="mb-2 flex flex-wrap items-center gap-x-3 gap-y-1 rounded-card bg-surface px-4 py-2.5 text-sm"
     >
       <Glyph name="push" className={state === 'refused' ? 'text-bad' : 'text-warn'} />
-      <p className="min-w-0 flex-1 [overflow-wrap:anywhere]">
+      <p className="min-w-0 flex-1 basis-52 [overflow-wrap:anywhere]">
         {name ? <span className="font-medium">{plainText(name)}: </span> : null}
         {state === 'refused'
           ? 'The remote refused the branch; its commits are safe here.'
@@ -55,6 +63,7 @@ function OutwardBar({
           </span>
         ) : null}
       </p>
+      <CredentialLink reason={reason} />
       <Button onClick={() => push.mutate()} disabled={push.isPending}>
         Push again
       </Button>

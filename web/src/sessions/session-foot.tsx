@@ -46,7 +46,7 @@ export function SessionFoot({
         <Connection followed={followed} />
         <RequestFailures requests={requests} />
         {session.status === 'queued' ? <WaitingForSlot place={followed.place} /> : null}
-        <OutwardBars session={session} push={requests.push} />
+        <OutwardBars session={session} rows={rows} push={requests.push} />
         {asking && interruptible ? (
           <InterruptBar
             onInterrupt={() => {

@@ -2,6 +2,7 @@
 import { patternFor } from '../../../src/protocol/installation-network.ts'
 import type { PushGrantChange } from '../../../src/protocol/session.ts'
 import type { TimelineItem } from '../../../src/protocol/timeline.ts'
+import { CredentialLink } from '../credentials/credential-link.tsx'
 import { type AllowHost, AllowMenu } from '../network/allow-menu.tsx'
 import { canBeAllowed, describeDenial } from '../network/denials.ts'
 import { Button } from '../ui/button.tsx'
@@ -89,7 +90,14 @@ export function PushItem({
       {item.text ? <span className="block whitespace-pre-wrap">{plainText(item.text)}</span> : null}
     </Line>
   )
-  if (grantable === null) return line
+  if (item.accepted) return line
+  if (grantable === null)
+    return (
+      <div className="flex flex-wrap items-center gap-x-2">
+        {line}
+        <CredentialLink reason={item.reason} />
+      </div>
+    )
   return (
     <div className="pb-1.5">
       {line}

@@ -1,7 +1,7 @@
 // The preparation of the sandbox: five phases with how long each took, its log on opening, and what mends it.
-import { Link } from '@tanstack/react-router'
 import { PHASES, type PhaseName } from '../../../src/protocol/session.ts'
 import type { PhaseLine, TimelineItem } from '../../../src/protocol/timeline.ts'
+import { CredentialLink } from '../credentials/credential-link.tsx'
 import { Button } from '../ui/button.tsx'
 import { Failure } from '../ui/failure.tsx'
 import { formatDuration } from '../ui/format.ts'
@@ -70,28 +70,13 @@ export function PreparationItem({
               <Button tone="primary" onClick={onRetry}>
                 Retry
               </Button>
-              {NEEDS_ACCESS.has(failed.reason ?? '') ? <CredentialLink /> : null}
+              <CredentialLink reason={failed.reason} />
               <Button onClick={onStop}>Stop</Button>
             </>
           ) : null}
         </Failure>
       ) : null}
     </section>
-  )
-}
-
-/** A credential may be what is missing: hosts also say of a private repository that there is none. */
-const NEEDS_ACCESS = new Set(['repository_access_denied', 'repository_not_found'])
-
-function CredentialLink() {
-  return (
-    <Link
-      to="/environments"
-      hash="credentials"
-      className="hit inline-flex items-center rounded-control border border-control/60 bg-raised px-3 text-sm font-medium hover:bg-surface"
-    >
-      Add a credential
-    </Link>
   )
 }
 

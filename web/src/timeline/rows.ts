@@ -105,6 +105,18 @@ export function promptOf(rows: readonly Row[], turnId: string) {
   return undefined
 }
 
+/** Why the commits of a repository (null: the main one) are not yet at its remote, as was said last. */
+export function keptReason(rows: readonly Row[], repository: string | null): string | null {
+  const last = rows.findLast(
+    (row) =>
+      row.kind === 'item' &&
+      row.item.kind === 'push' &&
+      row.item.repository === repository &&
+      (row.item.outward === 'kept' || row.item.outward === 'refused'),
+  )
+  return last?.kind === 'item' && last.item.kind === 'push' ? last.item.reason : null
+}
+
 /** In words: "7 files read, 2 searches". */
 export function describeRun(nodes: readonly ToolNode[]): string {
   const count = (...names: string[]) => nodes.filter(({ tool }) => names.includes(tool.name)).length
