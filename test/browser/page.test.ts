@@ -254,6 +254,22 @@ describe('timeline', () => {
     complaints = complaints.filter((text) => !text.includes('ERR_INCOMPLETE_CHUNKED_ENCODING'))
   })
 
+  it('shows in the head which phase runs, until the sandbox is ready', async () => {
+    const session = createSession({ letter: 'f', title: 'Round', facts: preparing })
+    fixture.add(session)
+    await visit(session)
+    const strip = page.locator('header').getByRole('list', { name: 'Preparation' })
+    await strip.getByText('Fetch the repository').waitFor()
+    expect(await strip.getByRole('listitem').count()).toBe(5)
+    fixture.emit(
+      session,
+      { type: 'phase.completed', phase: 'fetch', generation: 1, durationMs: 5 },
+      { type: 'sandbox.ready', generation: 1 },
+    )
+    await strip.waitFor({ state: 'detached' })
+    await timeline().getByText('Sandbox prepared').waitFor()
+  })
+
   it('shows why a phase failed, with its log, and retries', async () => {
     const session = createSession({ letter: 'd', title: 'Prices', facts: failedPhase })
     fixture.add(session)

@@ -9,6 +9,7 @@ import { classes } from '../ui/classes.ts'
 import { Counts } from '../ui/counts.tsx'
 import { formatCount, formatMoney, plural } from '../ui/format.ts'
 import { Glyph } from '../ui/glyph.tsx'
+import { PhaseStrip } from './phase-strip.tsx'
 import { describeState, lookOf } from './session-look.ts'
 import { SessionMenu } from './session-menu.tsx'
 import { totalChanges } from './total-changes.ts'
@@ -60,6 +61,7 @@ export function SessionHeader({
         <SessionMenu session={session} requests={requests} />
       </div>
       <Facts session={session} />
+      <PhaseStrip sandbox={session.sandbox} />
     </header>
   )
 }

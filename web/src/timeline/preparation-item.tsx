@@ -1,30 +1,18 @@
 // The preparation of the sandbox: five phases with how long each took, its log on opening, and what mends it.
-import { PHASES, type PhaseName } from '../../../src/protocol/session.ts'
+import { PHASES } from '../../../src/protocol/session.ts'
 import type { PhaseLine, TimelineItem } from '../../../src/protocol/timeline.ts'
 import { CredentialLink } from '../credentials/credential-link.tsx'
 import { Button } from '../ui/button.tsx'
 import { Failure } from '../ui/failure.tsx'
 import { formatDuration } from '../ui/format.ts'
-import { Glyph, type GlyphName } from '../ui/glyph.tsx'
+import { Glyph } from '../ui/glyph.tsx'
 import { plainText } from '../ui/plain-text.ts'
 import { Since } from '../ui/time.tsx'
 import { CodeBlock } from './code-block.tsx'
 import { Disclosure } from './disclosure.tsx'
+import { PHASE_NAMES, PHASE_SIGNS } from './phase-look.ts'
 
 type Preparation = Extract<TimelineItem, { kind: 'preparation' }>
-
-const NAMES: Record<PhaseName, string> = {
-  fetch: 'Fetch the repository',
-  sandbox: 'Make the sandbox',
-  checkout: 'Check out the branch',
-  environment: 'Set up the environment',
-  agent: 'Start the agent',
-}
-const SIGNS: Record<PhaseLine['state'], { glyph: GlyphName; color: string; word: string }> = {
-  running: { glyph: 'half', color: '', word: 'running' },
-  completed: { glyph: 'check', color: 'text-ok', word: 'done' },
-  failed: { glyph: 'cross', color: 'text-bad', word: 'failed' },
-}
 
 export function PreparationItem({
   item,
@@ -64,7 +52,11 @@ export function PreparationItem({
     <section aria-label="Preparation" className="mt-3 flex flex-col gap-1">
       {phases}
       {failed ? (
-        <Failure what={`${NAMES[failed.name]}: failed`} why={failed.message} reason={failed.reason}>
+        <Failure
+          what={`${PHASE_NAMES[failed.name]}: failed`}
+          why={failed.message}
+          reason={failed.reason}
+        >
           {current ? (
             <>
               <Button tone="primary" onClick={onRetry}>
@@ -99,7 +91,7 @@ function Phases({ item }: { item: Preparation }) {
           <li key={name} className="hit flex items-center gap-1.5 text-sm text-muted">
             <span className="w-4" />
             <Glyph name="ring" />
-            {NAMES[name]}
+            {PHASE_NAMES[name]}
           </li>
         )
       })}
@@ -108,7 +100,7 @@ function Phases({ item }: { item: Preparation }) {
 }
 
 function PhaseRow({ phase, id }: { phase: PhaseLine; id: string }) {
-  const { glyph, color, word } = SIGNS[phase.state]
+  const { glyph, color, word } = PHASE_SIGNS[phase.state]
   const latest = phase.lines.at(-1)
   return (
     <li>
@@ -119,7 +111,7 @@ function PhaseRow({ phase, id }: { phase: PhaseLine; id: string }) {
           <>
             <Glyph name={glyph} className={color} />
             <span className={phase.state === 'completed' ? 'text-muted' : undefined}>
-              {NAMES[phase.name]}
+              {PHASE_NAMES[phase.name]}
             </span>
             <span className="sr-only">{word}</span>
             <span className="ml-auto text-xs text-muted">
