@@ -64,7 +64,9 @@ it.each([false, true])(
   async (isPhone) => {
     const { id } = refusedSession()
     const size = isPhone ? 'phone' : 'desk'
-    await open(`/sessions/${id}?panel=network`, isPhone)
+    await open(`/sessions/${id}`, isPhone)
+    await page.getByRole('button', { name: 'More for this session' }).click()
+    await page.getByRole('menuitem', { name: 'Network', exact: true }).click()
     const panel = page.getByRole('region', { name: 'Network', exact: true })
     await panel.getByText('May reach the trusted hosts').waitFor()
     await panel.getByText('the network level does not allow it · 14 times').waitFor()

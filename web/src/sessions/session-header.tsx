@@ -1,5 +1,5 @@
 // The head of a session: its title and state, and in one quiet line where it works, how it is isolated, what it cost.
-import { useNavigate } from '@tanstack/react-router'
+import { Link, useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
 import type { Place } from '../../../src/protocol/api.ts'
 import type { SessionState, Usage } from '../../../src/protocol/session.ts'
@@ -66,6 +66,8 @@ export function SessionHeader({
   )
 }
 
+const NETWORK = 'Network level'
+
 function Facts({ session }: { session: SessionState }) {
   const [open, setOpen] = useState(false)
   const { repository, environment, sandbox, model, usage } = session
@@ -77,7 +79,7 @@ function Facts({ session }: { session: SessionState }) {
     ]),
     ['The branch that this session pushes to', repository.branch],
     ['Environment', environment.name],
-    ['Network level', `network: ${LEVELS[environment.network.level].toLowerCase()}`],
+    [NETWORK, `network: ${LEVELS[environment.network.level].toLowerCase()}`],
     ['Model', model ?? 'default model'],
     ['Isolation', sandbox.isolation ?? ''],
     ['Usage', describeUsage(usage)],
@@ -95,7 +97,18 @@ function Facts({ session }: { session: SessionState }) {
       >
         {shown.map(([name, value], index) => (
           <span key={name} className="flex gap-x-1.5" title={name}>
-            <span>{value}</span>
+            {name === NETWORK ? (
+              <Link
+                to="/sessions/$sessionId"
+                params={{ sessionId: session.id }}
+                search={{ panel: 'network' }}
+                className="underline decoration-line underline-offset-2 hover:text-text"
+              >
+                {value}
+              </Link>
+            ) : (
+              <span>{value}</span>
+            )}
             {index < shown.length - 1 ? <span aria-hidden="true">·</span> : null}
           </span>
         ))}

@@ -15,11 +15,17 @@ interface Props {
 }
 
 export function SessionMenu({ session, requests }: Props) {
+  const navigate = useNavigate()
   const [asking, setAsking] = useState<'rename' | 'remove' | null>(null)
   const close = () => setAsking(null)
   const archived = session.status === 'archived'
   const hasSandbox = session.sandbox.state === 'ready' || session.sandbox.state === 'preparing'
+  const address = { to: '/sessions/$sessionId', params: { sessionId: session.id } } as const
   const actions: MenuAction[] = [
+    {
+      label: 'Network',
+      onSelect: () => void navigate({ ...address, search: { panel: 'network' } }),
+    },
     { label: 'Rename', onSelect: () => setAsking('rename') },
     ...(session.status === 'queued' && !hasSandbox
       ? [{ label: 'Leave the queue', onSelect: () => requests.stop.mutate() }]
