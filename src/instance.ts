@@ -17,6 +17,7 @@ const STOP_LIMIT_MS = 60_000
 export async function claimInstance({ runtimeDir }: Config) {
   await mkdir(runtimeDir, { recursive: true, mode: 0o711 })
   const { claim, instance } = filesOf(runtimeDir)
+  let followsKilled = false
   for (;;) {
     try {
       await writeFile(claim, String(process.pid), { flag: 'wx' })
@@ -25,9 +26,12 @@ export async function claimInstance({ runtimeDir }: Config) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
       await refuseWhenRunning(runtimeDir)
       await rm(claim, { force: true })
+      followsKilled = true
     }
   }
   return {
+    /** The last Errand here did not end in order: its programs may be ending just now. */
+    followsKilled,
     ready: (url: string, version: string) => {
       const value: Instance = { pid: process.pid, url, version }
       return writeFile(instance, JSON.stringify(value))

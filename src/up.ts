@@ -1,7 +1,6 @@
 // Starts a whole installation, in order, and stops it in the reverse order. Sandboxes go on running: they are found again.
 
 import { readFile, writeFile } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { Config } from './config.ts'
@@ -15,6 +14,7 @@ import {
   prepareGround,
   writeSettings,
 } from './ground.ts'
+import { probePort } from './http/listen.ts'
 import { findRegistries } from './image-registries.ts'
 import { claimInstance, versionOf } from './instance.ts'
 import type { Logger } from './lib/logger.ts'
@@ -46,6 +46,8 @@ export async function startErrand(config: Config, logger: Logger): Promise<Runni
   shutdown.add('claim', claim.release)
   shutdown.add('runtime folder', () => clearRuntimeFolder(config, layout))
   try {
+    // The server would say so too, but last: it alone is asked where another's server may be letting go of the port.
+    if (config.port !== 0 && !claim.followsKilled) await probePort(config)
     const accounts = await prepareGround(config, layout)
     const caFile = (await gatherCertificates(config, layout)) ? layout.caFile : undefined
     const registries = hostRegistries(config, logger)
@@ -66,7 +68,8 @@ export async function startErrand(config: Config, logger: Logger): Promise<Runni
         return start('gateway', 'gateway', gatewaySettings(config, layout, found))
       }),
     ])
-    const port = config.port === 0 ? await findFreePort(config.host) : config.port
+    // Known before the server starts, since it answers to this address only.
+    const port = config.port === 0 ? await probePort(config) : config.port
     const token = await readFile(layout.tokenFile, 'utf8').catch(() => null)
     const found = { connection, registries: await registries }
     const settings = { ...serverSettings({ ...config, port }, layout, found), token }
@@ -87,19 +90,6 @@ export async function startErrand(config: Config, logger: Logger): Promise<Runni
 async function allStarted(starting: Promise<unknown>[]): Promise<void> {
   await Promise.allSettled(starting)
   await Promise.all(starting)
-}
-
-/** Known before the server starts, since it answers to this address only. */
-function findFreePort(host: string): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer()
-    // The server meets the same error and says what it means.
-    probe.once('error', () => resolve(0))
-    probe.listen(0, host, () => {
-      const { port } = probe.address() as AddressInfo
-      probe.close(() => resolve(port))
-    })
-  })
 }
 
 interface Parts {

@@ -7,7 +7,7 @@ import { sessionPageSchema } from '../protocol/api.ts'
 import { startTestDatabase, type TestDatabase } from '../store/postgres/database.fixture.ts'
 import { type Caller, call, createTestApp, ORIGIN, signIn, type TestApp } from './app.fixture.ts'
 import { createHttpApp } from './app.ts'
-import { listenHttp } from './listen.ts'
+import { listenHttp, probePort } from './listen.ts'
 
 let database: TestDatabase
 let test: TestApp
@@ -560,12 +560,12 @@ describe('on a real port', () => {
     expect(await ask(`/api/v1/git/sessions/${id}/${file}`)).toMatch(/^HTTP\/1.1 401/)
     expect(await ask(`/api/v1/git/sessions/${id}/${file}`, bearer)).toContain('git was here')
     expect(test.gitRequests.at(-1)).toEqual({ ...shared, rest: file })
-    await expect(
-      listenHttp(test.app, { host: '127.0.0.1', port: listening.port }),
-    ).rejects.toMatchObject({
-      ...{ code: 'conflict', reason: 'port_taken' },
-    })
+    const address = { host: '127.0.0.1', port: listening.port }
+    const taken = { code: 'conflict', reason: 'port_taken' }
+    await expect(listenHttp(test.app, address)).rejects.toMatchObject(taken)
+    await expect(probePort(address)).rejects.toMatchObject(taken)
     await listening.close()
+    expect(await probePort(address)).toBe(address.port)
   })
 
   it('lets go of a stream when its client is gone', async () => {

@@ -1,6 +1,7 @@
 // Opens the port and closes it with everything that is still streaming.
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { type AddressInfo, createServer as createProbe, type Server } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import type { Hono } from 'hono'
 import { AppError } from '../protocol/errors.ts'
@@ -34,6 +35,17 @@ export async function listenHttp(
         server.closeAllConnections()
       }),
   }
+}
+
+/** The port, or for 0 one that is free; refuses as `listenHttp` would for this user. */
+export async function probePort({ host, port }: { host: string; port: number }): Promise<number> {
+  const probe = createProbe((connection) => connection.destroy())
+  await open(probe, host, port)
+  const found = (probe.address() as AddressInfo).port
+  const closed = once(probe, 'close')
+  probe.close()
+  await closed
+  return found
 }
 
 function open(server: Server, host: string, port: number): Promise<void> {

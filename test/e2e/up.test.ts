@@ -153,6 +153,8 @@ describe('what stands in the way', () => {
     })
     other.close()
     expect(existsSync(runtimeDir())).toBe(false)
+    // Noticed before anything else was begun.
+    expect(existsSync(join(data, 'postgres'))).toBe(false)
   })
 
   it('is no port, or no address of this machine', async () => {
