@@ -585,6 +585,14 @@ describe('changes', () => {
     await page.locator('diffs-container').first().getByText('three included').waitFor()
     await page.keyboard.press('d')
     await panel.waitFor({ state: 'detached' })
+    await page.keyboard.press('d')
+    await panel.getByRole('button', { name: 'Close (d)' }).press('Enter')
+    await panel.waitFor({ state: 'detached' })
+    const isAtToggle = 'document.activeElement.matches("[data-panel-toggle]")'
+    await expect.poll(() => page.evaluate(isAtToggle)).toBe(true)
+    await page.setViewportSize({ width: 1024, height: 768 })
+    await page.keyboard.press('Enter')
+    await expect.poll(focused).toBe('Changes')
   })
 
   it('keeps the files beside the diff, or above it where there is no room, and goes to one', async () => {

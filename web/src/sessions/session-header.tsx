@@ -48,6 +48,7 @@ export function SessionHeader({
         <Button
           tone={panelOpen ? 'plain' : 'quiet'}
           onClick={toggle}
+          data-panel-toggle
           aria-expanded={panelOpen}
           aria-keyshortcuts="d"
           title="Changes (d)"
