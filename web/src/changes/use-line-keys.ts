@@ -28,7 +28,7 @@ export function useLineKeys(
   const line = current?.lines[current.at]
   useEffect(() => {
     if (chosen === null) setChosen(undefined)
-    else if (chosen && card.current) reveal(card.current, chosen)
+    return chosen && card.current ? reveal(card.current, chosen) : undefined
   }, [card, chosen])
   const release = () => setChosen((now) => now && null)
   const move = (step: 1 | -1, extend: boolean) => {
@@ -66,11 +66,20 @@ export function useLineKeys(
 const ABOVE_PX = 56
 const BELOW_PX = 24
 
-/** Lines far away are not drawn: the first scroll goes to about where they are. */
-function reveal(card: HTMLElement, { lines, at }: Chosen): void {
+/** Lines far away are drawn two frames after a scroll to about where they are. Returns what takes the second look back. */
+function reveal(card: HTMLElement, chosen: Chosen): (() => void) | undefined {
+  if (scrollToLine(card, chosen)) return undefined
+  let frame = requestAnimationFrame(() => {
+    frame = requestAnimationFrame(() => scrollToLine(card, chosen))
+  })
+  return () => cancelAnimationFrame(frame)
+}
+
+/** False where the line was not drawn. */
+function scrollToLine(card: HTMLElement, { lines, at }: Chosen): boolean {
   const scroller = card.closest('.diff-column')
   const line = lines[at]
-  if (!scroller || !line) return
+  if (!scroller || !line) return true
   const type = !line.isChanged
     ? '^="context'
     : line.side === 'deletions'
@@ -89,4 +98,5 @@ function reveal(card: HTMLElement, { lines, at }: Chosen): void {
   const below = inner.bottom - outer.bottom + BELOW_PX
   if (above < 0) scroller.scrollTop += above
   else if (below > 0) scroller.scrollTop += below
+  return row != null
 }
