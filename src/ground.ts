@@ -38,6 +38,8 @@ export interface Layout {
   code: string
   /** What Node.js keeps of compiled code: a folder for each user, named by its id. */
   compileCaches: string
+  /** Clusters for new databases: likewise a folder for each user that runs them. */
+  databaseTemplates: string
   data: string
   node: string
   postgresData: string
@@ -71,6 +73,7 @@ export function layoutOf({ codeDir, dataDir, runtimeDir, isRoot }: Config): Layo
   const layout = {
     code,
     compileCaches: join(code, 'dist/compile-cache'),
+    databaseTemplates: join(code, 'dist/database-templates'),
     data,
     node: isRoot ? join(runtimeDir, 'node') : process.execPath,
     postgresData: join(data, 'postgres'),
@@ -106,7 +109,8 @@ export async function prepareGround(config: Config, layout: Layout): Promise<Acc
   // Root's own: whoever owned it could put a link where root makes folders at the next start.
   await folder(config.dataDir, accounts.root, 0o711)
   if (config.isRoot) await bindPaths(config, layout)
-  await makeCompileCaches(layout, Object.values(accounts))
+  await makeCaches(layout.compileCaches, Object.values(accounts))
+  await makeCaches(layout.databaseTemplates, [accounts.server])
   await folder(layout.postgresData, accounts.server, 0o700)
   await folder(layout.postgresSockets, accounts.server, 0o750)
   await folder(layout.gitData, accounts.git, 0o700)
@@ -212,10 +216,10 @@ async function folder(path: string, owner: Account, mode: number): Promise<void>
   await chmod(path, mode)
 }
 
-/** Code that one user compiled is never run by another. Where the folder cannot be made, nothing is kept. */
-async function makeCompileCaches({ compileCaches }: Layout, accounts: Account[]): Promise<void> {
+/** What one user made for next time is never used by another. Where the folder cannot be made, nothing is kept. */
+async function makeCaches(parent: string, accounts: Account[]): Promise<void> {
   for (const account of accounts)
-    await folder(join(compileCaches, String(account.uid)), account, 0o700).catch(() => undefined)
+    await folder(join(parent, String(account.uid)), account, 0o700).catch(() => undefined)
 }
 
 /** Whoever owns a folder above the sockets could put others in their place. */

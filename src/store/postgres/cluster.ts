@@ -4,22 +4,28 @@ import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import { runProcess } from '../../lib/process.ts'
 import { AppError } from '../../protocol/errors.ts'
+import { keepTemplate, type TemplatePlace, unpackTemplate } from './cluster-template.ts'
 
 export const DATABASE_USER = 'errand'
 export const DATABASE_NAME = 'errand'
 const MAJOR_VERSION = '18'
 
-export interface ClusterPlace {
+/** As root a uid is needed, one with a user name: PostgreSQL refuses to run as root. */
+export interface ClusterPlace extends TemplatePlace {
   dataDir: string
-  /** Holds initdb and postgres. */
-  binDir: string
-  /** Needed when we are root: PostgreSQL refuses to run as root. The uid must have a user name. */
-  uid?: number
-  gid?: number
 }
 
 /** Programs of PostgreSQL know their libraries by their own place; nothing of our environment is for them. */
 export const SERVER_ENV = { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' }
+
+/** Of a new cluster. */
+const SETTINGS = [
+  ...['--username', DATABASE_USER, '--encoding', 'UTF8'],
+  // The built-in provider sorts the same on every machine, whatever its C library.
+  ...['--locale-provider', 'builtin', '--builtin-locale', 'C.UTF-8', '--locale', 'C'],
+  // Who may reach the socket is decided by its folder.
+  ...['--auth', 'trust', '--data-checksums'],
+]
 
 /** Where the package manager put the programs of PostgreSQL for this machine. */
 export function findPostgresBinDir(): string {
@@ -52,7 +58,7 @@ export async function ensureCluster(place: ClusterPlace, signal?: AbortSignal): 
   const unfinished = `${dataDir}.new-${process.pid}`
   try {
     await makeOwnedFolder(unfinished, place, 0o700)
-    await initialise({ ...place, dataDir: unfinished }, signal)
+    await fill({ ...place, dataDir: unfinished }, signal)
     if (present) await rmdir(dataDir)
     await rename(unfinished, dataDir)
   } catch (error) {
@@ -101,13 +107,17 @@ export function noSpace(cause: unknown): AppError {
   return new AppError('no_space', 'database_disk_full', message, { cause })
 }
 
+async function fill(place: ClusterPlace, signal?: AbortSignal): Promise<void> {
+  if (await unpackTemplate(place, SETTINGS, signal)) return
+  await removeFolder(place.dataDir, place)
+  await makeOwnedFolder(place.dataDir, place, 0o700)
+  await initialise(place, signal)
+  await keepTemplate(place, SETTINGS, signal)
+}
+
 async function initialise({ dataDir, binDir, uid, gid }: ClusterPlace, signal?: AbortSignal) {
   const args = [
-    ...['--pgdata', dataDir, '--username', DATABASE_USER, '--encoding', 'UTF8'],
-    // The built-in provider sorts the same on every machine, whatever its C library.
-    ...['--locale-provider', 'builtin', '--builtin-locale', 'C.UTF-8', '--locale', 'C'],
-    // Who may reach the socket is decided by its folder.
-    ...['--auth', 'trust', '--data-checksums'],
+    ...['--pgdata', dataDir, ...SETTINGS],
     // One call for all of its thousand files, of which each would be waited for by itself.
     ...['--sync-method', 'syncfs'],
   ]

@@ -1,11 +1,12 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { createSilentLogger } from '../../lib/logger.ts'
 import { appends, nextTestId, renamed } from '../session.fixture.ts'
 import { openStore } from '../store.ts'
+import { makeOwnedFolder } from './cluster.ts'
 import { checkSocketPath, startEmbeddedPostgres } from './embedded-postgres.ts'
 import { isServerProcess, waitUntilGone } from './postmaster.ts'
 import { makeTestPlace, type TestPlace } from './test-place.fixture.ts'
@@ -31,7 +32,7 @@ afterEach(async () => {
 })
 afterAll(() => place.remove())
 
-async function start(more: { dataDir?: string } = {}) {
+async function start(more: { dataDir?: string; templatesDir?: string } = {}) {
   const { binDir, uid, gid } = place
   const started = await startEmbeddedPostgres({
     ...{ binDir, uid, gid, dataDir, socketDir, logger },
@@ -100,6 +101,30 @@ test('serves on a socket only, from a data folder with a long path, and keeps wh
   expect(await isServerProcess(first.pid(), dataDir)).toBe(false)
   const again = await open(await start())
   expect(await again.sessions.get(id)).toBeDefined()
+})
+
+test('a new cluster is unpacked from the template of an earlier one, or made where that cannot be read', async () => {
+  const templatesDir = join(place.folder, 'templates')
+  await makeOwnedFolder(templatesDir, place, 0o700)
+  const identify = async (name: string) => {
+    const postgres = await start({ dataDir: join(place.folder, name), templatesDir })
+    const store = await open(postgres)
+    const { rows } = await store.pool.query(
+      'select system_identifier::text from pg_control_system()',
+    )
+    await store.close()
+    await postgres.stop()
+    return rows[0].system_identifier
+  }
+  const first = await identify('first')
+  const [name = ''] = await readdir(templatesDir)
+  expect(await readdir(templatesDir)).toEqual([expect.stringMatching(/^[0-9a-f]{24}\.tar$/)])
+  expect(await identify('second')).toBe(first)
+  await truncate(join(templatesDir, name), 1 << 20)
+  await writeFile(join(templatesDir, `${name}.17`), 'of one that was killed')
+  expect(await identify('third')).not.toBe(first)
+  expect(await readdir(templatesDir)).toEqual([name])
+  expect((await stat(join(templatesDir, name))).size).toBeGreaterThan(1 << 20)
 })
 
 test('a socket path that does not fit is refused with a reason', () => {
