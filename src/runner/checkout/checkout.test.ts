@@ -1,7 +1,13 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Readable } from 'node:stream'
+import { createGunzip } from 'node:zlib'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { runChecked } from '../../lib/process.ts'
 import { askedAtDoor, rewrittenSubmoduleUrl, rewrittenUrl } from '../../protocol/git-door.ts'
 import type { RunnerSetup } from '../../protocol/runner-frames.ts'
@@ -67,7 +73,34 @@ beforeEach(async () => {
   }
   deps.setup = setupFor({ commit: await run(upstream, 'rev-parse', 'HEAD~1') })
 })
-afterEach(() => rm(root, { recursive: true }))
+afterEach(() => rm(root, { recursive: true, maxRetries: 3 }))
+
+/** git over HTTP, as little of it as a clone asks for. */
+function uploadPack(args: string[]) {
+  return spawn('git', ['upload-pack', '--stateless-rpc', ...args], {
+    stdio: ['pipe', 'pipe', 'ignore'],
+  })
+}
+
+function listRefs(upstream: string, response: ServerResponse): void {
+  response.setHeader('content-type', 'application/x-git-upload-pack-advertisement')
+  response.write('001e# service=git-upload-pack\n0000')
+  uploadPack(['--advertise-refs', upstream]).stdout.pipe(response)
+}
+
+function sendPack(upstream: string, request: IncomingMessage): Readable {
+  const { stdin, stdout } = uploadPack([upstream])
+  const isZipped = request.headers['content-encoding'] === 'gzip'
+  if (isZipped) request.pipe(createGunzip()).pipe(stdin)
+  else request.pipe(stdin)
+  return stdout
+}
+
+function breakOff(pack: Readable, response: ServerResponse): void {
+  pack.once('data', (chunk: Buffer) =>
+    response.write(chunk.subarray(0, 20), () => response.socket?.destroy()),
+  )
+}
 
 describe('makeCheckout', () => {
   it('checks out the commit on the own branch, without an upstream, with the true URL', async () => {
@@ -130,6 +163,50 @@ describe('makeCheckout', () => {
     expect(await run(work(), 'for-each-ref', '--format=%(upstream)', 'refs/heads/errand/x')).toBe(
       '',
     )
+  })
+
+  describe('from a server whose answers break off', () => {
+    /** Answers break off as long as `breaks` says, which is asked with each. */
+    async function serve(breaks: () => boolean): Promise<string> {
+      const upstream = join(root, 'upstream')
+      const server = createServer((request, response) => {
+        if (request.method === 'GET') listRefs(upstream, response)
+        else if (breaks()) breakOff(sendPack(upstream, request), response)
+        else sendPack(upstream, request).pipe(response)
+      })
+      await once(server.listen(0, '127.0.0.1'), 'listening')
+      onTestFinished(() => void server.close())
+      return `http://127.0.0.1:${(server.address() as AddressInfo).port}/repo`
+    }
+
+    it('is cloned again', async () => {
+      let left = 2
+      deps.source = await serve(() => left-- > 0)
+      const lines: string[] = []
+      expect(await makeCheckout(deps, (more) => lines.push(...more), signal)).toBe('made')
+      expect(await readFile(join(work(), 'file'), 'utf8')).toBe('one')
+      expect(lines.filter((line) => line.includes('cloned again'))).toHaveLength(2)
+    })
+
+    it('fails with what git said when that goes on', async () => {
+      let asked = 0
+      deps.source = await serve(() => ++asked > 0)
+      const failed = makeCheckout(deps, () => undefined, signal)
+      await expect(failed).rejects.toMatchObject({
+        reason: 'checkout_failed',
+        message: expect.stringContaining('disconnect'),
+      })
+      expect(asked).toBe(5)
+    })
+
+    it('is given up at once when it is told to', async () => {
+      const stop = new AbortController()
+      deps.source = await serve(() => true)
+      const told = (lines: string[]) => {
+        if (lines.some((line) => line.includes('cloned again'))) stop.abort(new Error('stop'))
+      }
+      await expect(makeCheckout(deps, told, stop.signal)).rejects.toThrow('stop')
+    })
   })
 
   it('says what git said', async () => {

@@ -4,6 +4,8 @@
 import { existsSync } from 'node:fs'
 import { appendFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { backoffMs } from '../../lib/backoff.ts'
+import { delay } from '../../lib/deadline.ts'
 import { ProcessError, runProcess } from '../../lib/process.ts'
 import { AppError } from '../../protocol/errors.ts'
 import { doorUrl } from '../../protocol/git-door.ts'
@@ -17,6 +19,9 @@ import { gitConfig, including, throughDoor } from './git-config.ts'
 import { bringLargeFiles, hasGitLfs, WITHOUT_LARGE_FILES } from './large-files.ts'
 import { bringSubmodules } from './submodules.ts'
 import { takeCheckout } from './take-checkout.ts'
+
+const MOST_RETRIES = 4
+const RETRY = { firstMs: 250, mostMs: 4_000 }
 
 export interface CheckoutDeps {
   setup: RunnerSetup
@@ -123,8 +128,28 @@ export interface OneCheckout {
   restore(signal: AbortSignal): Promise<Restored | undefined>
 }
 
-/** The same for every repository of a session. */
+/** The same for every repository of a session. What breaks on the way is tried again: a program of Errand may have died. */
 export async function checkOut(
+  one: OneCheckout,
+  logged: (lines: string[]) => void,
+  signal: AbortSignal,
+): Promise<Checkout> {
+  if (one.isFinished() && existsSync(join(one.folder, '.git'))) return 'kept'
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await checkOutAnew(one, logged, signal)
+    } catch (error) {
+      if (!(error instanceof ProcessError)) throw error
+      const words = error.result.stderr.trim() || error.message
+      if (attempt === MOST_RETRIES || !isBrokenConnection(words))
+        throw new AppError('unavailable', 'checkout_failed', words, { cause: error })
+      logged(['The connection to the repository broke: it is cloned again.'])
+      await delay(backoffMs(RETRY, attempt, Math.random()), signal)
+    }
+  }
+}
+
+async function checkOutAnew(
   { folder, repository, isFirst, ...place }: OneCheckout,
   logged: (lines: string[]) => void,
   signal: AbortSignal,
@@ -132,8 +157,6 @@ export async function checkOut(
   const { url, source, commit, branch } = repository
   const inside = throughDoor(place.variables, repository)
   const variables = { ...inside, ...WITHOUT_LARGE_FILES }
-  if (place.isFinished() && existsSync(join(folder, '.git'))) return 'kept'
-
   const git = async (args: string[], cwd: string, settings: string[] = []) => {
     const command = [...settings.flatMap((setting) => ['-c', setting]), ...args]
     const result = await runProcess('git', command, { cwd, env: variables, signal })
@@ -144,27 +167,28 @@ export async function checkOut(
   }
   await rm(folder, { recursive: true, force: true })
   await mkdir(dirname(folder), { recursive: true })
-  try {
-    // Everything is wanted anyway: version 0 says so in one round trip less.
-    const clone = ['clone', '--no-checkout', '--', url || source, folder]
-    await git(clone, dirname(folder), ['protocol.version=0'])
-    if (!(await hasCommit(folder, commit, variables)))
-      await git(['fetch', '--quiet', 'origin', commit], folder)
-    const restored = isFirst ? undefined : await place.restore(signal)
-    if (!restored) {
-      const isNew = isFirst || !repository.pushes
-      const start = isNew ? commit : await startingPoint(folder, repository, variables)
-      await git(['checkout', '--quiet', '--no-track', '-B', branch, start, '--'], folder)
-    }
-    place.finished()
-    await bringLargeFiles({ folder, variables: inside }, logged, signal)
-    await bringSubmodules({ folder, ...place }, logged, signal)
-    return restored ?? 'made'
-  } catch (error) {
-    if (!(error instanceof ProcessError)) throw error
-    const words = error.result.stderr.trim() || error.message
-    throw new AppError('unavailable', 'checkout_failed', words, { cause: error })
+  // Everything is wanted anyway: version 0 says so in one round trip less.
+  const clone = ['clone', '--no-checkout', '--', url || source, folder]
+  await git(clone, dirname(folder), ['protocol.version=0'])
+  if (!(await hasCommit(folder, commit, variables)))
+    await git(['fetch', '--quiet', 'origin', commit], folder)
+  const restored = isFirst ? undefined : await place.restore(signal)
+  if (!restored) {
+    const isNew = isFirst || !repository.pushes
+    const start = isNew ? commit : await startingPoint(folder, repository, variables)
+    await git(['checkout', '--quiet', '--no-track', '-B', branch, start, '--'], folder)
   }
+  place.finished()
+  await bringLargeFiles({ folder, variables: inside }, logged, signal)
+  await bringSubmodules({ folder, ...place }, logged, signal)
+  return restored ?? 'made'
+}
+
+/** git's words for an answer that ended before its end, or never came. */
+function isBrokenConnection(words: string): boolean {
+  return /unexpected disconnect|hung up|early EOF|bad pack header|RPC failed|(?:Recv|Send) failure|Empty reply|transfer closed|Connection (?:reset|refused|timed out)|Failed to connect|returned error: 5\d\d/i.test(
+    words,
+  )
 }
 
 /** A sandbox that was lost is made again from what the session had pushed. */

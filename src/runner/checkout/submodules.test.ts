@@ -39,7 +39,7 @@ beforeEach(async () => {
     '--allow-empty',
   )
 })
-afterEach(() => rm(root, { recursive: true }))
+afterEach(() => rm(root, { recursive: true, maxRetries: 3 }))
 
 async function add(submodules: Record<string, string>): Promise<void> {
   const head = (await git('rev-parse', 'HEAD')).trim()

@@ -33,7 +33,7 @@ beforeEach(async () => {
   await git(upstream, 'config', 'user.email', 'u@example.com')
   await git(upstream, 'config', 'user.name', 'U')
 })
-afterEach(() => rm(root, { recursive: true }))
+afterEach(() => rm(root, { recursive: true, maxRetries: 3 }))
 
 async function commit(files: Record<string, string | null>): Promise<string> {
   for (const [path, text] of Object.entries(files)) {
