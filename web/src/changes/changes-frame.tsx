@@ -14,12 +14,21 @@ export function ChangesFrame({
   children,
 }: {
   summary: ReactNode
+  /** Null where there is nothing to choose from. */
   list: ReactNode
   children: ReactNode
 }) {
+  const head = <div className="px-4 pt-3 pb-4">{summary}</div>
+  if (list === null)
+    return (
+      <>
+        {head}
+        <div className="px-2 pb-6">{children}</div>
+      </>
+    )
   return (
     <>
-      <div className="px-4 pt-3 pb-4">{summary}</div>
+      {head}
       <div className="grid grid-cols-[minmax(0,1fr)] border-line @min-[34rem]:grid-cols-[11.5rem_minmax(0,1fr)] @min-[34rem]:border-t @min-[44rem]:grid-cols-[15rem_minmax(0,1fr)]">
         <div className="px-2 pb-3 @min-[34rem]:sticky @min-[34rem]:top-0 @min-[34rem]:max-h-[100cqh] @min-[34rem]:self-start @min-[34rem]:overflow-y-auto @min-[34rem]:py-2 @min-[34rem]:pr-0">
           {list}

@@ -88,7 +88,11 @@ function Shown({ place, diff, comments }: ShownProps) {
       target={target}
       review={{ repository: place.repository ?? null, commit: diff.head, comments }}
       summary={<Summary place={place} diff={diff} />}
-      list={<FileList files={diff.files} onChoose={(path) => setTarget({ path })} />}
+      list={
+        diff.files.length > 1 ? (
+          <FileList files={diff.files} onChoose={(path) => setTarget({ path })} />
+        ) : null
+      }
     />
   )
 }
