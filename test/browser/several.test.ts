@@ -125,7 +125,7 @@ it.each([
   ])
   await picture(`changes of the main one ${isPhone}`)
   await tabs.getByRole('button', { name: /^lib/ }).click()
-  await panel.getByRole('button', { name: /^lib\.js/ }).waitFor()
+  await panel.locator('diffs-container').getByText('new').first().waitFor()
   await panel.getByText('not yet at the remote').waitFor()
   await picture(`changes of another one ${isPhone}`)
   await page.goto(`${fixture.url}/sessions/${session.id}`)

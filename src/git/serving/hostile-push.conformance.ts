@@ -70,11 +70,11 @@ const ends = fc.constantFrom(
   ...['/', '/x', '..', '@{0}', '^{}', '.lock', ' ', '\n', '\t', '~1', ':main', '\0\0', 'x', '.'],
 )
 const inScope = [`refs/heads/${BRANCH}`, 'refs/heads/side']
-/** Never one of the two refs that this push may write. What git reads ends at the first zero byte. */
+/** Never one of the two refs that this push may write. What git reads ends at the first zero byte or end of a line. */
 const hostile = fc
   .tuple(pieces, names, ends)
   .map((parts) => parts.join(''))
-  .filter((ref) => !inScope.includes(ref.split('\0')[0] ?? ''))
+  .filter((ref) => !inScope.includes(ref.split(/[\0\n]/)[0] ?? ''))
 
 it('writes no ref beside the scope, whatever is asked for', async () => {
   const capabilities = fc.constantFrom(
