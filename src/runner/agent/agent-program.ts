@@ -12,6 +12,7 @@ import {
 } from '@anthropic-ai/claude-agent-sdk'
 import type { AdditionalSettings } from './additional-settings.ts'
 import { RUN_MARK, type Variables } from './agent-environment.ts'
+import { prepareHome } from './agent-home.ts'
 import {
   type AgentCommand,
   type AgentStart,
@@ -90,7 +91,7 @@ export async function describeAgent(
     canUseTool: program.canUseTool,
     spawnClaudeCodeProcess: ({ command, args, cwd, env }) => {
       const asked = { command, args, cwd, env }
-      const spawned = isUsable(early, asked) ? early.child : spawnAgent(asked)
+      const spawned = isUsable(early, asked) ? early.child : startNow(program, asked)
       spawned.stderr.on('data', (chunk: Buffer) => {
         words = (words + chunk.toString('utf8')).slice(-STDERR_CHARS)
       })
@@ -99,6 +100,11 @@ export async function describeAgent(
     },
   }
   return { id, spared, options, child: () => child, words: () => words }
+}
+
+function startNow({ variables }: AgentProgram, asked: AgentCommand) {
+  prepareHome(variables, new Date())
+  return spawnAgent(asked)
 }
 
 /** Each key that it is told here costs Claude Code 20 to 50 ms of its start: none without a rule. */
