@@ -205,7 +205,10 @@ async function startingPoint(
   return result.exitCode === 0 ? pushed : commit
 }
 
+/** A tip stands in a file that git has just written: no program has to be asked. */
 async function hasCommit(folder: string, commit: string, env: Variables): Promise<boolean> {
+  const tips = await readFile(join(folder, '.git/packed-refs'), 'utf8').catch(() => '')
+  if (tips.split('\n').some((line) => line.startsWith(`${commit} `))) return true
   const result = await runProcess('git', ['cat-file', '-e', `${commit}^{commit}`], {
     cwd: folder,
     env,

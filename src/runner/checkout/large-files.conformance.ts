@@ -135,6 +135,16 @@ it('are there after the checkout and on other branches, and go with what a turn 
   expect(isOutside(own)).toBe(true)
 })
 
+it.each(['[index]\n\tversion = 4', '[core]\n\tsplitIndex = true'])(
+  'are there also where git keeps its list of files by %j',
+  async (config) => {
+    await mkdir(join(root, 'disk'), { recursive: true })
+    await writeFile(deps.gitConfigPath, `${config}\n`)
+    expect(await checkOut()).toBe('made')
+    expect((await fileAt('big.bin')).equals(content)).toBe(true)
+  },
+)
+
 it('that cannot be had leave pointers, and the session goes on', async () => {
   server.objects.clear()
   expect(await checkOut()).toBe('made')

@@ -1,6 +1,7 @@
 // Large files (Git LFS) of a checkout, brought when it is made and sent with the push at the end of a turn, by the git-lfs of
 // the image. What cannot be had is told in the log of the phase and stops nothing: a pointer stays in its place.
 import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type RunResult, runProcess } from '../../lib/process.ts'
 import type { Variables } from '../agent/agent-environment.ts'
@@ -29,6 +30,7 @@ export async function bringLargeFiles(
 ): Promise<void> {
   const limit = AbortSignal.any([signal, AbortSignal.timeout(LIMIT_MS)])
   try {
+    if (!(await mayUse(folder))) return
     if (!(await createGitInside(folder, variables, limit).succeeds(USES))) return
     if (!hasGitLfs(variables)) {
       logged(['Large files of this repository are missing: the image has no git-lfs.'])
@@ -41,6 +43,16 @@ export async function bringLargeFiles(
     signal.throwIfAborted()
     logged([`${MISSING} ${error instanceof Error ? error.message : String(error)}`])
   }
+}
+
+/**
+ * False where git's list of files (gitformat-index) names no attributes: git need not be asked. Paths stand whole in its versions 2
+ * and 3, unless it is split, with a `link` to the rest.
+ */
+async function mayUse(folder: string): Promise<boolean> {
+  const list = await readFile(join(folder, '.git/index')).catch(() => undefined)
+  const isWhole = list !== undefined && list.readUInt32BE(4) <= 3 && !list.includes('link')
+  return !isWhole || list.includes('.gitattributes')
 }
 
 const MISSING = 'The session goes on without some of its large files: git lfs pull brings them.'
