@@ -103,6 +103,12 @@ export interface ToolItem extends At {
   durationMs: number | null
 }
 
+/** The agent asks its model again and again: what is refused for the same reason each time is shown once. */
+export function saysAgain(item: TimelineItem, last: TimelineItem | undefined): boolean {
+  if (item.kind !== 'notice' || last?.kind !== 'notice') return false
+  return item.tone === 'bad' && item.code === last.code && item.text === last.text
+}
+
 /** Adds what `event` shows; returns the same array when it shows nothing. */
 export function applyToTimeline(
   items: readonly TimelineItem[],

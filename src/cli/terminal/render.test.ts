@@ -127,6 +127,16 @@ Fixed **it**.
     }
   })
 
+  it('says once why the model refuses again and again', () => {
+    const refused = (message: string): EventBody => {
+      const said = { requestId: 'r', status: 401, reason: 'model_key_missing', message }
+      return { type: 'model.failed', ...said }
+    }
+    const walk = [...WALK.slice(0, 9), ...['no key', 'no key', 'no host', 'no key'].map(refused)]
+    const shown = play(walk, { isTTY: false }).text()
+    expect(shown.match(/no (key|host)/g)).toEqual(['no key', 'no host', 'no key'])
+  })
+
   it('takes earlier events in without showing them', () => {
     const { text } = play(WALK, { isTTY: false, quietUntil: WALK.length - 1 })
     expect(text()).toBe('✓ done in 2.5 s\n')

@@ -5,7 +5,7 @@ import type { ConnectionState } from '../../client/follow.ts'
 import type { Delta, Place } from '../../protocol/api.ts'
 import { applyEvent, emptyView, type SessionView } from '../../protocol/apply-event.ts'
 import type { SessionEvent } from '../../protocol/event.ts'
-import type { PhaseLine, TimelineItem } from '../../protocol/timeline.ts'
+import { type PhaseLine, saysAgain, type TimelineItem } from '../../protocol/timeline.ts'
 import type { Output } from '../deps.ts'
 import { formatDuration, formatPlace } from './format.ts'
 import { paintLine } from './paint.ts'
@@ -67,6 +67,7 @@ export function createRenderer({
       if (event.body.type === 'assistant.text' || !view.session?.turn) writing = ''
       if (event.seq <= quietUntil) return
       for (const changed of changedItems(before.timeline, view.timeline)) {
+        if (saysAgain(changed, before.timeline.at(-1))) continue
         const earlier = before.timeline.find((one) => one.seq === changed.seq)
         const { item, previous } = mapTexts({ item: changed, previous: earlier }, makeSafe)
         screen.lines(linesFor(item, previous, { columns: columns(), isTTY: output.isTTY }))

@@ -1,6 +1,6 @@
 // Turns timeline items into the rows that are drawn: prompts stand where their turn began, calls of a subagent stand
 // below the call that started it, and runs of looking around fold into one row.
-import type { TimelineItem, ToolItem } from '../../../src/protocol/timeline.ts'
+import { saysAgain, type TimelineItem, type ToolItem } from '../../../src/protocol/timeline.ts'
 
 export interface ToolNode {
   tool: ToolItem
@@ -20,7 +20,9 @@ export function toRows(items: readonly TimelineItem[]): Row[] {
   const rows: Row[] = []
   for (const item of inTurnOrder(items)) {
     if (item.kind !== 'tool') {
-      if (repeatsFailure(item, rows.at(-1)) || saysAgain(item, rows.at(-1))) continue
+      const last = rows.at(-1)
+      if (repeatsFailure(item, last) || (last?.kind === 'item' && saysAgain(item, last.item)))
+        continue
       rows.push({ kind: 'item', key: `${item.kind}-${item.seq}`, item })
       continue
     }
@@ -39,12 +41,6 @@ function repeatsFailure(item: Exclude<TimelineItem, ToolItem>, last: Row | undef
     return false
   const failed = last.item.phases.find((phase) => phase.state === 'failed')
   return failed !== undefined && (item.code === 'sandbox.stopped' || item.code === failed.reason)
-}
-
-/** The agent asks its model again and again: what is refused for the same reason each time stands once. */
-function saysAgain(item: Exclude<TimelineItem, ToolItem>, last: Row | undefined): boolean {
-  if (item.kind !== 'notice' || last?.kind !== 'item' || last.item.kind !== 'notice') return false
-  return item.tone === 'bad' && item.code === last.item.code && item.text === last.item.text
 }
 
 function addTool(rows: Row[], node: ToolNode): void {
