@@ -225,12 +225,13 @@ function answerSession(parts: Parts, asked: Asked, response: ServerResponse): vo
 
 function openEvents(
   { streams }: Parts,
-  { id, events }: FixtureSession,
+  { id, events, place }: FixtureSession,
   { headers }: IncomingMessage,
   response: ServerResponse,
 ): void {
   const after = Number(headers['last-event-id'] ?? 0)
   openStream(streams, response, id)
+  if (place) response.write(`event: place\ndata: ${JSON.stringify(place)}\n\n`)
   for (const event of events)
     if (event.seq > after) response.write(`id: ${event.seq}\ndata: ${JSON.stringify(event)}\n\n`)
 }

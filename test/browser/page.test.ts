@@ -480,10 +480,9 @@ describe('a session that waits for a free slot', () => {
       ],
     })
     fixture.add(session)
+    fixture.place(session, { number: 3, of: 5 })
     await visit(session)
     const note = page.getByText('Waiting for a free slot')
-    await note.waitFor()
-    fixture.place(session, { number: 3, of: 5 })
     await page.getByText('Waiting for a free slot, place 3 of 5').waitFor()
     await page.locator('header').getByText('queued, 3 of 5').waitFor()
     await page.getByRole('navigation').getByText('queued, 3 of 5').waitFor()
