@@ -53,7 +53,8 @@ beforeEach(async () => {
   await run('config', 'remote.origin.lfsurl', upstream.url.replace('.git', '.git/info/lfs'))
   await run('lfs', 'install', '--local')
   await run('lfs', 'track', '*.bin')
-  commit = await workbench.commit(checkout, { 'big.bin': content })
+  // In version 4 of git's list only what follows this name is written of `.gitattributes`.
+  commit = await workbench.commit(checkout, { '.gita': 'x', 'big.bin': content })
   await run('push', '--quiet', 'origin', 'main')
   await run('checkout', '--quiet', '-b', 'side')
   await workbench.commit(checkout, { 'side.bin': other })
