@@ -94,16 +94,6 @@ export async function copyRefs(
   )
 }
 
-/** In a repository that has none yet. */
-export async function createRefs(
-  git: Git,
-  directory: string,
-  refs: ReadonlyMap<string, string>,
-): Promise<void> {
-  const commands = [...refs].map(([ref, id]) => `create ${ref} ${id}\n`)
-  await updateRefs(git, directory, commands)
-}
-
 async function updateRefs(git: Git, directory: string, commands: string[]): Promise<void> {
   if (commands.length === 0) return
   await git.text({

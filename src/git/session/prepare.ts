@@ -1,8 +1,9 @@
 // Makes the bare repository of a session: whole under its final name, or not there at all.
 // A session repository borrows: from the mirror of its upstream, or from `base.git` inside itself, which holds hard links to
 // what was uploaded or to another session's objects. Git then advertises what is borrowed, so that a first push is small.
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
-import { basename, join, relative } from 'node:path'
+import { existsSync } from 'node:fs'
+import { readdir, rename, rm } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { isBranchName } from '../../protocol/branch-name.ts'
 import { AppError } from '../../protocol/errors.ts'
 import { createKeyedLock } from '../flights.ts'
@@ -19,10 +20,11 @@ import {
   uploadRecordSchema,
   writeRecord,
 } from '../records.ts'
-import { chooseBranch, createRefs, isCommit, listRefs } from '../refs.ts'
+import { chooseBranch, isCommit, listRefs } from '../refs.ts'
 import type { MirrorRun, Mirrors } from '../upstream/mirrors.ts'
 import { isCommitId } from '../upstream/repository-url.ts'
 import { requireRepositoryUrl } from '../upstream/upstream-access.ts'
+import { peelTags, writeBareRepository } from './bare-repository.ts'
 import type { BranchClaims } from './branch-claims.ts'
 import { linkObjects } from './link-objects.ts'
 
@@ -37,8 +39,8 @@ interface Deps {
 /** What a session is made from, found and on this disk. */
 interface Base {
   directory: string
-  /** `base.git` becomes part of the session; a mirror stays where it is. */
-  own: boolean
+  /** Absolute paths of the object folders that it borrows from itself. */
+  borrows: readonly string[]
   /** Branches and tags. */
   refs: ReadonlyMap<string, string>
   name: string
@@ -71,7 +73,7 @@ export function createSessionRepositories(
     }
     const temporary = join(deps.paths.temporary, deps.randomName())
     try {
-      const base = await findBase(deps, request, { run, temporary: `${temporary}-base` })
+      const base = await findBase(deps, request, { run, own: join(temporary, 'base.git') })
       const { record, environmentFile } = await build(deps, request, { base, temporary })
       run.signal.throwIfAborted()
       await rename(temporary, directory)
@@ -81,7 +83,6 @@ export function createSessionRepositories(
       throw error
     } finally {
       await rm(temporary, { recursive: true, force: true })
-      await rm(`${temporary}-base`, { recursive: true, force: true })
     }
   }
   return {
@@ -152,16 +153,16 @@ function toAnswer(
 function findBase(
   deps: Deps,
   request: PrepareRequest,
-  at: { run: MirrorRun; temporary: string },
+  at: { run: MirrorRun; own: string },
 ): Promise<Base> {
   const { source } = request
   switch (source.kind) {
     case 'remote':
       return findRemote(deps, { ...source, ownerId: request.ownerId }, at.run)
     case 'upload':
-      return findUpload(deps, { ...source, ownerId: request.ownerId }, at.temporary)
+      return findUpload(deps, { ...source, ownerId: request.ownerId }, at.own)
     case 'session':
-      return findSession(deps, { ...source, ownerId: request.ownerId }, at.temporary)
+      return findSession(deps, { ...source, ownerId: request.ownerId }, at.own)
   }
 }
 
@@ -180,7 +181,7 @@ async function findRemote(
   const { directory, head } = await mirrors.open(key, target, run)
   return {
     directory,
-    own: false,
+    borrows: [],
     refs: await listRefs(git, directory),
     name: repository.name,
     head,
@@ -189,36 +190,28 @@ async function findRemote(
   }
 }
 
-async function findUpload(
-  deps: Deps,
-  source: SourceOf<'upload'>,
-  temporary: string,
-): Promise<Base> {
+async function findUpload(deps: Deps, source: SourceOf<'upload'>, own: string): Promise<Base> {
   const directory = deps.paths.upload(source.uploadId)
   const record = await readRecord(directory, 'upload', uploadRecordSchema)
   requireOwner(record.ownerId === source.ownerId, 'upload')
-  const refs = await copyRepository(deps, directory, temporary)
+  const copied = await copyRepository(deps, directory, own)
   const name = source.name ?? 'repository'
   const head = { commit: null, branch: null }
-  return { directory: temporary, own: true, refs, name, head, outside: null }
+  return { directory: own, ...copied, name, head, outside: null }
 }
 
-async function findSession(
-  deps: Deps,
-  source: SourceOf<'session'>,
-  temporary: string,
-): Promise<Base> {
+async function findSession(deps: Deps, source: SourceOf<'session'>, own: string): Promise<Base> {
   const directory = deps.paths.session({ sessionId: source.sessionId })
   const record = await readRecord(directory, 'session', sessionRecordSchema)
   requireOwner(record.ownerId === source.ownerId, 'session')
-  const refs = await copyRepository(deps, directory, temporary)
-  const tip = refs.get(`refs/heads/${record.branch}`)
+  const copied = await copyRepository(deps, directory, own)
+  const tip = copied.refs.get(`refs/heads/${record.branch}`)
   const head = { commit: null, branch: tip === undefined ? record.defaultBranch : record.branch }
   const start =
     tip === undefined
       ? { commit: record.commit, baseBranch: record.baseBranch }
       : { commit: tip, baseBranch: record.branch }
-  return { directory: temporary, own: true, refs, name: record.name, head, outside: null, start }
+  return { directory: own, ...copied, name: record.name, head, outside: null, start }
 }
 
 function requireOwner(same: boolean, kind: string): void {
@@ -231,33 +224,24 @@ async function copyRepository(
   { git, paths }: Deps,
   from: string,
   to: string,
-): Promise<Map<string, string>> {
+): Promise<Pick<Base, 'refs' | 'borrows'>> {
   // Refs before objects: an object that a later ref names may not be linked yet.
-  const [refs, borrowed] = await Promise.all([
-    listRefs(git, from),
-    readAlternates(git, from),
-    git.text({ args: ['init', '--quiet', '--bare', '--template=', '--', to] }),
-  ])
+  const [refs, borrowed] = await Promise.all([listRefs(git, from), readAlternates(git, from)])
+  const borrows = borrowed.filter((path) => path.startsWith(`${paths.mirrors}/`))
+  const head = chooseBranch(refs, { commit: null, branch: null }) ?? 'main'
+  await writeBareRepository(to, { head, refs, borrows })
   await linkObjects(from, to)
   await linkLfsObjects(from, to)
   for (const objects of borrowed.filter((path) => path.startsWith(`${from}/`)))
     await linkObjects(join(objects, '..'), to)
-  const mirrors = borrowed.filter((path) => path.startsWith(`${paths.mirrors}/`))
-  await writeAlternates(to, mirrors)
-  await createRefs(git, to, refs)
-  return refs
+  return { refs, borrows }
 }
 
 /** Absolute paths of the object folders that a repository borrows from. */
 async function readAlternates(git: Git, directory: string): Promise<string[]> {
+  if (!existsSync(join(directory, 'objects/info/alternates'))) return []
   const text = await git.text({ args: [`--git-dir=${directory}`, 'count-objects', '-v'] })
   return [...text.matchAll(/^alternate: (.*)$/gm)].map(([, path = '']) => path)
-}
-
-/** Relative paths, so that the data folder may move. Repositories being built lie as deep as finished ones. */
-async function writeAlternates(directory: string, objects: string[]): Promise<void> {
-  const lines = objects.map((path) => `${relative(join(directory, 'objects'), path)}\n`)
-  await writeFile(join(directory, 'objects', 'info', 'alternates'), lines.join(''), { mode: 0o600 })
 }
 
 async function build(
@@ -283,13 +267,15 @@ async function build(
           ...{ baseBranch: start.baseBranch, url: base.outside?.url ?? null },
         })
       : asked
-  await cloneBorrowing(git, base, temporary)
-  const inNew = `--git-dir=${temporary}`
+  await writeBareRepository(temporary, {
+    head: defaultBranch,
+    refs: new Map([...refs, ['refs/errand/start', start.commit]]),
+    borrows: [join(base.directory, 'objects'), ...base.borrows],
+  })
   const [environmentFile] = await Promise.all([
     readEnvironmentFile(git, temporary, start.commit),
-    git.text({ args: [inNew, 'update-ref', 'refs/errand/start', start.commit] }),
-    git.text({ args: [inNew, 'symbolic-ref', 'HEAD', `refs/heads/${defaultBranch}`] }),
-    git.run({ args: [inNew, 'config', '--remove-section', 'remote.origin'] }),
+    peelTags(git, temporary, refs),
+    linkLfsObjects(base.directory, temporary),
   ])
   const { name, outside } = base
   const record = {
@@ -332,30 +318,4 @@ async function requireCommit(git: Git, base: Base, commit: string): Promise<void
   }
   if (!(await isCommit(git, base.directory, { id: commit })))
     throw new AppError('not_found', 'commit_not_found', `The repository has no commit ${commit}.`)
-}
-
-async function cloneBorrowing(git: Git, base: Base, temporary: string): Promise<void> {
-  await mkdir(join(temporary, '..'), { recursive: true })
-  // `git clone` writes all refs at once, where init and update-ref would make a file for each.
-  const args = [
-    'clone',
-    '--quiet',
-    '--bare',
-    '--shared',
-    '--template=',
-    '--',
-    base.directory,
-    temporary,
-  ]
-  await git.text({ args, protocols: 'file', limitMs: 300_000 })
-  if (!base.own) {
-    await writeAlternates(temporary, [join(base.directory, 'objects')])
-    return
-  }
-  const borrowed = await readAlternates(git, base.directory)
-  const own = join(temporary, 'base.git')
-  await linkLfsObjects(base.directory, temporary)
-  await rename(base.directory, own)
-  await writeAlternates(own, borrowed)
-  await writeAlternates(temporary, [join(own, 'objects'), ...borrowed])
 }

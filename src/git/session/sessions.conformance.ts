@@ -241,6 +241,34 @@ it('moves the own branch forward when somebody added to it upstream, and never b
   expect((await room.client.sessionRefs(sessionId)).tip).toBe(added)
 })
 
+it('is a repository as git itself would have made it', async () => {
+  const { room, upstream } = scene
+  const { workbench } = room
+  // Not in this order for whoever compares UTF-16.
+  const names = ['a', 'a-b', '\uff00', '\u{1f600}']
+  for (const name of names) await workbench.git(upstream.checkout, ['branch', name])
+  await workbench.git(upstream.checkout, ['tag', '--annotate', '--message', 'first', 'v1'])
+  await workbench.git(upstream.checkout, ['push', '--quiet', '--all', 'origin'])
+  await workbench.git(upstream.checkout, ['push', '--quiet', '--tags', 'origin'])
+  const shown = await workbench.git(upstream.directory, ['show-ref', '--dereference'])
+  const first = await scene.prepare()
+  const source = { kind: 'session' as const, sessionId: first.sessionId }
+  const second = await scene.prepare({ source })
+  for (const { sessionId, commit } of [first, second]) {
+    const directory = join(room.dataDir, 'sessions', `${sessionId}.git`)
+    expect(await workbench.git(directory, ['fsck', '--strict'])).toBe('')
+    const refs = await workbench.git(directory, ['show-ref', '--dereference'])
+    expect(refs.split('\n').filter((line) => !line.endsWith(' refs/errand/start'))).toEqual(
+      shown.split('\n'),
+    )
+    for (const name of names)
+      expect(await workbench.git(directory, ['rev-parse', `refs/heads/${name}`])).toBe(commit)
+    expect(await readFile(join(directory, 'packed-refs'), 'utf8')).toMatch(
+      /^# pack-refs with: peeled fully-peeled sorted/,
+    )
+  }
+})
+
 it('starts from what the CLI uploaded, and stands without it', async () => {
   const { room, upstream } = scene
   const { workbench, client } = room
