@@ -12,7 +12,7 @@ import {
 import { dirname } from 'node:path'
 import { z } from 'zod'
 
-const snapshotSchema = z.object({ head: z.string(), tree: z.string() })
+const snapshotSchema = z.object({ head: z.string(), tree: z.string().nullable() })
 const stateSchema = z.object({
   /** The conversation of the agent; chosen by us before its first start. */
   conversationId: z.string().nullable().default(null),

@@ -83,6 +83,29 @@ describe('finishWork', () => {
     expect(await hasPushed()).toBe(false)
   })
 
+  it('has nothing to commit where the agent took back what was there before', async () => {
+    await write('by-hand.txt', 'mine')
+    expect(await turn(() => rm(join(folder, 'by-hand.txt')))).toEqual(quiet)
+    expect(await git('rev-parse', 'HEAD')).toBe(deps.baseCommit)
+    expect(await hasPushed()).toBe(false)
+  })
+
+  it('sees a new commit of a submodule, and nothing that only git could see', async () => {
+    const inner = join(folder, 'inner')
+    await git('init', '--quiet', inner)
+    await git('-C', inner, 'commit', '--quiet', '--allow-empty', '-m', 'First')
+    await turn(nothing)
+    await turn(() => git('-C', inner, 'commit', '--quiet', '--allow-empty', '-m', 'Second'))
+    const told = await git('-C', inner, 'rev-parse', 'HEAD')
+    expect(await outside('rev-parse', `${BRANCH}:inner`)).toBe(told)
+    const untouched = await turn(async () => {
+      await writeFile(join(inner, 'new.txt'), 'not of this repository')
+      await git('init', '--quiet', join(folder, 'empty'))
+    })
+    expect(untouched).toEqual(quiet)
+    expect(await outside('log', '--format=%s', BRANCH)).toBe('Do the thing\nStart')
+  })
+
   it('sees a change within a file that was already changed', async () => {
     await write('kept.txt', 'by hand\n')
     await turn(() => write('kept.txt', 'by agent\n'))

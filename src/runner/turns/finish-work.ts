@@ -22,10 +22,12 @@ const UNFINISHED = [
   'BISECT_LOG',
 ]
 
-/** What the work tree was like: a commit and the tree of all files that are not ignored. */
+/** What the work tree was like. */
 export interface Snapshot {
+  /** The commit. */
   head: string
-  tree: string
+  /** All files that are not ignored; null where they are those of the commit. */
+  tree: string | null
 }
 
 export interface FinishDeps {
@@ -46,10 +48,43 @@ export interface FinishOutcome {
 }
 
 export async function takeSnapshot(deps: FinishDeps, signal: AbortSignal): Promise<Snapshot> {
+  const { head, isClean } = await look(deps, signal)
+  return { head, tree: isClean ? null : await treeOfFiles(deps, signal) }
+}
+
+/** The tree is made only where it decides. */
+async function hasChanged(
+  deps: FinishDeps,
+  before: Snapshot,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { head, isClean } = await look(deps, signal)
+  if (head !== before.head) return true
+  if (isClean || before.tree === null) return isClean !== (before.tree === null)
+  return (await treeOfFiles(deps, signal)) !== before.tree
+}
+
+const STATUS = [
+  ...['--no-optional-locks', 'status', '--porcelain=v2', '--branch', '--no-ahead-behind'],
+  ...['--untracked-files=normal', '--ignore-submodules=dirty', '--no-renames'],
+]
+const STATUS_BYTES = 64 << 20
+
+/** One program of git; what it says first of all is the commit. */
+async function look(deps: FinishDeps, signal: AbortSignal) {
+  const place = { cwd: deps.folder, env: deps.variables, signal }
+  const said = await runChecked('git', STATUS, { ...place, maxOutputBytes: STATUS_BYTES })
+  const lines = said.trimEnd().split('\n')
+  const head = /^# branch\.oid (\S+)$/m.exec(said)?.[1]
+  if (head === undefined) throw new Error('git status did not name the commit')
+  return { head, isClean: lines.every((line) => line.startsWith('# ')) }
+}
+
+/** The index of the work tree stays as it is. */
+async function treeOfFiles(deps: FinishDeps, signal: AbortSignal): Promise<string> {
   const scratch = await mkdtemp(join(tmpdir(), 'errand-index-'))
   try {
-    const asked = await git(deps, ['rev-parse', '--git-path', 'index', 'HEAD'], signal)
-    const [path = '', head = ''] = asked.split('\n')
+    const path = await git(deps, ['rev-parse', '--git-path', 'index'], signal)
     const index = resolve(deps.folder, path)
     const copy = join(scratch, 'index')
     // The copy of the index keeps what git knows of unchanged files, so that only changed ones are read.
@@ -57,18 +92,10 @@ export async function takeSnapshot(deps: FinishDeps, signal: AbortSignal): Promi
     const variables = { ...deps.variables, GIT_INDEX_FILE: copy }
     const scratchDeps = { ...deps, variables }
     await git(scratchDeps, ['add', '--all', '--ignore-errors', '--', '.'], signal)
-    const tree = await git(scratchDeps, ['write-tree'], signal)
-    return { head, tree }
+    return await git(scratchDeps, ['write-tree'], signal)
   } finally {
     await rm(scratch, { recursive: true, force: true })
   }
-}
-
-/** The same of a work tree that holds the files of its commit and no other, which need not be looked at. */
-export async function snapshotOfCommit(deps: FinishDeps, signal: AbortSignal): Promise<Snapshot> {
-  const asked = await git(deps, ['rev-parse', 'HEAD', 'HEAD^{tree}'], signal)
-  const [head = '', tree = ''] = asked.split('\n')
-  return { head, tree }
 }
 
 /** `before` is what the turn started from; null means that it is not known, and whatever is there belongs to it. */
@@ -80,8 +107,7 @@ export async function finishWork(
   const { before, pushPending } = turn
   const obstacle = await findObstacle(deps, signal)
   if (obstacle) return { notices: [{ kind: 'commit', text: obstacle }], pushPending }
-  const now = await takeSnapshot(deps, signal)
-  const isChanged = before === null || now.head !== before.head || now.tree !== before.tree
+  const isChanged = before === null || (await hasChanged(deps, before, signal))
   if (!isChanged && !pushPending) return { notices: [], pushPending }
   const failure = isChanged ? await commitAll(deps, turn.prompt, signal) : undefined
   const pushed = await pushAhead(deps, signal)

@@ -3,13 +3,7 @@
 import { withDeadline } from '../../lib/deadline.ts'
 import type { RunnerReport } from '../../protocol/runner-frames.ts'
 import type { StateFile } from '../state-file.ts'
-import {
-  type FinishDeps,
-  finishWork,
-  type Snapshot,
-  snapshotOfCommit,
-  takeSnapshot,
-} from './finish-work.ts'
+import { type FinishDeps, finishWork, type Snapshot, takeSnapshot } from './finish-work.ts'
 import type { TurnContext } from './turn-end.ts'
 
 const FINISH_MS = 180_000
@@ -30,7 +24,7 @@ interface Seen {
 export interface TurnWork {
   /**
    * Begins to note what is there, for a turn that begins as soon as its agent runs; null when there is none. `isUntouched`: the
-   * main work tree holds the files of its commit, and no other.
+   * main work tree holds the files of the commit that the session started from, and no other.
    */
   expect(turnId: string | null, seen: { isUntouched: boolean; stopped: AbortSignal }): void
   /** Notes what is there; a turn that is taken up again keeps what was noted at its start. */
@@ -42,10 +36,9 @@ export function createTurnWork({ main, additional, state, report }: TurnWorkDeps
   let expected: { id: string; seen: Promise<Seen> } | undefined
   const lookAround = async (stopped: AbortSignal, isUntouched = false): Promise<Seen> => {
     // A folder that is no work tree any more is said at the end of the turn.
-    const look = (checkout: FinishDeps, how = takeSnapshot) =>
-      how(checkout, stopped).catch(() => null)
+    const look = (checkout: FinishDeps) => takeSnapshot(checkout, stopped).catch(() => null)
     const others = additional.map(async ({ name, checkout }) => [name, await look(checkout)])
-    const own = look(main, isUntouched ? snapshotOfCommit : takeSnapshot)
+    const own = isUntouched ? { head: main.baseCommit, tree: null } : look(main)
     const [before, ...found] = await Promise.all([own, ...others])
     const known = found.filter((entry): entry is [string, Snapshot] => entry[1] !== null)
     return { before, additional: Object.fromEntries(known) }
