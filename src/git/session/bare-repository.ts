@@ -1,6 +1,6 @@
 // Writes a bare repository that has refs and borrows its objects, file by file (gitrepository-layout): every session waits for
 // it, and git would need a handful of its programs, one after the other.
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import type { Git } from '../git-process.ts'
 import { writeWhole } from '../records.ts'
@@ -17,7 +17,7 @@ export interface BareRepository {
   borrows: readonly string[]
 }
 
-/** There must be nothing at `directory` that a repository has. Its refs are on the disk when this resolves. */
+/** There must be nothing at `directory` that a repository has. All of it is on the disk when this resolves. */
 export async function writeBareRepository(
   directory: string,
   { head, refs, borrows }: BareRepository,
@@ -27,13 +27,12 @@ export async function writeBareRepository(
   )
   // Relative, so that the data folder may move. Repositories being built lie as deep as finished ones.
   const lines = borrows.map((path) => `${relative(join(directory, 'objects'), path)}\n`)
-  const write = (name: string, text: string) =>
-    writeFile(join(directory, name), text, { mode: 0o600 })
+  const write = (name: string, text: string) => writeWhole(join(directory, name), text)
   await Promise.all([
     write('config', CONFIG),
     write('HEAD', `ref: refs/heads/${head}\n`),
     ...(lines.length === 0 ? [] : [write('objects/info/alternates', lines.join(''))]),
-    writeWhole(join(directory, 'packed-refs'), packedRefs(refs)),
+    write('packed-refs', packedRefs(refs)),
   ])
 }
 
