@@ -12,6 +12,7 @@ export interface DoorPipe {
 
 export async function openDoorPipe(socketPath: string): Promise<DoorPipe> {
   const server = createServer({ allowHalfOpen: true }, (client) => {
+    client.setNoDelay(true)
     const door = createConnection({ path: socketPath, allowHalfOpen: true })
     const end = () => {
       client.destroy()
