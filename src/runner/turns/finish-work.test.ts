@@ -90,7 +90,7 @@ describe('finishWork', () => {
     expect(await hasPushed()).toBe(false)
   })
 
-  it('sees a new commit of a submodule, and nothing that only git could see', async () => {
+  it('sees a new commit of a repository inside, and not what is changed in there', async () => {
     const inner = join(folder, 'inner')
     await git('init', '--quiet', inner)
     await git('-C', inner, 'commit', '--quiet', '--allow-empty', '-m', 'First')
@@ -104,6 +104,13 @@ describe('finishWork', () => {
     })
     expect(untouched).toEqual(quiet)
     expect(await outside('log', '--format=%s', BRANCH)).toBe('Do the thing\nStart')
+  })
+
+  it('commits changes that are too many to be told', async () => {
+    const name = (index: number) => `${'x'.repeat(200)}${index}`
+    await turn(() => Promise.all(Array.from({ length: 5_500 }, (_, at) => write(name(at), 'x'))))
+    expect(await outside('rev-list', '--count', BRANCH)).toBe('2')
+    expect(await git('status', '--porcelain')).toBe('')
   })
 
   it('sees a change within a file that was already changed', async () => {

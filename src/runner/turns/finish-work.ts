@@ -68,16 +68,15 @@ const STATUS = [
   ...['--no-optional-locks', 'status', '--porcelain=v2', '--branch', '--no-ahead-behind'],
   ...['--untracked-files=normal', '--ignore-submodules=dirty', '--no-renames'],
 ]
-const STATUS_BYTES = 64 << 20
 
-/** One program of git; what it says first of all is the commit. */
+/** One program of git; what it says first of all is the commit, unless it has so much to say that this was cut off. */
 async function look(deps: FinishDeps, signal: AbortSignal) {
-  const place = { cwd: deps.folder, env: deps.variables, signal }
-  const said = await runChecked('git', STATUS, { ...place, maxOutputBytes: STATUS_BYTES })
-  const lines = said.trimEnd().split('\n')
+  const said = await git(deps, STATUS, signal)
   const head = /^# branch\.oid (\S+)$/m.exec(said)?.[1]
-  if (head === undefined) throw new Error('git status did not name the commit')
-  return { head, isClean: lines.every((line) => line.startsWith('# ')) }
+  return {
+    head: head ?? (await git(deps, ['rev-parse', 'HEAD'], signal)),
+    isClean: said.split('\n').every((line) => line.startsWith('# ')),
+  }
 }
 
 /** The index of the work tree stays as it is. */
