@@ -56,6 +56,14 @@ export function newSessionId(): string {
   return createId('session', randomBytes(20))
 }
 
+/** That of a rejection. */
+export function reasonOf(work: Promise<unknown>): Promise<string> {
+  return work.then(
+    () => 'nothing',
+    (error) => error.reason,
+  )
+}
+
 interface RoomOptions {
   network?: Partial<UpstreamNetwork>
   maxPushBytes?: number

@@ -73,7 +73,7 @@ export function createSessionRepositories(
     }
     const temporary = join(deps.paths.temporary, deps.randomName())
     try {
-      const base = await findBase(deps, request, { run, own: join(temporary, 'base.git') })
+      const base = await findBase(deps, request, { run, temporary })
       const { record, environmentFile } = await build(deps, request, { base, temporary })
       run.signal.throwIfAborted()
       await rename(temporary, directory)
@@ -153,16 +153,16 @@ function toAnswer(
 function findBase(
   deps: Deps,
   request: PrepareRequest,
-  at: { run: MirrorRun; own: string },
+  at: { run: MirrorRun; temporary: string },
 ): Promise<Base> {
   const { source } = request
   switch (source.kind) {
     case 'remote':
       return findRemote(deps, { ...source, ownerId: request.ownerId }, at.run)
     case 'upload':
-      return findUpload(deps, { ...source, ownerId: request.ownerId }, at.own)
+      return findUpload(deps, { ...source, ownerId: request.ownerId }, at.temporary)
     case 'session':
-      return findSession(deps, { ...source, ownerId: request.ownerId }, at.own)
+      return findSession(deps, { ...source, ownerId: request.ownerId }, at.temporary)
   }
 }
 
@@ -190,28 +190,36 @@ async function findRemote(
   }
 }
 
-async function findUpload(deps: Deps, source: SourceOf<'upload'>, own: string): Promise<Base> {
+async function findUpload(
+  deps: Deps,
+  source: SourceOf<'upload'>,
+  temporary: string,
+): Promise<Base> {
   const directory = deps.paths.upload(source.uploadId)
   const record = await readRecord(directory, 'upload', uploadRecordSchema)
   requireOwner(record.ownerId === source.ownerId, 'upload')
-  const copied = await copyRepository(deps, directory, own)
+  const copied = await copyRepository(deps, directory, temporary)
   const name = source.name ?? 'repository'
   const head = { commit: null, branch: null }
-  return { directory: own, ...copied, name, head, outside: null }
+  return { ...copied, name, head, outside: null }
 }
 
-async function findSession(deps: Deps, source: SourceOf<'session'>, own: string): Promise<Base> {
+async function findSession(
+  deps: Deps,
+  source: SourceOf<'session'>,
+  temporary: string,
+): Promise<Base> {
   const directory = deps.paths.session({ sessionId: source.sessionId })
   const record = await readRecord(directory, 'session', sessionRecordSchema)
   requireOwner(record.ownerId === source.ownerId, 'session')
-  const copied = await copyRepository(deps, directory, own)
+  const copied = await copyRepository(deps, directory, temporary)
   const tip = copied.refs.get(`refs/heads/${record.branch}`)
   const head = { commit: null, branch: tip === undefined ? record.defaultBranch : record.branch }
   const start =
     tip === undefined
       ? { commit: record.commit, baseBranch: record.baseBranch }
       : { commit: tip, baseBranch: record.branch }
-  return { directory: own, ...copied, name: record.name, head, outside: null, start }
+  return { ...copied, name: record.name, head, outside: null, start }
 }
 
 function requireOwner(same: boolean, kind: string): void {
@@ -219,22 +227,23 @@ function requireOwner(same: boolean, kind: string): void {
     throw new AppError('not_found', `${kind}_not_found`, `There is no repository of this ${kind}.`)
 }
 
-/** Returns the refs that both have now. */
+/** Into a session that is being made, with the refs that both have now. */
 async function copyRepository(
   { git, paths }: Deps,
   from: string,
-  to: string,
-): Promise<Pick<Base, 'refs' | 'borrows'>> {
+  session: string,
+): Promise<Pick<Base, 'directory' | 'refs' | 'borrows'>> {
+  const directory = join(session, 'base.git')
   // Refs before objects: an object that a later ref names may not be linked yet.
   const [refs, borrowed] = await Promise.all([listRefs(git, from), readAlternates(git, from)])
   const borrows = borrowed.filter((path) => path.startsWith(`${paths.mirrors}/`))
   const head = chooseBranch(refs, { commit: null, branch: null }) ?? 'main'
-  await writeBareRepository(to, { head, refs, borrows })
-  await linkObjects(from, to)
-  await linkLfsObjects(from, to)
+  await writeBareRepository(directory, { head, refs, borrows })
+  await linkObjects(from, directory)
+  await linkLfsObjects(from, session)
   for (const objects of borrowed.filter((path) => path.startsWith(`${from}/`)))
-    await linkObjects(join(objects, '..'), to)
-  return { refs, borrows }
+    await linkObjects(join(objects, '..'), directory)
+  return { directory, refs, borrows }
 }
 
 /** Absolute paths of the object folders that a repository borrows from. */
@@ -275,7 +284,6 @@ async function build(
   const [environmentFile] = await Promise.all([
     readEnvironmentFile(git, temporary, start.commit),
     peelTags(git, temporary, refs),
-    linkLfsObjects(base.directory, temporary),
   ])
   const { name, outside } = base
   const record = {

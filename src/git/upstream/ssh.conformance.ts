@@ -7,7 +7,7 @@ import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createLfsServer, type LfsServer } from '../lfs/lfs-server.fixture.ts'
-import { BRANCH, createScene, type Scene } from '../room.fixture.ts'
+import { BRANCH, createScene, reasonOf, type Scene } from '../room.fixture.ts'
 import { startSsh, type TestSsh } from './ssh.fixture.ts'
 
 let scene: Scene
@@ -59,12 +59,6 @@ const source = (secret?: string, knownHosts?: string) => ({
     credential: secret ? { id: 'c_ssh', secret, knownHosts } : null,
   },
 })
-
-const reasonOf = (work: Promise<unknown>) =>
-  work.then(
-    () => 'nothing',
-    (error) => error.reason,
-  )
 
 it('fetches and pushes with a key, through the proxy, and leaves no key behind', async () => {
   const { room, upstream } = scene
