@@ -1,9 +1,8 @@
 // What the runner does with a redirected port, for programs that cannot speak to a unix socket: every connection is piped
 // to the session's door as it is.
-
 import { once } from 'node:events'
 import { type AddressInfo, createConnection, createServer } from 'node:net'
-import { pipeline } from 'node:stream/promises'
+import { joinSockets } from '../src/runner/network/redirect.ts'
 
 export interface DoorPipe {
   port: number
@@ -12,14 +11,7 @@ export interface DoorPipe {
 
 export async function openDoorPipe(socketPath: string): Promise<DoorPipe> {
   const server = createServer({ allowHalfOpen: true }, (client) => {
-    client.setNoDelay(true)
-    const door = createConnection({ path: socketPath, allowHalfOpen: true })
-    const end = () => {
-      client.destroy()
-      door.destroy()
-    }
-    pipeline(client, door).catch(end)
-    pipeline(door, client).catch(end)
+    joinSockets(client, createConnection({ path: socketPath, allowHalfOpen: true }))
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -66,7 +66,7 @@ async function carry(
     const upstream = await connectPatiently(deps.door, AbortSignal.any([ended, gone.signal]))
     upstream.on('error', () => client.destroy())
     if (address !== DOOR_ADDRESS) await openTunnel(upstream, client, { name, port })
-    else join(client, upstream)
+    else joinSockets(client, upstream)
   } catch {
     // The gateway stayed away or hung up: the program inside sees a reset connection, as of a host that is down.
     client.resetAndDestroy()
@@ -86,7 +86,7 @@ async function openTunnel(
   client.off('close', onGone)
   if (/^HTTP\/1\.[01] 2\d\d\b/.test(head)) {
     if (rest.length > 0) upstream.unshift(rest)
-    join(client, upstream)
+    joinSockets(client, upstream)
   } else if (target.port === 80) {
     await passDenial(upstream, client, head, rest)
   } else {
@@ -97,7 +97,7 @@ async function openTunnel(
 }
 
 /** Carries bytes both ways; the end of one direction leaves the other open. */
-function join(a: Socket, b: Socket): void {
+export function joinSockets(a: Socket, b: Socket): void {
   a.setNoDelay(true)
   for (const [from, to] of [
     [a, b],
