@@ -60,8 +60,8 @@ async function hasChanged(
 ): Promise<boolean> {
   const { head, isClean } = await look(deps, signal)
   if (head !== before.head) return true
-  if (isClean || before.tree === null) return isClean !== (before.tree === null)
-  return (await treeOfFiles(deps, signal)) !== before.tree
+  if (before.tree === null) return !isClean
+  return isClean || (await treeOfFiles(deps, signal)) !== before.tree
 }
 
 const STATUS = [
