@@ -1,3 +1,4 @@
+// Session repositories for real: git, an upstream over HTTP, and a clone and push as an agent makes them.
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
