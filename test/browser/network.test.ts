@@ -69,6 +69,17 @@ it.each([false, true])(
     await page.getByRole('menuitem', { name: 'Network', exact: true }).click()
     const panel = page.getByRole('region', { name: 'Network', exact: true })
     await panel.getByText('May reach the trusted hosts').waitFor()
+    // The bar of a phone marks none of its zones for it; the key of the changes shows them and does not close this.
+    const zones = page.getByRole('navigation', { name: 'Zones', includeHidden: !isPhone })
+    const marked = zones.locator('[aria-current]')
+    await zones.getByRole('link', { name: /^Changes/, includeHidden: !isPhone }).waitFor({
+      state: 'attached',
+    })
+    expect(await marked.allTextContents()).toEqual([])
+    await page.keyboard.press('d')
+    await page.getByRole('region', { name: 'Changes', exact: true }).waitFor()
+    await expect.poll(() => marked.allTextContents()).toEqual(['Changes'])
+    await page.goBack()
     await panel.getByText('the network level does not allow it · 14 times').waitFor()
     await panel.getByText('Refused in every session: *.evil.example').waitFor()
     await panel.getByText('1 open').waitFor()

@@ -7,9 +7,11 @@ import { classes } from '../ui/classes.ts'
 import { Counts } from '../ui/counts.tsx'
 import { Glyph, type GlyphName } from '../ui/glyph.tsx'
 
-/** `other`: a page that is none of the three. */
+/** `other`: a page, or a panel of a session, that is none of the three. */
 export type Zone = 'sessions' | 'task' | 'changes' | 'other'
 
+/** Only what is said here is marked, not each address that the one shown begins with. */
+const EXACT = { exact: true }
 const LOOK = 'flex min-h-[48px] flex-1 flex-col items-center justify-center gap-0.5 text-xs'
 
 export function BottomBar({
@@ -27,7 +29,12 @@ export function BottomBar({
   const changes = current && totalChanges(current)
   return (
     <nav aria-label="Zones" className="safe-bottom flex border-t border-line bg-surface md:hidden">
-      <Link to="/sessions" className={look('sessions')} aria-current={mark('sessions')}>
+      <Link
+        to="/sessions"
+        activeOptions={EXACT}
+        className={look('sessions')}
+        aria-current={mark('sessions')}
+      >
         <Tab glyph={waiting > 0 ? 'diamond' : 'list'} accent={waiting > 0}>
           Sessions{waiting > 0 ? <span className="sr-only">, {waiting} need you</span> : null}
         </Tab>
@@ -36,6 +43,7 @@ export function BottomBar({
         <Link
           to="/sessions/$sessionId"
           params={session}
+          activeOptions={EXACT}
           className={look('task')}
           aria-current={mark('task')}
         >
@@ -51,6 +59,7 @@ export function BottomBar({
           to="/sessions/$sessionId"
           params={session}
           search={{ panel: 'changes' }}
+          activeOptions={EXACT}
           className={look('changes')}
           aria-current={mark('changes')}
         >

@@ -62,7 +62,9 @@ function useZone(): Zone {
     select: ({ location }) => {
       if (location.pathname === '/sessions') return 'sessions'
       if (location.pathname.startsWith('/environments')) return 'other'
-      return (location.search as { panel?: string }).panel ? 'changes' : 'task'
+      const { panel } = location.search as { panel?: string }
+      if (panel === undefined) return 'task'
+      return panel === 'changes' ? 'changes' : 'other'
     },
   })
 }
@@ -71,7 +73,7 @@ function useZone(): Zone {
 function useCommands(onKeys: () => void, onPalette: () => void): PaletteEntry[] {
   const navigate = useNavigate()
   const { sessionId } = useParams({ strict: false })
-  const panelOpen = useZone() === 'changes'
+  const changesOpen = useZone() === 'changes'
   const sessions = useSessions().data ?? []
   const listed = grouped(sessions, '').flatMap(([, members]) => members)
   const open = (id: string) =>
@@ -86,7 +88,7 @@ function useCommands(onKeys: () => void, onPalette: () => void): PaletteEntry[] 
     ).then(() => document.querySelector<HTMLElement>('[data-search]')?.focus())
   const changes = () => {
     if (!sessionId) return
-    const shown = panelOpen ? {} : { panel: 'changes' as const }
+    const shown = changesOpen ? {} : { panel: 'changes' as const }
     void navigate({ to: '/sessions/$sessionId', params: { sessionId }, search: shown })
   }
   const network = () => {

@@ -19,12 +19,12 @@ export function SessionHeader({
   session,
   place,
   requests,
-  panelOpen,
+  changesOpen,
 }: {
   session: SessionState
   place: Place | null
   requests: SessionRequests
-  panelOpen: boolean
+  changesOpen: boolean
 }) {
   const navigate = useNavigate()
   const look = lookOf(describeState(session, place))
@@ -33,7 +33,7 @@ export function SessionHeader({
     void navigate({
       to: '/sessions/$sessionId',
       params: { sessionId: session.id },
-      search: panelOpen ? {} : { panel: 'changes' },
+      search: changesOpen ? {} : { panel: 'changes' },
     })
   return (
     <header className="border-b border-line px-4 pt-2.5 pb-2 sm:px-6">
@@ -46,10 +46,10 @@ export function SessionHeader({
           {session.title}
         </h1>
         <Button
-          tone={panelOpen ? 'plain' : 'quiet'}
+          tone={changesOpen ? 'plain' : 'quiet'}
           onClick={toggle}
           data-panel-toggle
-          aria-expanded={panelOpen}
+          aria-expanded={changesOpen}
           aria-keyshortcuts="d"
           title="Changes (d)"
           className="px-2.5 max-md:hidden"

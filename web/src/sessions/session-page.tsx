@@ -51,7 +51,6 @@ function LoadedSession({
   followed: FollowedSession & { reconnect: () => void }
   panel: PanelName | null
 }) {
-  const panelOpen = panel !== null
   const draft = useDraft(session.id)
   const comments = useComments(session.id)
   const requests = useSessionRequests(session.id, draft[1])
@@ -72,13 +71,13 @@ function LoadedSession({
     <div className="flex h-full min-h-0">
       <section
         aria-label="Task"
-        className={`flex min-w-0 flex-1 flex-col ${panelOpen ? 'max-xl:hidden' : ''}`}
+        className={`flex min-w-0 flex-1 flex-col ${panel ? 'max-xl:hidden' : ''}`}
       >
         <SessionHeader
           session={session}
           place={followed.place}
           requests={requests}
-          panelOpen={panelOpen}
+          changesOpen={panel === 'changes'}
         />
         <Timeline
           rows={rows}

@@ -54,7 +54,7 @@ export function SidePanel({
           ))}
         </nav>
         <IconButton
-          label="Close (d)"
+          label={panel === 'changes' ? 'Close (d)' : 'Close'}
           className="ml-auto"
           onClick={() => void navigate({ ...address, search: {} })}
         >
