@@ -103,3 +103,16 @@ function decodeName(named: string): string {
   const bytes = named.match(/../g) ?? []
   return new TextDecoder().decode(Uint8Array.from(bytes, (byte) => Number.parseInt(byte, 16)))
 }
+
+const LFS_CREDENTIAL_REASONS = ['lfs_credential_missing', 'lfs_refused'] as const
+export type LfsCredentialReason = (typeof LFS_CREDENTIAL_REASONS)[number]
+
+/** What the door says of large files that a credential would open: git-lfs hands on the words of an answer and nothing else of it. */
+export function withLfsReason(said: string, reason: LfsCredentialReason): string {
+  return `${said} (${reason})`
+}
+
+/** The reason in what git-lfs printed; undefined where no credential would help. */
+export function lfsReasonIn(printed: string): LfsCredentialReason | undefined {
+  return LFS_CREDENTIAL_REASONS.find((reason) => printed.includes(`(${reason})`))
+}

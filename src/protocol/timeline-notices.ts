@@ -10,7 +10,10 @@ export interface Notice {
 }
 
 /** Notices that tell of something lost, or of what may be. */
-const WARNINGS = new Set(['sandbox_replaced', 'not_saved', 'settings_ignored'])
+const WARNINGS = new Set([
+  ...['sandbox_replaced', 'not_saved', 'settings_ignored', 'commit', 'push'],
+  ...['lfs_credential_missing', 'lfs_refused'],
+])
 
 /** Undefined: the event has no line of its own. */
 export function noticeOf(body: SessionEvent['body']): Notice | undefined {

@@ -317,6 +317,22 @@ describe('timeline', () => {
     await bar.waitFor({ state: 'detached' })
   })
 
+  it('leads to the credentials when large files could not be sent for want of one', async () => {
+    const kind = 'lfs_credential_missing'
+    const said = 'Large files (LFS) could not be sent.\ngit.example.com answered 401'
+    const facts: Fact[] = [...prepared, { type: 'agent.notice', turnId: null, kind, text: said }]
+    const session = createSession({ letter: 'k', title: 'Large', facts })
+    fixture.add(session)
+    await visit(session)
+    const line = timeline().locator('[data-row="notice"]')
+    await line.getByText('git.example.com answered 401', { exact: true }).waitFor()
+    const mend = line.getByRole('link', { name: 'Add a credential' })
+    expect(await mend.getAttribute('href')).toBe('/environments#credentials')
+    fixture.emit(session, { type: 'agent.notice', turnId: null, kind: 'push', text: 'No answer.' })
+    await timeline().getByText('No answer.').waitFor()
+    expect(await mend.count()).toBe(1)
+  })
+
   it('makes nothing of markup, links, images and escapes that a sandbox writes', async () => {
     const letter = 'h'
     const hostile = [

@@ -5,6 +5,7 @@
 import type { IncomingMessage } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import { AppError } from '../../protocol/errors.ts'
+import { withLfsReason } from '../../protocol/git-door.ts'
 import { basicAuthorization, redact, type UpstreamCredential } from '../upstream/credential.ts'
 import { requireRepositoryUrl } from '../upstream/upstream-access.ts'
 import {
@@ -209,8 +210,16 @@ async function requireSuccess(
   const said = typeof message === 'string' ? `: ${plain(message).slice(0, SAID_CHARS)}` : ''
   const text = `${host} answered ${status}${said}`
   if (status === 401 || status === 403 || status === 404)
-    throw new AppError('forbidden', credential ? 'lfs_refused' : 'lfs_credential_missing', text)
+    throw refusal(text, credential !== undefined)
   throw new AppError('unavailable', 'lfs_failed', text)
+}
+
+function refusal(said: string, hasCredential: boolean): AppError {
+  const reason = hasCredential ? 'lfs_refused' : 'lfs_credential_missing'
+  const why = hasCredential
+    ? 'the credential for the repository was not enough'
+    : 'there is no credential for the repository'
+  return new AppError('forbidden', reason, withLfsReason(`${said}; ${why}`, reason))
 }
 
 /** What a server handed out to be sent to it, it may say back. */

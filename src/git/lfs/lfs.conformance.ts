@@ -5,6 +5,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { lfsReasonIn } from '../../protocol/git-door.ts'
 import { BRANCH, createScene, OWNER, type Scene } from '../room.fixture.ts'
 import { createLfsServer, type LfsServer } from './lfs-server.fixture.ts'
 
@@ -90,6 +91,9 @@ it('uploads only where a push may go, and says what the server says', async () =
   expect(await askDoor(stranger, 'download')).toMatchObject({
     ...{ status: 403, text: expect.stringContaining('answered 401: who are you') },
   })
+  // In the words, which are all that git-lfs hands on.
+  const { message } = JSON.parse((await askDoor(stranger, 'download')).text)
+  expect(lfsReasonIn(message)).toBe('lfs_credential_missing')
   expect((await askDoor(stranger, 'delete')).text).toContain('lfs_request_invalid')
   const unasked = await fetch(`${stranger}/info/lfs/objects/${'b'.repeat(64)}`)
   expect(await unasked.text()).toContain('lfs_object_not_asked')

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { gitEnvironment } from '../../../demo/repository.ts'
+import { LFS_TYPE } from '../../git/lfs/lfs-messages.ts'
 import { createLfsServer, type LfsServer } from '../../git/lfs/lfs-server.fixture.ts'
 import {
   createTestUpstream,
@@ -14,6 +15,7 @@ import {
 } from '../../git/upstream/upstream.fixture.ts'
 import { createSilentLogger } from '../../lib/logger.ts'
 import { runChecked } from '../../lib/process.ts'
+import { withLfsReason } from '../../protocol/git-door.ts'
 import { SAVED_WORK_REF } from '../../protocol/saved-refs.ts'
 import { BRANCH, setupFor } from '../place.fixture.ts'
 import { createSaver } from '../saving/saver.ts'
@@ -108,17 +110,25 @@ it('are there after the checkout and on other branches, and go with what a turn 
   await writeFile(join(work(), 'big.bin'), grown)
   // What cannot be sent keeps the commit here, which is said; the end of the next turn sends both.
   const { answer } = upstream
-  upstream.answer = (incoming, outgoing) =>
-    incoming.url?.includes('/info/lfs/')
-      ? outgoing.writeHead(403).end()
-      : answer(incoming, outgoing)
-  const failed = await finishWork(finish, { prompt: 'x', before, pushPending: false }, signal)
-  expect(failed).toMatchObject({
-    notices: [
-      { kind: 'push', text: expect.stringContaining('Large files (LFS) could not be sent.') },
-    ],
-    pushPending: true,
-  })
+  const refuseWith = (body: string) => {
+    upstream.answer = (incoming, outgoing) =>
+      incoming.url?.includes('/info/lfs/')
+        ? outgoing.writeHead(403, { 'content-type': LFS_TYPE }).end(body)
+        : answer(incoming, outgoing)
+  }
+  const message = withLfsReason('git.example answered 401', 'lfs_credential_missing')
+  const reasons = [
+    ['', 'push'],
+    [JSON.stringify({ message }), 'lfs_credential_missing'],
+  ] as const
+  for (const [body, kind] of reasons) {
+    refuseWith(body)
+    const failed = await finishWork(finish, { prompt: 'x', before, pushPending: true }, signal)
+    expect(failed).toMatchObject({
+      notices: [{ kind, text: expect.stringContaining('Large files (LFS) could not be sent.') }],
+      pushPending: true,
+    })
+  }
   expect(await git('ls-remote', 'origin', BRANCH)).toBe('')
   upstream.answer = answer
   const now = { prompt: 'x', before: await takeSnapshot(finish, signal), pushPending: true }

@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path'
 import { type Backoff, backoffMs } from '../../lib/backoff.ts'
 import { delay } from '../../lib/deadline.ts'
 import { type RunResult, runChecked, runProcess } from '../../lib/process.ts'
+import { type LfsCredentialReason, lfsReasonIn } from '../../protocol/git-door.ts'
 import type { Variables } from '../agent/agent-environment.ts'
 import { pushLargeFiles } from '../checkout/large-files.ts'
 
@@ -42,7 +43,7 @@ export interface FinishDeps {
 
 export interface FinishOutcome {
   /** What a person should know, in the kinds of `agent.notice`. */
-  notices: { kind: 'commit' | 'push'; text: string }[]
+  notices: { kind: 'commit' | 'push' | LfsCredentialReason; text: string }[]
   /** Commits are here that are not outside: the next turn's end tries again. */
   pushPending: boolean
 }
@@ -153,7 +154,7 @@ async function pushAhead(deps: FinishDeps, signal: AbortSignal) {
   const gitFolder = resolve(deps.folder, await git(deps, ['rev-parse', '--git-common-dir'], signal))
   const unsent = await pushLargeFiles({ ...deps, gitFolder }, signal)
   if (unsent !== undefined)
-    return { kind: 'push' as const, text: `Large files (LFS) could not be sent.\n${unsent}` }
+    return { kind: lfsReasonIn(unsent) ?? ('push' as const), text: `${UNSENT}\n${unsent}` }
   const target = `HEAD:refs/heads/${branch}`
   const push = ['push', '--no-verify', '--porcelain', 'origin', target]
   let result = await run(deps, push, signal)
@@ -164,6 +165,9 @@ async function pushAhead(deps: FinishDeps, signal: AbortSignal) {
   if (result.exitCode === 0) return undefined
   return { kind: 'push' as const, text: `The push to ${branch} failed.\n${words(result)}` }
 }
+
+const UNSENT =
+  'Large files (LFS) could not be sent. The commits wait in the sandbox; the end of the next turn sends both.'
 
 /** A refusal is said of the branch, in a line of its own; a push that broke off, or came through to nobody, has none. */
 const gotNoAnswer = ({ exitCode, stdout }: RunResult) => exitCode !== 0 && !/^!\t/m.test(stdout)

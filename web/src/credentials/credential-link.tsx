@@ -6,6 +6,8 @@ const MENDED_BY_ONE = new Set([
   'credential_missing',
   'repository_access_denied',
   'repository_not_found',
+  'lfs_credential_missing',
+  'lfs_refused',
 ])
 
 export function CredentialLink({ reason }: { reason: string | null }) {

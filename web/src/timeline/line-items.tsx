@@ -35,7 +35,18 @@ const TONES: Record<Of<'notice'>['tone'], { glyph: GlyphName; color: string }> =
 }
 
 export function NoticeItem({ item }: { item: Of<'notice'> }) {
-  return <Line {...TONES[item.tone]}>{plainText(item.text)}</Line>
+  const [first = '', ...said] = plainText(item.text).split('\n')
+  return (
+    <div className="flex flex-wrap items-center gap-x-2">
+      <Line {...TONES[item.tone]}>
+        {first}
+        {said.length > 0 ? (
+          <span className="block whitespace-pre-wrap">{said.join('\n')}</span>
+        ) : null}
+      </Line>
+      <CredentialLink reason={item.code} />
+    </div>
+  )
 }
 
 /** Hosts that were refused, and the way to allow them. */
