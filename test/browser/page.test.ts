@@ -639,6 +639,12 @@ describe('changes', () => {
     await page.locator('[data-file="1"]').getByText('value3 ').first().waitFor()
     await expect.poll(async () => ((await diff.boundingBox())?.y ?? 0) < 0).toBe(true)
     expect((await list.boundingBox())?.y).toBeGreaterThan(0)
+    // The one in view is marked, and nothing else; first the one that was gone to.
+    const marked = list.locator('[aria-current="true"]')
+    await expect.poll(() => marked.getAttribute('aria-label')).toMatch(/two\.js/)
+    await diff.evaluate((card) => (card as { scrollIntoView(): void }).scrollIntoView())
+    await expect.poll(() => marked.getAttribute('aria-label')).toMatch(/one\.js/)
+    expect(await marked.count()).toBe(1)
     await page.setViewportSize(PHONE)
     await expect.poll(edges).toMatchObject({ beside: false, above: true })
   })

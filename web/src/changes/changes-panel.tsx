@@ -56,6 +56,7 @@ function WaitingComments({ sessionId, count }: { sessionId: string; count: numbe
         to="/sessions/$sessionId"
         params={{ sessionId }}
         search={{}}
+        activeOptions={{ exact: true }}
         className="hit ml-auto inline-flex items-center rounded-control bg-ink px-3 font-medium text-on-ink hover:opacity-90"
       >
         Go on to the message
@@ -90,7 +91,11 @@ function Shown({ place, diff, comments }: ShownProps) {
       summary={<Summary place={place} diff={diff} />}
       list={
         diff.files.length > 1 ? (
-          <FileList files={diff.files} onChoose={(path) => setTarget({ path })} />
+          <FileList
+            files={diff.files}
+            target={target?.path ?? null}
+            onChoose={(path) => setTarget({ path })}
+          />
         ) : null
       }
     />

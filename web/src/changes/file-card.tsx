@@ -66,6 +66,7 @@ export function FileCard({
     <article
       ref={card}
       data-file={index}
+      data-path={path}
       aria-label={plainText(path)}
       aria-describedby={LINE_HINT_ID}
       // biome-ignore lint/a11y/noNoninteractiveTabindex: its lines are chosen by arrow keys

@@ -1,5 +1,5 @@
-// The files that changed, as a tree; a press goes to a file's diff. Above the diff it can be closed, beside it it stays.
-import { useMemo, useState } from 'react'
+// The files that changed, as a tree with a mark at the one in view; a press goes to a file's diff. Above the diff it can be closed, beside it it stays.
+import { useMemo, useRef, useState } from 'react'
 import type { Diff } from '../../../src/protocol/api.ts'
 import { Button } from '../ui/button.tsx'
 import { classes } from '../ui/classes.ts'
@@ -7,6 +7,7 @@ import { Counts } from '../ui/counts.tsx'
 import { plural } from '../ui/format.ts'
 import { Glyph } from '../ui/glyph.tsx'
 import { plainText } from '../ui/plain-text.ts'
+import { useFileInView, useShownRow } from './file-in-view.ts'
 import { type FileChange, type TreeRow, treeRows } from './file-tree.ts'
 
 const SIGNS: Record<FileChange['status'], { sign: string; color: string }> = {
@@ -22,15 +23,21 @@ const MOST_INDENTS = 5
 
 export function FileList({
   files,
+  target,
   onChoose,
 }: {
   files: Diff['files']
+  /** The file that was gone to last. */
+  target: string | null
   onChoose: (path: string) => void
 }) {
+  const nav = useRef<HTMLElement>(null)
+  const inView = useFileInView(nav, target)
+  useShownRow(nav, inView)
   const [open, setOpen] = useState(files.length <= OPEN_ABOVE)
   const rows = useMemo(() => treeRows(files), [files])
   return (
-    <nav aria-label="Files">
+    <nav ref={nav} aria-label="Files">
       <Button
         tone="quiet"
         aria-expanded={open}
@@ -46,7 +53,7 @@ export function FileList({
       <ul className={open ? undefined : 'hidden @min-[34rem]:block'}>
         {rows.map((row) => (
           <li key={row.kind === 'file' ? row.file.path : row.path}>
-            <Row row={row} onChoose={onChoose} />
+            <Row row={row} inView={inView} onChoose={onChoose} />
           </li>
         ))}
       </ul>
@@ -54,7 +61,15 @@ export function FileList({
   )
 }
 
-function Row({ row, onChoose }: { row: TreeRow; onChoose: (path: string) => void }) {
+function Row({
+  row,
+  inView,
+  onChoose,
+}: {
+  row: TreeRow
+  inView: string | null
+  onChoose: (path: string) => void
+}) {
   const paddingLeft = 8 + INDENT_PX * Math.min(row.depth, MOST_INDENTS)
   if (row.kind === 'folder')
     return (
@@ -66,16 +81,21 @@ function Row({ row, onChoose }: { row: TreeRow; onChoose: (path: string) => void
         {plainText(row.name)}
       </p>
     )
+  const isInView = row.file.path === inView
   const { path, oldPath, status, binary, insertions, deletions } = row.file
   const shown = plainText(path)
   return (
     <button
       type="button"
       onClick={() => onChoose(path)}
+      aria-current={isInView ? 'true' : undefined}
       aria-label={`${shown}, ${status}, ${binary ? 'binary' : `+${insertions} −${deletions}`}`}
       title={oldPath ? `${plainText(oldPath)} → ${shown}` : shown}
       style={{ paddingLeft }}
-      className="flex min-h-[28px] w-full items-center gap-1.5 rounded-control pr-2 text-left hover:bg-surface focus-visible:outline-offset-[-2px] touch:min-h-[40px]"
+      className={classes(
+        'flex min-h-[28px] w-full items-center gap-1.5 rounded-control border-l-2 pr-2 text-left focus-visible:outline-offset-[-2px] touch:min-h-[40px]',
+        isInView ? 'border-ink bg-line/60 font-medium' : 'border-transparent hover:bg-surface',
+      )}
     >
       <span className={classes('code-text w-3 shrink-0 text-xs', SIGNS[status].color)}>
         {SIGNS[status].sign}
