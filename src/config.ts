@@ -1,9 +1,9 @@
 // Where everything lives and how it is set up. The only place that reads the process environment; every program of an
 // installation gets its part as plain values from here.
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
 import { availableParallelism, homedir, tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { MODEL_NAME_VARIABLES, MODEL_VARIABLES, type ModelSettings } from './model/upstream.ts'
 import { branchTemplateSchema } from './protocol/branch-name.ts'
 import { identitySchema } from './protocol/environment.ts'
@@ -84,6 +84,8 @@ const CA_VARIABLES = [
   'CURL_CA_BUNDLE',
   'GIT_SSL_CAINFO',
 ]
+/** In the runtime folder: holds the process id of the Errand that uses it. */
+export const CLAIM_FILE = 'up.pid'
 export const DEFAULT_PORT = 7777
 const DEFAULT_STANDBYS = 2
 const DEFAULT_STANDBY_AGENTS = 1
@@ -105,10 +107,7 @@ export function readConfig(
   return {
     codeDir: resolve(import.meta.dirname, '..'),
     dataDir,
-    runtimeDir: join(
-      runtimeRoot(isRoot, env),
-      createHash('sha256').update(dataDir).digest('hex').slice(0, 8),
-    ),
+    runtimeDir: runtimeDirOf(dataDir, { uid: process.getuid?.() ?? 0, env }),
     isRoot,
     host: overrides.host ?? env.ERRAND_HOST ?? '127.0.0.1',
     port: overrides.port ?? parsePort(env.ERRAND_PORT),
@@ -222,11 +221,38 @@ function defaultDataDir(isRoot: boolean, env: NodeJS.ProcessEnv): string {
   return join(env.XDG_DATA_HOME || join(homedir(), '.local/share'), 'errand')
 }
 
-function runtimeRoot(isRoot: boolean, env: NodeJS.ProcessEnv): string {
-  if (isRoot) return '/run/errand'
-  return env.XDG_RUNTIME_DIR
+/** One for each data folder, by whatever path that is named: two Errands on it would end each other's database. */
+export function runtimeDirOf(
+  dataDir: string,
+  { uid, env }: { uid: number; env: NodeJS.ProcessEnv },
+): string {
+  const name = createHash('sha256').update(realOf(dataDir)).digest('hex').slice(0, 8)
+  if (uid === 0) return join('/run/errand', name)
+  const temporary = `errand-${uid}`
+  const usual = env.XDG_RUNTIME_DIR
     ? join(env.XDG_RUNTIME_DIR, 'errand')
-    : join(tmpdir(), `errand-${process.getuid?.() ?? 0}`)
+    : join(tmpdir(), temporary)
+  // A shell of cron or su has other variables: what was started in another one is found all the same.
+  const places = [usual, `/run/user/${uid}/errand`, join('/tmp', temporary)]
+  const claimed = places.find((place) => isOwn(join(place, name, CLAIM_FILE), uid))
+  return join(claimed ?? usual, name)
+}
+
+/** Without links, also where the end of it does not exist yet. */
+function realOf(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return dirname(path) === path ? path : join(realOf(dirname(path)), basename(path))
+  }
+}
+
+function isOwn(path: string, uid: number): boolean {
+  try {
+    return statSync(path).uid === uid
+  } catch {
+    return false
+  }
 }
 
 function parsePort(value: string | undefined): number {

@@ -15,9 +15,8 @@ import {
   writeFile,
 } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { type Config, SYSTEM_USERS } from './config.ts'
+import { CLAIM_FILE, type Config, SYSTEM_USERS } from './config.ts'
 import { isWhole, makeAuthority } from './egress/tls/authority.ts'
-import { CLAIM_FILE } from './instance.ts'
 import { runChecked, runProcess } from './lib/process.ts'
 import { AppError } from './protocol/errors.ts'
 
