@@ -1,17 +1,17 @@
 // The one Errand that runs on a data folder: claimed by whoever starts it, found by the command line, stopped by it.
 import { readFileSync } from 'node:fs'
-import { mkdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, rmdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Config } from './config.ts'
+import { CLAIM_FILE, type Config } from './config.ts'
 import { delay } from './lib/deadline.ts'
 import { AppError } from './protocol/errors.ts'
 import type { Instance } from './settings.ts'
 
-/** Holds the process id of the Errand that uses the runtime folder. */
-export const CLAIM_FILE = 'up.pid'
 const POLL_MS = 50
 /** Longer than all programs together may take to end in order. */
 const STOP_LIMIT_MS = 60_000
+/** Longer than one program may take to end in order. */
+const LETTING_GO_LIMIT_MS = 10_000
 
 /** Rejects when another Errand runs, or starts, on this data folder. */
 export async function claimInstance({ runtimeDir }: Config) {
@@ -53,20 +53,25 @@ export async function findInstance({
   dataDir,
 }: Config): Promise<(Instance & { token: string }) | undefined> {
   try {
-    const text = await readFile(filesOf(runtimeDir).instance, 'utf8')
+    const file = filesOf(runtimeDir).instance
+    const text = await readFile(file, 'utf8')
+    // In a folder for temporary files anybody could say where Errand is, and would be sent the token.
+    if ((await stat(file)).uid !== process.getuid?.()) throw otherUsers()
     const instance: Instance = JSON.parse(text)
     if (!(await isErrand(instance.pid))) return undefined
     return { ...instance, token: await readFile(join(dataDir, 'cli-token'), 'utf8') }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT') return undefined
-    if (code === 'EACCES' || code === 'EPERM') {
-      const message =
-        'Errand runs as another user here. Set ERRAND_URL and ERRAND_TOKEN, or use that user.'
-      throw new AppError('forbidden', 'other_users_instance', message)
-    }
+    if (code === 'EACCES' || code === 'EPERM') throw otherUsers()
     throw error
   }
+}
+
+function otherUsers(): AppError {
+  const message =
+    'Errand runs as another user here. Set ERRAND_URL and ERRAND_TOKEN, or use that user.'
+  return new AppError('forbidden', 'other_users_instance', message)
 }
 
 /** Resolves when everything of it has ended, with its process id; undefined when none runs. Sandboxes go on. */
@@ -77,6 +82,21 @@ export async function stopInstance({ runtimeDir }: Config): Promise<number | und
   const signal = AbortSignal.timeout(STOP_LIMIT_MS)
   while (await isErrand(pid)) await delay(POLL_MS, signal)
   return pid
+}
+
+/** After an Errand here was killed: resolves when its server, which ends by itself, has let go of the port. */
+export async function untilServerEnded({ runtimeDir }: Config): Promise<void> {
+  const settings = join(runtimeDir, 'settings/server.json')
+  const endAt = Date.now() + LETTING_GO_LIMIT_MS
+  while (Date.now() < endAt && (await isNamedByProcess(settings))) await delay(POLL_MS)
+}
+
+async function isNamedByProcess(argument: string): Promise<boolean> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  const commands = await Promise.all(
+    pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')),
+  )
+  return commands.some((command) => command.split('\0').includes(argument))
 }
 
 export function versionOf({ codeDir }: Config): string {

@@ -60,8 +60,11 @@ async function down({ data, json }: UpOptions): Promise<void> {
   process.stdout.write(json ? `${safeJson({ stopped: pid !== undefined })}\n` : `${said}\n`)
 }
 
-function greeting({ url, loginUrl, refusal }: Running): string {
+function greeting({ url, loginUrl, followsKilled, refusal }: Running): string {
   return [
+    ...(followsKilled
+      ? ['The last Errand here did not end in order. Its sessions and sandboxes were taken over.']
+      : []),
     `Errand runs at ${url}`,
     `Log in once with this link (15 minutes): ${loginUrl}`,
     ...(refusal === null ? [] : [`No session can start. ${refusal}`]),

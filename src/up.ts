@@ -16,7 +16,7 @@ import {
 } from './ground.ts'
 import { probePort } from './http/listen.ts'
 import { findRegistries } from './image-registries.ts'
-import { claimInstance, versionOf } from './instance.ts'
+import { claimInstance, untilServerEnded, versionOf } from './instance.ts'
 import type { Logger } from './lib/logger.ts'
 import { createShutdown } from './lib/shutdown.ts'
 import { describeInside, isUpstream, readUpstream } from './model/upstream.ts'
@@ -28,6 +28,8 @@ import { startEmbeddedPostgres } from './store/postgres/embedded-postgres.ts'
 export interface Running {
   url: string
   loginUrl: string
+  /** The last Errand here did not end in order. */
+  followsKilled: boolean
   /** Why no session can start here, and what mends it. */
   refusal: string | null
   stop(): Promise<void>
@@ -46,8 +48,12 @@ export async function startErrand(config: Config, logger: Logger): Promise<Runni
   shutdown.add('claim', claim.release)
   shutdown.add('runtime folder', () => clearRuntimeFolder(config, layout))
   try {
-    // The server would say so too, but last: it alone is asked where another's server may be letting go of the port.
-    if (config.port !== 0 && !claim.followsKilled) await probePort(config)
+    if (claim.followsKilled) {
+      logger.warn('the last Errand here did not end in order; what it left is taken over')
+      await untilServerEnded(config)
+    }
+    // The server would say so too, but last.
+    if (config.port !== 0) await probePort(config)
     const accounts = await prepareGround(config, layout)
     const caFile = (await gatherCertificates(config, layout)) ? layout.caFile : undefined
     const registries = hostRegistries(config, logger)
@@ -79,7 +85,8 @@ export async function startErrand(config: Config, logger: Logger): Promise<Runni
     await claim.ready(url, versionOf(config))
     shutdown.add('instance file', claim.retract)
     const { refusal } = (await sandboxd).ready
-    return { url, loginUrl, refusal, stop: () => shutdown.run() }
+    const { followsKilled } = claim
+    return { url, loginUrl, followsKilled, refusal, stop: () => shutdown.run() }
   } catch (error) {
     await shutdown.run()
     throw error

@@ -2,7 +2,7 @@
 // begin with what the one before left share a data folder, since a new one makes each start twice as long.
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, realpath, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, realpath, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,6 +12,7 @@ import { loadScenarios } from '../../demo/scenario.ts'
 import { createScriptedModel, type ScriptedModel } from '../../demo/scripted-model.ts'
 import type { RunResult } from '../../src/cli/result.ts'
 import { readConfig } from '../../src/config.ts'
+import { untilServerEnded } from '../../src/instance.ts'
 import { runChecked } from '../../src/lib/process.ts'
 import type { SessionSummary } from '../../src/protocol/api.ts'
 import { takeDown } from '../../src/short-lived.ts'
@@ -81,6 +82,9 @@ describe('errand up and errand down', () => {
     const second = await upRefusal('--port', '0')
     expect(second).toMatchObject({ code: 'conflict', reason: 'already_running' })
     expect(second.message).toMatch(/http:\/\/127\.0\.0\.1:\d+ \(process \d+\)/)
+    await symlink(data, `${data}-link`)
+    const linked = await runCommand(['up', '--json', '--port', '0', '--data', `${data}-link`])
+    expect(errorOf(linked)).toMatchObject({ reason: 'already_running' })
     const { sessionId } = jsonOf<RunResult>(await runTask())
 
     const stopped = await runCommand(['down', '--data', data, '--json'])
@@ -116,6 +120,27 @@ describe('errand up and errand down', () => {
       expect(await readdir(data)).toContain('postgres')
     },
   )
+
+  it('says that the one before was killed, notices a taken port at once, and starts', async () => {
+    const first = await up()
+    const port = new URL(JSON.parse(first.stdout()).url).port
+    first.interrupt('SIGKILL')
+    await first.ended()
+    const again = startCommand(['up', '--port', port, '--data', data], { env: key() })
+    await again.said(/Stop with/)
+    expect(again.stdout()).toMatch(/^The last Errand here did not end in order\./)
+    again.interrupt('SIGKILL')
+    await again.ended()
+    await untilServerEnded(readConfig({ dataDir: data }))
+    const other = createServer().listen(Number(port), '127.0.0.1')
+    await once(other, 'listening')
+    const refused = await runCommand(['up', '--json', '--port', port, '--data', data])
+    expect(errorOf(refused)).toMatchObject({ reason: 'port_taken' })
+    // Noticed before any program was begun.
+    expect(refused.stderr).not.toContain('"name":"server"')
+    other.close()
+    expect(existsSync(runtimeDir())).toBe(false)
+  })
 
   it('keeps what a running sandbox needs, and finds it again', async () => {
     await up()

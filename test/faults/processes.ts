@@ -1,8 +1,8 @@
 // Finds the processes of one installation, to kill them: by the settings file or folder in their command line, never by
 // name alone, so that nothing of another installation is touched.
-import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { readConfig } from '../../src/config.ts'
 import { SANDBOX_PATHS } from '../../src/protocol/network.ts'
 
 export const PROGRAMS = ['server', 'gateway', 'gitd', 'sandboxd', 'postgres'] as const
@@ -11,7 +11,7 @@ export const INSIDE = ['runner', 'agent', 'container'] as const
 export type InsideName = (typeof INSIDE)[number]
 
 export function runtimeDirOf(dataDir: string): string {
-  return join('/run/errand', createHash('sha256').update(dataDir).digest('hex').slice(0, 8))
+  return readConfig({ dataDir }).runtimeDir
 }
 
 /** Throws while it is not running. */
