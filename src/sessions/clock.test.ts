@@ -1,9 +1,10 @@
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { createSilentLogger } from '../lib/logger.ts'
 import type { Command } from '../protocol/command.ts'
+import { AppError } from '../protocol/errors.ts'
 import type { SessionState } from '../protocol/session.ts'
 import type { SessionDirectory } from '../store/sessions.ts'
-import { type ClockDeps, reconcile } from './clock.ts'
+import { type ClockDeps, reconcile, tick } from './clock.ts'
 import type { Dispatch } from './dispatch.ts'
 import type { SandboxPort } from './effects.ts'
 
@@ -46,4 +47,32 @@ it('takes no sandbox for lost because an earlier one of the session was missed',
   expect(told).toEqual([])
   await reconcile(deps, missing)
   expect(told).toMatchObject([{ type: 'sandbox.lost', generation: 2 }])
+})
+
+describe('a session whose state this version cannot read', () => {
+  const OTHER = `s_${'b'.repeat(20)}`
+  const unreadable = (told: [string, Command['type']][]) => async (id: string, command: Command) => {
+    if (id === ID) throw new AppError('internal', 'state_unreadable', 'Not readable.')
+    told.push([id, command.type])
+  }
+
+  it('keeps no other one from its limit, though it is always the first that is due', async () => {
+    const { deps } = setUp()
+    const told: [string, Command['type']][] = []
+    const dispatch = { command: unreadable(told) } as unknown as Dispatch
+    const listOverdue = async () => [ID, OTHER]
+    await tick({ ...deps, dispatch, directory: { ...deps.directory, listOverdue } })
+    expect(told).toEqual([[OTHER, 'clock.tick']])
+  })
+
+  it('keeps no other one from being told that its sandbox is lost', async () => {
+    const { deps, missing } = setUp()
+    const told: [string, Command['type']][] = []
+    const dispatch = { command: unreadable(told) } as unknown as Dispatch
+    const [one] = await deps.directory.listBySandboxState(['ready'])
+    const both = [one, { ...one, id: OTHER }] as SessionState[]
+    const directory = { ...deps.directory, listBySandboxState: async () => both }
+    for (let look = 1; look <= 2; look++) await reconcile({ ...deps, dispatch, directory }, missing)
+    expect(told).toEqual([[OTHER, 'sandbox.lost']])
+  })
 })

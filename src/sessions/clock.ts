@@ -2,6 +2,7 @@
 // and those that no session has any more. Safe to run in several programs at once.
 import { delay } from '../lib/deadline.ts'
 import type { Logger } from '../lib/logger.ts'
+import type { ReportCommand } from '../protocol/command.ts'
 import type { LayerStore } from '../store/layers.ts'
 import type { SessionDirectory } from '../store/sessions.ts'
 import type { StandbyStore } from '../store/standbys.ts'
@@ -53,9 +54,21 @@ export function createClock(deps: ClockDeps, options: ClockOptions): Clock {
   }
 }
 
-async function tick({ directory, dispatch }: ClockDeps): Promise<undefined> {
-  for (const sessionId of await directory.listOverdue(new Date(), MOST_AT_ONCE)) {
-    await dispatch.command(sessionId, { type: 'clock.tick' })
+export async function tick(deps: ClockDeps): Promise<undefined> {
+  for (const sessionId of await deps.directory.listOverdue(new Date(), MOST_AT_ONCE))
+    await tell(deps, sessionId, { type: 'clock.tick' })
+}
+
+/** One that is gone meanwhile, or cannot be read by this version, must not keep the limits of the others. */
+async function tell(
+  { dispatch, logger }: ClockDeps,
+  sessionId: string,
+  command: ReportCommand,
+): Promise<void> {
+  try {
+    await dispatch.command(sessionId, command)
+  } catch (error) {
+    logger.warn({ err: error, sessionId }, 'a session could not be told what time has changed')
   }
 }
 
@@ -64,7 +77,7 @@ async function tick({ directory, dispatch }: ClockDeps): Promise<undefined> {
  * look: only one that is missed twice is lost, since a stop may be under way.
  */
 export async function reconcile(deps: ClockDeps, missing: Map<string, number>): Promise<void> {
-  const { directory, dispatch, sandboxes } = deps
+  const { directory, sandboxes } = deps
   const sessions = await directory.listBySandboxState(['preparing', 'ready'])
   const found = new Map((await sandboxes.list()).map((sandbox) => [sandbox.sessionId, sandbox]))
   const looked = new Set(sessions.map(({ id }) => id))
@@ -78,7 +91,7 @@ export async function reconcile(deps: ClockDeps, missing: Map<string, number>): 
     } else if (missing.get(id) === sandbox.generation) {
       missing.delete(id)
       const message = found.get(id)?.message ?? 'The sandbox is gone.'
-      await dispatch.command(id, {
+      await tell(deps, id, {
         type: 'sandbox.lost',
         generation: sandbox.generation,
         reason: 'sandbox_ended',
