@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import type { Observation } from '../git/serving/observations.ts'
 import { createSilentLogger } from '../lib/logger.ts'
+import type { Command } from '../protocol/command.ts'
 import { AppError } from '../protocol/errors.ts'
 import { createId } from '../protocol/ids.ts'
 import type { Dispatch } from '../sessions/dispatch.ts'
@@ -98,6 +99,34 @@ it('drops with an error what is refused for good, and tries again what may pass'
   await reports.pushed(observation(1, ANN))
   await reports.pushed(observation(2, BOB))
   expect(asked).toEqual([ANN, BOB, BOB, BOB])
+})
+
+it('loses no push and no tokens while the disk of the database is full', async () => {
+  const stored: string[] = []
+  const forgotten: string[] = []
+  let refusals = 2
+  const command = async (_id: string, { type }: Command) => {
+    if (refusals-- > 0) throw new AppError('no_space', 'database_disk_full', 'full')
+    stored.push(type)
+  }
+  const reports = createReports(
+    {
+      dispatch: { command } as unknown as Dispatch,
+      journal: { ...NO_JOURNAL, forget: (id) => void forgotten.push(...stored, id) },
+      logger,
+    },
+    new AbortController().signal,
+  )
+  const counts = { inputTokens: 1, outputTokens: 1, cacheReadTokens: 0, cacheCreationTokens: 0 }
+  reports.used({
+    ...{ ...counts, sessionId: ANN, requestId: 'r', upstreamRequestId: undefined, model: 'm' },
+    ...{ costUsd: undefined, durationMs: 1, status: 200, stopReason: null },
+  })
+  await reports.pushed(observation(1, BOB))
+  await reports.settled()
+  expect(stored.toSorted()).toEqual(['model.used', 'push.accepted'])
+  expect(forgotten).toContain('r')
+  expect(forgotten).toContain('model.used')
 })
 
 it('holds a bounded number of denials while the database is away', async () => {

@@ -28,8 +28,13 @@ export interface Reports {
 const RETRY = { firstMs: 200, mostMs: 10_000 }
 /** With so many that wait for the database, denials are no longer told: an agent can make as many as it likes. */
 const MOST_WAITING = 1_000
-/** What may pass by itself; every other refusal is final. */
-const PASSING: ReadonlySet<AppError['code']> = new Set(['unavailable', 'timeout', 'internal'])
+/** What may pass by itself, as a full disk does once somebody has made room; every other refusal is final. */
+const PASSING: ReadonlySet<AppError['code']> = new Set([
+  'unavailable',
+  'timeout',
+  'no_space',
+  'internal',
+])
 const DENIALS = { windowMs: 10_000, mostPerWindow: 50 }
 
 export interface ReportsDeps {
