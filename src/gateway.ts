@@ -64,7 +64,9 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
   const closing = new AbortController()
   const { concurrency } = settings
   const dispatch = createDispatch(store, { ...defaultRules, concurrency })
-  const journal = openUsageJournal(join(settings.dataDir, 'usage.ndjson'))
+  const journal = openUsageJournal(join(settings.dataDir, 'usage.ndjson'), (err) =>
+    logger.error({ err }, 'the journal of usage could not be written'),
+  )
   const reports = createReports({ dispatch, journal, logger }, closing.signal)
   for (const usage of journal.left) reports.used(usage)
   const { watch, builds, credentials, log } = await startWatching(

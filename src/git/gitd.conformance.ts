@@ -185,6 +185,32 @@ it('reports a push whose end it did not live to see', async () => {
   expect(seen).toMatchObject({ accepted: false, reason: 'ref_not_written' })
 })
 
+it('starts though it cannot read what it noted of one session, and loses no push that it could not record', async () => {
+  const [damaged, wanted] = [request(), request()]
+  await client.prepareSession(damaged)
+  const { commit } = await client.prepareSession(wanted)
+  const folder = (sessionId: string) => join(dataDir, 'sessions', `${sessionId}.git`)
+  await writeFile(join(folder(damaged.sessionId), 'errand.json'), '{')
+  await killProgram()
+  program = await startProgram()
+  // As the first of two pushes leaves it when the disk was full after git had written the branch.
+  const pending = join(folder(wanted.sessionId), 'errand-push.json')
+  const push = { kind: 'push', ref: `refs/heads/${BRANCH}`, old: '0'.repeat(40), new: commit }
+  const said = { accepted: true, reason: null, outward: 'forwarded', message: 'the first' }
+  await writeFile(pending, JSON.stringify({ ...push, ...said, sessionId: wanted.sessionId }))
+  await chown(pending, UID, UID)
+  const clone = join(root, 'clone of two')
+  await workbench.git(root, ['clone', '--quiet', door.url(wanted.sessionId), clone])
+  await workbench.git(clone, ['checkout', '--quiet', '-b', BRANCH, commit])
+  await workbench.commit(clone, { 'b.txt': 'b\n' })
+  await workbench.git(clone, ['push', '--quiet', 'origin', BRANCH])
+  const seen = await take(client.observations(0, new AbortController().signal), 2)
+  expect(seen.map(({ message, reason }) => [message, reason])).toEqual([
+    ['git could not write the branch.', 'ref_not_written'],
+    ['', null],
+  ])
+})
+
 async function take(
   observations: AsyncGenerator<Observation>,
   count: number,

@@ -133,11 +133,7 @@ export async function createRepositories(
   const announcements = createAnnouncements(around.nowMs)
   const reading = { readSmallBody: rules.readSmallBody }
   const doors = createDoors({ git, paths, log, mirrors, announcements, push, ...reading })
-  for (const name of await readdir(paths.sessions)) {
-    const directory = join(paths.sessions, name)
-    const record = await findRecord(directory, sessionRecordSchema)
-    if (record) await settlePush({ git, observations }, directory, record)
-  }
+  await settleAll({ git, observations }, paths, log)
   const sessions = createSessionRepositories(
     { git, paths, mirrors, claims: createBranchClaims(paths), randomName },
     remove,
@@ -175,6 +171,24 @@ export async function createRepositories(
     serve: doors.serve,
     serveLfs: await createServeLfs(config, { paths, nowMs, randomName, rules }),
     observations,
+  }
+}
+
+/** Records the pushes whose end an earlier gitd did not live to see. */
+async function settleAll(
+  deps: Parameters<typeof settlePush>[0],
+  { sessions }: GitPaths,
+  log: Logger,
+): Promise<void> {
+  for (const name of await readdir(sessions)) {
+    const directory = join(sessions, name)
+    try {
+      const record = await findRecord(directory, sessionRecordSchema)
+      if (record) await settlePush(deps, directory, record)
+    } catch (error) {
+      // It is tried again before the next push there; the other sessions need git meanwhile.
+      log.error({ directory, err: error }, 'the last push of a session could not be recorded')
+    }
   }
 }
 

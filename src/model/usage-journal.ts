@@ -1,6 +1,6 @@
 // What answers of the model have used and is not stored yet, in a file: so that it is still told when this program is killed in
 // the middle of an answer. Survives the program; of a cut of the machine's power the last moments may be missing.
-import { closeSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { z } from 'zod'
 import { encodeLine } from '../lib/ndjson.ts'
 import type { ModelUsage } from './pass-through.ts'
@@ -34,17 +34,35 @@ const usageSchema = z.object({
 })
 const lineSchema = z.union([z.object({ used: usageSchema }), z.object({ stored: z.string() })])
 
-export function openUsageJournal(path: string): UsageJournal {
+/** `report` hears why something is not in the file: a full disk ends no answer of the model. It is written as soon as that goes. */
+export function openUsageJournal(path: string, report: (error: unknown) => void): UsageJournal {
   const open = readOpen(path)
   const left = [...open.values()]
   let bytes = 0
-  let file = rewrite(path, open)
-  const append = (line: z.input<typeof lineSchema>) => {
-    bytes += writeSync(file, encodeLine(line))
-    if (bytes < REWRITE_BYTES) return
+  let isWhole = true
+  let file = writeAnew(path, open)
+  const write = (line: z.input<typeof lineSchema>) => {
+    // A line that is cut off would take the next one along.
+    if (isWhole) {
+      isWhole = false
+      const text = encodeLine(line)
+      writeFileSync(file, text)
+      isWhole = true
+      bytes += Buffer.byteLength(text)
+      if (bytes < REWRITE_BYTES) return
+    }
+    const fresh = writeAnew(path, open)
     closeSync(file)
-    file = rewrite(path, open)
+    file = fresh
+    isWhole = true
     bytes = 0
+  }
+  const append = (line: z.input<typeof lineSchema>) => {
+    try {
+      write(line)
+    } catch (error) {
+      report(error)
+    }
   }
   return {
     left,
@@ -59,11 +77,17 @@ export function openUsageJournal(path: string): UsageJournal {
   }
 }
 
-function rewrite(path: string, open: ReadonlyMap<string, ModelUsage>): number {
-  const lines = [...open.values()].map((used) => encodeLine({ used }))
-  writeFileSync(`${path}.new`, lines.join(''), { mode: 0o600 })
-  renameSync(`${path}.new`, path)
-  return openSync(path, 'a', 0o600)
+/** The open file, which has the name only when all is in it. */
+function writeAnew(path: string, open: ReadonlyMap<string, ModelUsage>): number {
+  const file = openSync(`${path}.new`, 'w', 0o600)
+  try {
+    for (const used of open.values()) writeFileSync(file, encodeLine({ used }))
+    renameSync(`${path}.new`, path)
+    return file
+  } catch (error) {
+    closeSync(file)
+    throw error
+  }
 }
 
 function readOpen(path: string): Map<string, ModelUsage> {

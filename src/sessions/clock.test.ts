@@ -51,10 +51,11 @@ it('takes no sandbox for lost because an earlier one of the session was missed',
 
 describe('a session whose state this version cannot read', () => {
   const OTHER = `s_${'b'.repeat(20)}`
-  const unreadable = (told: [string, Command['type']][]) => async (id: string, command: Command) => {
-    if (id === ID) throw new AppError('internal', 'state_unreadable', 'Not readable.')
-    told.push([id, command.type])
-  }
+  const unreadable =
+    (told: [string, Command['type']][]) => async (id: string, command: Command) => {
+      if (id === ID) throw new AppError('internal', 'state_unreadable', 'Not readable.')
+      told.push([id, command.type])
+    }
 
   it('keeps no other one from its limit, though it is always the first that is due', async () => {
     const { deps } = setUp()

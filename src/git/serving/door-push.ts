@@ -50,6 +50,8 @@ export function createDoorPush(deps: Deps, from: PushFrom): DoorPush {
   return {
     decide: async (question) => {
       from.signal.throwIfAborted()
+      // What could not be recorded of the push before, as on a full disk, is overwritten below.
+      await settlePush(deps, directory, record)
       const env = quarantineEnvironment(directory, question.quarantine)
       const refusals = await refuseAll(deps, from, { updates: question.updates, env })
       if (refusals.length > 0) {

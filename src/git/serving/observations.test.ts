@@ -1,7 +1,8 @@
-import { appendFile, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { appendFile, mkdir, mkdtemp, readFile, rm, rmdir, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { withFileLimit } from '../../lib/file-limit.fixture.ts'
 import { createObservations, type Observations, type ObservedPush } from './observations.ts'
 
 const push = (message: string): ObservedPush => ({
@@ -81,6 +82,33 @@ describe('observations', () => {
       [1, 'one'],
       [2, 'two'],
     ])
+  })
+
+  it('lose none after one that found no room on the disk', async () => {
+    await observations.add(push('one'))
+    const { size } = await stat(join(folder, 'journal.ndjson'))
+    await withFileLimit(size + 20, async () => {
+      await expect(observations.add(push('two'))).rejects.toMatchObject({ code: 'EFBIG' })
+    })
+    await observations.add(push('three'))
+    await reopen()
+    expect(await take(0, 2)).toEqual([
+      [1, 'one'],
+      [2, 'three'],
+    ])
+  })
+
+  it('go on when there was no room to write the journal anew', async () => {
+    const long = 'x'.repeat(300_000)
+    for (let n = 1; n <= 4; n++) await observations.add(push(long))
+    const inTheWay = join(folder, 'journal.ndjson.new')
+    await mkdir(inTheWay)
+    await expect(observations.acknowledge(1)).rejects.toThrow()
+    await rmdir(inTheWay)
+    await observations.add(push('five'))
+    await observations.acknowledge(4)
+    await reopen()
+    expect(await take(0, 1)).toEqual([[5, 'five']])
   })
 
   it('stop being followed when the signal aborts', async () => {

@@ -1,13 +1,12 @@
 // What git has seen (pushes), numbered and on disk before the push ends, until the gateway has acknowledged it.
 // The journal is one file of lines; it begins with the number up to which everything was acknowledged.
 import { EventEmitter, once } from 'node:events'
-import { open, readFile } from 'node:fs/promises'
+import { type FileHandle, open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { encodeLine } from '../../lib/ndjson.ts'
 import { sessionIdSchema } from '../../protocol/ids.ts'
 import { outwardSchema } from '../../protocol/session.ts'
-import { writeWhole } from '../records.ts'
 
 export const observedPushSchema = z.object({
   kind: z.literal('push'),
@@ -53,7 +52,7 @@ export async function createObservations(
   let { acknowledged, waiting } = await readJournal(path)
   let last = waiting.at(-1)?.n ?? acknowledged
   let bytes = 0
-  let file = await rewrite(path, acknowledged, waiting)
+  let file = await writeAnew(path, acknowledged, waiting)
   const added = new EventEmitter().setMaxListeners(0)
   let queue: Promise<unknown> = Promise.resolve()
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
@@ -62,10 +61,7 @@ export async function createObservations(
     return result
   }
   const append = async (value: unknown) => {
-    const line = encodeLine(value)
-    await file.appendFile(line)
-    await file.datasync()
-    bytes += Buffer.byteLength(line)
+    bytes += await file.append(encodeLine(value))
   }
 
   return {
@@ -96,8 +92,10 @@ export async function createObservations(
         waiting = waiting.filter((observation) => observation.n > acknowledged)
         await append({ acknowledged })
         if (bytes < REWRITE_BYTES) return
+        // What is there goes on where there is no room for a new one.
+        const fresh = await writeAnew(path, acknowledged, waiting)
         await file.close()
-        file = await rewrite(path, acknowledged, waiting)
+        file = fresh
         bytes = 0
       }),
     close: () => inTurn(() => file.close()),
@@ -115,9 +113,39 @@ async function until(emitter: EventEmitter, name: string, signal: AbortSignal): 
   }
 }
 
-async function rewrite(path: string, acknowledged: number, waiting: Observation[]) {
-  await writeWhole(path, [{ acknowledged }, ...waiting].map(encodeLine).join(''))
-  return open(path, 'a', 0o600)
+async function writeAnew(path: string, acknowledged: number, waiting: Observation[]) {
+  const temporary = `${path}.new`
+  await rm(temporary, { force: true })
+  const handle = await open(temporary, 'a', 0o600)
+  const file = createLineFile(handle)
+  try {
+    await file.append([{ acknowledged }, ...waiting].map(encodeLine).join(''))
+    await rename(temporary, path)
+    return file
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+}
+
+/** Holds whole lines only: what a full disk took of one is cut off before the next, which would be lost behind it. */
+function createLineFile(handle: FileHandle) {
+  let size = 0
+  let isTorn = false
+  return {
+    /** Resolves with the number of bytes when they are on disk. */
+    append: async (text: string) => {
+      if (isTorn) await handle.truncate(size)
+      isTorn = true
+      await handle.appendFile(text)
+      await handle.datasync()
+      isTorn = false
+      const bytes = Buffer.byteLength(text)
+      size += bytes
+      return bytes
+    },
+    close: () => handle.close(),
+  }
 }
 
 async function readJournal(

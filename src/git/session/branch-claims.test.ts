@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
@@ -58,4 +58,19 @@ it('knows the sessions that were there before it started', async () => {
     outside: { url: URL, credentialId: null },
   })
   expect(await take(1)).toBe('errand/fix-2')
+})
+
+it('finds names again after the disk could not be read once', async () => {
+  await rm(paths.sessions, { recursive: true })
+  await expect(take(1)).rejects.toMatchObject({ code: 'ENOENT' })
+  await mkdir(paths.sessions)
+  expect(await take(1)).toBe('errand/fix')
+})
+
+it('lets a session whose record is damaged stop no other', async () => {
+  for (const [name, text] of Object.entries({ 'a.git': '{"sessionId":', 'b.git': '{}' })) {
+    await mkdir(join(paths.sessions, name))
+    await writeFile(join(paths.sessions, name, 'errand.json'), text)
+  }
+  expect(await take(1)).toBe('errand/fix')
 })

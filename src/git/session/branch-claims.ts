@@ -2,10 +2,11 @@
 // of the repository, and by another session on the same upstream that may not have pushed yet.
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { z } from 'zod'
 import { isBranchName } from '../../protocol/branch-name.ts'
 import { AppError } from '../../protocol/errors.ts'
 import type { GitPaths } from '../paths.ts'
-import { findRecord, sessionRecordSchema } from '../records.ts'
+import { findRecord, type SessionRecord, sessionRecordSchema } from '../records.ts'
 
 export interface BranchWish {
   branch: string
@@ -38,14 +39,18 @@ export function createBranchClaims(paths: GitPaths): BranchClaims {
   const load = async () => {
     for (const name of await readdir(paths.sessions)) {
       const directory = join(paths.sessions, name)
-      const record = await findRecord(directory, sessionRecordSchema)
+      const record = await readableRecord(directory)
       if (record?.outside && record.access === 'write')
         claims.set(directory, { url: record.outside.url, branch: record.branch })
     }
   }
   return {
     take: async (directory, wish) => {
-      loading ??= load()
+      loading ??= load().catch((error: unknown) => {
+        // As without a file descriptor that is free: whoever comes next looks again.
+        loading = undefined
+        throw error
+      })
       await loading
       // From here to the claim nothing is awaited: two sessions cannot find the same name free.
       const others = [...claims].filter(
@@ -58,6 +63,16 @@ export function createBranchClaims(paths: GitPaths): BranchClaims {
     release: (directory) => {
       claims.delete(directory)
     },
+  }
+}
+
+/** Undefined for one that is damaged: that stops its own session, and no other one. */
+async function readableRecord(directory: string): Promise<SessionRecord | undefined> {
+  try {
+    return await findRecord(directory, sessionRecordSchema)
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof z.ZodError) return undefined
+    throw error
   }
 }
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { withFileLimit } from '../../lib/file-limit.fixture.ts'
 import type { RunnerReport } from '../../protocol/runner-frames.ts'
 import { type Journal, openJournal } from './journal.ts'
 
@@ -126,6 +127,26 @@ describe('openJournal', () => {
       [58, 'a'],
       [59, 'b'],
     ])
+    await again.close()
+  })
+
+  it('has on disk after a restart what came when the disk was full, and all that came after it', async () => {
+    const errors: unknown[] = []
+    const journal = await openJournal({ folder, onDiskError: (error) => errors.push(error) })
+    journal.append(output('one'))
+    await journal.flush()
+    await withFileLimit((await stat(path)).size + 20, async () => {
+      journal.append(output('two'))
+      await journal.flush()
+    })
+    expect(errors).toMatchObject([{ code: 'EFBIG' }])
+    journal.append(output('three'))
+    await journal.flush()
+    const texts = textsOf(journal)
+    await journal.close()
+    const again = await openJournal({ folder })
+    expect(textsOf(again)).toEqual(texts)
+    expect(texts.map(([, text]) => text)).toEqual(['one', 'two', 'three'])
     await again.close()
   })
 

@@ -1,6 +1,6 @@
 // The reports that the gateway has not acknowledged yet, numbered and on disk before they are sent. Survives a kill at any
 // moment: a torn last line is dropped, numbers go on. Bounded: beyond `maxBytes` output is dropped, never an end or a question.
-import { type FileHandle, mkdir, open, readFile, rename } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { encodeLine } from '../../lib/ndjson.ts'
@@ -84,16 +84,18 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     queue.push(entry)
     writing ??= writeAll()
   }
+  const whole = () => {
+    const base = { base: (held.all()[0]?.n ?? lastN + 1) - 1, uuids: [...uuids] }
+    return encodeLine(base) + held.all().map(lineOf).join('')
+  }
   const writeAll = async () => {
     // The first turn of the loop runs after the caller's, so that what is appended together is written together.
     await Promise.resolve()
     while (queue.length > 0) {
       const batch = queue
       queue = []
-      await file.append(batch.map(lineOf).join('')).catch(onDiskError)
+      await file.write(batch.map(lineOf).join(''), whole).catch(onDiskError)
       durableN = Math.max(durableN, batch.at(-1)?.n ?? 0)
-      const base = { base: (held.all()[0]?.n ?? lastN + 1) - 1, uuids: [...uuids] }
-      await file.compact(base, held.all()).catch(onDiskError)
       listener()
     }
     writing = undefined
@@ -165,7 +167,10 @@ function droppedNotice(): RunnerReport {
   return { type: 'agent.notice', turnId: null, kind: 'dropped', text }
 }
 
-/** The file under the journal: appended to, and written anew without what was acknowledged. */
+/**
+ * The file under the journal: appended to, and written anew without what was acknowledged, or once there is room again after a
+ * line was cut off: nothing behind that would ever be read.
+ */
 function createJournalFile(path: string, sizeBytes: number) {
   let handle: FileHandle | undefined
   let size = sizeBytes
@@ -174,31 +179,42 @@ function createJournalFile(path: string, sizeBytes: number) {
     handle ??= await open(path, 'a', 0o600)
     return handle
   }
+  let isWhole = true
+  const append = async (text: string) => {
+    isWhole = false
+    const file = await opened()
+    await file.appendFile(text)
+    await file.datasync()
+    isWhole = true
+    size += Buffer.byteLength(text)
+  }
+  const writeAnew = async (text: string) => {
+    const fresh = await open(`${path}.new`, 'w', 0o600)
+    try {
+      await fresh.writeFile(text)
+      await fresh.datasync()
+    } catch (error) {
+      await rm(`${path}.new`, { force: true })
+      throw error
+    } finally {
+      await fresh.close()
+    }
+    await rename(`${path}.new`, path)
+    await handle?.close()
+    handle = undefined
+    isWhole = true
+    size = Buffer.byteLength(text)
+    forgotten = 0
+  }
   return {
-    async append(text: string) {
-      const file = await opened()
-      await file.appendFile(text)
-      await file.datasync()
-      size += Buffer.byteLength(text)
+    /** `whole`: everything that is to be in the file, with this text. */
+    async write(text: string, whole: () => string) {
+      if (!isWhole) return writeAnew(whole())
+      await append(text)
+      if (forgotten >= REWRITE_BYTES && size >= REWRITE_BYTES) await writeAnew(whole())
     },
     forget(bytes: number) {
       forgotten += bytes
-    },
-    async compact(base: { base: number; uuids: string[] }, entries: JournalEntry[]) {
-      if (forgotten < REWRITE_BYTES || size < REWRITE_BYTES) return
-      const text = encodeLine(base) + entries.map(lineOf).join('')
-      const fresh = await open(`${path}.new`, 'w', 0o600)
-      try {
-        await fresh.writeFile(text)
-        await fresh.datasync()
-      } finally {
-        await fresh.close()
-      }
-      await rename(`${path}.new`, path)
-      await handle?.close()
-      handle = undefined
-      size = Buffer.byteLength(text)
-      forgotten = 0
     },
     async close() {
       await handle?.close()
