@@ -3,7 +3,7 @@
 import { addAttackCommand } from './attack/command.ts'
 import { addBackupCommands } from './backup/command.ts'
 import { createProgram } from './cli/program.ts'
-import { readConfig } from './config.ts'
+import { CODE_DIR, readConfig } from './config.ts'
 import { connect } from './connect.ts'
 import { addDemoCommand } from './demo-command.ts'
 import { addDoctorCommand } from './doctor/command.ts'
@@ -14,7 +14,7 @@ import { addUpCommand } from './up-command.ts'
 
 const deps = createCliDeps((options) => connect(readConfig(), options))
 const { program, cli, run } = createProgram(deps)
-program.version(versionOf(readConfig()))
+program.version(versionOf({ codeDir: CODE_DIR }))
 addUpCommand(program)
 addDemoCommand(program, cli)
 addDoctorCommand(program, cli)

@@ -1,4 +1,4 @@
-import { chown, mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises'
+import { chown, mkdir, mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { afterEach, expect, it } from 'vitest'
@@ -34,6 +34,39 @@ it('says how to write them when they cannot be used', () => {
     expect(() => git({ ERRAND_BRANCH_TEMPLATE: template }), template).toThrow('errand/{slug}')
   for (const person of ['Ann', 'ann@example.com', '<ann@example.com>', 'Ann <>', 'A\nB <a@b>'])
     expect(() => git({ ERRAND_GIT_IDENTITY: person }), person).toThrow('Ann Example <')
+})
+
+it('refuses addresses and levels that nothing could be done with, and repeats no password', () => {
+  const read = (env: Record<string, string>) => () => readConfig({}, env)
+  for (const url of ['foo', 'ftp://errand.example.org', 'errand.example.org:80'])
+    expect(read({ ERRAND_PUBLIC_URL: url }), url).toThrow('https://errand.example.org')
+  for (const url of [
+    'db.example.org/secret',
+    'http://u:secret@db.example.org',
+    'postgres://u:secret@h:x/',
+  ]) {
+    expect(read({ DATABASE_URL: url }), url).toThrow('postgres://user')
+    expect(read({ DATABASE_URL: url }), url).not.toThrow('secret')
+  }
+  expect(read({ ERRAND_LOG_LEVEL: 'loud' })).toThrow('Give one of trace, debug')
+  const fine = { ERRAND_PUBLIC_URL: 'https://a.example', DATABASE_URL: 'postgresql:///errand' }
+  expect(readConfig({}, { DATABASE_URL: '/run/postgresql errand' })).toHaveProperty('databaseUrl')
+  expect(readConfig({}, fine)).toMatchObject({ databaseUrl: fine.DATABASE_URL, logLevel: 'warn' })
+})
+
+it('knows every variable that it reads, and names those that say nothing', async () => {
+  const source = await readFile(join(import.meta.dirname, 'config.ts'), 'utf8')
+  const names = [...new Set(source.match(/ERRAND_[A-Z_]+(?=\b)/g))].filter(
+    (name) => name.length > 7,
+  )
+  expect(names.length).toBeGreaterThan(20)
+  const env = Object.fromEntries(names.map((name) => [name, '']))
+  expect(readConfig({}, env).oddities).toEqual({ unknownVariables: [], missingCaFiles: [] })
+  const odd = { ERRAND_STANDBY: '3', SSL_CERT_FILE: '/nowhere/ca.pem' }
+  expect(readConfig({}, { ...env, ...odd })).toMatchObject({
+    extraCaFiles: [],
+    oddities: { unknownVariables: ['ERRAND_STANDBY'], missingCaFiles: ['/nowhere/ca.pem'] },
+  })
 })
 
 it('knows a data folder again by another path, and before it is made', async () => {

@@ -57,6 +57,8 @@ export interface Config {
   allowedNetworks: AllowedNetwork[]
   /** Certificate files that the host's own variables name; carried into sandboxes. */
   extraCaFiles: string[]
+  /** What the variables say in vain. */
+  oddities: Oddities
 }
 
 /** What a session may take of the model. */
@@ -67,6 +69,13 @@ export interface ModelCaps {
   concurrency: number
   /** Tokens of one session, in and out, cached ones too; 0 for no limit. */
   tokens: number
+}
+
+export interface Oddities {
+  /** Variables that begin as Errand's do and are none. */
+  unknownVariables: string[]
+  /** Certificate files that are named and not there. */
+  missingCaFiles: string[]
 }
 
 export interface ConfigOverrides {
@@ -84,6 +93,14 @@ const CA_VARIABLES = [
   'CURL_CA_BUNDLE',
   'GIT_SSL_CAINFO',
 ]
+/** All that this file reads, without `ERRAND_`. */
+const VARIABLES = new Set([
+  ...['DATA', 'HOST', 'PORT', 'PUBLIC_URL', 'LOG_LEVEL', 'URL', 'TOKEN', 'ROOTFS_DIRS'],
+  ...['OCI_RUNTIME', 'STANDBYS', 'STANDBY_AGENTS', 'LAYERS_GIB', 'CHECKOUT_FILES', 'CONCURRENCY'],
+  ...['ALLOW_UNLIMITED', 'BRANCH_TEMPLATE', 'GIT_IDENTITY', 'ALLOWED_NETWORKS'],
+  ...['MODEL', 'MODELS', 'MODEL_REQUESTS', 'SESSION_TOKENS'],
+])
+export const CODE_DIR = resolve(import.meta.dirname, '..')
 /** In the runtime folder: holds the process id of the Errand that uses it. */
 export const CLAIM_FILE = 'up.pid'
 export const DEFAULT_PORT = 7777
@@ -92,6 +109,13 @@ const DEFAULT_STANDBY_AGENTS = 1
 const DEFAULT_LAYERS_GIB = 20
 const DEFAULT_MODEL_REQUESTS = 16
 const DEFAULT_CHECKOUT_FILES = 10_000
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
+const PUBLIC_URL = { pattern: /^https?:\/\//, example: 'https://errand.example.org' }
+const DATABASE_URL = {
+  // Of a socket, pg also takes the bare path.
+  pattern: /^(postgres(ql)?:|socket:|\/)/,
+  example: 'postgres://user:password@db.example.org/errand',
+}
 const MOST = 1_000
 const MOST_FILES = 10_000_000
 /** An agent waits for its model most of the time. */
@@ -105,15 +129,15 @@ export function readConfig(
   const isRoot = process.getuid?.() === 0
   const dataDir = resolve(overrides.dataDir ?? env.ERRAND_DATA ?? defaultDataDir(isRoot, env))
   return {
-    codeDir: resolve(import.meta.dirname, '..'),
+    codeDir: CODE_DIR,
     dataDir,
     runtimeDir: runtimeDirOf(dataDir, { uid: process.getuid?.() ?? 0, env }),
     isRoot,
     host: overrides.host ?? env.ERRAND_HOST ?? '127.0.0.1',
     port: overrides.port ?? parsePort(env.ERRAND_PORT),
-    publicUrl: env.ERRAND_PUBLIC_URL || undefined,
-    databaseUrl: env.DATABASE_URL || undefined,
-    logLevel: env.ERRAND_LOG_LEVEL ?? 'warn',
+    publicUrl: parseUrl('ERRAND_PUBLIC_URL', env.ERRAND_PUBLIC_URL, PUBLIC_URL),
+    databaseUrl: parseUrl('DATABASE_URL', env.DATABASE_URL, DATABASE_URL),
+    logLevel: parseLogLevel(env.ERRAND_LOG_LEVEL),
     rootfsDirs: (env.ERRAND_ROOTFS_DIRS ?? '').split(':').filter((path) => path !== ''),
     ociRuntime: env.ERRAND_OCI_RUNTIME ?? 'runc',
     standbys: parseCount('ERRAND_STANDBYS', env.ERRAND_STANDBYS, DEFAULT_STANDBYS),
@@ -138,9 +162,8 @@ export function readConfig(
     git: readGitDefaults(env),
     model: overrides.model ?? readModel(env),
     allowedNetworks: parseAllowedNetworks(env.ERRAND_ALLOWED_NETWORKS),
-    extraCaFiles: [...new Set(CA_VARIABLES.map((name) => env[name] ?? ''))].filter(
-      (file) => file !== '' && existsSync(file),
-    ),
+    extraCaFiles: namedCaFiles(env).filter((file) => existsSync(file)),
+    oddities: findOddities(env),
   }
 }
 
@@ -165,6 +188,19 @@ export function inheritedEnvironment(env: NodeJS.ProcessEnv = process.env): Reco
   return Object.fromEntries(
     Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
   )
+}
+
+function namedCaFiles(env: NodeJS.ProcessEnv): string[] {
+  return [...new Set(CA_VARIABLES.map((name) => env[name] ?? ''))].filter((file) => file !== '')
+}
+
+function findOddities(env: NodeJS.ProcessEnv): Oddities {
+  return {
+    unknownVariables: Object.keys(env).filter(
+      (name) => name.startsWith('ERRAND_') && !VARIABLES.has(name.slice('ERRAND_'.length)),
+    ),
+    missingCaFiles: namedCaFiles(env).filter((file) => !existsSync(file)),
+  }
 }
 
 /** Claude Code's own variables; ERRAND_MODEL=scripted says that the endpoint plays a scenario, so that it is shown. */
@@ -264,6 +300,28 @@ function parsePort(value: string | undefined): number {
     'invalid_port',
     `ERRAND_PORT is "${value}". Give a number from 0 to 65535.`,
   )
+}
+
+/** What was given is not repeated: it may hold a password. */
+function parseUrl(
+  name: string,
+  value: string | undefined,
+  { pattern, example }: { pattern: RegExp; example: string },
+): string | undefined {
+  if (!value) return undefined
+  if (pattern.test(value) && (value.startsWith('/') || URL.canParse(value))) return value
+  throw new AppError(
+    'invalid',
+    `invalid_${name.toLowerCase()}`,
+    `${name} is no address that can be used. Write it as ${example}.`,
+  )
+}
+
+function parseLogLevel(value = ''): string {
+  if (value === '') return 'warn'
+  if (LOG_LEVELS.includes(value)) return value
+  const message = `ERRAND_LOG_LEVEL is "${value}". Give one of ${LOG_LEVELS.join(', ')}.`
+  throw new AppError('invalid', 'invalid_log_level', message)
 }
 
 function parseCount(

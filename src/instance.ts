@@ -99,7 +99,7 @@ async function isNamedByProcess(argument: string): Promise<boolean> {
   return commands.some((command) => command.split('\0').includes(argument))
 }
 
-export function versionOf({ codeDir }: Config): string {
+export function versionOf({ codeDir }: Pick<Config, 'codeDir'>): string {
   return JSON.parse(readFileSync(join(codeDir, 'package.json'), 'utf8')).version
 }
 

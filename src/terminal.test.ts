@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { expect, it } from 'vitest'
 
-const HELP = [process.execPath, join(import.meta.dirname, 'command-line.ts'), '--help']
+const ERRAND = [process.execPath, join(import.meta.dirname, 'command-line.ts')]
+const HELP = [...ERRAND, '--help']
 
 it('ends quietly when nobody reads its output any more', async () => {
   const [node = '', ...args] = HELP
@@ -20,4 +21,15 @@ it('says when its output cannot be written', async () => {
   const said = text(child.stderr)
   expect(await once(child, 'close')).toEqual([12, null])
   expect(await said).toMatch(/^errand: the output could not be written: .*ENOSPC.*\n$/)
+})
+
+it('says in one sentence which variable cannot be used, whatever the command', async () => {
+  const [node = '', ...args] = [...ERRAND, 'sessions', '--json']
+  const env = { ERRAND_PORT: 'http' }
+  const child = spawn(node, args, { env, stdio: 'pipe' })
+  const said = Promise.all([text(child.stdout), text(child.stderr)])
+  expect(await once(child, 'close')).toEqual([2, null])
+  const [stdout = '', stderr] = await said
+  expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'invalid', reason: 'invalid_port' } })
+  expect(stderr).toMatch(/^errand: ERRAND_PORT is "http"\. .*\n$/)
 })

@@ -82,7 +82,11 @@ export interface ErrandFacts {
   }
   /** Why no socket fits into the folder for sockets; null when they do. */
   socketPathError: string | null
-  port: { host: string; port: number; state: 'free' | 'errand' | 'taken' | 'forbidden' }
+  port: {
+    host: string
+    port: number
+    state: 'free' | 'errand' | 'taken' | 'forbidden' | 'elsewhere'
+  }
   database:
     | { kind: 'url'; version: string | null; error: string | null }
     | { kind: 'embedded'; version: string | null; error: string | null }
@@ -91,6 +95,8 @@ export interface ErrandFacts {
     | { state: 'foreign' }
     | { state: 'running'; url: string; version: string; silent: string[]; isolation: string | null }
   version: string
+  /** Variables that begin as Errand's do and are none. */
+  unknownVariables: string[]
 }
 
 export interface OutsideFacts {

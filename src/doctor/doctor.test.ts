@@ -59,6 +59,7 @@ const errand: ErrandFacts = {
   database: { kind: 'embedded', version: 'PostgreSQL 18.4', error: null },
   instance: { state: 'none' },
   version: '0.1.0',
+  unknownVariables: [],
 }
 const outside: OutsideFacts = {
   model: { refusal: null, isScripted: false, host: 'model.example', error: null },
@@ -175,6 +176,8 @@ describe('doctor', () => {
     ['packages', { errand: { built: false } }],
     ['disk', { errand: { dataDir: { ...errand.dataDir, freeBytes: 2 ** 30 } } }],
     ['port', { errand: { port: { host: '127.0.0.1', port: 7777, state: 'taken' } } }],
+    ['port', { errand: { port: { host: '203.0.113.7', port: 7777, state: 'elsewhere' } } }],
+    ['variables', { errand: { unknownVariables: ['ERRAND_STANDBY'] } }],
     ['running', { errand: { instance: { state: 'foreign' } } }],
     ['model key', { outside: { model: { ...outside.model, refusal: 'no key is set' } } }],
     ['model endpoint', { outside: { model: { ...outside.model, error: 'ENOTFOUND' } } }],

@@ -12,6 +12,7 @@ export function judgeErrand(facts: ErrandFacts): Check[] {
   return [
     judgePackages(facts),
     judgeCode(facts),
+    judgeVariables(facts),
     judgeDataFolder(facts),
     judgeSpace(facts),
     judgeSockets(facts),
@@ -46,6 +47,15 @@ function judgeCode({ isRoot, codeDir, codeReadableByOthers }: ErrandFacts): Chec
   if (!isRoot) return fine('code', codeDir, 'runs as this user')
   if (codeReadableByOthers) return fine('code', codeDir, why)
   return bad('code', 'closed to other users', { why, fix: `chmod -R go+rX ${codeDir}` })
+}
+
+function judgeVariables({ unknownVariables }: ErrandFacts): Check {
+  const why = 'settings of this shell'
+  if (unknownVariables.length === 0) return fine('variables', 'all known', why)
+  return warn('variables', `unknown: ${unknownVariables.join(', ')}`, {
+    why: 'They are not settings of Errand, and nothing follows from them.',
+    fix: 'Correct their names; README.md lists those that count.',
+  })
 }
 
 function judgeDataFolder({ isRoot, dataDir }: ErrandFacts): Check {
@@ -106,6 +116,11 @@ function judgePort({ port: { host, port, state } }: ErrandFacts): Check {
       return warn('port', `${found} is taken by another program`, {
         why,
         fix: 'errand up --port 0 takes a free one',
+      })
+    case 'elsewhere':
+      return warn('port', `${host} is not an address of this machine`, {
+        why,
+        fix: 'Name one with --host or ERRAND_HOST, or unset it.',
       })
     case 'forbidden':
       return warn('port', `${found} is not for this user`, {

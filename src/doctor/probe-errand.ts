@@ -2,10 +2,10 @@
 // here, and no key is sent anywhere.
 import { constants } from 'node:fs'
 import { access, readFile, stat, statfs } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import type { Config } from '../config.ts'
 import { layoutOf } from '../ground.ts'
+import { probePort as openPort } from '../http/listen.ts'
 import { findRegistries } from '../image-registries.ts'
 import { findInstance, versionOf } from '../instance.ts'
 import { runProcess } from '../lib/process.ts'
@@ -20,6 +20,12 @@ import { nearestFolder } from './probe-machine.ts'
 const LIMIT_MS = 2_000
 const REGISTRIES_LIMIT_MS = 3_000
 const DEFAULT_ENDPOINT = 'https://api.anthropic.com'
+
+/** By what opening it is refused with. */
+const PORT_STATES: Record<string, ErrandFacts['port']['state']> = {
+  port_forbidden: 'forbidden',
+  address_invalid: 'elsewhere',
+}
 
 export interface Elsewhere {
   where: string
@@ -52,16 +58,18 @@ export async function probeErrand(
     ...database,
     instance,
     version: versionOf(config),
+    unknownVariables: config.oddities.unknownVariables,
   }
 }
 
 export async function probeOutside(
   config: Config,
 ): Promise<OutsideFacts & { endpointClock: Elsewhere | null }> {
+  const { extraCaFiles, oddities } = config
   const [{ endpointClock, ...model }, registries, certificates] = await Promise.all([
     probeModel(config),
     probeRegistries(config),
-    Promise.all(config.extraCaFiles.map(probeCertificates)),
+    Promise.all([...extraCaFiles, ...oddities.missingCaFiles].map(probeCertificates)),
   ])
   return { model, endpointClock, registries, certificates }
 }
@@ -95,13 +103,11 @@ async function probePort(
 ): Promise<ErrandFacts['port']> {
   if (instance.state === 'running' && new URL(instance.url).port === String(port))
     return { host, port, state: 'errand' }
-  return new Promise((resolve) => {
-    const probe = createServer()
-    probe.once('error', ({ code }: NodeJS.ErrnoException) =>
-      resolve({ host, port, state: code === 'EACCES' ? 'forbidden' : 'taken' }),
-    )
-    probe.listen(port, host, () => probe.close(() => resolve({ host, port, state: 'free' })))
-  })
+  const state = await openPort({ host, port }).then(
+    () => 'free' as const,
+    (error: unknown) => PORT_STATES[toAppError(error).reason] ?? 'taken',
+  )
+  return { host, port, state }
 }
 
 async function probeDatabase({

@@ -71,6 +71,7 @@ function toRefusal(error: NodeJS.ErrnoException, host: string, port: number): Er
       )
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
+    case 'EAI_AGAIN':
       return new AppError('invalid', 'address_invalid', `${host} is not an address of this machine`)
     default:
       return error

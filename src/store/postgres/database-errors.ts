@@ -13,10 +13,23 @@ const MEANINGS: Record<string, [ErrorCode, string]> = {
   '57014': ['timeout', 'database_timeout'],
   '55P03': ['timeout', 'database_lock_timeout'],
   '22021': ['invalid', 'text_not_storable'],
+  '28000': ['unavailable', 'database_refused'],
+  '28P01': ['unavailable', 'database_refused'],
+  '3D000': ['unavailable', 'database_missing'],
   ECONNREFUSED: ['unavailable', 'database_unreachable'],
   ECONNRESET: ['unavailable', 'database_unreachable'],
   ENOENT: ['unavailable', 'database_unreachable'],
   EPIPE: ['unavailable', 'database_unreachable'],
+  ENOTFOUND: ['unavailable', 'database_unreachable'],
+  EAI_AGAIN: ['unavailable', 'database_unreachable'],
+  ETIMEDOUT: ['unavailable', 'database_unreachable'],
+  EHOSTUNREACH: ['unavailable', 'database_unreachable'],
+}
+/** What the message says beside what was answered. */
+const SENTENCES: Record<string, (said: string) => string> = {
+  database_unreachable: (said) => `The database cannot be reached: ${said}`,
+  database_refused: (said) => `The database does not let Errand in: ${said}. Correct DATABASE_URL.`,
+  database_missing: (said) => `${said}. Make it, or correct DATABASE_URL.`,
 }
 /** pg reports these without a code. */
 const CONNECTION_LOST =
@@ -35,11 +48,14 @@ export function toDatabaseError(error: unknown): unknown {
   const state = sqlState(error)
   const message = error instanceof Error ? error.message : String(error)
   const meaning = state === undefined ? undefined : MEANINGS[state]
-  if (meaning) return new AppError(meaning[0], meaning[1], message, { cause: error })
-  if (CONNECTION_LOST.test(message)) {
-    return new AppError('unavailable', 'database_unreachable', message, { cause: error })
-  }
+  if (meaning) return refusal(meaning, message, error)
+  if (CONNECTION_LOST.test(message))
+    return refusal(['unavailable', 'database_unreachable'], message, error)
   return error
+}
+
+function refusal([code, reason]: [ErrorCode, string], said: string, cause: unknown): AppError {
+  return new AppError(code, reason, SENTENCES[reason]?.(said) ?? said, { cause })
 }
 
 /** The pool as Kysely uses it, with its errors translated. */
