@@ -1,11 +1,12 @@
 // How the command line reaches Errand: the one that the variables name, the one that runs here, or one that is started.
 import { spawn } from 'node:child_process'
 import { mkdirSync, openSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { Connection } from './cli/deps.ts'
 import { createClient } from './client/client.ts'
 import { type Config, inheritedEnvironment, modelVariables, readRemote } from './config.ts'
+import { unfitFolder } from './data-folder.ts'
 import { findInstance } from './instance.ts'
 import { delay } from './lib/deadline.ts'
 import { AppError, type ErrorBody } from './protocol/errors.ts'
@@ -67,9 +68,8 @@ export async function startInBackground({
   publicUrl,
   standbys,
 }: Config): Promise<Started> {
-  const logDir = join(dataDir, 'log')
-  mkdirSync(logDir, { recursive: true, mode: 0o700 })
-  const log = openSync(join(logDir, 'errand.log'), 'a', 0o600)
+  const logFile = join(dataDir, 'log/errand.log')
+  const log = openLog(logFile, dataDir)
   const args = [
     join(codeDir, 'src/main.ts'),
     'up',
@@ -98,12 +98,21 @@ export async function startInBackground({
     throw new AppError(
       'unavailable',
       'start_failed',
-      `Errand could not be started. Its log is ${join(logDir, 'errand.log')}`,
+      `Errand could not be started. Its log is ${logFile}`,
     )
   }
   const result: Started | ErrorBody = JSON.parse(said)
   if ('url' in result) return result
   throw new AppError(result.error.code, result.error.reason, result.error.message)
+}
+
+function openLog(file: string, dataDir: string): number {
+  try {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+    return openSync(file, 'a', 0o600)
+  } catch (error) {
+    throw unfitFolder(error, dataDir)
+  }
 }
 
 function connectionTo(baseUrl: string, token: string): Connection {

@@ -7,7 +7,6 @@ import {
   lstat,
   mkdir,
   open,
-  readdir,
   readFile,
   rm,
   rmdir,
@@ -16,6 +15,7 @@ import {
 } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { CLAIM_FILE, type Config, SYSTEM_USERS } from './config.ts'
+import { namesIn, refuseForeignFolder, unfitFolder } from './data-folder.ts'
 import { isWhole, makeAuthority } from './egress/tls/authority.ts'
 import { runChecked, runProcess } from './lib/process.ts'
 import { AppError } from './protocol/errors.ts'
@@ -61,8 +61,6 @@ export interface Layout {
   caFile: string
 }
 
-/** What a data folder may hold before its database is made. */
-const NOT_FOREIGN = new Set(['log', 'keys', 'git', 'gateway', 'sandboxes', 'images', 'lost+found'])
 const SOCKET_PATH_BYTES = 107
 export const SYSTEM_CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt'
 
@@ -106,7 +104,9 @@ export async function prepareGround(config: Config, layout: Layout): Promise<Acc
   await folder(config.runtimeDir, accounts.root, 0o711)
   await refuseForeignFolder(config.dataDir)
   // Root's own: whoever owned it could put a link where root makes folders at the next start.
-  await folder(config.dataDir, accounts.root, 0o711)
+  await folder(config.dataDir, accounts.root, 0o711).catch((error: unknown) => {
+    throw unfitFolder(error, config.dataDir)
+  })
   if (config.isRoot) await bindPaths(config, layout)
   await makeCaches(layout.compileCaches, Object.values(accounts))
   await makeCaches(layout.databaseTemplates, [accounts.server])
@@ -229,23 +229,6 @@ async function ownFolder(path: string, owner: Account, mode: number): Promise<vo
     throw new AppError('forbidden', 'runtime_folder_foreign', message)
   }
   await chmod(path, mode)
-}
-
-/** A folder of somebody's work, given by mistake, must not change its owner. */
-async function refuseForeignFolder(dataDir: string): Promise<void> {
-  const names = await namesIn(dataDir)
-  if (names.every((name) => NOT_FOREIGN.has(name)) || names.includes('postgres')) return
-  const message = `${dataDir} holds something that is not Errand's. Name an empty folder, or one that does not exist.`
-  throw new AppError('conflict', 'data_folder_foreign', message)
-}
-
-async function namesIn(path: string): Promise<string[]> {
-  try {
-    return await readdir(path)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw error
-  }
 }
 
 async function bindPaths({ codeDir, dataDir }: Config, layout: Layout): Promise<void> {

@@ -53,7 +53,7 @@ export async function startErrand(config: Config, logger: Logger): Promise<Runni
       await untilServerEnded(config)
     }
     // The server would say so too, but last.
-    if (config.port !== 0) await probePort(config)
+    await probePort(config)
     const accounts = await prepareGround(config, layout)
     const caFile = (await gatherCertificates(config, layout)) ? layout.caFile : undefined
     const registries = hostRegistries(config, logger)

@@ -1,9 +1,10 @@
 // Makes an installation out of a backup, in a data folder that holds nothing yet. Everything is built in a folder inside it
 // and put in its place at the very end, the database last: before that no Errand starts there, and a failure leaves nothing.
-import { chmod, mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { type Config, readConfig } from '../config.ts'
+import { namesIn, unfitFolder } from '../data-folder.ts'
 import { createAccounts, createAuthSecret } from '../http/sign-in/accounts.ts'
 import { claimInstance } from '../instance.ts'
 import type { Logger } from '../lib/logger.ts'
@@ -41,9 +42,9 @@ export async function restoreBackup(
 ): Promise<BackupManifest> {
   const claim = await claimInstance(config)
   try {
-    await clearUnfinished(config)
-    await requireEmpty(config)
-    const made = await mkdir(config.dataDir, { recursive: true, mode: 0o711 })
+    const made = await makeFolder(config).catch((error: unknown) => {
+      throw unfitFolder(error, config.dataDir)
+    })
     try {
       return await restoreInto(config, resolve(source), logger)
     } catch (error) {
@@ -54,6 +55,13 @@ export async function restoreBackup(
   } finally {
     await claim.release()
   }
+}
+
+/** Undefined when it was there, and empty. */
+async function makeFolder(config: Config): Promise<string | undefined> {
+  await clearUnfinished(config)
+  await requireEmpty(config)
+  return mkdir(config.dataDir, { recursive: true, mode: 0o711 })
 }
 
 async function restoreInto(config: Config, file: string, logger: Logger): Promise<BackupManifest> {
@@ -172,13 +180,4 @@ async function clearUnfinished({ dataDir }: Config): Promise<void> {
   if (!names.includes(UNFINISHED) || names.includes('postgres')) return
   for (const name of [...PARTS, UNFINISHED])
     await rm(join(dataDir, name), { recursive: true, force: true })
-}
-
-async function namesIn(path: string): Promise<string[]> {
-  try {
-    return await readdir(path)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw error
-  }
 }

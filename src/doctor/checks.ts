@@ -74,6 +74,8 @@ export interface ErrandFacts {
   dataDir: {
     path: string
     exists: boolean
+    /** Why what lies there cannot be used; null where it can, or where nothing does. */
+    refusal: string | null
     isWritable: boolean
     othersMayEnter: boolean
     freeBytes: number

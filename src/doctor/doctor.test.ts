@@ -49,6 +49,7 @@ const errand: ErrandFacts = {
   dataDir: {
     path: '/var/lib/errand',
     exists: true,
+    refusal: null,
     isWritable: true,
     othersMayEnter: true,
     freeBytes: 100 * 2 ** 30,
@@ -149,6 +150,7 @@ describe('doctor', () => {
     ['address translation', { isolation: { network: { error: 'No such file or directory' } } }],
     ['code', { errand: { codeReadableByOthers: false } }],
     ['data folder', { errand: { dataDir: { ...errand.dataDir, isWritable: false } } }],
+    ['data folder', { errand: { dataDir: { ...errand.dataDir, refusal: 'It is no folder.' } } }],
     ['disk', { errand: { dataDir: { ...errand.dataDir, freeBytes: 2 ** 20 } } }],
     ['disk', { errand: { dataDir: { ...errand.dataDir, freeInodes: 5 } } }],
     ['socket paths', { errand: { socketPathError: 'too long' } }],

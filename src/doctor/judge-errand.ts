@@ -59,8 +59,9 @@ function judgeVariables({ unknownVariables }: ErrandFacts): Check {
 }
 
 function judgeDataFolder({ isRoot, dataDir }: ErrandFacts): Check {
-  const { path, exists, isWritable, othersMayEnter } = dataDir
+  const { path, exists, isWritable, othersMayEnter, refusal } = dataDir
   const why = 'where everything is kept'
+  if (refusal !== null) return bad('data folder', `${path} cannot be used`, { why, fix: refusal })
   if (!isWritable)
     return bad('data folder', `${path} cannot be written`, {
       why,

@@ -4,6 +4,7 @@ import { constants } from 'node:fs'
 import { access, readFile, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from '../config.ts'
+import { refuseForeignFolder, unfitFolder } from '../data-folder.ts'
 import { layoutOf } from '../ground.ts'
 import { probePort as openPort } from '../http/listen.ts'
 import { findRegistries } from '../image-registries.ts'
@@ -14,6 +15,7 @@ import { isUpstream, readUpstream } from '../model/upstream.ts'
 import { toAppError } from '../protocol/errors.ts'
 import { createSandboxClient } from '../sandbox/client.ts'
 import { askDatabase } from '../store/postgres/ask.ts'
+import { inspectCluster } from '../store/postgres/cluster.ts'
 import type { ErrandFacts, OutsideFacts } from './checks.ts'
 import { nearestFolder } from './probe-machine.ts'
 
@@ -81,10 +83,23 @@ async function probeDataFolder({ dataDir: path }: Config): Promise<ErrandFacts['
   return {
     path,
     exists: found !== undefined,
+    refusal: await folderRefusal(path),
     isWritable: await isAccessible(nearest, constants.W_OK),
     othersMayEnter: found !== undefined && (found.mode & 0o001) !== 0,
     freeBytes: bavail * bsize,
     freeInodes: files > 0 ? ffree : null,
+  }
+}
+
+/** What this user may not read is left to be judged as not writable. */
+async function folderRefusal(dataDir: string): Promise<string | null> {
+  try {
+    await refuseForeignFolder(dataDir)
+    await inspectCluster(join(dataDir, 'postgres'))
+    return null
+  } catch (error) {
+    const { code, message } = toAppError(unfitFolder(error, dataDir))
+    return code === 'forbidden' ? null : message
   }
 }
 

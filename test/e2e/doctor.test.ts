@@ -1,5 +1,5 @@
 // `errand doctor` on this very machine: as root beside a running installation and without one, and as an ordinary user.
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -62,6 +62,29 @@ it('says what cannot be reached or read, without what is secret in it', async ()
   expect(found.get('database')).toMatchObject({ ok: 'bad' })
   expect(found.get('model endpoint')).toMatchObject({ ok: 'warn' })
   expect(found.stdout).not.toContain('very-Secret-1')
+})
+
+it('says what makes a data folder useless, before errand up is tried', async () => {
+  const own = await mkdtemp(join(tmpdir(), 'errand-doctor-'))
+  try {
+    const [file, old] = [join(own, 'file'), join(own, 'old')]
+    await writeFile(file, '')
+    await mkdir(join(old, 'postgres'), { recursive: true })
+    await writeFile(join(old, 'postgres/PG_VERSION'), '15\n')
+    for (const [dataDir, fix] of [
+      [file, 'is no folder'],
+      [join(file, 'below'), 'is no folder'],
+      [old, 'PostgreSQL 15'],
+    ] as const) {
+      const found = await doctor(['--data', dataDir], { env: { ERRAND_STANDBY: '2' } })
+      expect(found).toMatchObject({ ok: false, exitCode: 10 })
+      expect(found.get('data folder')).toMatchObject({ ok: 'bad' })
+      expect(found.get('data folder')?.fix).toContain(fix)
+      expect(found.get('variables')?.found).toBe('unknown: ERRAND_STANDBY')
+    }
+  } finally {
+    await rm(own, { recursive: true, force: true })
+  }
 })
 
 it('tells an ordinary user what that user can have, and why not more', async () => {

@@ -198,6 +198,10 @@ describe('what stands in the way', () => {
       reason: 'data_folder_foreign',
     })
     expect(await stat(data)).toMatchObject({ uid: before.uid, mode: before.mode })
+    data = join(data, 'thesis.tex')
+    const unfit = { code: 'invalid', reason: 'data_folder_unfit' }
+    expect(await upRefusal('--port', '0')).toMatchObject(unfit)
+    expect(errorOf(await runTask(key()))).toMatchObject(unfit)
   })
 
   it('is a disk without space', async () => {

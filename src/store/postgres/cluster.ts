@@ -42,29 +42,35 @@ export function findPostgresBinDir(): string {
 /** Leaves a folder of the right version alone, makes a missing one, and refuses everything else. */
 export async function ensureCluster(place: ClusterPlace, signal?: AbortSignal): Promise<void> {
   const { dataDir } = place
-  const version = await readVersion(dataDir)
-  if (version === MAJOR_VERSION) return
-  if (version !== undefined) {
-    const message = `${dataDir} belongs to PostgreSQL ${version}; this one is ${MAJOR_VERSION}`
-    throw new AppError('unsupported', 'database_version', message)
-  }
-  const present = await listFolder(dataDir)
-  if (present && present.length > 0) {
-    const message = `${dataDir} holds something that is not a PostgreSQL database`
-    throw new AppError('conflict', 'data_dir_not_empty', message)
-  }
+  const state = await inspectCluster(dataDir)
+  if (state === 'usable') return
   await mkdir(dirname(dataDir), { recursive: true })
   await removeUnfinished(place)
   const unfinished = `${dataDir}.new-${process.pid}`
   try {
     await makeOwnedFolder(unfinished, place, 0o700)
     await fill({ ...place, dataDir: unfinished }, signal)
-    if (present) await rmdir(dataDir)
+    if (state === 'empty') await rmdir(dataDir)
     await rename(unfinished, dataDir)
   } catch (error) {
     await removeFolder(unfinished, place)
     throw isNoSpace(error) ? noSpace(error) : error
   }
+}
+
+/** Changes nothing; refuses what can neither be used nor replaced. */
+export async function inspectCluster(dataDir: string): Promise<'usable' | 'empty' | 'absent'> {
+  const version = await readVersion(dataDir)
+  if (version === MAJOR_VERSION) return 'usable'
+  if (version !== undefined) {
+    const message = `The database of this data folder was made by PostgreSQL ${version}, and this Errand brings ${MAJOR_VERSION}. Make a backup with the Errand that made it, and restore that with this one.`
+    throw new AppError('unsupported', 'database_version', message)
+  }
+  const present = await listFolder(dataDir)
+  if (!present) return 'absent'
+  if (present.length === 0) return 'empty'
+  const message = `What lies in the folder ${basename(dataDir)} of this data folder is not a PostgreSQL database. Move it away, or name another data folder with --data.`
+  throw new AppError('conflict', 'data_dir_not_empty', message)
 }
 
 /** Makes a folder for the user of the server; one that is there already keeps its owner and mode. */
