@@ -8,7 +8,7 @@ import { environmentSchema } from '../protocol/environment.ts'
 import type { SessionEvent } from '../protocol/event.ts'
 import { createId } from '../protocol/ids.ts'
 import type { SessionState } from '../protocol/session.ts'
-import type { TestDatabase } from '../store/postgres/database.fixture.ts'
+import { startTestDatabase, type TestDatabase } from '../store/postgres/database.fixture.ts'
 import { createHttpApp } from './app.ts'
 import type { GitRequest, HttpDeps, SessionCommand, SessionsApi } from './deps.ts'
 import type { ApiEnv } from './route.ts'
@@ -206,6 +206,40 @@ export async function signIn({ deps }: TestApp, user: User): Promise<Caller> {
   const cookie = (login?.cookies ?? []).map((line) => line.split(';')[0]).join('; ')
   const { secret: bearer } = await accounts.createToken(user.id, 'test')
   return { user, cookie, bearer }
+}
+
+/** What most suites begin with: the app on a database of its own, and its owner, signed in. */
+export interface OwnersApp {
+  test: TestApp
+  owner: Caller
+  post(path: string, body: unknown): Promise<Response>
+  newSession(): Promise<{ id: string; title: string }>
+  close(): Promise<void>
+}
+
+export const REMOTE = { kind: 'remote', url: 'https://git.example.com/a.git' }
+
+export async function openOwnersApp(webFolder?: string): Promise<OwnersApp> {
+  const database = await startTestDatabase()
+  const test = await createTestApp(database, webFolder)
+  const owner = await signIn(test, await test.deps.accounts.ensureOwner())
+  const post: OwnersApp['post'] = async (path, body) =>
+    call(test, path, { method: 'POST', as: owner, body })
+  return {
+    ...{ test, owner, post },
+    newSession: async () => {
+      const response = await post('/api/v1/sessions', { prompt: 'do it', source: REMOTE })
+      return (await response.json()) as { id: string; title: string }
+    },
+    close: () => database.stop(),
+  }
+}
+
+export async function errorOf(response: Response) {
+  const { error } = (await response.json()) as {
+    error: { code: string; reason: string; message: string }
+  }
+  return error
 }
 
 export interface TestRequest {
