@@ -4,7 +4,7 @@
 import { randomInt } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type Bench, createBench, eventually, isInside, kill, watchOrphans } from './bench.ts'
-import { askForNote, markDoubtful, type NoteSession, settle, startNote } from './notes.ts'
+import { askForNote, killing, type NoteSession, settle, startNote } from './notes.ts'
 import { drawPlan, type Moment, type Plan } from './plan.ts'
 import { cutPower } from './reboot.ts'
 
@@ -57,10 +57,11 @@ async function runRound(sessions: NoteSession[], plan: Plan): Promise<void> {
   await Promise.all(Array.from({ length: SESSIONS }, (_, index) => ask(sessions, plan, index)))
   const target = sessions[plan.session] as NoteSession
   await untilMoment(target, plan, async () => {
-    markDoubtful(bench, sessions)
     for (const session of sessions) session.mayRetry = endsSandboxOf(session, target, plan)
-    if (plan.victim === 'everything') await cutPower(bench)
-    else await kill(bench, plan.victim, target.id)
+    await killing(bench, sessions, async () => {
+      if (plan.victim === 'everything') await cutPower(bench)
+      else await kill(bench, plan.victim, target.id)
+    })
   })
   if (plan.victim === 'everything') await bench.errand.startAgain()
   const settled = await Promise.allSettled(sessions.map((session) => settle(bench, session)))

@@ -17,7 +17,7 @@ import {
   watchOrphans,
 } from './bench.ts'
 import type { Hold, HoldPoint } from './forge.ts'
-import { askForNote, markDoubtful, type NoteSession, settle, startNote } from './notes.ts'
+import { askForNote, killing, type NoteSession, settle, startNote } from './notes.ts'
 import { findInside, INSIDE, PROGRAMS } from './processes.ts'
 import { cutPower } from './reboot.ts'
 
@@ -132,8 +132,7 @@ describe.each([...PROGRAMS, ...INSIDE, 'everything'] as const)('%s killed', (vic
       bench,
       (body) => sessions.find(({ notes }) => body.includes(`add the note ${notes[0]}"`))?.id,
     )
-    markDoubtful(bench, sessions)
-    await killIt(victim, sessions)
+    await killing(bench, sessions, () => killIt(victim, sessions))
     await Promise.all(all.map(({ release }) => release()))
     if (victim === 'everything') await bench.errand.startAgain()
     const settled = await Promise.allSettled(sessions.map((session) => settle(bench, session)))
@@ -154,8 +153,9 @@ it('the gateway killed in the middle of an answer: its tokens are counted all th
   const signal = AbortSignal.timeout(LIMIT_MS)
   for await (const item of errand.client.followEvents(session.id, { signal }))
     if (item.kind === 'delta') break
-  markDoubtful(bench, [session])
-  await kill(bench, 'gateway', session.id)
+  await killing(bench, [session], async () => {
+    await kill(bench, 'gateway', session.id)
+  })
   await settle(bench, session)
   const served = errand.model.requests.filter(({ body }) => body.includes(`add the note ${note}`))
   const { usage } = await errand.client.getSession(session.id)

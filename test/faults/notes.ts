@@ -63,8 +63,18 @@ export async function askForNote(
   session.notes.push(note)
 }
 
-/** To be called when something is killed. */
-export function markDoubtful({ errand }: Bench, sessions: NoteSession[]): void {
+/** Answers that are under way before `act`, or come while it kills one process after the other, may be counted or not. */
+export async function killing(
+  bench: Bench,
+  sessions: NoteSession[],
+  act: () => Promise<void>,
+): Promise<void> {
+  markDoubtful(bench, sessions)
+  await act()
+  markDoubtful(bench, sessions)
+}
+
+function markDoubtful({ errand }: Bench, sessions: NoteSession[]): void {
   const now = performance.now()
   const doubtful = errand.model.requests.filter(
     ({ answeredAt }) => answeredAt === undefined || answeredAt > now - UNREAD_MS,
