@@ -1,33 +1,16 @@
 // The timeline: what a person reads of a session, in order. Built from events alone; the page and the CLI only render it.
 import type { NetworkPolicy } from './environment.ts'
 import type { EventOf, SessionEvent } from './event.ts'
-import {
-  type AllowScope,
-  type Answer,
-  type PhaseName,
-  type Question,
-  withPhase,
-} from './session.ts'
+import type { AllowScope, Answer, Question } from './session.ts'
 import { applyDenied, applyEnvironment } from './timeline-network.ts'
 import { type Notice, noticeOf } from './timeline-notices.ts'
+import { applyPreparation, type Preparation } from './timeline-preparation.ts'
 import { type PushLine, pushed } from './timeline-pushes.ts'
 import { update } from './timeline-update.ts'
 
 export interface At {
   seq: number
   at: string
-}
-
-export interface PhaseLine {
-  name: PhaseName
-  state: 'running' | 'completed' | 'failed'
-  startedAt: string
-  durationMs: number | null
-  /** Done by an earlier preparation: nothing had to be done again. */
-  kept: boolean
-  lines: string[]
-  reason: string | null
-  message: string | null
 }
 
 export type TimelineItem = At &
@@ -39,13 +22,7 @@ export type TimelineItem = At &
         text: string
         state: 'queued' | 'started'
       }
-    | {
-        kind: 'preparation'
-        generation: number
-        resume: boolean
-        phases: PhaseLine[]
-        ready: boolean
-      }
+    | Preparation
     | { kind: 'text'; turnId: string; uuid: string; text: string }
     | { kind: 'thinking'; turnId: string; uuid: string; text: string }
     | ToolItem
@@ -148,11 +125,7 @@ export function applyToTimeline(
     case 'phase.failed':
     case 'phase.withdrawn':
     case 'sandbox.ready':
-      return update(items, (item) =>
-        item.kind === 'preparation' && item.generation === body.generation
-          ? applyToPreparation(item, body, event.at)
-          : undefined,
-      )
+      return applyPreparation(items, body, at)
     case 'environment.read':
     case 'environment.allowed':
     case 'network.changed':
@@ -170,11 +143,21 @@ export function applyToTimeline(
     case 'assistant.thinking':
     case 'command.output':
       return [...items, { ...at, ...written(body) }]
-    default: {
-      const notice = noticeOf(body)
-      return notice ? [...items, { ...at, ...notice }] : items
-    }
+    case 'sandbox.stopped':
+    case 'sandbox.lost':
+      return withNotice(applyPreparation(items, body, at), body, at)
+    default:
+      return withNotice(items, body, at)
   }
+}
+
+function withNotice(
+  items: readonly TimelineItem[],
+  body: SessionEvent['body'],
+  at: At,
+): readonly TimelineItem[] {
+  const notice = noticeOf(body)
+  return notice ? [...items, { ...at, ...notice }] : items
 }
 
 function applyPrompt(
@@ -273,7 +256,6 @@ function applyGranted(
   body: EventOf<'push.granted'>,
   at: At,
 ): readonly TimelineItem[] {
-  const notice = noticeOf(body)
   const answered = items.map((item) =>
     item.kind === 'push' &&
     item.grantable !== null &&
@@ -282,7 +264,7 @@ function applyGranted(
       ? { ...item, grantable: null }
       : item,
   )
-  return notice ? [...answered, { ...at, ...notice }] : answered
+  return withNotice(answered, body, at)
 }
 
 /** What became of the push that was kept is told where it stands; the time of the next try is in the session's state. */
@@ -297,50 +279,6 @@ function applyForwardFailed(
       ? { ...item, outward, reason, text: message }
       : undefined,
   )
-}
-
-type Preparation = Extract<TimelineItem, { kind: 'preparation' }>
-type PreparationBody = EventOf<
-  | ('phase.started' | 'phase.logged' | 'phase.completed' | 'phase.failed' | 'phase.withdrawn')
-  | 'sandbox.ready'
->
-
-function applyToPreparation(item: Preparation, body: PreparationBody, at: string): Preparation {
-  if (body.type === 'sandbox.ready') return { ...item, ready: true }
-  if (body.type === 'phase.started') {
-    const started: PhaseLine = {
-      name: body.phase,
-      state: 'running',
-      startedAt: at,
-      durationMs: null,
-      kept: false,
-      lines: [],
-      reason: null,
-      message: null,
-    }
-    return { ...item, phases: withPhase(item.phases, started) }
-  }
-  if (body.type === 'phase.withdrawn')
-    return { ...item, phases: item.phases.filter(({ name }) => name !== body.phase) }
-  const phases = item.phases.map((phase): PhaseLine => {
-    if (phase.name !== body.phase) return phase
-    if (body.type === 'phase.logged') return { ...phase, lines: [...phase.lines, ...body.lines] }
-    if (body.type === 'phase.completed')
-      return {
-        ...phase,
-        state: 'completed',
-        durationMs: body.durationMs,
-        kept: body.kept === true,
-      }
-    return {
-      ...phase,
-      state: 'failed',
-      durationMs: body.durationMs,
-      reason: body.reason,
-      message: body.message,
-    }
-  })
-  return { ...item, phases }
 }
 
 function turnEnd(body: EventOf<'turn.completed' | 'turn.failed' | 'turn.interrupted'>) {

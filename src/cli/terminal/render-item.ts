@@ -3,14 +3,15 @@
 
 import { describeNetwork } from '../../protocol/environment.ts'
 import type { Question } from '../../protocol/session.ts'
-import type { HookItem, PhaseLine, TimelineItem, ToolItem } from '../../protocol/timeline.ts'
+import type { HookItem, TimelineItem, ToolItem } from '../../protocol/timeline.ts'
+import type { PhaseLine } from '../../protocol/timeline-preparation.ts'
 import { formatDuration } from './format.ts'
 import { fillLines, fitLine, oneLine } from './plain-text.ts'
 
 /** Of what a failed tool or phase wrote. */
 const TAIL_LINES = 10
 const ASKING_TOOL = 'AskUserQuestion'
-const MARKS = { completed: '✓', failed: '✕', running: '◐' } as const
+const MARKS = { completed: '✓', failed: '✕', running: '◐', stopped: '–' } as const
 
 /** Empty: nothing to show yet. */
 export function renderItem(item: TimelineItem, columns: number): string[] {

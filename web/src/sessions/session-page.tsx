@@ -57,6 +57,7 @@ function LoadedSession({
   const rows = useMemo(() => toRows(view.timeline), [view.timeline])
   const { retry, stop, takeBack } = requests
   const actions = {
+    failed: session.status === 'failed',
     onRetry: () => retry.mutate(),
     onAllow: requests.allow.mutate,
     onGrant: requests.changeGrants.mutate,

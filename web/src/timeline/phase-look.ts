@@ -1,6 +1,6 @@
 // How the phases of a preparation are named and marked.
 import type { PhaseName } from '../../../src/protocol/session.ts'
-import type { PhaseLine } from '../../../src/protocol/timeline.ts'
+import type { PhaseLine } from '../../../src/protocol/timeline-preparation.ts'
 import type { GlyphName } from '../ui/glyph.tsx'
 
 export const PHASE_NAMES: Record<PhaseName, string> = {
@@ -17,5 +17,6 @@ export const PHASE_SIGNS: Record<
 > = {
   running: { glyph: 'half', color: '', word: 'running' },
   completed: { glyph: 'check', color: 'text-ok', word: 'done' },
+  stopped: { glyph: 'dash', color: 'text-muted', word: 'stopped' },
   failed: { glyph: 'cross', color: 'text-bad', word: 'failed' },
 }

@@ -1,6 +1,7 @@
 // The preparation of the sandbox: five phases with how long each took, its log on opening, and what mends it.
 import { PHASES } from '../../../src/protocol/session.ts'
-import type { PhaseLine, TimelineItem } from '../../../src/protocol/timeline.ts'
+import type { TimelineItem } from '../../../src/protocol/timeline.ts'
+import type { PhaseLine } from '../../../src/protocol/timeline-preparation.ts'
 import { CredentialLink } from '../credentials/credential-link.tsx'
 import { Button } from '../ui/button.tsx'
 import { Failure } from '../ui/failure.tsx'
@@ -17,16 +18,20 @@ type Preparation = Extract<TimelineItem, { kind: 'preparation' }>
 export function PreparationItem({
   item,
   current,
+  failed: isFailed,
   onRetry,
   onStop,
 }: {
   item: Preparation
   /** Whether this is the last preparation, the only one that can be retried or stopped. */
   current: boolean
+  /** Whether the session waits for what mends it. */
+  failed: boolean
   onRetry: () => void
   onStop: () => void
 }) {
   const failed = item.phases.find((phase) => phase.state === 'failed')
+  const isGoingOn = !item.ready && !isOver(item)
   const totalMs = spanMs(item.phases)
   const title = item.resume ? 'Sandbox started again' : 'Sandbox prepared'
   const phases = <Phases item={item} />
@@ -57,7 +62,7 @@ export function PreparationItem({
           why={failed.message}
           reason={failed.reason}
         >
-          {current ? (
+          {current && isFailed ? (
             <>
               <Button tone="primary" onClick={onRetry}>
                 Retry
@@ -68,8 +73,18 @@ export function PreparationItem({
           ) : null}
         </Failure>
       ) : null}
+      {current && isGoingOn ? (
+        <Button onClick={onStop} className="mt-1 self-start">
+          Stop
+        </Button>
+      ) : null}
     </section>
   )
+}
+
+/** Without having got ready. */
+function isOver({ phases }: Preparation): boolean {
+  return phases.some(({ state }) => state === 'failed' || state === 'stopped')
 }
 
 /** From the first start to the last end; phases overlap. */
@@ -81,7 +96,7 @@ function spanMs(phases: readonly PhaseLine[]): number {
 
 function Phases({ item }: { item: Preparation }) {
   const begun = new Map(item.phases.map((phase) => [phase.name, phase]))
-  const over = item.ready || item.phases.some((phase) => phase.state === 'failed')
+  const over = item.ready || isOver(item)
   return (
     <ol>
       {PHASES.map((name) => {
@@ -113,8 +128,9 @@ function PhaseRow({ phase, id }: { phase: PhaseLine; id: string }) {
             <span className={phase.state === 'completed' ? 'text-muted' : undefined}>
               {PHASE_NAMES[phase.name]}
             </span>
-            <span className="sr-only">{word}</span>
+            {phase.state === 'stopped' ? null : <span className="sr-only">{word}</span>}
             <span className="ml-auto text-xs text-muted">
+              {phase.state === 'stopped' ? 'stopped after ' : ''}
               {phase.durationMs === null ? (
                 <Since at={phase.startedAt} />
               ) : phase.kept ? (

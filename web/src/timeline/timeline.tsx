@@ -24,6 +24,8 @@ import { WishItem } from './wish-item.tsx'
 const DRAW_ALL_ROWS = 200
 
 export interface TimelineActions {
+  /** Whether the session has failed, and can be tried again. */
+  failed: boolean
   onRetry: () => void
   onAllow: (allowed: { scope: AllowScope; host?: string }) => void
   onGrant: (grant: PushGrantChange) => void
