@@ -162,12 +162,19 @@ function answerApi(parts: Parts, asked: Asked, response: ServerResponse): void {
     case 'GET /installation':
       sendJson(response, INSTALLATION)
       break
-    case 'GET /sessions':
-      sendJson(response, { sessions: summariesOf(parts.sessions.values()), next: null })
+    case 'GET /sessions': {
+      const { searchParams } = new URL(asked.request.url ?? '', 'http://fixture')
+      const from = Number(searchParams.get('before') ?? 0)
+      const to = from + Number(searchParams.get('limit'))
+      const sessions = summariesOf(parts.sessions.values())
+      const next = to < sessions.length ? String(to) : null
+      sendJson(response, { sessions: sessions.slice(from, to), next })
       break
+    }
     case 'GET /sessions/stream': {
       openStream(parts.streams, response, 'list')
-      const value = JSON.stringify({ sessions: summariesOf(parts.sessions.values()) })
+      const latest = summariesOf(parts.sessions.values()).slice(0, 200)
+      const value = JSON.stringify({ sessions: latest })
       response.write(`event: sessions\ndata: ${value}\n\n`)
       break
     }

@@ -10,8 +10,8 @@ export interface FixtureSession {
 }
 export type Fact = EventBody | [EventSource, EventBody]
 
-const sessionId = (letter: string) => `s_${letter.repeat(20)}`
-export const turnId = (letter: string) => `t_${letter.repeat(20)}`
+const sessionId = (letter: string) => `s_${letter.repeat(20).slice(0, 20)}`
+export const turnId = (letter: string) => `t_${letter.repeat(20).slice(0, 20)}`
 const BRANCH = 'errand/fix-cart-discount'
 
 const MINUTE_MS = 60_000

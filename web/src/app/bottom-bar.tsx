@@ -17,15 +17,19 @@ const LOOK = 'flex min-h-[48px] flex-1 flex-col items-center justify-center gap-
 export function BottomBar({
   zone,
   waiting,
+  sessionId,
   current,
 }: {
   zone: Zone
   waiting: number
+  /** Of the session that is shown. */
+  sessionId: string | undefined
+  /** The same in the list, which may not have it. */
   current: SessionSummary | undefined
 }) {
   const look = (own: Zone) => classes(LOOK, zone === own ? 'font-medium text-text' : 'text-muted')
   const mark = (own: Zone) => (zone === own ? ('page' as const) : undefined)
-  const session = current ? { sessionId: current.id } : undefined
+  const session = sessionId === undefined ? undefined : { sessionId }
   const changes = current && totalChanges(current)
   return (
     <nav aria-label="Zones" className="safe-bottom flex border-t border-line bg-surface md:hidden">

@@ -4,6 +4,8 @@ import { classes } from '../ui/classes.ts'
 import { Dialog } from '../ui/dialog.tsx'
 
 export interface PaletteEntry {
+  /** Where others may have its label and hint too. */
+  key?: string
   label: string
   hint: string
   run: () => void
@@ -83,7 +85,7 @@ function PaletteList({
         {found.map((entry, at) => (
           // biome-ignore lint/a11y/useKeyWithClickEvents: the keys are handled by the field above
           <div
-            key={`${entry.label}-${entry.hint}`}
+            key={entry.key ?? entry.label}
             id={`${id}-${at}`}
             role="option"
             tabIndex={-1}

@@ -1,10 +1,15 @@
 // Requests whose answers several parts of the page share. What happens inside a session comes from its events instead.
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import type { Client } from '../../../src/client/client.ts'
+import type { SessionSummary } from '../../../src/protocol/api.ts'
 import { describeError, useApi } from './api.ts'
 import { usePageVisible } from './page-visible.ts'
 
 const HIDDEN_INTERVAL_MS = 15_000
-const LISTED = 200
+/** How many sessions one answer, and the stream, have at most. */
+export const LISTED_AT_ONCE = 200
+/** Older ones are found by their address only. */
+const MOST_LISTED = 2000
 
 export const keys = {
   installation: ['installation'],
@@ -36,11 +41,23 @@ export function useSessions() {
   const visible = usePageVisible()
   return useQuery({
     queryKey: keys.sessions,
-    queryFn: async () => (await api.listSessions({ limit: LISTED, archived: true })).sessions,
+    queryFn: () => readSessions(api),
     refetchInterval: visible ? false : HIDDEN_INTERVAL_MS,
     refetchIntervalInBackground: true,
     retry,
   })
+}
+
+/** Latest change first. */
+async function readSessions(api: Client): Promise<SessionSummary[]> {
+  const all = new Map<string, SessionSummary>()
+  let before: string | undefined
+  do {
+    const page = await api.listSessions({ limit: LISTED_AT_ONCE, archived: true, before })
+    for (const session of page.sessions) if (!all.has(session.id)) all.set(session.id, session)
+    before = page.next ?? undefined
+  } while (before !== undefined && all.size < MOST_LISTED)
+  return [...all.values()]
 }
 
 export function useEnvironments({ archived = false } = {}) {

@@ -50,7 +50,7 @@ export function Shell() {
       <main className={`min-h-0 min-w-0 ${zone === 'sessions' ? 'max-md:hidden' : ''}`}>
         <Outlet />
       </main>
-      <BottomBar zone={zone} waiting={waiting} current={current} />
+      <BottomBar zone={zone} waiting={waiting} sessionId={sessionId} current={current} />
       <Palette open={overlay === 'palette'} onClose={close} entries={entries} />
       <ShortcutSheet open={overlay === 'keys'} onClose={close} />
     </div>
@@ -124,6 +124,7 @@ function useCommands(onKeys: () => void, onPalette: () => void): PaletteEntry[] 
       : []),
     { label: 'Keys', hint: '?', run: onKeys },
     ...listed.map((session) => ({
+      key: session.id,
       label: session.title,
       hint: lookOf(session).word,
       run: () => open(session.id),

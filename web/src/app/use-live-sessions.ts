@@ -5,7 +5,7 @@ import type { FollowedList } from '../../../src/client/follow.ts'
 import type { SessionSummary } from '../../../src/protocol/api.ts'
 import { useApi } from './api.ts'
 import { usePageVisible } from './page-visible.ts'
-import { keys } from './queries.ts'
+import { keys, LISTED_AT_ONCE } from './queries.ts'
 
 /** True while the stream is cut and being opened again. */
 export function useLiveSessions(signedIn: boolean): boolean {
@@ -16,18 +16,25 @@ export function useLiveSessions(signedIn: boolean): boolean {
   useEffect(() => {
     if (!signedIn || !visible) return
     const abort = new AbortController()
+    const askAgain = () => queries.invalidateQueries({ queryKey: keys.sessions })
+    const take = (change: FollowedList) => {
+      if (change.kind === 'connection') setCut(change.state === 'waiting')
+      // Of so many it tells the latest only.
+      else if (change.kind === 'sessions' && change.sessions.length >= LISTED_AT_ONCE)
+        void askAgain()
+      else
+        queries.setQueryData<SessionSummary[]>(keys.sessions, (old) =>
+          changedList(old ?? [], change),
+        )
+    }
     const read = async () => {
       for await (const change of api.followSessions({ signal: abort.signal })) {
         if (abort.signal.aborted) return
-        if (change.kind === 'connection') setCut(change.state === 'waiting')
-        else
-          queries.setQueryData<SessionSummary[]>(keys.sessions, (old) =>
-            changedList(old ?? [], change),
-          )
+        take(change)
       }
     }
     // A refusal ends the stream; asking for the list shows why.
-    read().catch(() => queries.invalidateQueries({ queryKey: keys.sessions }))
+    read().catch(askAgain)
     return () => abort.abort()
   }, [api, queries, visible, signedIn])
   return cut

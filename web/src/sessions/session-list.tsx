@@ -82,7 +82,7 @@ function Groups({ search }: { search: string }) {
   if (!sessions.data) {
     const error = describeError(sessions.error)
     return (
-      <div className="p-3">
+      <div className="min-h-0 flex-1 overflow-y-auto p-3">
         <Failure what="The list could not be read" why={error.message} reason={error.reason}>
           <Button onClick={() => void sessions.refetch()}>Try again</Button>
         </Failure>
@@ -128,7 +128,11 @@ function Groups({ search }: { search: string }) {
 
 function ListSkeleton() {
   return (
-    <div className="px-5 pt-5" role="status" aria-label="Loading sessions">
+    <div
+      className="min-h-0 flex-1 overflow-hidden px-5 pt-5"
+      role="status"
+      aria-label="Loading sessions"
+    >
       {[70, 85, 55, 75].map((width) => (
         <div key={width} className="flex h-[50px] flex-col justify-center gap-1.5">
           <span style={{ width: `${width}%` }}>
