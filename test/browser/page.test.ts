@@ -192,6 +192,26 @@ describe('list', () => {
     expect(await list.getByText('Give the discount').count()).toBe(1)
   })
 
+  it('has all of many sessions, also those that one answer has no room for', async () => {
+    const letters = [...'abcdefghijklmnopqrstuvwxyz']
+    const many = Array.from({ length: 230 }, (_, at) => {
+      const letter = `${letters[Math.floor(at / 26)]}${letters[at % 26]}`
+      return createSession({ letter, title: `Task ${at}`, ageMs: (at + 1) * 60_000 })
+    })
+    fixture.add(...many)
+    await page.goto(fixture.url)
+    const list = page.getByRole('navigation', { name: 'Sessions' })
+    await list.getByRole('heading', { name: 'Working 230' }).waitFor()
+    await list.getByRole('searchbox').fill('task 229')
+    await list.getByRole('link', { name: /Task 229/ }).waitFor()
+    // The oldest has not fallen out when the stream begins anew.
+    fixture.cutStreams()
+    fixture.emit(many[0] as FixtureSession, text('a', 'Still here'))
+    await list.getByRole('link', { name: /Task 229/ }).click()
+    await page.getByRole('heading', { name: 'Task 229' }).waitFor()
+    complaints = complaints.filter((said) => !said.includes('ERR_INCOMPLETE_CHUNKED_ENCODING'))
+  })
+
   it('follows what happens elsewhere', async () => {
     const session = running()
     fixture.add(session)
@@ -268,6 +288,33 @@ describe('timeline', () => {
     )
     await strip.waitFor({ state: 'detached' })
     await timeline().getByText('Sandbox prepared').waitFor()
+  })
+
+  it('stops a preparation where it stands, and says of each phase that it stopped', async () => {
+    const session = createSession({ letter: 'f', title: 'Round', facts: preparing })
+    fixture.add(session)
+    await visit(session)
+    const preparation = timeline().getByRole('region', { name: 'Preparation' })
+    await preparation.getByText('Fetch the repository').waitFor()
+    await preparation.getByRole('button', { name: 'Stop' }).click()
+    await expect.poll(() => sent()?.path).toBe(`/sessions/${session.id}/stop`)
+    fixture.emit(
+      session,
+      { type: 'turn.interrupted', turnId: turnId('f') },
+      { type: 'sandbox.stopped', generation: 1, why: 'user' },
+    )
+    await preparation.getByText(/^stopped after /).waitFor()
+    expect(await preparation.getByRole('button').allInnerTexts()).toEqual([
+      expect.stringContaining('Fetch the repository'),
+    ])
+    // What has failed is tried again from there; once it was stopped there is nothing to try.
+    const failed = createSession({ letter: 'd', title: 'Prices', facts: failedPhase })
+    fixture.add(failed)
+    await visit(failed)
+    await button('Retry').waitFor()
+    fixture.emit(failed, { type: 'turn.interrupted', turnId: turnId('d') })
+    await button('Retry').waitFor({ state: 'detached' })
+    await page.getByText('Fetch the repository: failed').waitFor()
   })
 
   it('shows why a phase failed, with its log, and retries', async () => {
@@ -805,6 +852,36 @@ describe('phone', () => {
     expect(await overflow()).toBe(0)
   })
 })
+
+describe('large text', () => {
+  it('has room at twice the size, also on a phone', async () => {
+    const args = [...FLAGS, '--blink-settings=defaultFontSize=32']
+    const large = await chromium.launch({ executablePath: CHROMIUM, args })
+    try {
+      const view = await large.newPage({ viewport: PHONE, hasTouch: true, isMobile: true })
+      const archived = createSession({
+        ...{ letter: 'r', title: 'Old', facts: [...prepared, { type: 'session.archived' }] },
+      })
+      fixture.add(
+        ...[asking('plan'), archived],
+        createSession({ letter: 'd', title: 'Prices', facts: failedPhase }),
+      )
+      for (const letter of ['c', 'd', 'r']) {
+        await view.goto(`${fixture.url}/sessions/s_${letter.repeat(20)}`)
+        await view.locator('footer').waitFor()
+        expect(await view.evaluate(`getComputedStyle(document.body).fontSize`)).toBe('28px')
+        await expect.poll(() => view.evaluate(BEYOND_THE_EDGE)).toEqual([])
+      }
+    } finally {
+      await large.close()
+    }
+  })
+})
+
+/** Buttons that stand out of the window, and cannot be scrolled to. */
+const BEYOND_THE_EDGE = `[...document.querySelectorAll('button, a')]
+  .filter((e) => { e.scrollIntoView({ block: 'nearest' }); const r = e.getBoundingClientRect(); return r.width > 0 && (r.right > innerWidth + 1 || r.bottom > innerHeight + 1) })
+  .map((e) => e.textContent || e.ariaLabel)`
 
 describe('colours', () => {
   it.each([false, true])('have enough contrast (dark: %s)', async (dark) => {

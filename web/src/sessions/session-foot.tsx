@@ -41,7 +41,7 @@ export function SessionFoot({
   const shown = shownTurns(rows)
   const queued = session.queue.filter((turn) => !shown.has(turn.id))
   return (
-    <footer className="px-4 pb-3 sm:px-6">
+    <footer className="overflow-y-auto px-4 pt-1 pb-3 sm:px-6">
       <div className="mx-auto max-w-[760px]">
         <Connection followed={followed} />
         <RequestFailures requests={requests} />
@@ -86,9 +86,11 @@ function Connection({ followed }: { followed: FollowedSession & { reconnect: () 
   const reconnecting = useLasting(state === 'reconnecting')
   if (reconnecting)
     return (
-      <p role="status" className="mb-2 flex items-center gap-2 text-sm text-warn">
+      <p role="status" className="mb-2 flex flex-wrap items-center gap-2 text-sm text-warn">
         <Glyph name="half" />
-        The connection was cut. What happens meanwhile is shown when it is back.
+        <span className="min-w-0 flex-1 basis-40">
+          The connection was cut. What happens meanwhile is shown when it is back.
+        </span>
         <Button tone="quiet" className="-my-1 px-2" onClick={followed.reconnect}>
           Connect now
         </Button>
@@ -144,7 +146,7 @@ function RequestFailures({ requests }: { requests: SessionRequests }) {
 
 function Archived({ requests }: { requests: SessionRequests }) {
   return (
-    <p className="flex items-center gap-3 rounded-card bg-surface px-4 py-2.5 text-muted">
+    <p className="flex flex-wrap items-center gap-x-3 gap-y-1 rounded-card bg-surface px-4 py-2.5 text-muted">
       This session is archived.
       <Button className="ml-auto" onClick={() => requests.unarchive.mutate()}>
         Bring it back

@@ -97,7 +97,7 @@ function Facts({ session }: { session: SessionState }) {
         )}
       >
         {shown.map(([name, value], index) => (
-          <span key={name} className="flex gap-x-1.5" title={name}>
+          <span key={name} className="flex min-w-0 gap-x-1.5 max-md:shrink-0" title={name}>
             {name === NETWORK ? (
               <Link
                 to="/sessions/$sessionId"
@@ -108,7 +108,7 @@ function Facts({ session }: { session: SessionState }) {
                 {value}
               </Link>
             ) : (
-              <span>{value}</span>
+              <span className="min-w-0 [overflow-wrap:anywhere]">{value}</span>
             )}
             {index < shown.length - 1 ? <span aria-hidden="true">·</span> : null}
           </span>

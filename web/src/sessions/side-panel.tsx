@@ -37,7 +37,7 @@ export function SidePanel({
       className="flex focus-visible:outline-offset-[-2px] min-h-0 w-full min-w-0 flex-col border-line bg-bg xl:w-[max(40vw,36rem)] xl:max-w-[960px] xl:shrink-0 xl:border-l"
     >
       <header className="flex items-center gap-1 border-b border-line py-2 pr-2 pl-2">
-        <nav aria-label="Beside the timeline" className="flex gap-1">
+        <nav aria-label="Beside the timeline" className="flex min-w-0 flex-wrap gap-1">
           {(Object.keys(PANELS) as PanelName[]).map((name) => (
             <Link
               key={name}
@@ -55,7 +55,7 @@ export function SidePanel({
         </nav>
         <IconButton
           label={panel === 'changes' ? 'Close (d)' : 'Close'}
-          className="ml-auto"
+          className="ml-auto shrink-0"
           onClick={() => void navigate({ ...address, search: {} })}
         >
           <Glyph name="cross" />

@@ -113,7 +113,7 @@ export function PushItem({
     <div className="pb-1.5">
       {line}
       <Button
-        className="ml-5.5 max-w-full"
+        className="ml-5.5 max-w-[calc(100%-1.375rem)]"
         onClick={() => onGrant({ grant: grantable, repository: item.repository ?? undefined })}
       >
         <span className="truncate">

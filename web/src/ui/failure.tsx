@@ -20,7 +20,9 @@ export function Failure({
       <div className="min-w-0 flex-1">
         <p className="font-medium text-bad">{what}</p>
         {why ? <p className="mt-0.5 [overflow-wrap:anywhere]">{why}</p> : null}
-        {reason ? <p className="mt-0.5 text-xs text-muted">{reason}</p> : null}
+        {reason ? (
+          <p className="mt-0.5 text-xs text-muted [overflow-wrap:anywhere]">{reason}</p>
+        ) : null}
         {children ? <div className="mt-2 flex flex-wrap gap-2">{children}</div> : null}
       </div>
     </div>

@@ -1,4 +1,4 @@
-// Small drawn signs of 16 px in the colour of the text. They stand beside a word or carry a label of their own.
+// Small drawn signs of 16 px (of text of the usual size) in the colour of the text. They stand beside a word or carry a label of their own.
 
 const PATHS = {
   dot: <circle cx="8" cy="8" r="4" fill="currentColor" stroke="none" />,
@@ -70,15 +70,13 @@ export function Glyph({ name, className }: { name: GlyphName; className?: string
   return (
     <svg
       viewBox="0 0 16 16"
-      width="16"
-      height="16"
       fill="none"
       stroke="currentColor"
       strokeWidth="1.5"
       strokeLinecap="round"
       strokeLinejoin="round"
       aria-hidden="true"
-      className={`shrink-0 ${className ?? ''}`}
+      className={`size-4 shrink-0 ${className ?? ''}`}
     >
       {PATHS[name]}
     </svg>
