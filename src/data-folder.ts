@@ -5,13 +5,18 @@ import { AppError } from './protocol/errors.ts'
 /** What a data folder may hold before its database is made. */
 const NOT_FOREIGN = new Set(['log', 'keys', 'git', 'gateway', 'sandboxes', 'images', 'lost+found'])
 
+/** In a data folder that a restore is filling. */
+export const RESTORING = 'restoring'
+
 /** A folder of somebody's work, given by mistake, must not change its owner. */
 export async function refuseForeignFolder(dataDir: string): Promise<void> {
   const names = await namesIn(dataDir).catch((error: unknown) => {
     throw unfitFolder(error, dataDir)
   })
   if (names.every((name) => NOT_FOREIGN.has(name)) || names.includes('postgres')) return
-  const message = `${dataDir} holds something that is not Errand's. Name an empty folder, or one that does not exist.`
+  const message = names.includes(RESTORING)
+    ? `A restore into ${dataDir} was broken off. Run errand restore again, or remove the folder.`
+    : `${dataDir} holds something that is not Errand's. Name an empty folder, or one that does not exist.`
   throw new AppError('conflict', 'data_folder_foreign', message)
 }
 

@@ -10,6 +10,7 @@ import { createGunzip, createGzip } from 'node:zlib'
 import { z } from 'zod'
 import { readTar, TarError, type TarFile, writeTar } from '../lib/tar.ts'
 import { AppError } from '../protocol/errors.ts'
+import { whileWanted } from './interruptible.ts'
 
 export const BACKUP_FORMAT = 1
 const MANIFEST = 'manifest.json'
@@ -39,7 +40,7 @@ export type BackupManifest = z.infer<typeof manifestSchema>
 export async function packBackup(
   folder: string,
   { names, ...about }: Omit<BackupManifest, 'format' | 'files'> & { names: string[] },
-  file: string,
+  { file, signal }: { file: string; signal?: AbortSignal },
 ): Promise<BackupManifest> {
   const files = await Promise.all(names.map((name) => describeMember(folder, name)))
   const manifest: BackupManifest = { format: BACKUP_FORMAT, ...about, files }
@@ -49,6 +50,7 @@ export async function packBackup(
     Readable.from(writeTar(membersOf(folder, [MANIFEST, ...names]), new Date(about.createdAt))),
     createGzip({ level: GZIP_LEVEL }),
     createWriteStream(unfinished, { mode: 0o600, flush: true }),
+    { signal },
   )
   await rename(unfinished, file)
   await syncFolder(dirname(file))
@@ -56,12 +58,17 @@ export async function packBackup(
 }
 
 /** Rejects with `backup_unreadable` for what is no backup and with `backup_damaged` for one that is not whole. */
-export async function unpackBackup(file: string, folder: string): Promise<BackupManifest> {
+export async function unpackBackup(
+  file: string,
+  folder: string,
+  signal?: AbortSignal,
+): Promise<BackupManifest> {
   await requireSpace(file, folder)
   try {
-    return await unpack(file, folder)
+    return await unpack(file, { folder, signal })
   } catch (error) {
     if (error instanceof AppError) throw error
+    if (Object(error).code === 'EISDIR') throw unreadable(error)
     if (error instanceof TarError || isGzipError(error)) throw damaged(error.message, error)
     throw error
   }
@@ -78,13 +85,16 @@ export async function* readJsonLines(path: string): AsyncGenerator<unknown> {
   if (rest !== '') yield JSON.parse(rest)
 }
 
-async function unpack(file: string, folder: string): Promise<BackupManifest> {
+async function unpack(
+  file: string,
+  { folder, signal }: { folder: string; signal: AbortSignal | undefined },
+): Promise<BackupManifest> {
   const unzipped = createReadStream(file).on('error', (error) => unzipped.destroy(error))
   const chunks = unzipped.pipe(createGunzip())
   unzipped.on('error', (error) => chunks.destroy(error))
   let manifest: BackupManifest | undefined
   const left = new Map<string, BackupManifest['files'][number]>()
-  for await (const member of readTar(chunks)) {
+  for await (const member of readTar(whileWanted(chunks, signal))) {
     if (!manifest) {
       manifest = await readManifest(member)
       for (const described of manifest.files) left.set(described.name, described)

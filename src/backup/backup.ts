@@ -1,33 +1,31 @@
 // Makes a backup of an installation, whether it runs or not: the database as it was at one moment, then the repositories,
 // then the key of stored credentials. Sandboxes are not in it: sessions go on from what was pushed and saved to git.
-import { createWriteStream, rmSync } from 'node:fs'
-import { copyFile, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { createWriteStream } from 'node:fs'
+import { copyFile, mkdir, mkdtemp, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Config } from '../config.ts'
+import { namesIn, unfitFolder } from '../data-folder.ts'
 import { layoutOf } from '../ground.ts'
 import { claimInstance, findInstance, versionOf } from '../instance.ts'
-import type { Logger } from '../lib/logger.ts'
 import { encodeLine } from '../lib/ndjson.ts'
 import { AppError } from '../protocol/errors.ts'
 import { DATABASE_NAME, DATABASE_USER } from '../store/postgres/cluster.ts'
 import type { DatabaseConnection } from '../store/postgres/database.ts'
 import { dumpDatabase } from '../store/postgres/dump.ts'
 import { type BackupManifest, packBackup } from './archive.ts'
+import type { Place } from './command.ts'
 import { GIT_FILES, packRepositories } from './git-folder.ts'
+import { whileWanted } from './interruptible.ts'
 import { atStandstill } from './standstill.ts'
 
 export const KEY_FILE = 'keys/sealing.key'
 export const tableFile = (table: string) => `database/${table}.ndjson`
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-/** As a shell says of Ctrl-C. */
-const INTERRUPTED = 130
 
 export async function createBackup(
-  config: Config,
   target: string,
-  logger: Logger,
+  { config, logger, signal }: Place,
 ): Promise<BackupManifest> {
   const file = resolve(target)
   await refuseWhenThere(file)
@@ -39,13 +37,8 @@ export async function createBackup(
       throw new AppError('invalid', 'backup_folder', message, { cause: error })
     },
   )
-  const interrupt = () => {
-    rmSync(folder, { recursive: true, force: true })
-    process.exit(INTERRUPTED)
-  }
-  for (const signal of SIGNALS) process.once(signal, interrupt)
   const { dataDir } = config
-  const parts = { dataDir, version: versionOf(config), createdAt: new Date(), folder, file }
+  const parts = { dataDir, version: versionOf(config), createdAt: new Date(), folder, file, signal }
   try {
     if (await findInstance(config))
       return await writeBackup({ ...parts, connection: await runningDatabase(config) })
@@ -58,7 +51,6 @@ export async function createBackup(
       await claim.release()
     }
   } finally {
-    for (const signal of SIGNALS) process.off(signal, interrupt)
     await rm(folder, { recursive: true, force: true })
   }
 }
@@ -71,11 +63,12 @@ export interface BackupParts {
   /** For everything on its way into the file; on the same disk. */
   folder: string
   file: string
+  signal?: AbortSignal
 }
 
 /** The content of a backup out of a data folder and its database. */
 export async function writeBackup(parts: BackupParts): Promise<BackupManifest> {
-  const { connection, dataDir, version, folder, file } = parts
+  const { connection, dataDir, version, folder, file, signal } = parts
   const createdAt = parts.createdAt.toISOString()
   const tables: Record<string, number> = {}
   await mkdir(join(folder, 'database'))
@@ -83,7 +76,7 @@ export async function writeBackup(parts: BackupParts): Promise<BackupManifest> {
     let count = 0
     async function* lines() {
       yield encodeLine(columns)
-      for await (const row of rows) {
+      for await (const row of whileWanted(rows, signal)) {
         count++
         yield encodeLine(row)
       }
@@ -92,11 +85,13 @@ export async function writeBackup(parts: BackupParts): Promise<BackupManifest> {
     await pipeline(Readable.from(lines()), createWriteStream(path, { mode: 0o600 }))
     tables[name] = count
   })
+  signal?.throwIfAborted()
   await packRepositories(join(dataDir, 'git'), folder)
+  signal?.throwIfAborted()
   await mkdir(join(folder, dirname(KEY_FILE)))
   await copyFile(join(dataDir, KEY_FILE), join(folder, KEY_FILE))
   const names = [...Object.keys(tables).map(tableFile), KEY_FILE, ...GIT_FILES]
-  return packBackup(folder, { version, schema, createdAt, tables, names }, file)
+  return packBackup(folder, { version, schema, createdAt, tables, names }, { file, signal })
 }
 
 async function refuseWhenThere(file: string): Promise<void> {
@@ -105,7 +100,9 @@ async function refuseWhenThere(file: string): Promise<void> {
 }
 
 async function requireInstallation({ dataDir }: Config): Promise<void> {
-  const names = (await isThere(dataDir)) ? await readdir(dataDir) : []
+  const names = await namesIn(dataDir).catch((error: unknown) => {
+    throw unfitFolder(error, dataDir)
+  })
   if (names.includes('keys') && names.includes('git')) return
   const message = `There is no Errand in ${dataDir}. Name its folder with --data.`
   throw new AppError('not_found', 'installation_not_found', message)

@@ -7,13 +7,19 @@ import { plainLine, safeJson } from '../cli/terminal/plain-text.ts'
 import { type Config, readConfig } from '../config.ts'
 import { createLogger, type Logger } from '../lib/logger.ts'
 import type { BackupManifest } from './archive.ts'
+import { interruptible } from './interruptible.ts'
 
 interface BackupOptions {
   data?: string
   json?: boolean
 }
 
-type Work = (config: Config, file: string, logger: Logger) => Promise<BackupManifest>
+export interface Place {
+  config: Config
+  logger: Logger
+  signal: AbortSignal
+}
+type Work = (file: string, place: Place) => Promise<BackupManifest>
 
 export function addBackupCommands(program: Command, { deps: { stdout } }: Cli): void {
   const say = (options: BackupOptions, value: object, lines: string[]) =>
@@ -63,7 +69,8 @@ function addCommand(program: Command, { specification, description, action }: Sp
 
 function perform(work: Work, file: string, options: BackupOptions): Promise<BackupManifest> {
   const config = readConfig({ dataDir: options.data })
-  return work(config, file, createLogger('backup', 'error'))
+  const logger = createLogger('backup', 'error')
+  return interruptible((signal) => work(file, { config, logger, signal }))
 }
 
 function contentOf({ tables }: BackupManifest): string {

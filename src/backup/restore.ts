@@ -4,7 +4,7 @@ import { chmod, mkdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/pr
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { type Config, readConfig } from '../config.ts'
-import { namesIn, unfitFolder } from '../data-folder.ts'
+import { namesIn, RESTORING as UNFINISHED, unfitFolder } from '../data-folder.ts'
 import { createAccounts, createAuthSecret } from '../http/sign-in/accounts.ts'
 import { claimInstance } from '../instance.ts'
 import type { Logger } from '../lib/logger.ts'
@@ -24,10 +24,11 @@ import {
 import { openStore, type Store } from '../store/store.ts'
 import { type BackupManifest, readJsonLines, unpackBackup } from './archive.ts'
 import { KEY_FILE, tableFile } from './backup.ts'
+import type { Place } from './command.ts'
 import { unpackRepositories } from './git-folder.ts'
+import { whileWanted } from './interruptible.ts'
 import { atStandstill, type Standstill } from './standstill.ts'
 
-const UNFINISHED = 'restoring'
 /** In the order in which they are put in their place; the last one makes it an installation. */
 const PARTS = ['keys', 'git', 'sandboxes', 'images', 'postgres'] as const
 /** What may lie in a folder that counts as empty. */
@@ -35,18 +36,15 @@ const NOTHING = new Set(['log', 'lost+found'])
 const rowSchema = z.array(z.string().nullable())
 const columnsSchema = z.array(z.string())
 
-export async function restoreBackup(
-  config: Config,
-  source: string,
-  logger: Logger,
-): Promise<BackupManifest> {
+export async function restoreBackup(source: string, place: Place): Promise<BackupManifest> {
+  const { config } = place
   const claim = await claimInstance(config)
   try {
     const made = await makeFolder(config).catch((error: unknown) => {
       throw unfitFolder(error, config.dataDir)
     })
     try {
-      return await restoreInto(config, resolve(source), logger)
+      return await restoreInto(resolve(source), place)
     } catch (error) {
       await clearUnfinished(config)
       if (made !== undefined) await rmdir(config.dataDir)
@@ -64,17 +62,20 @@ async function makeFolder(config: Config): Promise<string | undefined> {
   return mkdir(config.dataDir, { recursive: true, mode: 0o711 })
 }
 
-async function restoreInto(config: Config, file: string, logger: Logger): Promise<BackupManifest> {
+async function restoreInto(
+  file: string,
+  { config, logger, signal }: Place,
+): Promise<BackupManifest> {
   const unfinished = join(config.dataDir, UNFINISHED)
   const archive = join(unfinished, 'archive')
   const place = join(unfinished, 'place')
   await mkdir(archive, { recursive: true, mode: 0o700 })
   await chmod(unfinished, 0o711)
-  const manifest = await unpackBackup(file, archive)
+  const manifest = await unpackBackup(file, archive, signal)
   requireKnown(manifest)
   const { databaseUrl, logLevel } = config
   const within = { ...readConfig({ dataDir: place }), databaseUrl, logLevel }
-  await atStandstill(within, logger, (still) => fill(still, { archive, manifest, logger }))
+  await atStandstill(within, logger, (still) => fill(still, { archive, manifest, logger, signal }))
   for (const part of PARTS) await rename(join(place, part), join(config.dataDir, part))
   await rm(unfinished, { recursive: true, force: true })
   return manifest
@@ -84,21 +85,24 @@ interface Content {
   archive: string
   manifest: BackupManifest
   logger: Logger
+  signal: AbortSignal
 }
 
 async function fill(still: Standstill, content: Content): Promise<void> {
   const { layout, connection } = still
-  const { archive, manifest, logger } = content
+  const { archive, manifest, logger, signal } = content
   await unpackRepositories(archive, layout.gitData)
   const sealingKey = await readFile(join(archive, KEY_FILE))
   // The file is there and keeps its owner and mode.
   await writeFile(layout.keyFile, sealingKey)
+  signal.throwIfAborted()
   await requireEmptyDatabase(connection)
   try {
     await makeTables(connection, manifest.schema)
     await makeAccountTables(connection)
-    const counts = await loadDatabase(connection, tablesIn(archive, manifest))
+    const counts = await loadDatabase(connection, tablesIn(content))
     requireCounts(manifest, counts)
+    signal.throwIfAborted()
     const store = await openStore({ connection, logger, program: 'errand-restore', sealingKey })
     await loseSandboxes(store).finally(() => store.close())
   } catch (error) {
@@ -115,14 +119,14 @@ async function makeAccountTables(connection: DatabaseConnection): Promise<void> 
   )
 }
 
-async function* tablesIn(archive: string, manifest: BackupManifest) {
+async function* tablesIn({ archive, manifest, signal }: Content) {
   for (const { name } of DUMPED_TABLES) {
     if (manifest.tables[name] === undefined) continue
     const lines = readJsonLines(join(archive, tableFile(name)))
     const first = await lines.next()
     const columns = columnsSchema.parse(first.value)
     async function* rows() {
-      for await (const line of lines) yield rowSchema.parse(line)
+      for await (const line of whileWanted(lines, signal)) yield rowSchema.parse(line)
     }
     yield { name, columns, rows: rows() }
   }

@@ -11,6 +11,7 @@ import { type Client, createClient } from '../../src/client/client.ts'
 import { readConfig } from '../../src/config.ts'
 import { layoutOf } from '../../src/ground.ts'
 import { createSilentLogger } from '../../src/lib/logger.ts'
+import { runChecked } from '../../src/lib/process.ts'
 import { readTar } from '../../src/lib/tar.ts'
 import { applyEvent, emptyView } from '../../src/protocol/apply-event.ts'
 import type { SessionEvent } from '../../src/protocol/event.ts'
@@ -258,6 +259,24 @@ describe('a restore', () => {
     await expect(stat(target())).rejects.toThrow('ENOENT')
   })
 
+  it('takes away what it has made by then at Ctrl-C, wherever it is', async () => {
+    const pipe = join(folder, 'pipe')
+    await runChecked('mkfifo', [pipe])
+    const running = startCommand(['restore', pipe, '--data', target()])
+    // Opens when the other end is read; what follows is not enough to go on with.
+    const half = await open(pipe, 'w')
+    await half.write((await readFile(file)).subarray(0, 1000))
+    running.interrupt()
+    await half.close()
+    expect(await running.ended()).toBe(130)
+    expect(running.stderr()).toBe('')
+    await expect(stat(target())).rejects.toThrow('ENOENT')
+    await expect(stat(readConfig({ dataDir: target() }).runtimeDir)).rejects.toThrow('ENOENT')
+    expect(await refusal('restore', folder, '--data', target())).toMatchObject({
+      reason: 'backup_unreadable',
+    })
+  })
+
   it('clears away what a killed restore left, and starts no Errand on it', async () => {
     const killed = startCommand(['restore', file, '--data', target()])
     while (!(await readdir(target()).catch(() => [] as string[])).includes('restoring'))
@@ -268,6 +287,7 @@ describe('a restore', () => {
     await handle.close()
     expect(await refusal('up', '--port', '0', '--data', target())).toMatchObject({
       reason: 'data_folder_foreign',
+      message: expect.stringContaining('errand restore again'),
     })
     await succeed(['restore', file, '--data', target(), '--json'])
     expect(await readdir(target())).not.toContain('restoring')
