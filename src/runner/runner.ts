@@ -58,7 +58,9 @@ export async function startRunner(
     folder: place.stateFolder,
     onDiskError: (error) => log.error({ err: error }, 'the journal could not be written'),
   })
-  const state = openStateFile(stateFile(place.stateFolder))
+  const state = openStateFile(stateFile(place.stateFolder), (error) =>
+    log.error({ err: error }, 'what the runner has to remember could not be written'),
+  )
   const report = (item: RunnerReport) => journal.append(item)
   const processes = createProcesses({ ownsAll: place.ownsProcesses })
   const questions = createQuestions({

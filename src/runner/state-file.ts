@@ -7,7 +7,7 @@ import {
   openSync,
   readFileSync,
   renameSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { z } from 'zod'
@@ -51,26 +51,36 @@ export interface StateFile {
   restore(value: unknown): void
 }
 
-export function openStateFile(path: string): StateFile {
+/** A disk that refuses to take it does not stop the work: it is remembered as long as this program lives, and written with the next. */
+export function openStateFile(path: string, onDiskError: (error: unknown) => void): StateFile {
   mkdirSync(dirname(path), { recursive: true })
   let state = readState(path)
   const set = (change: Partial<RunnerState>) => {
     state = { ...state, ...change }
-    const temporary = `${path}.new`
-    const file = openSync(temporary, 'w', 0o600)
     try {
-      writeSync(file, JSON.stringify(state))
-      fsyncSync(file)
-    } finally {
-      closeSync(file)
+      replaceWhole(path, JSON.stringify(state))
+    } catch (error) {
+      onDiskError(error)
     }
-    renameSync(temporary, path)
   }
   return {
     get: () => state,
     set,
     restore: (value) => set({ ...stateSchema.parse(value), checkout: null, additional: [] }),
   }
+}
+
+function replaceWhole(path: string, text: string): void {
+  const temporary = `${path}.new`
+  const file = openSync(temporary, 'w', 0o600)
+  try {
+    // All of it: one write alone may take a part, and say no more than that.
+    writeFileSync(file, text)
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+  renameSync(temporary, path)
 }
 
 /** A missing or broken file is an empty state: the work tree and the conversation on disk are still there. */

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { RunnerReport } from '../../protocol/runner-frames.ts'
+import { failOnDisk } from '../state-file.fixture.ts'
 import { openStateFile } from '../state-file.ts'
 import { createQuestions, describeQuestion, permissionFor } from './questions.ts'
 
@@ -32,7 +33,7 @@ afterEach(() => rm(folder, { recursive: true }))
 const create = () =>
   createQuestions({
     report: (report) => reports.push(report),
-    state: openStateFile(join(folder, 'state.json')),
+    state: openStateFile(join(folder, 'state.json'), failOnDisk),
     now: () => new Date(0),
   })
 const closed = () => reports.filter(({ type }) => type === 'question.closed')

@@ -1,16 +1,17 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { runChecked } from '../../lib/process.ts'
 import { askedAtDoor, rewrittenSubmoduleUrl, rewrittenUrl } from '../../protocol/git-door.ts'
 import type { RunnerSetup } from '../../protocol/runner-frames.ts'
+import { failOnDisk } from '../state-file.fixture.ts'
 import { openStateFile } from '../state-file.ts'
 import { type CheckoutRequest, makeCheckout } from './checkout.ts'
 import { gitConfig, rewriting, throughDoor } from './git-config.ts'
@@ -52,7 +53,7 @@ beforeEach(async () => {
     gitConfigPath: join(root, 'gitconfig'),
     source: join(root, 'upstream'),
     stateFolder: join(root, 'state'),
-    state: openStateFile(join(root, 'state', 'state.json')),
+    state: openStateFile(join(root, 'state', 'state.json'), failOnDisk),
     variables: {
       PATH: '/usr/local/bin:/usr/bin:/bin',
       HOME: root,
@@ -150,6 +151,21 @@ describe('makeCheckout', () => {
     deps.state.set({ checkout: null })
     expect(await makeCheckout(deps, () => undefined, signal)).toBe('made')
     expect(await run(work(), 'status', '--porcelain')).toBe('')
+  })
+
+  it('takes the locks away that a commit left which was killed with its sandbox', async () => {
+    await makeCheckout(deps, () => undefined, signal)
+    const locks = ['index.lock', 'HEAD.lock', 'refs/heads/errand/other.lock']
+    for (const name of locks) {
+      const path = join(work(), '.git', name)
+      await mkdir(dirname(path), { recursive: true })
+      await writeFile(path, '')
+    }
+    expect(await makeCheckout(deps, () => undefined, signal)).toBe('kept')
+    await writeFile(join(work(), 'mine'), 'x')
+    await run(work(), 'add', 'mine')
+    await run(work(), 'commit', '--quiet', '-m', 'mine')
+    await run(work(), 'branch', 'errand/other')
   })
 
   it('goes on from what was pushed when the sandbox was lost', async () => {

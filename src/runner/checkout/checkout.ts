@@ -17,6 +17,7 @@ import { type Restored, restore } from '../saving/restore.ts'
 import type { StateFile } from '../state-file.ts'
 import { gitConfig, including, throughDoor } from './git-config.ts'
 import { bringLargeFiles, hasGitLfs, WITHOUT_LARGE_FILES } from './large-files.ts'
+import { clearLocks } from './stale-locks.ts'
 import { bringSubmodules } from './submodules.ts'
 import { takeCheckout } from './take-checkout.ts'
 
@@ -134,7 +135,12 @@ export async function checkOut(
   logged: (lines: string[]) => void,
   signal: AbortSignal,
 ): Promise<Checkout> {
-  if (one.isFinished() && existsSync(join(one.folder, '.git'))) return 'kept'
+  const gitFolder = join(one.folder, '.git')
+  if (one.isFinished() && existsSync(gitFolder)) {
+    // What worked in it ended with the sandbox that it ran in, perhaps in the middle of a commit.
+    await clearLocks(gitFolder)
+    return 'kept'
+  }
   for (let attempt = 0; ; attempt++) {
     try {
       return await checkOutAnew(one, logged, signal)

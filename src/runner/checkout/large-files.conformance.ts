@@ -19,6 +19,7 @@ import { withLfsReason } from '../../protocol/git-door.ts'
 import { SAVED_WORK_REF } from '../../protocol/saved-refs.ts'
 import { BRANCH, setupFor } from '../place.fixture.ts'
 import { createSaver } from '../saving/saver.ts'
+import { failOnDisk } from '../state-file.fixture.ts'
 import { openStateFile } from '../state-file.ts'
 import { finishWork, takeSnapshot } from '../turns/finish-work.ts'
 import { type CheckoutDeps, makeCheckout, savedPlaces } from './checkout.ts'
@@ -82,7 +83,7 @@ async function openDisk(): Promise<void> {
     workspace: join(disk, 'workspace'),
     gitConfigPath,
     stateFolder: join(disk, 'state'),
-    state: openStateFile(join(disk, 'state', 'state.json')),
+    state: openStateFile(join(disk, 'state', 'state.json'), failOnDisk),
     source: upstream.url,
     variables: {
       ...gitEnvironment(),

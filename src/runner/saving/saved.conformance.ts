@@ -29,6 +29,7 @@ import {
 } from '../checkout/checkout.ts'
 import { throughDoor } from '../checkout/git-config.ts'
 import { BRANCH, setupFor } from '../place.fixture.ts'
+import { failOnDisk } from '../state-file.fixture.ts'
 import { openStateFile } from '../state-file.ts'
 import { createSaver, type Saver } from './saver.ts'
 
@@ -61,7 +62,7 @@ async function openSandbox(): Promise<Sandbox> {
     workspace: join(disk, 'workspace'),
     gitConfigPath,
     stateFolder: join(disk, 'state'),
-    state: openStateFile(join(disk, 'state', 'state.json')),
+    state: openStateFile(join(disk, 'state', 'state.json'), failOnDisk),
     source: upstream,
     variables: throughDoor(
       {
@@ -190,6 +191,19 @@ describe('a work tree', () => {
     await save(again)
     expect(await tree()).not.toContain('built')
     expect(await tree()).toContain('forced.txt')
+  })
+
+  it('is saved though the save before was killed in the middle', async () => {
+    const first = await start()
+    const { store } = savedPlaces(first.deps)
+    await first.write('one.txt', '1')
+    await save(first)
+    for (const name of ['index.lock', 'conversation-index.lock', 'repository.git/config.lock'])
+      await writeFile(join(store, name), '')
+    await first.write('two.txt', '2')
+    await save({ ...first, saver: createSaver(saverDeps(first)) })
+    const tree = ['ls-tree', '--name-only', SAVED_WORK_REF]
+    expect(await runChecked('git', ['-C', upstream, ...tree])).toContain('two.txt')
   })
 
   it('comes back with branches, stash, a detached HEAD and a merge in progress', async () => {

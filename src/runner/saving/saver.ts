@@ -4,6 +4,7 @@ import { withDeadline } from '../../lib/deadline.ts'
 import type { Logger } from '../../lib/logger.ts'
 import type { RunnerReport } from '../../protocol/runner-frames.ts'
 import { SAVED_CONVERSATION_REF, SAVED_WORK_REF } from '../../protocol/saved-refs.ts'
+import { clearLocks } from '../checkout/stale-locks.ts'
 import type { StateFile } from '../state-file.ts'
 import {
   type ConversationPlaces,
@@ -101,6 +102,8 @@ function createSave({ places, additional, state, report }: SaverDeps) {
     if (failed) throw failed.reason
   }
   return async (signal: AbortSignal) => {
+    // Of a save that was killed: nobody else works there.
+    await clearLocks(places.store)
     if (!opened) {
       const store = await openSavedStore(places, signal)
       opened = { store, conversation: createConversationSaver(places, store) }
@@ -127,6 +130,7 @@ function createAdditionalSave(places: SavedPlaces, tellLeftOut: (names: string[]
   let store: SavedStore | undefined
   let since: string | undefined
   return async (signal: AbortSignal) => {
+    await clearLocks(places.store)
     store ??= await openSavedStore(places, signal)
     const work = await saveWork(places, store, { since, signal })
     if (!work) return

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -74,6 +76,32 @@ describe('finishWork', () => {
     expect(await outside('log', '--format=%s', BRANCH)).toBe('Do the thing\nStart')
     expect(await outside('ls-tree', '--name-only', BRANCH)).toBe('.gitignore\nkept.txt\nnew.txt')
     expect(await git('status', '--porcelain')).toBe('')
+  })
+
+  it('commits and pushes past the lock of a commit that was killed in the turn', async () => {
+    const outcome = await turn(async () => {
+      await write('new.txt', 'new\n')
+      await write('.git/index.lock', '')
+    })
+    expect(outcome).toEqual(quiet)
+    expect(await outside('log', '--format=%s', BRANCH)).toBe('Do the thing\nStart')
+  })
+
+  it('says that nothing was committed while another git is at work', async () => {
+    const other = spawn('git', ['hash-object', '--stdin'], { cwd: folder, stdio: 'pipe' })
+    const ended = once(other, 'close')
+    try {
+      const outcome = await turn(async () => {
+        await write('new.txt', 'new\n')
+        await write('.git/index.lock', '')
+      })
+      expect(outcome.notices.map(({ kind }) => kind)).toEqual(['commit'])
+      expect(outcome.notices[0]?.text).toMatch(/could not be committed.[\s\S]*index\.lock/)
+      expect(existsSync(join(folder, '.git', 'index.lock'))).toBe(true)
+    } finally {
+      other.stdin.end()
+      await ended
+    }
   })
 
   it('leaves alone what was there before and was not touched', async () => {

@@ -10,10 +10,13 @@ import { type RunResult, runChecked, runProcess } from '../../lib/process.ts'
 import { type LfsCredentialReason, lfsReasonIn } from '../../protocol/git-door.ts'
 import type { Variables } from '../agent/agent-environment.ts'
 import { pushLargeFiles } from '../checkout/large-files.ts'
+import { clearStaleLocks } from '../checkout/stale-locks.ts'
 
 const MESSAGE_CHARS = 72
 const PUSH_AGAIN: Backoff = { firstMs: 500, mostMs: 8_000 }
 const MOST_PUSHES_AGAIN = 5
+/** With 1 it has done what it could, but for files that it could not read. */
+const GIT_DIED = 128
 const UNFINISHED = [
   'MERGE_HEAD',
   'CHERRY_PICK_HEAD',
@@ -136,15 +139,24 @@ async function findObstacle(deps: FinishDeps, signal: AbortSignal): Promise<stri
 }
 
 async function commitAll(deps: FinishDeps, prompt: string, signal: AbortSignal) {
-  await run(deps, ['add', '--all', '--ignore-errors', '--', '.'], signal)
+  const { folder } = deps
+  const gitFolder = resolve(folder, await git(deps, ['rev-parse', '--git-dir'], signal))
+  // As of a commit of the agent that was killed with it.
+  await clearStaleLocks({ folder, gitFolder }, signal)
+  const added = await run(deps, ['add', '--all', '--ignore-errors', '--', '.'], signal)
+  if (added.exitCode === GIT_DIED) return uncommitted(added)
   const staged = await run(deps, ['diff', '--cached', '--quiet'], signal)
   if (staged.exitCode === 0) return undefined
   // Without the repository's hooks: a hook that refuses or never ends must not lose the work.
   const message = commitMessage(prompt)
   const result = await run(deps, ['commit', '--quiet', '--no-verify', '-m', message], signal)
-  if (result.exitCode === 0) return undefined
-  return { kind: 'commit' as const, text: `The changes could not be committed.\n${words(result)}` }
+  return result.exitCode === 0 ? undefined : uncommitted(result)
 }
+
+const uncommitted = (result: RunResult) => ({
+  kind: 'commit' as const,
+  text: `The changes could not be committed.\n${words(result)}`,
+})
 
 /** Pushes when HEAD has commits that are not outside yet. Answers with a notice when that failed. */
 async function pushAhead(deps: FinishDeps, signal: AbortSignal) {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { runChecked } from '../../lib/process.ts'
+import { failOnDisk } from '../state-file.fixture.ts'
 import { openStateFile, type StateFile } from '../state-file.ts'
 import { createTurnWork, type TurnWork } from './turn-work.ts'
 
@@ -24,7 +25,7 @@ beforeEach(async () => {
   const commit = ['commit', '--quiet', '--allow-empty', '--message', 'First']
   await git(...commit)
   const baseCommit = (await git('rev-parse', 'HEAD')).trim()
-  state = openStateFile(join(root, 'state.json'))
+  state = openStateFile(join(root, 'state.json'), failOnDisk)
   const main = { folder, branch: 'main', baseCommit, variables }
   work = createTurnWork({ main, additional: [], state, report: () => undefined })
 })

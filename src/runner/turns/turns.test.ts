@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { RunnerReport } from '../../protocol/runner-frames.ts'
+import { failOnDisk } from '../state-file.fixture.ts'
 import { openStateFile, type StateFile } from '../state-file.ts'
 import type { TurnContext, TurnEnd } from './turn-end.ts'
 import { createTurns, endedTurns } from './turns.ts'
@@ -36,7 +37,7 @@ const finish = async (index: number, end: TurnEnd = { kind: 'completed', exitCod
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'errand-turns-'))
-  state = openStateFile(join(folder, 'state.json'))
+  state = openStateFile(join(folder, 'state.json'), failOnDisk)
   reports = []
   runs = []
 })

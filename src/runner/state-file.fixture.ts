@@ -1,0 +1,5 @@
+// For tests in which the disk takes everything.
+
+export function failOnDisk(error: unknown): never {
+  throw error
+}
