@@ -2,6 +2,7 @@
 // Never removes an object that something may borrow: a mirror goes as a whole, when no session names it.
 import { readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { folderEntries } from '../lib/folder-entries.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { GitPaths } from './paths.ts'
 import { findRecord, uploadRecordSchema } from './records.ts'
@@ -53,23 +54,13 @@ export async function clearRepository(directory: string): Promise<void> {
 
 async function clearTree(folder: string, doomed: (name: string) => boolean): Promise<void> {
   await clearFolder(folder, doomed)
-  for (const entry of await entries(folder))
+  for (const entry of await folderEntries(folder))
     if (entry.isDirectory()) await clearTree(join(folder, entry.name), doomed)
 }
 
 async function clearFolder(folder: string, doomed: (name: string) => boolean): Promise<void> {
-  for (const { name } of await entries(folder))
+  for (const { name } of await folderEntries(folder))
     if (doomed(name)) await rm(join(folder, name), { recursive: true, force: true })
-}
-
-async function entries(folder: string) {
-  try {
-    return await readdir(folder, { withFileTypes: true })
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT' || code === 'ENOTDIR') return []
-    throw error
-  }
 }
 
 export interface SweepDeps {

@@ -29,6 +29,14 @@ const SCENARIOS: Scenario[] = [
     ],
   },
   {
+    name: 'many steps, asked once',
+    about: 'The same where the prompt itself had not been saved and is asked again.',
+    turns: [
+      { prompt: 'work in many steps', steps: [{ say: 'Never said: the one above comes first.' }] },
+      { prompt: 'and once more', steps: [{ say: 'I know: {{firstPrompt}}' }] },
+    ],
+  },
+  {
     name: 'leaves behind',
     about: 'Starts programs that outlive it.',
     turns: [

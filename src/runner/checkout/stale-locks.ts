@@ -1,8 +1,8 @@
 // Takes away the locks that a killed git left behind: nobody holds them any more, and each would stop whatever comes later.
-import type { Dirent } from 'node:fs'
 import { readdir, readFile, readlink, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { delay } from '../../lib/deadline.ts'
+import { folderEntries } from '../../lib/folder-entries.ts'
 
 /** What they hold is no lock, and may be much. */
 const PASSED_OVER = new Set(['objects', 'logs', 'hooks', 'lfs'])
@@ -29,23 +29,13 @@ export async function clearStaleLocks(
 
 async function findLocks(folder: string): Promise<string[]> {
   const locks: string[] = []
-  for (const entry of await entriesOf(folder)) {
+  for (const entry of await folderEntries(folder)) {
     const path = join(folder, entry.name)
     if (entry.isFile() && entry.name.endsWith('.lock')) locks.push(path)
     else if (entry.isDirectory() && !PASSED_OVER.has(entry.name))
       locks.push(...(await findLocks(path)))
   }
   return locks
-}
-
-async function entriesOf(folder: string): Promise<Dirent[]> {
-  try {
-    return await readdir(folder, { withFileTypes: true })
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT' || code === 'ENOTDIR') return []
-    throw error
-  }
 }
 
 async function describeAll(paths: string[]): Promise<Map<string, string>> {
