@@ -21,6 +21,8 @@ export interface ProgramOptions {
   logger: Logger
   /** How often it is asked for a sign of life, and after how many that were missed it is killed. */
   watch?: { everyMs: number; mostMissed: number }
+  /** How long one that is started again may take until it is ready; a minute unless told. */
+  readyLimitMs?: number
 }
 
 export interface Program<Ready> {
@@ -60,10 +62,8 @@ export async function startProgram<Ready>(options: ProgramOptions): Promise<Prog
         () => undefined,
       )
       if (stopping.signal.aborted) return
-      const next = launch(options)
-      // What it says first is that it is ready.
-      next.once('message', () => watch(options, next))
-      child = next
+      child = launch(options)
+      watchAgain(options, child)
     }
   }
   const supervised = supervise()
@@ -96,6 +96,25 @@ function launch(options: ProgramOptions): ChildProcess {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     // Ctrl-C in the terminal is for `up`, which ends the programs in order.
     detached: true,
+  })
+}
+
+/** From its start on: what hangs before it is ready would hang for ever. What it says first is that it is ready. */
+function watchAgain(options: ProgramOptions, child: ChildProcess): void {
+  const { name, logger, readyLimitMs = READY_LIMIT_MS } = options
+  const timer = setTimeout(() => {
+    logger.error({ program: name }, 'a program was not ready in time and is killed')
+    child.kill('SIGKILL')
+  }, readyLimitMs)
+  child.once('message', () => {
+    clearTimeout(timer)
+    watch(options, child)
+  })
+  child.once('exit', () => clearTimeout(timer))
+  // As where the machine has no process or memory left: it is tried again, like one that has ended.
+  child.on('error', (error) => {
+    clearTimeout(timer)
+    logger.error({ program: name, err: error }, 'a program could not be started')
   })
 }
 
@@ -147,7 +166,9 @@ function untilReady({ name }: ProgramOptions, child: ChildProcess): Promise<unkn
   })
 }
 
+/** One that could not be started has no number, and says no more than why. */
 function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve()
+  const isOver = child.exitCode !== null || child.signalCode !== null || child.pid === undefined
+  if (isOver) return Promise.resolve()
   return new Promise((resolve) => child.once('exit', () => resolve()))
 }
