@@ -184,6 +184,30 @@ describe('the worker', () => {
     await close()
   })
 
+  it('has all its tries left after it has waited for a layer, however long', async () => {
+    const { id } = await createSession()
+    const { effects } = store
+    let looks = 0
+    const start = async () => {
+      looks++
+      if (looks <= 5) throw new AppError('unavailable', 'layer_building', 'Somebody makes it.')
+      if (looks <= 8) throw new AppError('unavailable', 'sandboxd_unreachable', 'No answer.')
+      return 'container'
+    }
+    const given = ports({ start })
+    // Nobody has to wait here.
+    const retry: typeof effects.retry = (effectId, generation, next) =>
+      effects.retry(effectId, generation, { ...next, runAfter: new Date() })
+    const deps = { dispatch, ports: given, getSession: store.sessions.get, logger }
+    const worker = createWorker({ ...deps, effects: { ...effects, retry } }, OPTIONS)
+    const state = await until(
+      id,
+      ({ sandbox, status }) => sandbox.isolation !== null || status === 'failed',
+    )
+    expect([state.status, looks]).toEqual(['working', 9])
+    await worker.close()
+  })
+
   it('lets go of work at once when the session is stopped', async () => {
     const { id } = await createSession()
     let aborted = false

@@ -239,6 +239,7 @@ async function settleFailure(
     await effects.retry(effect.id, effect.generation, {
       runAfter: next,
       error: { reason, message },
+      isPutOff: true,
     })
     return
   }
@@ -249,6 +250,7 @@ async function settleFailure(
     await effects.retry(effect.id, effect.generation, {
       runAfter: new Date(),
       error: { reason, message },
+      isPutOff: true,
     })
     return
   }

@@ -49,6 +49,13 @@ export interface EffectClaim {
 
 export type Renewal = 'renewed' | 'cancelled' | 'lost'
 
+export interface NextTry {
+  runAfter: Date
+  error: unknown
+  /** The work was not tried, as where it waits for somebody else's: this claim does not count among its attempts. */
+  isPutOff?: boolean
+}
+
 export interface EffectQueue {
   /** The oldest effect that is due, or whose holder let its deadline pass. */
   claim(claim: EffectClaim): Promise<Effect | undefined>
@@ -56,7 +63,7 @@ export interface EffectQueue {
   renew(id: string, generation: number, leaseMs: number): Promise<Renewal>
   /** False for a late holder and for one that was cancelled: what it did does not count. */
   complete(id: string, generation: number): Promise<boolean>
-  retry(id: string, generation: number, next: { runAfter: Date; error: unknown }): Promise<boolean>
+  retry(id: string, generation: number, next: NextTry): Promise<boolean>
   fail(id: string, generation: number, error: unknown): Promise<boolean>
   /** Completes the last effect of a session that is gone: nothing is left of its effects. */
   forget(id: string, generation: number): Promise<boolean>
@@ -90,8 +97,7 @@ export function createEffectQueue(db: Kysely<Database>, clock: () => Date): Effe
     claim: ({ now = clock(), ...claim }) => claimEffect(db, { ...claim, now }),
     renew: (id, generation, leaseMs) => renewEffect(db, { id, generation, leaseMs, now: clock() }),
     complete: (id, generation) => settle(id, generation, { state: 'done' }),
-    retry: (id, generation, { runAfter, error }) =>
-      settle(id, generation, { state: 'queued', runAfter, error }),
+    retry: (id, generation, next) => settle(id, generation, { state: 'queued', ...next }),
     fail: (id, generation, error) => settle(id, generation, { state: 'failed', error }),
     forget: (id, generation) => forgetEffects(db, id, generation),
     list: async (sessionId) => {
@@ -173,6 +179,7 @@ export interface Settled {
   state: 'done' | 'failed' | 'queued'
   runAfter?: Date
   error?: unknown
+  isPutOff?: boolean
 }
 
 /** The state that the effect is in now; undefined when this holder has lost it. A cancelled one ends as `cancelled`. */
@@ -189,6 +196,7 @@ export async function settleEffect(
       error: to.error === undefined ? null : JSON.stringify(to.error),
       updated_at: now,
       ...(to.runAfter ? { run_after: to.runAfter } : {}),
+      ...(to.isPutOff ? { attempt: sql<number>`attempt - 1` } : {}),
     })
     .where('id', '=', id)
     .where('generation', '=', generation)
