@@ -63,12 +63,17 @@ export async function unpackBackup(
   folder: string,
   signal?: AbortSignal,
 ): Promise<BackupManifest> {
-  await requireSpace(file, folder)
   try {
+    await requireSpace(file, folder)
     return await unpack(file, { folder, signal })
   } catch (error) {
     if (error instanceof AppError) throw error
-    if (Object(error).code === 'EISDIR') throw unreadable(error)
+    const { code } = Object(error) as { code?: unknown }
+    if (code === 'EISDIR') throw unreadable(error)
+    if (code === 'EACCES') {
+      const message = `${file} may not be read by this user.`
+      throw new AppError('forbidden', 'backup_closed', message, { cause: error })
+    }
     if (error instanceof TarError || isGzipError(error)) throw damaged(error.message, error)
     throw error
   }

@@ -36,6 +36,8 @@ export interface IsolationFacts {
   isRoot: boolean
   /** Whether this version can make sandboxes for an ordinary user. */
   rootless: boolean
+  /** Sandboxes may run where no limit can be set. */
+  allowUnlimited: boolean
   /** kernel.unprivileged_userns_clone, where the kernel has it. */
   unprivilegedUserns: number | null
   maxUserNamespaces: number | null

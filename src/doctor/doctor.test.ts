@@ -26,6 +26,7 @@ const machine: MachineFacts = {
 const isolation: IsolationFacts = {
   isRoot: true,
   rootless: true,
+  allowUnlimited: false,
   unprivilegedUserns: 1,
   maxUserNamespaces: 60_000,
   apparmorRestrictsUserns: null,
@@ -246,6 +247,20 @@ describe('doctor', () => {
       expect(now.get(name)?.ok).toBe('warn')
     },
   )
+
+  it('says of an ordinary user who goes without limits that sessions can run', () => {
+    const facts = { ...user, ...withDelegation({ isUnified: false }), allowUnlimited: true }
+    const found = look({ isolation: facts, errand: { isRoot: false } })
+    expect(found.not).toEqual(['delegated control groups'])
+    expect(found).toMatchObject({ ok: true, isolation: { level: 'container' } })
+  })
+
+  it('takes no other program for a runtime', () => {
+    const versions = { ...machine.versions, runc: 'ls (GNU coreutils) 9.1' }
+    const found = look({ machine: { versions } })
+    expect(found).toMatchObject({ ok: false, isolation: { level: 'none' } })
+    expect(found.get('runc')?.fix).toContain('ERRAND_OCI_RUNTIME')
+  })
 
   it('gives an ordinary user a container where everything is there', () => {
     const found = look({ isolation: user, errand: { isRoot: false } })

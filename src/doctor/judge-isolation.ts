@@ -106,12 +106,17 @@ function judgeCgroups({ cgroups: { layout, controllers } }: IsolationFacts): Che
 }
 
 function judgeDelegation(facts: IsolationFacts): Check {
-  const { fine } = checksOf('isolation')
+  const { fine, warn } = checksOf('isolation')
   const { delegation } = facts.cgroups
   const missing = delegation ? missingLimits(delegation) : undefined
   const name = 'delegated control groups'
   const why = 'limits for sandboxes of an ordinary user'
   if (!missing) return fine(name, CONTROLLERS.join(', '), why)
+  if (facts.allowUnlimited)
+    return warn(name, `no limit of ${missing.names}, as ERRAND_ALLOW_UNLIMITED allows`, {
+      why: 'A sandbox may take all of this machine.',
+      fix: missing.mend,
+    })
   return closedBy(facts)(name, `no limit of ${missing.names}: ${missing.why}`, {
     why,
     fix: `${missing.mend}; errand up --allow-unlimited goes without limits`,

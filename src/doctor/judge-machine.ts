@@ -112,8 +112,13 @@ function judgeClock({ clock: { now, elsewhere } }: MachineFacts): Check {
 function judgeRuntime({ ociRuntime, programs, versions }: MachineFacts): Check {
   const { fine, bad } = checksOf('programs')
   const why = 'starts the container of a sandbox'
-  if (programs[ociRuntime] !== undefined)
-    return fine(ociRuntime, versions[ociRuntime] ?? programs[ociRuntime], why)
+  const said = versions[ociRuntime]
+  if (said !== undefined && !/\b(runc|crun|runsc)\b/.test(said))
+    return bad(ociRuntime, `is none of runc, crun and runsc: ${said}`, {
+      why,
+      fix: 'Correct ERRAND_OCI_RUNTIME, or unset it.',
+    })
+  if (programs[ociRuntime] !== undefined) return fine(ociRuntime, said ?? programs[ociRuntime], why)
   const name = ociRuntime.split('/').at(-1)
   const fix =
     name === 'runc' || name === 'crun'

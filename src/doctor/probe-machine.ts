@@ -43,7 +43,11 @@ export async function probeMachine({ ociRuntime }: Config): Promise<Omit<Machine
   }
 }
 
-export async function probeIsolation({ isRoot, dataDir }: Config): Promise<IsolationFacts> {
+export async function probeIsolation({
+  isRoot,
+  dataDir,
+  allowUnlimited,
+}: Config): Promise<IsolationFacts> {
   const [userNamespace, idmappedMounts, network, cgroups, subordinateIds] = await Promise.all([
     tryProgram('unshare', ['--user', '--map-root-user', '--', 'true']),
     isRoot ? tryIdmap(dataDir) : null,
@@ -54,6 +58,7 @@ export async function probeIsolation({ isRoot, dataDir }: Config): Promise<Isola
   return {
     isRoot,
     rootless: true,
+    allowUnlimited,
     unprivilegedUserns: await readNumber('/proc/sys/kernel/unprivileged_userns_clone'),
     maxUserNamespaces: await readNumber('/proc/sys/user/max_user_namespaces'),
     apparmorRestrictsUserns: await readNumber(
