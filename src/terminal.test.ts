@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { expect, it } from 'vitest'
+import { outputOf } from './terminal.ts'
 
 const ERRAND = [process.execPath, join(import.meta.dirname, 'command-line.ts')]
 const HELP = [...ERRAND, '--help']
@@ -32,4 +34,11 @@ it('says in one sentence which variable cannot be used, whatever the command', a
   const [stdout = '', stderr] = await said
   expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'invalid', reason: 'invalid_port' } })
   expect(stderr).toMatch(/^errand: ERRAND_PORT is "http"\. .*\n$/)
+})
+
+it('writes to a terminal that only prints as to a file', () => {
+  const stream = Object.assign(new PassThrough(), { isTTY: true, columns: 80 })
+  expect(outputOf(stream, { TERM: 'xterm' })).toMatchObject({ isTTY: true, hasColors: true })
+  expect(outputOf(stream, { TERM: 'dumb' })).toMatchObject({ isTTY: false, hasColors: false })
+  expect(outputOf(stream, { NO_COLOR: '1' })).toMatchObject({ isTTY: true, hasColors: false })
 })

@@ -1,5 +1,6 @@
 // The command line's view of this process: its streams, its terminal and Ctrl-C. Output that nobody takes any more ends a
 // command as Ctrl-C does, and never with a stack trace.
+import type { Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import type { CliDeps, Output } from './cli/deps.ts'
 import { createPrompt } from './cli/terminal/prompt.ts'
@@ -30,11 +31,13 @@ export function createCliDeps(connect: CliDeps['connect']): CliDeps {
 }
 
 /** `onLost` is told when something could not be written. */
-function outputOf(
-  stream: NodeJS.WriteStream,
+export function outputOf(
+  stream: Writable & Pick<NodeJS.WriteStream, 'isTTY' | 'columns'>,
   env: Record<string, string>,
   onLost: (error: Error) => void = () => undefined,
 ): Output {
+  // A terminal that only prints cannot take a line back: it is written to as a file is.
+  const isTTY = stream.isTTY && env.TERM !== 'dumb'
   // Told to whoever writes, below; `up` goes on without anybody who reads.
   stream.on('error', () => undefined)
   return {
@@ -43,8 +46,8 @@ function outputOf(
         if (error) onLost(error)
       })
     },
-    isTTY: stream.isTTY,
-    hasColors: stream.isTTY && !env.NO_COLOR && env.TERM !== 'dumb',
+    isTTY,
+    hasColors: isTTY && !env.NO_COLOR,
     // A terminal that does not know its size says 0.
     columns: () => stream.columns || undefined,
   }
