@@ -75,7 +75,7 @@ describe('the page of a real installation', () => {
     await page.goto(`${errand.url}/sessions/${id}`)
     const question = page.getByText('The agent asks')
     await question.waitFor({ timeout: 60_000 })
-    expect(await page.title()).toMatch(/needs you/i)
+    await expect.poll(() => page.title()).toMatch(/needs you/i)
     await picture('page-question')
     const asked = await errand.client.getSession(id)
     const label = asked.questions[0]?.items[0]?.options[0]?.label ?? ''
