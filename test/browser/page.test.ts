@@ -325,9 +325,21 @@ describe('timeline', () => {
     await page.getByText('could not read Username').waitFor()
     const mend = page.getByRole('link', { name: 'Add a credential' })
     expect(await mend.getAttribute('href')).toBe('/environments#credentials')
-    await button('Retry').click()
+    await button('Retry').press('Enter')
     await page.getByText('preparing').first().waitFor()
     expect(sent()?.path).toBe(`/sessions/${session.id}/retry`)
+    await button('Retry').waitFor({ state: 'detached' })
+    await expect.poll(focused).toBe('Timeline')
+    // Of one that fails while it is looked at, the log is opened as well.
+    fixture.emit(session, { type: 'phase.started', phase: 'fetch', generation: 2 })
+    const second = timeline().getByRole('region', { name: 'Preparation' }).nth(1)
+    await second.getByText('Fetch the repository').waitFor()
+    const at = { phase: 'fetch', generation: 2 } as const
+    fixture.emit(session, { type: 'phase.logged', ...at, lines: ['Said at the very end'] })
+    await second.locator('p', { hasText: 'Said at the very end' }).waitFor()
+    const failure = { durationMs: 9, reason: 'upstream_timeout', message: 'Too long.' }
+    fixture.emit(session, { type: 'phase.failed', ...at, ...failure })
+    await second.locator('pre', { hasText: 'Said at the very end' }).waitFor()
   })
 
   it('tells of commits that are not yet at their remote, and pushes them again', async () => {
@@ -350,7 +362,7 @@ describe('timeline', () => {
     await bar.getByText('The host cannot be reached.').waitFor()
     expect(await bar.getByRole('link').count()).toBe(0)
     await bar.getByText(/Sent again in \d+ s/).waitFor()
-    await bar.getByRole('button', { name: 'Push again' }).click()
+    await bar.getByRole('button', { name: 'Push again' }).press('Enter')
     await bar.getByText('Sent again').waitFor({ state: 'detached' })
     expect(sent()?.path).toBe(`/sessions/${session.id}/push`)
     fixture.emit(session, {
@@ -360,8 +372,12 @@ describe('timeline', () => {
     const mend = bar.getByRole('link', { name: 'Add a credential' })
     await mend.waitFor()
     expect(await mend.getAttribute('href')).toBe('/environments#credentials')
+    // Switched off for the time of its request, and then taken away: the focus stays, and goes on to the composer.
+    const isAtPush = `document.activeElement.textContent === 'Push again'`
+    await expect.poll(() => page.evaluate(isAtPush)).toBe(true)
     fixture.emit(session, { type: 'push.forwarded', commit: 'c0ffee' })
     await bar.waitFor({ state: 'detached' })
+    await expect.poll(focused).toBe('Message')
   })
 
   it('leads to the credentials when large files could not be sent for want of one', async () => {
@@ -472,7 +488,8 @@ describe('answers', () => {
     fixture.add(session)
     await visit(session)
     await page.locator('[data-question]').waitFor()
-    expect(await page.title()).toContain('needs you')
+    // Counted in the list, which has a stream of its own.
+    await expect.poll(() => page.title()).toContain('needs you')
     await button(/Code after it/).click()
     await page.locator('[data-question]').waitFor({ state: 'detached' })
     expect(sent()).toMatchObject({

@@ -5,6 +5,7 @@ import { SessionList } from '../sessions/session-list.tsx'
 import { grouped, groupOf, lookOf, needsYou } from '../sessions/session-look.ts'
 import { describeError } from './api.ts'
 import { BottomBar, type Zone } from './bottom-bar.tsx'
+import { useKeptFocus } from './kept-focus.ts'
 import { useShortcuts } from './keyboard.ts'
 import { Palette, type PaletteEntry } from './palette.tsx'
 import { useInstallation, useSessions } from './queries.ts'
@@ -19,6 +20,7 @@ export function Shell() {
   const sessions = useSessions()
   const [overlay, setOverlay] = useState<'palette' | 'keys' | null>(null)
   const cut = useLiveSessions(installation.data !== undefined)
+  useKeptFocus()
   const zone = useZone()
   const entries = useCommands(
     () => setOverlay('keys'),

@@ -8,14 +8,15 @@ export function OpenStateProvider({ children }: { children: ReactNode }) {
   return <OpenContext value={open}>{children}</OpenContext>
 }
 
+/** `first`: until somebody opens or closes it. */
 export function useOpen(key: string, first = false): [boolean, (open: boolean) => void] {
   const states = useContext(OpenContext)
-  const [open, setOpen] = useState(() => states.get(key) ?? first)
+  const [chosen, setChosen] = useState(() => states.get(key))
   return [
-    open,
+    chosen ?? first,
     (next) => {
       states.set(key, next)
-      setOpen(next)
+      setChosen(next)
     },
   ]
 }
