@@ -1,6 +1,6 @@
 // The one Errand that runs on a data folder: claimed by whoever starts it, found by the command line, stopped by it.
 import { readFileSync } from 'node:fs'
-import { mkdir, readdir, readFile, rm, rmdir, stat, writeFile } from 'node:fs/promises'
+import { link, mkdir, readdir, readFile, rm, rmdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CLAIM_FILE, type Config } from './config.ts'
 import { delay } from './lib/deadline.ts'
@@ -20,7 +20,7 @@ export async function claimInstance({ runtimeDir }: Config) {
   let followsKilled = false
   for (;;) {
     try {
-      await writeFile(claim, String(process.pid), { flag: 'wx' })
+      await putWhole(claim, String(process.pid))
       break
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
@@ -44,6 +44,17 @@ export async function claimInstance({ runtimeDir }: Config) {
         if (error.code !== 'ENOTEMPTY') throw error
       })
     },
+  }
+}
+
+/** Rejects when it is there. Never is there in part: an empty claim would be nobody's, and taken over. */
+async function putWhole(path: string, content: string): Promise<void> {
+  const unfinished = `${path}.${process.pid}`
+  await writeFile(unfinished, content)
+  try {
+    await link(unfinished, path)
+  } finally {
+    await rm(unfinished, { force: true })
   }
 }
 

@@ -1,0 +1,54 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { chown, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { CLAIM_FILE, type Config, readConfig } from './config.ts'
+import { claimInstance, findInstance } from './instance.ts'
+
+let folder: string
+let config: Config
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'errand-instance-'))
+  config = { ...readConfig({ dataDir: folder }), runtimeDir: join(folder, 'run') }
+})
+afterEach(() => rm(folder, { recursive: true, force: true }))
+
+const claimFile = () => join(config.runtimeDir, CLAIM_FILE)
+
+it('claims a folder with nothing but its number, and lets go of it', async () => {
+  const claim = await claimInstance(config)
+  expect(claim.followsKilled).toBe(false)
+  expect(await readdir(config.runtimeDir)).toEqual([CLAIM_FILE])
+  expect(await readFile(claimFile(), 'utf8')).toBe(String(process.pid))
+  await claim.release()
+  expect(existsSync(config.runtimeDir)).toBe(false)
+})
+
+it('takes over from one that was killed, and is refused by one that lives', async () => {
+  const args = ['-e', 'setInterval(() => undefined, 1000)', '/srv/errand/src/main.ts', 'up']
+  const other = spawn(process.execPath, args, { stdio: 'ignore' })
+  try {
+    await once(other, 'spawn')
+    await (await claimInstance(config)).release()
+    await claimInstance(config)
+    await writeFile(claimFile(), String(other.pid))
+    await expect(claimInstance(config)).rejects.toMatchObject({ reason: 'already_starting' })
+  } finally {
+    other.kill('SIGKILL')
+    await once(other, 'exit')
+  }
+  expect((await claimInstance(config)).followsKilled).toBe(true)
+  expect(await readFile(claimFile(), 'utf8')).toBe(String(process.pid))
+})
+
+it.runIf(process.getuid?.() === 0)('believes nobody else where Errand is', async () => {
+  const claim = await claimInstance(config)
+  await claim.ready('http://127.0.0.1:9', '0.1.0')
+  await writeFile(join(folder, 'cli-token'), 'secret')
+  await chown(join(config.runtimeDir, 'instance.json'), 4_242_424, 0)
+  await expect(findInstance(config)).rejects.toMatchObject({ reason: 'other_users_instance' })
+})
