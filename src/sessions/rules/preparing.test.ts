@@ -1,0 +1,169 @@
+// A sandbox while it is prepared, and what becomes of the turn when it fails, is stopped, or is lost.
+import { describe, expect, it } from 'vitest'
+import { defaultRules } from './decide.ts'
+import { play, ready, T0, T1, T2 } from './play.fixture.ts'
+
+describe('the sandbox of a session', () => {
+  it('prepares a sandbox for the first message and gives the turn to it', () => {
+    const game = play()
+    expect(game.types()).toEqual([
+      'session.created',
+      'message.queued',
+      'turn.started',
+      'sandbox.preparing',
+    ])
+    expect(game.effects).toEqual([{ kind: 'sandbox.start', generation: 1 }])
+    game.do({ type: 'phase.start', phase: 'fetch', generation: 1 })
+    const prepared = game.do({
+      type: 'repository.prepared',
+      generation: 1,
+      commit: 'c0ffee',
+      baseBranch: 'main',
+    })
+    expect(prepared.effects).toEqual([])
+    expect(game.state.repository.commit).toBe('c0ffee')
+  })
+
+  it('works on the branch that was found free', () => {
+    const game = play()
+    const branch = 'errand/fix-it-2'
+    game.do({
+      ...{
+        type: 'repository.prepared',
+        generation: 1,
+        commit: 'c0ffee',
+        baseBranch: 'main',
+        branch,
+      },
+    })
+    expect(game.state.repository).toMatchObject({ commit: 'c0ffee', branch })
+  })
+
+  it('withdraws what was begun for another sandbox than the repository asks for', () => {
+    const game = play()
+    for (const phase of ['fetch', 'environment', 'sandbox'] as const)
+      game.do({ type: 'phase.start', phase, generation: 1 })
+    game.do({ type: 'sandbox.started', generation: 1, isolation: 'container' })
+    expect(game.do({ type: 'phase.withdraw', generation: 2 }).events).toEqual([])
+    game.do({ type: 'phase.withdraw', generation: 1 })
+    expect(game.state.sandbox.phases.map(({ name }) => name)).toEqual(['fetch'])
+    game.do({ type: 'phase.start', phase: 'sandbox', generation: 1 })
+    expect(game.state.sandbox.phases).toMatchObject([
+      { name: 'fetch' },
+      { name: 'sandbox', state: 'running', durationMs: null },
+    ])
+  })
+
+  it('keeps the turn when a preparation fails, and prepares again on retry', () => {
+    const game = play()
+    game.do({ type: 'phase.start', phase: 'fetch', generation: 1 })
+    const failed = game.do({
+      type: 'phase.fail',
+      phase: 'fetch',
+      generation: 1,
+      reason: 'repository_not_found',
+      message: 'no such',
+    })
+    expect(game.state).toMatchObject({
+      status: 'failed',
+      failure: { reason: 'repository_not_found' },
+      turn: { id: T1 },
+    })
+    expect(failed.effects).toEqual([{ kind: 'sandbox.stop', generation: 1, why: 'failed' }])
+    const again = game.do({ type: 'session.retry' })
+    expect(again.effects).toEqual([{ kind: 'sandbox.start', generation: 2 }])
+    expect(game.state.sandbox).toMatchObject({ state: 'preparing', generation: 2 })
+  })
+
+  it('fails a phase at its limit, and not before', () => {
+    const game = play()
+    game.do({ type: 'phase.start', phase: 'fetch', generation: 1 })
+    game.wait(590_000)
+    game.do({ type: 'clock.tick' })
+    expect(game.state.status).not.toBe('failed')
+    game.wait(10_000)
+    game.do({ type: 'clock.tick' })
+    expect(game.state.failure?.reason).toBe('phase_timeout')
+  })
+
+  it('keeps what an earlier preparation has done, and shows it so', () => {
+    const game = play()
+    game.do({ type: 'repository.prepared', generation: 1, commit: 'c0ffee', baseBranch: 'main' })
+    const failed = { type: 'phase.fail', phase: 'sandbox', generation: 1 } as const
+    game.do({ ...failed, reason: 'r', message: 'm' })
+    expect(game.do({ type: 'session.retry' }).effects).toEqual([
+      { kind: 'sandbox.start', generation: 2 },
+    ])
+    expect(game.state.sandbox.phases).toMatchObject([
+      { name: 'fetch', state: 'completed', kept: true },
+    ])
+    const phase = 'checkout'
+    game.report({ type: 'phase.started', phase, generation: 2 })
+    game.report({ type: 'phase.completed', phase, generation: 2, durationMs: 1, kept: true })
+    expect(game.state.sandbox.phases[1]).toMatchObject({ name: 'checkout', kept: true })
+  })
+
+  it('starts a new sandbox for a message that came while the old one was being stopped', () => {
+    const game = ready()
+    game.do({ type: 'session.stop' })
+    game.do({ type: 'turn.submit', turnId: T2, kind: 'agent', text: 'go on' })
+    const next = game.do({ type: 'sandbox.stopped', generation: 1, why: 'user' })
+    expect(next.effects).toEqual([{ kind: 'sandbox.start', generation: 2 }])
+  })
+
+  it('loses a stopped sandbox without beginning work that waits for a retry', () => {
+    const game = ready()
+    const lost = { type: 'sandbox.lost', generation: 1, reason: 'gone', message: 'gone' } as const
+    game.do({ type: 'session.stop' })
+    game.do({ type: 'sandbox.stopped', generation: 1, why: 'user' })
+    game.do(lost)
+    expect(game.state).toMatchObject({ status: 'idle', sandbox: { state: 'lost' } })
+    const failed = play()
+    failed.do({ type: 'phase.fail', phase: 'fetch', generation: 1, reason: 'r', message: 'm' })
+    expect(failed.do(lost).effects).toEqual([])
+    expect(failed.state).toMatchObject({ status: 'failed', sandbox: { state: 'lost' } })
+  })
+
+  it('prepares once more when the sandbox is lost on the way, and fails when that one is lost too', () => {
+    const game = play()
+    const lose = (generation: number) =>
+      game.do({ type: 'sandbox.lost', generation, reason: 'sandbox_ended', message: 'gone' })
+    game.do({ type: 'phase.start', phase: 'sandbox', generation: 1 })
+    lose(1)
+    expect(game.effects).toEqual([{ kind: 'sandbox.start', generation: 2 }])
+    expect(game.state).toMatchObject({ status: 'working', turn: { id: T1 } })
+    game.do({ type: 'phase.start', phase: 'sandbox', generation: 2 })
+    lose(2)
+    expect(game.state).toMatchObject({ status: 'failed', failure: { reason: 'sandbox_ended' } })
+    expect(game.state.turn?.id).toBe(T1)
+  })
+
+  it('closes what a lost sandbox had asked, and goes on with the turn in another', () => {
+    const game = ready()
+    const base = { turnId: T1, kind: 'question' as const, title: '?', detail: '', items: [] }
+    for (const id of ['q1', 'q2'])
+      game.report({ type: 'question.asked', question: { ...base, id, askedAt: T0.toISOString() } })
+    const answer = { allow: true, answers: {}, message: '' }
+    game.do({ type: 'question.answer', questionId: 'q1', answer })
+    game.do({ type: 'sandbox.lost', generation: 1, reason: 'sandbox_ended', message: 'gone' })
+    expect(game.state).toMatchObject({ status: 'working', questions: [], answers: {} })
+    expect(game.effects).toEqual([{ kind: 'sandbox.start', generation: 2 }])
+  })
+
+  it('stops an idle sandbox after the rule says so', () => {
+    const game = ready()
+    game.report({ type: 'turn.completed', turnId: T1, exitCode: null, durationMs: 5 })
+    game.wait(defaultRules.idleStopMs)
+    expect(game.do({ type: 'clock.tick' }).effects).toEqual([
+      { kind: 'sandbox.stop', generation: 1, why: 'idle' },
+    ])
+  })
+
+  it('does not cancel the stop of what failed', () => {
+    const game = play()
+    const failed = { type: 'phase.fail', phase: 'fetch', generation: 1 } as const
+    game.do({ ...failed, reason: 'r', message: 'm' })
+    expect(game.effects).toEqual([{ kind: 'sandbox.stop', generation: 1, why: 'failed' }])
+    expect(game.do({ type: 'session.stop' })).toMatchObject({ cancels: [], effects: [] })
+  })
+})

@@ -1,0 +1,104 @@
+// Work whose other end does not answer, or says no: what goes on meanwhile, and what comes of it later.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { AppError } from '../protocol/errors.ts'
+import type { SessionState } from '../protocol/session.ts'
+import type { Store } from '../store/store.ts'
+import { type Dispatch, toNewEffect } from './dispatch.ts'
+import { hang, OWN, openWorkshop, type Workshop } from './worker.fixture.ts'
+
+let shop: Workshop
+let store: Store
+let dispatch: Dispatch
+
+beforeAll(async () => {
+  shop = await openWorkshop()
+  ;({ store, dispatch } = shop)
+})
+afterAll(() => shop.close())
+
+describe('a host that does not answer', () => {
+  it('holds up neither the stop of its session nor that of another', async () => {
+    const [one, other] = [await shop.createSession(), await shop.createSession()]
+    const begun = Promise.withResolvers<void>()
+    const close = shop.startWorker(shop.ports({ prepare: hang(begun) }))
+    await begun.promise
+    for (const { id } of [other, one]) {
+      await dispatch.command(id, { type: 'session.stop' })
+      await shop.until(id, ({ sandbox }) => sandbox.state === 'stopped')
+    }
+    await close()
+  })
+
+  it('holds up neither what is measured nor the stop when a push is on its way to it', async () => {
+    const { id, turn } = await shop.createSession()
+    const begun = Promise.withResolvers<void>()
+    let filesChanged = 0
+    const measure = async () => {
+      filesChanged++
+      return { commit: 'c0ffee', filesChanged, insertions: 1, deletions: 0 }
+    }
+    const close = shop.startWorker(shop.ports({ forward: hang(begun), measure }))
+    await shop.until(id, ({ sandbox }) => sandbox.isolation !== null)
+    const push = { type: 'push.accepted', ref: OWN, commit: 'c0ffee', outward: 'kept' } as const
+    await dispatch.command(id, { ...push, message: '' })
+    await begun.promise
+    const ended = { type: 'turn.completed', turnId: turn?.id ?? '', exitCode: null } as const
+    await dispatch.reports(id, [{ n: 1, report: { ...ended, durationMs: 1 } }])
+    await shop.until(id, (state) => state.changes?.filesChanged === 2)
+    await dispatch.command(id, { type: 'session.stop' })
+    await shop.until(id, ({ sandbox }) => sandbox.state === 'stopped')
+    const left = (await store.effects.list(id)).filter(({ state }) => state === 'running')
+    expect(left.map(({ kind }) => kind)).toEqual(['push.forward'])
+    await close()
+  })
+
+  it('is asked again, and what it says is told each time', async () => {
+    const { id } = await shop.createSession()
+    let tries = 0
+    const forward = async ({ state }: { state: SessionState }) => {
+      // What an earlier test has left is asked again as well.
+      if (state.id !== id) return { commit: 'c0ffee' }
+      tries++
+      if (tries === 1) throw new AppError('unavailable', 'upstream_unreachable', 'No answer.')
+      if (tries === 2) throw new AppError('forbidden', 'upstream_refused', 'No.')
+      return { commit: 'c0ffee' }
+    }
+    const close = shop.startWorker(shop.ports({ forward }))
+    const push = { type: 'push.accepted', ref: OWN, commit: 'c0ffee', outward: 'kept' } as const
+    await dispatch.command(id, { ...push, message: '' })
+    const kept = await shop.until(id, ({ outward }) => outward.nextAt !== null)
+    expect(kept.outward).toMatchObject({ state: 'kept', message: 'No answer.' })
+    await shop.until(id, ({ outward }) => outward.state === 'refused')
+    await dispatch.command(id, { type: 'push.retry' })
+    await shop.until(id, ({ outward }) => outward.state === 'forwarded')
+    await close()
+  })
+})
+
+describe('a session that is removed', () => {
+  it('is gone at once; what is left of it goes when everybody answers again', async () => {
+    const { id } = await shop.createSession()
+    const begun = Promise.withResolvers<void>()
+    const removed: string[] = []
+    let isDown = true
+    const close = shop.startWorker(
+      shop.ports({
+        prepare: hang(begun),
+        remove: async (sessionId: string) => {
+          if (isDown) throw new AppError('unavailable', 'sandboxd_unreachable', 'No answer.')
+          removed.push(sessionId)
+        },
+      }),
+    )
+    await begun.promise
+    const last = toNewEffect({ kind: 'session.remove' })
+    expect(await store.sessions.remove(id, last)).toBe(true)
+    expect(await store.sessions.has(id)).toBe(false)
+    const tried = async () => (await store.effects.list(id)).some(({ attempt }) => attempt > 1)
+    await expect.poll(tried, { timeout: 10_000 }).toBe(true)
+    isDown = false
+    await expect.poll(() => store.effects.list(id), { timeout: 10_000 }).toEqual([])
+    expect(removed).toEqual([id, id])
+    await close()
+  })
+})
