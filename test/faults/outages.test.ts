@@ -14,7 +14,7 @@ import { startCommand } from '../e2e/command.ts'
 import { eventsOf, type Installation, startInstallation } from '../e2e/installation.ts'
 import { runInside } from '../e2e/transcript.ts'
 import { startCuttingProxy } from './cutting-proxy.ts'
-import { findProgram, type ProgramName } from './processes.ts'
+import { childrenOf, findProgram, type ProgramName } from './processes.ts'
 
 const CUT_AFTER_MS = 700
 const FROZEN_MS = 2_000
@@ -149,20 +149,31 @@ describe.each<ProgramName>(['gateway', 'gitd', 'sandboxd', 'server', 'postgres']
       const seen = await errand.follow(id, ({ body }) => body.type === 'tool.called')
       const pid = findProgram(errand.dataDir, program)
       process.kill(pid, 'SIGSTOP')
+      // While their parent stands still none of them is gone, not even one that has ended.
+      const children = program === 'postgres' ? childrenOf(pid) : []
+      for (const child of children) process.kill(child, 'SIGSTOP')
+      let isAnswered = false
+      const asked = errand.client.getSession(id).then(() => {
+        isAnswered = true
+      })
+      let wasAnswered = false
       const thawed = new Promise<void>((resolve) => {
         setTimeout(() => {
-          process.kill(pid, 'SIGCONT')
+          wasAnswered = isAnswered
+          for (const one of [...children, pid]) process.kill(one, 'SIGCONT')
           resolve()
         }, FROZEN_MS)
       })
       const later = await errand.finish(id, seen.at(-1)?.seq)
-      await thawed
+      await Promise.all([thawed, asked])
       const events = [...seen, ...later]
       expect(eventsOf(events, 'turn.completed')).toHaveLength(1)
       expect(eventsOf(events, 'sandbox.preparing')).toHaveLength(1)
       expect(events.map(({ seq }) => seq)).toEqual(events.map((_, index) => index + 1))
       expect((await errand.client.getDiff(id)).commits).toHaveLength(1)
       expect(findProgram(errand.dataDir, program)).toBe(pid)
+      // Nobody gets an answer out of a database that stands still.
+      if (program === 'postgres') expect(wasAnswered).toBe(false)
     })
   },
 )

@@ -42,11 +42,16 @@ export function findInside(dataDir: string, sessionId: string, name: InsideName)
   return name === 'runner' ? runner : childOf(runner, SANDBOX_PATHS.agent)
 }
 
+/** Of PostgreSQL they do the work: each connection has one, and the first process only starts them. */
+export function childrenOf(parent: number): number[] {
+  const children = readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8').trim()
+  return children === '' ? [] : children.split(' ').map(Number)
+}
+
 function childOf(parent: number, program: string): number {
-  const pids = readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8').trim().split(' ')
-  const found = pids.find((pid) => argsOf(pid)[0] === program)
+  const found = childrenOf(parent).find((pid) => argsOf(String(pid))[0] === program)
   if (found === undefined) throw new Error(`${parent} has no child ${program}`)
-  return Number(found)
+  return found
 }
 
 /** The command lines of all processes in a sandbox. */
