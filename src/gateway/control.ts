@@ -90,11 +90,16 @@ export async function followLive(
       for await (const chunk of response) for (const line of split(chunk)) onDelta(JSON.parse(line))
     } catch (error) {
       if (signal.aborted) return
-      const { code } = error as NodeJS.ErrnoException
-      if (code !== 'ECONNREFUSED' && code !== 'ENOENT' && code !== 'ECONNRESET') throw error
+      // Whatever the system refuses, the gateway that is away among it, may pass.
+      if (!isSystemError(error)) throw error
     }
     await delay(backoffMs(RECONNECT, attempt, Math.random()), signal).catch(() => undefined)
   }
+}
+
+function isSystemError(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException
+  return typeof code === 'string' && /^E[A-Z]+$/.test(code)
 }
 
 async function answer(

@@ -210,7 +210,8 @@ export function failureOf(effect: EffectRequest, error: AppError): Command | und
       type: 'push.forward-fail',
       repository,
       attempt,
-      passes: mayPass(error),
+      // Our own disk is not the host's no.
+      passes: mayPass(error) || error.code === 'no_space',
       reason,
       message,
     }

@@ -3,7 +3,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { AppError } from '../protocol/errors.ts'
 import type { SessionState } from '../protocol/session.ts'
 import type { Store } from '../store/store.ts'
-import { type Dispatch, toNewEffect } from './dispatch.ts'
+import { createDispatch, type Dispatch, toNewEffect } from './dispatch.ts'
+import { failureOf } from './effects.ts'
+import { defaultRules } from './rules/decide.ts'
+import type { EffectRequest } from './rules/draft.ts'
+import { exampleId } from './starting/new-session.fixture.ts'
 import { hang, OWN, openWorkshop, type Workshop } from './worker.fixture.ts'
 
 let shop: Workshop
@@ -71,6 +75,45 @@ describe('a host that does not answer', () => {
     await shop.until(id, ({ outward }) => outward.state === 'refused')
     await dispatch.command(id, { type: 'push.retry' })
     await shop.until(id, ({ outward }) => outward.state === 'forwarded')
+    await close()
+  })
+})
+
+it('a push that our own full disk kept here is tried again', () => {
+  const forward = { kind: 'push.forward', repository: undefined, attempt: 1, notBefore: null }
+  const full = new AppError('no_space', 'disk_full', 'full')
+  expect(failureOf(forward as EffectRequest, full)).toMatchObject({ attempt: 1, passes: true })
+})
+
+describe('a sandbox that rests for too long', () => {
+  it('is stopped once, and not when somebody has asked for something before that came to it', async () => {
+    const { id, turn } = await shop.createSession()
+    const atOnce = createDispatch(store, { ...defaultRules, idleStopMs: 0 })
+    const first = { generation: 1 } as const
+    const prepared = { type: 'repository.prepared', commit: 'c0ffee', baseBranch: null } as const
+    await dispatch.command(id, { ...prepared, ...first })
+    await dispatch.command(id, { type: 'sandbox.started', ...first, isolation: 'container' })
+    await dispatch.reports(id, [{ n: 1, report: { type: 'runner.ready', ...first } }])
+    const rest = async (n: number, turnId = '') => {
+      const report = { type: 'turn.completed', turnId, exitCode: null, durationMs: 1 } as const
+      await dispatch.reports(id, [{ n, report }])
+      for (let tick = 1; tick <= 2; tick++) await atOnce.command(id, { type: 'clock.tick' })
+    }
+    await rest(2, turn?.id)
+    const turnId = exampleId('turn', 31)
+    await dispatch.command(id, { type: 'turn.submit', turnId, text: 'more', kind: 'agent' })
+    let stops = 0
+    const stop = async () => {
+      stops++
+    }
+    const close = shop.startWorker(shop.ports({ stop }))
+    await shop.untilSettled(id)
+    expect(await store.sessions.get(id)).toMatchObject({ status: 'working', turn: { id: turnId } })
+    expect(stops).toBe(0)
+    await rest(3, turnId)
+    await shop.until(id, ({ sandbox }) => sandbox.state === 'stopped')
+    await shop.untilSettled(id)
+    expect(stops).toBe(1)
     await close()
   })
 })

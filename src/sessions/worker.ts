@@ -216,9 +216,12 @@ async function settle(
   else await effects.complete(effect.id, effect.generation)
 }
 
-/** An effect of an earlier preparation has nothing to do any more. */
-function isPast(request: EffectRequest, state: SessionState): boolean {
-  return 'generation' in request && request.generation !== state.sandbox.generation
+/** Has nothing to do any more: it is of an earlier preparation, or stops a sandbox for a rest that is over. */
+function isPast(request: EffectRequest, { sandbox, turn }: SessionState): boolean {
+  if (!('generation' in request)) return false
+  if (request.generation !== sandbox.generation) return true
+  const isForRest = request.kind === 'sandbox.stop' && request.why === 'idle'
+  return isForRest && (turn !== null || sandbox.state !== 'ready')
 }
 
 async function settleFailure(
