@@ -287,3 +287,37 @@ export const failedPhase: Fact[] = [
     },
   ],
 ]
+
+export const running = (letter = 'a', title = 'Make the failing test pass') =>
+  createSession({ letter, title, facts: [...prepared, ...work(letter)] })
+export const ready = (letter = 'b', title = 'Give the discount') =>
+  createSession({ letter, title, facts: [...prepared, ...work(letter), ...delivered(letter)] })
+
+export function asking(kind: 'question' | 'permission' | 'plan' = 'question', multiSelect = false) {
+  const items = [
+    {
+      question: 'Which format?',
+      header: '',
+      multiSelect,
+      options: [
+        { label: 'Symbol', description: 'before the amount' },
+        { label: 'Code', description: 'after it' },
+      ],
+    },
+  ]
+  const question = {
+    ...{
+      id: 'q1',
+      turnId: turnId('c'),
+      kind,
+      title: 'Run a command',
+      detail: 'Bash: rm -rf build',
+    },
+    ...{ askedAt: new Date().toISOString(), items: kind === 'question' ? items : [] },
+  }
+  return createSession({
+    letter: 'c',
+    title: 'Add a currency',
+    facts: [...prepared, { type: 'question.asked', question }],
+  })
+}

@@ -1,0 +1,179 @@
+// The changes of a session on the page: files, commits, the diff, and comments on it.
+import type { Page } from 'playwright-core'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { PHONE } from './chromium.ts'
+import type { Fixture } from './fixture-api.ts'
+import { DIFF } from './fixture-diff.ts'
+import { ready } from './fixture-sessions.ts'
+import { createStage } from './stage.ts'
+
+const stage = createStage()
+const { visit, button, timeline, focused } = stage
+
+let fixture: Fixture
+let page: Page
+beforeEach(() => {
+  ;({ fixture, page } = stage)
+})
+
+describe('changes', () => {
+  it('shows files, commits, the diff and how to fetch the branch', async () => {
+    const session = ready()
+    fixture.add(session)
+    await visit(session)
+    await timeline().getByText('Done in 41 s').waitFor()
+    await page.keyboard.press('d')
+    const panel = page.getByRole('region', { name: 'Changes' })
+    await panel.getByText('git fetch origin errand/fix-cart-discount').waitFor()
+    await panel.getByRole('button', { name: /^src\/cart.js/ }).waitFor()
+    await panel.getByText('b1a2c3d4').waitFor()
+    await page.locator('diffs-container').first().getByText('three included').waitFor()
+    await page.keyboard.press('d')
+    await panel.waitFor({ state: 'detached' })
+    await page.keyboard.press('d')
+    await panel.getByRole('button', { name: 'Close (d)' }).press('Enter')
+    await panel.waitFor({ state: 'detached' })
+    const isAtToggle = 'document.activeElement.matches("[data-panel-toggle]")'
+    await expect.poll(() => page.evaluate(isAtToggle)).toBe(true)
+    await page.setViewportSize({ width: 1024, height: 768 })
+    await page.keyboard.press('Enter')
+    await expect.poll(focused).toBe('Changes')
+  })
+
+  it('keeps the files beside the diff, or above it where there is no room, and goes to one', async () => {
+    const session = ready()
+    fixture.add(session)
+    const names = ['src/one.js', 'src/shop/two.js']
+    const lines = Array.from({ length: 200 }, (_, index) => `+export const value${index} = 1\n`)
+    const patches = names.map(
+      (name) =>
+        `diff --git a/${name} b/${name}\nnew file mode 100644\n--- /dev/null\n+++ b/${name}\n@@ -0,0 +1,200 @@\n${lines.join('')}`,
+    )
+    const files = names.map((path) => ({ ...DIFF.files[0], path, insertions: 200, deletions: 0 }))
+    fixture.diff = { ...DIFF, files, patch: patches.join('') }
+    await visit(session, '?panel=changes')
+    const list = page.getByRole('navigation', { name: 'Files' })
+    const diff = page.locator('[data-file="0"]')
+    await diff.getByText('value3 ').first().waitFor()
+    const edges = async () => {
+      const [one, other] = await Promise.all([list.boundingBox(), diff.boundingBox()])
+      return {
+        beside: one && other && one.x + one.width <= other.x,
+        above: one && other && one.y < other.y,
+      }
+    }
+    expect(await edges()).toMatchObject({ beside: true })
+    await list.getByRole('button', { name: /^src\/shop\/two\.js, modified/ }).focus()
+    await page.keyboard.press('Enter')
+    await expect.poll(() => page.evaluate('document.activeElement.dataset.file')).toBe('1')
+    await page.locator('[data-file="1"]').getByText('value3 ').first().waitFor()
+    await expect.poll(async () => ((await diff.boundingBox())?.y ?? 0) < 0).toBe(true)
+    expect((await list.boundingBox())?.y).toBeGreaterThan(0)
+    // The one in view is marked, and nothing else; first the one that was gone to.
+    const marked = list.locator('[aria-current="true"]')
+    await expect.poll(() => marked.getAttribute('aria-label')).toMatch(/two\.js/)
+    await diff.evaluate((card) => (card as { scrollIntoView(): void }).scrollIntoView())
+    await expect.poll(() => marked.getAttribute('aria-label')).toMatch(/one\.js/)
+    expect(await marked.count()).toBe(1)
+    await page.setViewportSize(PHONE)
+    await expect.poll(edges).toMatchObject({ beside: false, above: true })
+  })
+
+  it('takes comments on lines and files, and sends them as one message', async () => {
+    const session = ready()
+    fixture.add(session)
+    await visit(session, '?panel=changes')
+    const diff = page.locator('diffs-container').first()
+    await diff.getByText('three included').waitFor()
+    await diff.locator('[data-column-number="9"]').first().click()
+    await page.getByRole('textbox', { name: 'Comment on src/cart.js:9' }).waitFor()
+    await page.keyboard.type('Say three in the name')
+    await page.keyboard.press('Enter')
+    await button('Comment on test/cart.test.js').click()
+    await page.keyboard.type('One test too many')
+    await page.keyboard.press('Enter')
+    await expect.poll(focused).toBe('Comment on test/cart.test.js')
+    await page.reload()
+    await page.getByText('2 comments on the changes, sent with the next message').waitFor()
+    await page.getByLabel('Message').fill('Please')
+    await page.getByLabel('Message').press('Control+Enter')
+    await page
+      .getByRole('region', { name: 'Comments on the changes' })
+      .waitFor({ state: 'detached' })
+    await expect
+      .poll(() => fixture.requests.findLast(({ path }) => path.endsWith('/messages'))?.body)
+      .toMatchObject({
+        text: 'Please\n\nComments on the changes (lines as of b1a2c3d4e5):\n- src/cart.js:9: Say three in the name\n- test/cart.test.js: One test too many',
+      })
+  })
+
+  it('takes a comment on lines by keyboard alone, and gives the focus back', async () => {
+    const session = ready()
+    fixture.add(session)
+    await visit(session, '?panel=changes')
+    await page.locator('diffs-container').first().getByText('three included').waitFor()
+    await page.getByRole('button', { name: /^src\/cart\.js, modified/ }).focus()
+    await page.keyboard.press('Enter')
+    await expect.poll(focused).toBe('src/cart.js')
+    const said = page.locator('[data-file="0"] [role="status"]')
+    await page.keyboard.press('ArrowDown')
+    await expect.poll(() => said.innerText()).toMatch(/^added line 9: .. From three pieces on/)
+    await page.keyboard.press('ArrowDown')
+    await expect.poll(() => said.innerText()).toMatch(/^removed line 9: if/)
+    await page.keyboard.press('ArrowDown')
+    await page.keyboard.press('Shift+ArrowDown')
+    await expect.poll(() => said.innerText()).toMatch(/^line 11: return/)
+    const marked = page.locator('[data-file="0"] [data-column-number][data-selected-line]')
+    await expect.poll(() => marked.count()).toBe(2)
+    await page.keyboard.press('Enter')
+    await page.getByRole('textbox', { name: 'Comment on src/cart.js:10-11' }).waitFor()
+    await page.keyboard.type('Round down')
+    await page.keyboard.press('Enter')
+    await page.getByText('1 comment on the changes, sent with the next message').waitFor()
+    await expect.poll(focused).toBe('src/cart.js')
+    await page.keyboard.press('Escape')
+    await expect.poll(() => marked.count()).toBe(0)
+    expect(await page.getByRole('alertdialog').count()).toBe(0)
+  })
+
+  it('makes nothing of markup in names of files, commits and the diff', async () => {
+    const session = ready()
+    fixture.add(session)
+    const markup = '<img src=x onerror=window.pwned=1><svg onload=window.pwned=2>'
+    const path = `${markup}.svg`
+    fixture.diff = {
+      ...DIFF,
+      patch: `diff --git a/${path} b/${path}\nnew file mode 100644\n--- /dev/null\n+++ b/${path}\n@@ -0,0 +1,1 @@ ${markup}\n+${markup} at the end\n`,
+      files: [{ ...DIFF.files[0], path, oldPath: `${markup} before`, status: 'renamed' }],
+      commits: [{ ...DIFF.commits[0], subject: `${markup}\u202e`, author: markup }],
+    }
+    await visit(session, '?panel=changes')
+    const panel = page.getByRole('region', { name: 'Changes' })
+    await panel.getByText(`${markup}⟨U+202E⟩`).waitFor()
+    await page.locator('diffs-container').first().getByText('at the end').waitFor()
+    // Locators look into shadow roots too.
+    expect(await page.locator('img, iframe, [onload], [onerror]').count()).toBe(0)
+    expect(await page.evaluate('window.pwned')).toBeUndefined()
+  })
+
+  it('stays quick with a diff of ten thousand lines', async () => {
+    const session = ready()
+    fixture.add(session)
+    const lines = Array.from(
+      { length: 10_000 },
+      (_, index) => `+export const value${index} = ${index}`,
+    )
+    const patch = `diff --git a/src/big.js b/src/big.js\nnew file mode 100644\n--- /dev/null\n+++ b/src/big.js\n@@ -0,0 +1,10000 @@\n${lines.join('\n')}\n`
+    fixture.diff = {
+      ...DIFF,
+      patch,
+      files: [{ ...DIFF.files[0], path: 'src/big.js', insertions: 10_000 }],
+    }
+    await visit(session)
+    await timeline().getByText('Done in 41 s').waitFor()
+    const began = Date.now()
+    await page.keyboard.press('d')
+    await page.locator('diffs-container').getByText('value3 ').first().waitFor()
+    expect(Date.now() - began).toBeLessThan(6000)
+  })
+})

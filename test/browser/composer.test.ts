@@ -1,0 +1,154 @@
+// What somebody says to a session on the page: answers to its questions, messages, commands, and what becomes of them.
+import type { Page } from 'playwright-core'
+import { beforeEach, describe, expect, it } from 'vitest'
+import type { Fixture } from './fixture-api.ts'
+import { asking, queued, running, text, turnId } from './fixture-sessions.ts'
+import { createStage } from './stage.ts'
+
+const stage = createStage()
+const { visit, button, timeline, sent, focused, forgive } = stage
+
+let fixture: Fixture
+let page: Page
+beforeEach(() => {
+  ;({ fixture, page } = stage)
+})
+
+describe('answers', () => {
+  it('takes an answer by a press', async () => {
+    const session = asking()
+    fixture.add(session)
+    await visit(session)
+    await page.locator('[data-question]').waitFor()
+    // Counted in the list, which has a stream of its own.
+    await expect.poll(() => page.title()).toContain('needs you')
+    await button(/Code after it/).click()
+    await page.locator('[data-question]').waitFor({ state: 'detached' })
+    expect(sent()).toMatchObject({
+      path: `/sessions/${session.id}/questions/q1`,
+      body: { allow: true, answers: { 'Which format?': 'Code' } },
+    })
+    await timeline().getByText('You: Code').waitFor()
+    await expect.poll(focused).toBe('Message')
+  })
+
+  it('takes an answer by a key', async () => {
+    fixture.add(asking())
+    await visit(asking())
+    await page.locator('[data-question]').waitFor()
+    await page.keyboard.press('1')
+    await page.locator('[data-question]').waitFor({ state: 'detached' })
+    expect(sent()?.body).toMatchObject({ answers: { 'Which format?': 'Symbol' } })
+  })
+
+  it('takes words of one’s own', async () => {
+    fixture.add(asking())
+    await visit(asking())
+    await page.getByPlaceholder('Or in your own words').fill('Neither')
+    await page.keyboard.press('Enter')
+    await page.locator('[data-question]').waitFor({ state: 'detached' })
+    expect(sent()?.body).toMatchObject({ answers: { 'Which format?': 'Neither' } })
+  })
+
+  it('takes several where several may be chosen', async () => {
+    fixture.add(asking('question', true))
+    await visit(asking())
+    await page.locator('[data-question]').waitFor()
+    await page.keyboard.press('1')
+    await page.keyboard.press('2')
+    await button('Send answer').click()
+    await page.locator('[data-question]').waitFor({ state: 'detached' })
+    expect(sent()?.body).toMatchObject({ answers: { 'Which format?': 'Symbol, Code' } })
+  })
+
+  it('allows and denies, approves and sends back', async () => {
+    const cases = [
+      ['permission', 'Deny', false],
+      ['permission', 'Allow', true],
+      ['plan', 'Send back', false],
+      ['plan', 'Approve and work', true],
+    ] as const
+    for (const [kind, name, allow] of cases) {
+      fixture.add(asking(kind))
+      page = await stage.open()
+      await visit(asking())
+      await button(new RegExp(`^${name}`)).click()
+      await page.locator('[data-question]').waitFor({ state: 'detached' })
+      expect(sent()?.body).toMatchObject({ allow })
+    }
+  })
+})
+
+describe('composer', () => {
+  it('queues a message and takes it back into the composer', async () => {
+    const session = running()
+    fixture.add(session)
+    await visit(session)
+    const box = page.getByLabel('Message', { exact: true })
+    await box.fill('Then update the readme')
+    await box.press('Control+Enter')
+    const queue = page.getByRole('region', { name: 'Queued messages' })
+    await queue.getByText('Then update the readme').waitFor()
+    await expect.poll(() => box.inputValue()).toBe('')
+    await queue.getByRole('button', { name: 'Take this message back' }).click()
+    await queue.waitFor({ state: 'detached' })
+    await expect.poll(() => box.inputValue()).toBe('Then update the readme')
+  })
+
+  it('keeps a follow-up where its turn begins', async () => {
+    const session = running()
+    fixture.add(session)
+    await visit(session)
+    await timeline().getByText('2 files read').waitFor()
+    fixture.emit(session, queued('q', 'And then this'), text('a', 'Still on the first turn'))
+    await timeline().getByText('Still on the first turn').waitFor()
+    expect(await timeline().getByText('And then this').count()).toBe(0)
+    fixture.emit(
+      session,
+      { type: 'turn.completed', turnId: turnId('a'), exitCode: null, durationMs: 900 },
+      { type: 'turn.started', turnId: turnId('q') },
+      text('q', 'Now the second'),
+    )
+    await timeline().getByText('And then this').waitFor()
+    const shown = (await timeline().textContent()) ?? ''
+    expect(shown.indexOf('Still on the first turn')).toBeLessThan(shown.indexOf('And then this'))
+    expect(shown.indexOf('And then this')).toBeLessThan(shown.indexOf('Now the second'))
+  })
+
+  it('asks once before it interrupts, changes mode, and runs a command', async () => {
+    const session = running()
+    fixture.add(session)
+    await visit(session)
+    await timeline().getByText('2 files read').waitFor()
+    await page.keyboard.press('Escape')
+    await page.getByRole('alertdialog').waitFor()
+    expect(fixture.requests).toEqual([])
+    await page.keyboard.press('Enter')
+    await timeline().getByText('Interrupted').waitFor()
+    await page.getByLabel('Mode', { exact: true }).selectOption('plan')
+    await timeline().getByText('Mode: plan').waitFor()
+    const box = page.getByLabel('Message', { exact: true })
+    await box.fill('!npm run lint')
+    await box.press('Control+Enter')
+    await expect.poll(() => sent()?.body).toMatchObject({ text: 'npm run lint', kind: 'command' })
+  })
+
+  it('says when a message was not sent and keeps it', async () => {
+    const session = running()
+    fixture.add(session)
+    await visit(session)
+    const box = page.getByLabel('Message', { exact: true })
+    await box.fill('Keep me')
+    fixture.down = true
+    await box.press('Control+Enter')
+    await page.getByText('The message was not sent').waitFor()
+    await expect.poll(() => box.inputValue()).toBe('Keep me')
+    fixture.down = false
+    await button('Try again').first().click()
+    await page.getByRole('region', { name: 'Queued messages' }).getByText('Keep me').waitFor()
+    // Named by the page, so that it would count once if it had arrived before.
+    const sent = fixture.requests.findLast(({ path }) => path.endsWith('/messages'))
+    expect(sent?.body).toMatchObject({ text: 'Keep me', turnId: expect.stringMatching(/^t_/) })
+    forgive('ERR_')
+  })
+})
