@@ -30,6 +30,10 @@ export async function inOwnFolder(
   for (const signal of ENDINGS) process.on(signal, end)
   try {
     await work(folder, ended.signal)
+  } catch (error) {
+    // Ctrl-C ends what it has started as well: that this failed is not worth a word.
+    ended.signal.throwIfAborted()
+    throw error
   } finally {
     await removeUserTree(folder)
     // Another one may run in it.
