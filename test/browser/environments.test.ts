@@ -1,35 +1,29 @@
 // Environments on the page: listed, made, edited, copied, archived, chosen; what a repository asks for; hooks. At a desk and on a
 // phone. Set ERRAND_PICTURES to a folder to look at them.
-import { type Browser, chromium, type Page } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import type { Page } from 'playwright-core'
+import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { EventBody } from '../../src/protocol/event.ts'
-import { CHROMIUM, FLAGS, openPage, takePicture } from './chromium.ts'
-import { type Fixture, startFixture } from './fixture-api.ts'
+import type { Fixture } from './fixture-api.ts'
 import { SHOP } from './fixture-environments.ts'
 import { createSession, prepared } from './fixture-sessions.ts'
+import { createStage } from './stage.ts'
 
-let browser: Browser
+const stage = createStage()
+const { picture } = stage
+
 let fixture: Fixture
 let page: Page
-
-beforeAll(async () => {
-  browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS })
-  fixture = await startFixture()
-})
-afterAll(async () => {
-  await browser?.close()
-  await fixture?.close()
+beforeEach(() => {
+  fixture = stage.fixture
 })
 afterEach(async () => {
-  expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBe(0)
-  await page.context().close()
-  fixture.clear()
+  expect(await stage.overflow()).toBe(0)
 })
 
 async function open(path: string, isPhone = false) {
-  page = await openPage(browser, `${fixture.url}${path}`, isPhone)
+  page = await stage.open({ phone: isPhone })
+  await page.goto(`${fixture.url}${path}`)
 }
-const picture = (name: string) => takePicture(page, name)
 const button = (name: string | RegExp) => page.getByRole('button', { name, exact: true })
 const bodyOf = (method: string, path: string) =>
   fixture.requests.find((one) => one.method === method && one.path === path)?.body

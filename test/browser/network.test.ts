@@ -1,43 +1,26 @@
 // What a session reaches, on the page: blocked hosts and how they are allowed, what was reached, and setting what it may
 // reach. At a desk and on a phone. Set ERRAND_PICTURES to a folder to look at them.
-import { join } from 'node:path'
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
-import { CHROMIUM, DESK, FLAGS, PHONE } from './chromium.ts'
-import { type Fixture, startFixture } from './fixture-api.ts'
+import type { Page } from 'playwright-core'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import type { Fixture } from './fixture-api.ts'
 import { createSession, prepared } from './fixture-sessions.ts'
+import { createStage } from './stage.ts'
 
-let browser: Browser
+const stage = createStage()
+const { picture } = stage
+
 let fixture: Fixture
-let context: BrowserContext
 let page: Page
-
-beforeAll(async () => {
-  browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS })
-  fixture = await startFixture()
-})
-afterAll(async () => {
-  await browser?.close()
-  await fixture?.close()
+beforeEach(() => {
+  fixture = stage.fixture
 })
 afterEach(async () => {
-  expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBe(0)
-  await context.close()
-  fixture.clear()
+  expect(await stage.overflow()).toBe(0)
 })
 
 async function open(path: string, isPhone: boolean) {
-  context = await browser.newContext({
-    viewport: isPhone ? PHONE : DESK,
-    ...(isPhone ? { hasTouch: true, isMobile: true } : {}),
-  })
-  page = await context.newPage()
-  page.setDefaultTimeout(20_000)
+  page = await stage.open({ phone: isPhone })
   await page.goto(`${fixture.url}${path}`)
-}
-async function picture(name: string) {
-  const folder = process.env.ERRAND_PICTURES
-  if (folder) await page.screenshot({ path: join(folder, `${name}.png`) })
 }
 const allow = async (host: string, where: string) => {
   await page

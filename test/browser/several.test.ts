@@ -1,35 +1,29 @@
 // Several repositories on the page: named in the composer, shown in the head of a session, each with its changes. At a desk and
 // on a phone. Set ERRAND_PICTURES to a folder to look at them.
-import { type Browser, chromium, type Page } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import type { Page } from 'playwright-core'
+import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { EventBody } from '../../src/protocol/event.ts'
-import { CHROMIUM, FLAGS, openPage, takePicture } from './chromium.ts'
-import { type Fixture, startFixture } from './fixture-api.ts'
+import type { Fixture } from './fixture-api.ts'
 import { DIFF } from './fixture-diff.ts'
 import { createSession, delivered, type Fact, HEAD, prepared, work } from './fixture-sessions.ts'
+import { createStage } from './stage.ts'
 
-let browser: Browser
+const stage = createStage()
+const { picture } = stage
+
 let fixture: Fixture
 let page: Page
-
-beforeAll(async () => {
-  browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS })
-  fixture = await startFixture()
-})
-afterAll(async () => {
-  await browser?.close()
-  await fixture?.close()
+beforeEach(() => {
+  fixture = stage.fixture
 })
 afterEach(async () => {
-  expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBe(0)
-  await page.context().close()
-  fixture.clear()
+  expect(await stage.overflow()).toBe(0)
 })
 
 async function open(path: string, isPhone: boolean) {
-  page = await openPage(browser, `${fixture.url}${path}`, isPhone)
+  page = await stage.open({ phone: isPhone })
+  await page.goto(`${fixture.url}${path}`)
 }
-const picture = (name: string) => takePicture(page, name)
 
 const LIB = 'https://git.example.com/shop/lib.git'
 const DOCS = 'https://git.example.com/shop/docs.git'

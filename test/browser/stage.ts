@@ -2,7 +2,7 @@
 // else. To be called once, at the top of the file.
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest'
-import { CHROMIUM, DESK, FLAGS, PHONE } from './chromium.ts'
+import { CHROMIUM, DESK, FLAGS, PHONE, takePicture } from './chromium.ts'
 import { type Fixture, startFixture } from './fixture-api.ts'
 import { DIFF } from './fixture-diff.ts'
 import type { FixtureSession } from './fixture-sessions.ts'
@@ -21,6 +21,7 @@ export interface Stage {
   visit(session: FixtureSession, rest?: string): Promise<unknown>
   button(name: string | RegExp): ReturnType<Page['getByRole']>
   timeline(): ReturnType<Page['locator']>
+  picture(name: string): Promise<void>
   /** The browser's own complaints with these words are the point of the test. */
   forgive(words: string): void
   /** What the API was asked last. */
@@ -84,6 +85,7 @@ export function createStage(): Stage {
     visit: (session, rest = '') => page.goto(`${fixture.url}/sessions/${session.id}${rest}`),
     button: (name) => page.getByRole('button', { name }),
     timeline: () => page.locator('[data-timeline]'),
+    picture: (name) => takePicture(page, name),
     forgive: (words) => {
       complaints = complaints.filter((text) => !text.includes(words))
     },

@@ -1,12 +1,12 @@
 // A person at the page of a real Errand: logs in by the one-time link, follows a task live, answers, reads the changes.
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createSampleRepository } from '../../demo/repository.ts'
 import { type Installation, startInstallation } from '../e2e/installation.ts'
-import { CHROMIUM, DESK, FLAGS, PHONE } from './chromium.ts'
+import { CHROMIUM, DESK, FLAGS, PHONE, takePicture } from './chromium.ts'
 
 let errand: Installation
 let folder: string
@@ -31,13 +31,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-/** Kept for whoever wants to look at the page, where the variable names a folder. */
-async function picture(name: string): Promise<void> {
-  const pictures = process.env.ERRAND_PICTURES
-  if (!pictures) return
-  await mkdir(pictures, { recursive: true })
-  await page.screenshot({ path: join(pictures, `${name}.png`) })
-}
+const picture = (name: string) => takePicture(page, name)
 
 describe('the page of a real installation', () => {
   it('asks to log in, and takes the one-time link once', async () => {
