@@ -6,7 +6,8 @@
 import { constants } from 'node:fs'
 import { access, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { withDeadline } from '../../src/lib/deadline.ts'
 import {
   type Bench,
   createBench,
@@ -17,7 +18,7 @@ import {
   watchOrphans,
 } from './bench.ts'
 import type { Hold, HoldPoint } from './forge.ts'
-import { askForNote, killing, type NoteSession, settle, startNote } from './notes.ts'
+import { askForNote, killing, type NoteSession, settle, startNote, tellStory } from './notes.ts'
 import { findInside, INSIDE, PROGRAMS } from './processes.ts'
 import { cutPower } from './reboot.ts'
 
@@ -25,6 +26,11 @@ let bench: Bench
 
 beforeAll(async () => {
   bench = await createBench({ paceMs: 20 })
+})
+// One that failed leaves nothing held to the next.
+afterEach(async () => {
+  bench.forge.isDown = false
+  await Promise.all(forgeHolds.splice(0).map(({ release }) => release()))
 })
 afterAll(async () => {
   await Promise.all([...known.values()].map(({ id }) => bench.errand.client.removeSession(id)))
@@ -42,6 +48,7 @@ const newNote = (where: string) => `${where}-${++count}`
 
 /** By what each is in the middle of. */
 const known = new Map<string, NoteSession>()
+const forgeHolds: Hold[] = []
 
 async function ask(where: string, way: string, note = newNote(where)): Promise<NoteSession> {
   const session = known.get(where)
@@ -59,8 +66,7 @@ async function inTheModelsAnswer(): Promise<Held> {
     if (body.includes(`add the note ${note}`)) asked.resolve()
   })
   const session = await ask('answer', 'patiently ', note)
-  await asked.promise
-  end()
+  await withDeadline('the request to the model', LIMIT_MS, () => asked.promise).finally(end)
   return { session, release: async () => undefined }
 }
 
@@ -87,9 +93,9 @@ async function beforeGitHasThePack(): Promise<Held> {
 /** The forge has the push and has not taken it yet, or has taken it and keeps the end of its answer. */
 async function whileTheForgeHolds(point: HoldPoint): Promise<Held> {
   const before = known.get(point)
-  const early = before && (await bench.forge.hold(before.branch, point))
+  const early = before && (await holdForge(before.branch, point))
   const session = await ask(point, '')
-  return reached(session, early ?? (await bench.forge.hold(session.branch, point)))
+  return reached(session, early ?? (await holdForge(session.branch, point)))
 }
 
 /** The commit is in the session's repository, and the worker is pushing it outward. */
@@ -101,9 +107,15 @@ async function betweenHereAndOutside(): Promise<Held> {
     ({ body }) => body.type === 'push.accepted',
     session.lastSeq,
   )
-  const hold = await bench.forge.hold(session.branch, 'before')
+  const hold = await holdForge(session.branch, 'before')
   bench.forge.isDown = false
   return reached(session, hold)
+}
+
+async function holdForge(branch: string, point: HoldPoint): Promise<Hold> {
+  const hold = await bench.forge.hold(branch, point)
+  forgeHolds.push(hold)
+  return hold
 }
 
 async function reached(session: NoteSession, hold: Hold): Promise<Held> {
@@ -117,22 +129,34 @@ async function killIt(victim: Victim | 'everything', sessions: NoteSession[]): P
   else await kill(bench, victim, '')
 }
 
+async function inTheMiddle(): Promise<Held[]> {
+  const kept = await betweenHereAndOutside()
+  const pack = await beforeGitHasThePack()
+  const pushes = [whileTheForgeHolds('before'), whileTheForgeHolds('after')]
+  return [kept, pack, ...(await Promise.all(pushes)), await inTheModelsAnswer()]
+}
+
+async function failWithStories(cause: unknown): Promise<never> {
+  const stories = [...known].map(async ([where, { id }]) =>
+    [where, await tellStory(bench, id).catch(String)].join('\n'),
+  )
+  const words = [
+    String(cause),
+    ...(await Promise.all(stories)),
+    bench.errand.logged().slice(-5_000),
+  ]
+  throw new Error(words.join('\n'), { cause })
+}
+
 describe.each([...PROGRAMS, ...INSIDE, 'everything'] as const)('%s killed', (victim) => {
   it('in a turn and in pushes', async () => {
-    const kept = await betweenHereAndOutside()
-    const pack = await beforeGitHasThePack()
-    const all = [
-      kept,
-      pack,
-      ...(await Promise.all([whileTheForgeHolds('before'), whileTheForgeHolds('after')])),
-      await inTheModelsAnswer(),
-    ]
+    const all = await inTheMiddle().catch(failWithStories)
     const sessions = all.map(({ session }) => session)
     const orphans = watchOrphans(
       bench,
       (body) => sessions.find(({ notes }) => body.includes(`add the note ${notes[0]}"`))?.id,
     )
-    await killing(bench, sessions, () => killIt(victim, sessions))
+    await killing(bench, sessions, () => killIt(victim, sessions)).catch(failWithStories)
     await Promise.all(all.map(({ release }) => release()))
     if (victim === 'everything') await bench.errand.startAgain()
     const settled = await Promise.allSettled(sessions.map((session) => settle(bench, session)))

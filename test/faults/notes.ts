@@ -110,7 +110,7 @@ export async function readAllEvents(
 }
 
 /** The log in short, to see how it came to this. */
-async function tellStory(bench: Bench, id: string): Promise<string> {
+export async function tellStory(bench: Pick<Bench, 'errand'>, id: string): Promise<string> {
   const events = await readAllEvents(bench, id)
   return events
     .filter(({ body }) => !['phase.logged', 'assistant.thinking'].includes(body.type))
