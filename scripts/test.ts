@@ -1,9 +1,13 @@
 // Runs the suites: all of them, or those named. `check` is lint, types, unused code and unit tests, as `npm run check`.
+// What failed is said once more at the end, where nobody has to look for it.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runProcess } from '../src/lib/process.ts'
 import { hasUniversal, universalDataDir } from '../test/e2e/universal.ts'
+import { readFailures } from './test-failures.ts'
 
 const root = join(import.meta.dirname, '..')
 const SUITES = ['unit', 'conformance', 'attack', 'e2e', 'machine', 'faults', 'browser'] as const
@@ -25,6 +29,7 @@ if (unknown.length > 0) {
   process.exit(2)
 }
 const everything = asked.length === 0
+const failures: string[] = []
 
 /** Goes on after a failure, which is the exit code at the end. */
 function run(program: string, args: string[], before: string[] = []): void {
@@ -59,9 +64,21 @@ function startImage(dataDir: string): Promise<void> {
 
 function runSuites(names: readonly string[]): void {
   const others = names.filter((name) => name !== 'attack')
-  if (others.length > 0) run('vitest', ['run', ...others.flatMap((name) => ['--project', name])])
-  if (others.length < names.length)
-    run('vitest', ['run', '--project', 'attack'], [join(root, OWN_NETWORK)])
+  if (others.length > 0) runTests(others)
+  if (others.length < names.length) runTests(['attack'], [join(root, OWN_NETWORK)])
+}
+
+function runTests(projects: string[], before: string[] = []): void {
+  const folder = mkdtempSync(join(tmpdir(), 'errand-test-'))
+  const report = join(folder, 'report.json')
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
+  const named = projects.flatMap((name) => ['--project', name])
+  try {
+    run('vitest', ['run', ...reporters, ...named], before)
+    failures.push(...readFailures(report, root))
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 }
 
 const suites = SUITES.filter(
@@ -78,3 +95,5 @@ const before = image
 runSuites(before)
 await image
 runSuites(suites.filter((suite) => before.every((done) => done !== suite)))
+if (failures.length > 0)
+  process.stdout.write(`\nFailed: ${failures.length}\n\n${failures.join('\n\n')}\n`)
