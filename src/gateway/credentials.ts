@@ -3,6 +3,7 @@
 import { type BoundCredential, toBound, variablesFor } from '../egress/rules/bound-credentials.ts'
 import type { Logger } from '../lib/logger.ts'
 import { createRedactor, type Redactor } from '../lib/redact.ts'
+import { createRefresher } from '../lib/refresher.ts'
 import type { CredentialStore, OpenCredential } from '../store/credentials.ts'
 import type { Notifications } from '../store/postgres/notifications.ts'
 
@@ -65,17 +66,22 @@ export function createCredentialWatch(deps: CredentialWatchDeps): CredentialWatc
     known.set(ownerId, now)
     return now
   }
-  const refresh = (ownerId: string) => {
-    if (!known.has(ownerId)) return
-    read(ownerId).then(deps.onChange, (err: unknown) =>
-      logger.warn({ err }, 'reading the credentials of an owner failed'),
-    )
-  }
-  const stopListening = [
+  const { refresh, close } = createRefresher({
+    read: async (ownerId) => {
+      // The first reading, which would overtake this one, ends before; when it failed nobody has these.
+      const first = await Promise.resolve(known.get(ownerId)).catch(() => undefined)
+      if (!first) return
+      await read(ownerId)
+      deps.onChange()
+    },
+    onError: (err) => logger.warn({ err }, 'the credentials of an owner could not be read yet'),
+  })
+  const stops = [
     notifications.onCredentials(refresh),
     notifications.onReconnect(() => {
       for (const ownerId of known.keys()) refresh(ownerId)
     }),
+    close,
   ]
   const current = (ownerId: string): Known | undefined => {
     const found = known.get(ownerId)
@@ -109,7 +115,7 @@ export function createCredentialWatch(deps: CredentialWatchDeps): CredentialWatc
         .catch((err: unknown) => logger.warn({ err }, 'the use of a credential was not noted'))
     },
     close: () => {
-      for (const stop of stopListening) stop()
+      for (const stop of stops) stop()
     },
   }
 }

@@ -1,6 +1,7 @@
 // What the owner has set for the network of all sessions, as the gateway holds it: read when it starts, and again whenever it
 // was changed. It keeps the last that it could read.
 import type { Logger } from '../lib/logger.ts'
+import { createRefresher } from '../lib/refresher.ts'
 import type { InstallationNetwork } from '../protocol/installation-network.ts'
 import type { InstallationNetworkStore } from '../store/installation-network.ts'
 import type { Notifications } from '../store/postgres/notifications.ts'
@@ -26,14 +27,16 @@ export async function createNetworkWatch(deps: NetworkWatchDeps): Promise<Networ
     current = next
     onChange()
   }
-  // One after the other: an answer that was overtaken would bring back what was before.
-  let reading = Promise.resolve()
-  const refresh = () => {
-    reading = reading.then(read).catch((error: unknown) => {
-      logger.warn({ err: error }, "reading the installation's network failed")
-    })
-  }
-  const stops = [notifications.onInstallation(refresh), notifications.onReconnect(refresh)]
+  const refresher = createRefresher({
+    read,
+    onError: (err) => logger.warn({ err }, "the installation's network could not be read yet"),
+  })
+  const refresh = () => refresher.refresh('installation')
+  const stops = [
+    notifications.onInstallation(refresh),
+    notifications.onReconnect(refresh),
+    refresher.close,
+  ]
   return {
     get: () => current,
     close: () => {

@@ -6,6 +6,7 @@ import type { Registry } from '../egress/registries/registry-files.ts'
 import { compileRules, type EgressRules } from '../egress/rules/policy.ts'
 import { registriesOf } from '../image/registries.ts'
 import type { Logger } from '../lib/logger.ts'
+import { createRefresher } from '../lib/refresher.ts'
 import type { TrafficLimits } from '../protocol/environment.ts'
 import { type InstallationNetwork, joinLimits } from '../protocol/installation-network.ts'
 import type { SessionState } from '../protocol/session.ts'
@@ -71,17 +72,20 @@ export function createSessionWatch(deps: SessionWatchDeps): SessionWatch {
     if (session) deps.onChange(session)
     return session
   }
-  const refresh = (sessionId: string) => {
-    if (!known.has(sessionId)) return
-    read(sessionId).catch((error: unknown) =>
-      deps.logger.warn({ err: error, sessionId }, 'reading a session failed'),
-    )
+  const { refresh, close } = createRefresher({
+    read: async (sessionId) => {
+      if (known.has(sessionId)) await read(sessionId)
+    },
+    onError: (err, sessionId) =>
+      deps.logger.warn({ err, sessionId }, 'a session could not be read yet'),
+  })
+  const recompile = () => {
+    for (const sessionId of known.keys()) refresh(sessionId)
   }
-  const stopListening = [
+  const stops = [
     deps.notifications.onSession(refresh),
-    deps.notifications.onReconnect(() => {
-      for (const sessionId of known.keys()) refresh(sessionId)
-    }),
+    deps.notifications.onReconnect(recompile),
+    close,
   ]
   return {
     get: (sessionId) => known.get(sessionId),
@@ -89,14 +93,12 @@ export function createSessionWatch(deps: SessionWatchDeps): SessionWatch {
       if (!known.has(sessionId)) known.set(sessionId, undefined)
       return read(sessionId)
     },
-    recompile: () => {
-      for (const sessionId of known.keys()) refresh(sessionId)
-    },
+    recompile,
     forget: (sessionId) => {
       known.delete(sessionId)
     },
     close: () => {
-      for (const stop of stopListening) stop()
+      for (const stop of stops) stop()
     },
   }
 }

@@ -1,6 +1,7 @@
 // Tells open streams that there is something new: the database's notifications and the gateway's live text, by session and
 // by owner. Only hints: whoever is told reads the log again, so a hint that is lost or doubled changes nothing.
 import type { Logger } from '../../lib/logger.ts'
+import { createRefresher } from '../../lib/refresher.ts'
 import { type Delta, type Place, summarizeSession } from '../../protocol/api.ts'
 import type { SessionState } from '../../protocol/session.ts'
 import type { LiveFeed, OwnerListener, SessionListener } from '../deps.ts'
@@ -47,13 +48,16 @@ export function createLiveFeed({
     const summary = { ...summarizeSession(state), place }
     for (const listener of owners.of(state.ownerId)) listener.session(summary)
   }
+  const lists = createRefresher({
+    read: tellOwner,
+    onError: (err, sessionId) =>
+      logger.warn({ err, sessionId }, 'a change could not be shown in lists yet'),
+  })
   const tellOwnerSoon = (sessionId: string) => {
     if (due.has(sessionId) || owners.isEmpty()) return
     const run = () => {
       due.delete(sessionId)
-      tellOwner(sessionId).catch((error: unknown) => {
-        logger.warn({ err: error, sessionId }, 'a change was not shown in lists')
-      })
+      lists.refresh(sessionId)
     }
     due.set(sessionId, setTimeout(run, LIST_STEP_MS))
   }
@@ -67,6 +71,7 @@ export function createLiveFeed({
   })
   const stops = [
     places.stop,
+    lists.close,
     notifications.onLoad(places.look),
     notifications.onNetwork((sessionId) => {
       for (const listener of networks.of(sessionId)) listener()
@@ -110,7 +115,6 @@ function createPlaceWatch(deps: {
   let known: ReadonlyMap<string, Place> = new Map()
   let due: NodeJS.Timeout | undefined
   const look = async () => {
-    due = undefined
     const before = known
     known = await deps.read()
     for (const id of new Set([...before.keys(), ...known.keys()])) {
@@ -118,16 +122,24 @@ function createPlaceWatch(deps: {
       if (old?.number !== place?.number || old?.of !== place?.of) deps.moved(id, place ?? null)
     }
   }
+  const looks = createRefresher({
+    read: look,
+    onError: (err) => deps.logger.warn({ err }, 'places could not be shown yet'),
+  })
   const lookSoon = () => {
     due ??= setTimeout(() => {
-      look().catch((error: unknown) => deps.logger.warn({ err: error }, 'places were not shown'))
+      due = undefined
+      looks.refresh('places')
     }, PLACE_STEP_MS)
   }
   lookSoon()
   return {
     known: () => known,
     look: lookSoon,
-    stop: () => clearTimeout(due),
+    stop: () => {
+      clearTimeout(due)
+      looks.close()
+    },
   }
 }
 
