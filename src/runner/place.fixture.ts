@@ -16,7 +16,7 @@ import { recordStart } from './agent/agent-program.ts'
 import { type AgentStart, type EarlyAgent, startEarly } from './agent/agent-start.ts'
 import { throughDoor } from './checkout/git-config.ts'
 import { type FakeGateway, startFakeGateway } from './gateway.fixture.ts'
-import { type Runner, startRunner } from './runner.ts'
+import { type Runner, type RunnerPlace, startRunner } from './runner.ts'
 
 export const BRANCH = 'errand/test'
 export const claudePath = createRequire(import.meta.url).resolve(
@@ -77,6 +77,7 @@ export function setupFor(commit: string, variables: Record<string, string> = {})
 export async function createPlace(
   scenarios: Scenario[],
   variables: Record<string, string> = {},
+  options: Pick<RunnerPlace, 'agentStartMs'> = {},
 ): Promise<Place> {
   const folder = await mkdtemp(join(tmpdir(), 'errand-runner-'))
   await mkdir(join(folder, 'home'))
@@ -108,7 +109,7 @@ export async function createPlace(
     stop,
     async start() {
       gateway.assign(setup)
-      runner ??= await startIn(folder, setup, { modelUrl: model.url })
+      runner ??= await startIn(folder, setup, { modelUrl: model.url, ...options })
     },
     async startAhead(agent) {
       runner = await startIn(folder, { ...setup, agent }, { modelUrl: model.url })
@@ -207,9 +208,9 @@ async function agentsOf(sessionId: string): Promise<number[]> {
 function startIn(
   folder: string,
   boot: RunnerBoot,
-  { modelUrl, early }: { modelUrl: string; early?: EarlyAgent },
+  { modelUrl, ...more }: { modelUrl: string; early?: EarlyAgent; agentStartMs?: number },
 ): Promise<Runner> {
-  return startRunner(boot, { ...placeIn(folder, modelUrl), early }, createSilentLogger())
+  return startRunner(boot, { ...placeIn(folder, modelUrl), ...more }, createSilentLogger())
 }
 
 function placeIn(folder: string, modelUrl: string) {

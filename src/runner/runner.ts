@@ -27,6 +27,8 @@ export interface RunnerPlace {
   workspace: string
   gitConfigPath: string
   agent: string
+  /** How long that may take to start (ms); as long as its phase unless told. */
+  agentStartMs?: number
   /** The environment of the runner's own process. */
   inherited: Variables
   transport: Variables

@@ -150,6 +150,7 @@ function assembleParts(setup: RunnerSetup, deps: WorkDeps, wishes: Wishes) {
       died: (words) => agentTurns.lost(words),
       failed: (err) => log.error({ err }, 'a message of the agent was left out'),
     },
+    startMs: place.agentStartMs,
     log,
   })
   const transcript = createTranscript(variables, () => state.get().conversationId)

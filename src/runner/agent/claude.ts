@@ -15,7 +15,7 @@ import {
 import { withDeadline } from '../../lib/deadline.ts'
 import type { Logger } from '../../lib/logger.ts'
 import { killGroup } from '../../lib/process.ts'
-import type { Mode } from '../../protocol/session.ts'
+import { type Mode, PHASE_LIMITS_MS } from '../../protocol/session.ts'
 import type { StateFile } from '../state-file.ts'
 import { writeAdditionalPlugins } from './additional-plugins.ts'
 import { type AdditionalFolder, readAdditionalSettings } from './additional-settings.ts'
@@ -53,6 +53,8 @@ export interface ClaudeDeps {
   /** What is wanted now; asked for at every start. */
   wanted: () => { mode: Mode; model: string | null }
   events: ClaudeEvents
+  /** How long it may take until it takes a prompt, also when it is started again in a turn; as long as its phase unless told. */
+  startMs?: number
   log: Logger
 }
 
@@ -67,7 +69,10 @@ interface ClaudeEvents {
 }
 
 export interface Claude {
-  /** Resolves when the agent takes a prompt; hooks of its start may still run. Does nothing when it does already. */
+  /**
+   * Resolves when the agent takes a prompt; hooks of its start may still run. Does nothing when it does already. One that hangs
+   * is ended, and the promise rejected.
+   */
   start(): Promise<void>
   /** False when the agent does not run: it has just died. */
   prompt(text: string, uuid: string): boolean
@@ -121,6 +126,7 @@ export function createClaude(deps: ClaudeDeps): Claude {
     ending = endLeftBehind(deps, current)
     if (current.isReady) deps.events.died(said)
   }
+  const startMs = deps.startMs ?? PHASE_LIMITS_MS.agent
   const end = async () => {
     const current = run ?? (await starting?.catch(() => undefined))
     if (!current) return
@@ -133,7 +139,7 @@ export function createClaude(deps: ClaudeDeps): Claude {
     start: async () => {
       const fresh = await started()
       try {
-        await fresh.ready.promise
+        await withDeadline('the start of the agent', startMs, () => fresh.ready.promise)
       } catch (error) {
         if (run === fresh) await end()
         throw error

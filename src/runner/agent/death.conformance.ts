@@ -162,6 +162,20 @@ describe('kill -9 of the agent', () => {
   })
 })
 
+it('an agent that hangs when it is started again is ended, and the turn goes on with another', async () => {
+  await place.close()
+  place = await createPlace(SCENARIOS, {}, { agentStartMs: 10_000 })
+  await place.start()
+  const turn = place.ask('work in many steps')
+  await place.gateway.wait('tool.called')
+  await killAgent()
+  await untilTrue(async () => (await agentPids()).length > 0)
+  const frozen = await agentPids()
+  for (const pid of frozen) process.kill(pid, 'SIGSTOP')
+  expect((await place.endOf(turn)).type).toBe('turn.completed')
+  expect(await agentPids()).not.toEqual(expect.arrayContaining(frozen))
+})
+
 describe('a restart of the runner in the middle of a turn', () => {
   it('loses and doubles no message', async () => {
     await place.start()
