@@ -43,13 +43,10 @@ describe('startEarly', () => {
     expect(started(early).command.env[RUN_MARK]).toMatch(/^s_1\/[0-9a-f-]{36}$/)
   })
 
-  it('notes in a new home what the agent would note there, and leaves what is there', async () => {
-    const notes = join(folder, '.claude.json')
+  it('notes in a new home what the agent would note there', async () => {
     startEarly(boot, start, placeOf())
-    expect(JSON.parse(await readFile(notes, 'utf8'))).toHaveProperty('migrationVersion')
-    await writeFile(notes, 'own')
-    startEarly(boot, start, placeOf())
-    expect(await readFile(notes, 'utf8')).toBe('own')
+    const notes = await readFile(join(folder, '.claude.json'), 'utf8')
+    expect(JSON.parse(notes)).toHaveProperty('migrationVersion')
   })
 
   it('starts nothing where a conversation was, a layer is made, or none may be needed', async () => {

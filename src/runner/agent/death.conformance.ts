@@ -1,7 +1,7 @@
 // What becomes of a turn when the agent is killed or the sandbox is lost, with the real Claude Code: it goes on with its
 // conversation, and by message uuid the log equals the agent's own transcript.
 import { existsSync } from 'node:fs'
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Scenario } from '../../../demo/scenario.ts'
@@ -174,6 +174,16 @@ it('an agent that hangs when it is started again is ended, and the turn goes on 
   for (const pid of frozen) process.kill(pid, 'SIGSTOP')
   expect((await place.endOf(turn)).type).toBe('turn.completed')
   expect(await agentPids()).not.toEqual(expect.arrayContaining(frozen))
+})
+
+it('an agent whose own file was cut off, as by a full disk, starts all the same and knows its conversation', async () => {
+  await place.start()
+  expect((await place.endOf(place.ask('work in many steps'))).type).toBe('turn.completed')
+  await place.stop()
+  await writeFile(join(place.home, '.claude.json'), '{"firstStart')
+  await place.start()
+  expect((await place.endOf(place.ask('and once more'))).type).toBe('turn.completed')
+  expect(place.gateway.ofType('assistant.text').at(-1)?.text).toBe('I know: work in many steps')
 })
 
 describe('a restart of the runner in the middle of a turn', () => {
