@@ -16,6 +16,8 @@ const logger = createSilentLogger()
 const running = new Set<string>()
 const withAgent = new Set<string>()
 const doors = new Set<string>()
+/** Between what the database and what sandboxd says of them. */
+let onLook = async () => {}
 let refuses = false
 let refusals = 0
 const open: Standbys[] = []
@@ -31,6 +33,7 @@ beforeEach(async () => {
   running.clear()
   doors.clear()
   refuses = false
+  onLook = async () => {}
   layers = []
 })
 afterAll(async () => {
@@ -62,8 +65,10 @@ function start(count = 1, agents = 1): Standbys {
         remove: async (id) => {
           running.delete(id)
         },
-        list: async () =>
-          [...running].map((sessionId) => ({ sessionId, running: true, message: '' })),
+        list: async () => {
+          await onLook()
+          return [...running].map((sessionId) => ({ sessionId, running: true, message: '' }))
+        },
       },
       doors: {
         open: async (id) => {
@@ -173,6 +178,23 @@ describe('sandboxes that wait', () => {
     await expect.poll(() => running.has(left)).toBe(false)
     expect(running).toContain(used)
     expect(await standbys.take(wanted())).toBeUndefined()
+  })
+
+  it('stay with who takes one while it is found that another kind is wanted', async () => {
+    const standbys = start()
+    await ready(standbys)
+    let taken: string | undefined
+    onLook = async () => {
+      if (taken !== undefined) return
+      layers = []
+      taken = await standbys.take(wanted())
+      layers = ['other']
+    }
+    layers = ['other']
+    await expect.poll(() => taken).toBeDefined()
+    await ready(standbys)
+    expect(running).toContain(taken)
+    expect(doors).toContain(taken)
   })
 
   it('end with the server, but for those that a session has', async () => {

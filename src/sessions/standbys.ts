@@ -135,7 +135,7 @@ async function fill(
     await deps.doors.open(id, signal)
     await deps.sandboxes.startAhead({ id, environment, layers, hasAgent }, signal)
   } catch (error) {
-    await discard(deps, { sessionId: id })
+    await discard(deps, { sessionId: id, state: 'starting' })
     throw error
   }
 }
@@ -172,12 +172,13 @@ async function removeTaken(deps: StandbysDeps, standby: Standby): Promise<void> 
   else await discard(deps, standby)
 }
 
-/** Whoever removes the row takes the sandbox away: a session that has taken it keeps it. */
+/** Whoever removes the row takes the sandbox away: a session that has taken it, or does so just now, keeps it. */
 async function discard(
   { store, directory, sandboxes, doors }: StandbysDeps,
-  { sessionId }: Pick<Standby, 'sessionId'>,
+  { sessionId, state }: Pick<Standby, 'sessionId' | 'state'>,
 ): Promise<void> {
-  if (!(await store.remove(sessionId)) || (await directory.get(sessionId))) return
+  const remove = state === 'taken' ? store.remove : store.removeFree
+  if (!(await remove(sessionId)) || (await directory.get(sessionId))) return
   const signal = AbortSignal.timeout(ANSWER_MS)
   await sandboxes.remove(sessionId, signal)
   await doors.close(sessionId, signal)

@@ -27,6 +27,8 @@ export interface StandbyStore {
   list(): Promise<Standby[]>
   /** False: somebody else has removed it. */
   remove(sessionId: string): Promise<boolean>
+  /** False also when somebody has taken it. */
+  removeFree(sessionId: string): Promise<boolean>
 }
 
 export function createStandbyStore(db: Kysely<Database>, clock: () => Date): StandbyStore {
@@ -79,6 +81,11 @@ export function createStandbyStore(db: Kysely<Database>, clock: () => Date): Sta
     remove: async (sessionId) => {
       const query = db.deleteFrom('standbys').where('session_id', '=', sessionId)
       return (await query.executeTakeFirst()).numDeletedRows > 0n
+    },
+    removeFree: async (sessionId) => {
+      const query = db.deleteFrom('standbys').where('session_id', '=', sessionId)
+      const free = query.where('state', '<>', 'taken')
+      return (await free.executeTakeFirst()).numDeletedRows > 0n
     },
   }
 }
