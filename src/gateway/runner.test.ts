@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest'
 import { createSilentLogger } from '../lib/logger.ts'
 import type { Command } from '../protocol/command.ts'
-import { RUNNER_PROTOCOL, type RunnerReport } from '../protocol/runner-frames.ts'
+import { type Directives, RUNNER_PROTOCOL, type RunnerReport } from '../protocol/runner-frames.ts'
 import type { SessionState } from '../protocol/session.ts'
 import type { Dispatch } from '../sessions/dispatch.ts'
 import { decide, decideCreate } from '../sessions/rules/decide.ts'
@@ -27,12 +27,13 @@ function play() {
   const link = createRunnerLink({
     dispatch,
     watch: () => ({ get: () => known }) as unknown as SessionWatch,
-    send: () => false,
+    send: (_id, directives) => sent.push(directives) > 0,
     broadcast: () => undefined,
     publicUrl: null,
     onParked: async () => undefined,
     logger: createSilentLogger(),
   })
+  const sent: Directives[] = []
   let known: { state: SessionState; credentials: { variables: object } } | undefined
   const told: boolean[] = []
   const waiting = {
@@ -40,13 +41,18 @@ function play() {
     signal: new AbortController().signal,
   }
   const hello = (protocol: number) => link.events(ID).onHello({ protocol, lastN: 0 }, waiting)
+  /** A runner that is let in. */
+  const connect = async () => {
+    await hello(RUNNER_PROTOCOL)
+    link.events(ID).onConnected()
+  }
   /** As the watch does with every change. */
-  const see = () => {
-    known = { state: last.state, credentials: { variables: {} } }
-    link.direct(last.state)
+  const see = (state = last.state) => {
+    known = { state, credentials: { variables: {} } }
+    link.direct(state)
   }
   const report = (asked: RunnerReport) => command('', { type: 'runner.report', report: asked })
-  return { hello, command, report, see, told, last: () => last }
+  return { hello, connect, command, report, see, told, sent, last: () => last }
 }
 
 async function ready() {
@@ -92,6 +98,21 @@ it('says to a runner that waits whether an agent is needed, as soon as that is k
   game.see()
   expect(await greeted).toMatchObject({ assignment: { repository: { commit: 'c0ffee' } } })
   expect(game.told).toEqual([false, true])
+})
+
+it('tells a runner that was started again what is wanted now, whatever the watch has not seen yet', async () => {
+  const game = await ready()
+  const before = game.last().state
+  game.see(before)
+  const turnId = before.turn?.id ?? ''
+  await game.report({ type: 'turn.completed', turnId, exitCode: null, durationMs: 1 })
+  const asked = exampleId('turn', 2)
+  await game.command('', { type: 'turn.submit', turnId: asked, kind: 'agent', text: 'go on' })
+  game.sent.length = 0
+  await game.connect()
+  // What was on its way to the watch comes late.
+  game.see(before)
+  expect(game.sent.map(({ turn }) => turn?.id)).toEqual([asked])
 })
 
 it('leaves a stopped session alone', async () => {

@@ -18,7 +18,7 @@ const NO_REDACTOR = createRedactor([])
 
 export interface RunnerLink {
   events(sessionId: string): RunnerEvents
-  /** Sends the directives of this state when they differ from those sent last. */
+  /** Sends the directives of this state when they differ from those sent last; nothing of one that is older than what is known. */
   direct(state: SessionState): void
   forget(sessionId: string): void
 }
@@ -37,6 +37,7 @@ export interface RunnerLinkDeps {
 export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
   const { dispatch, watch, send, broadcast } = deps
   const sent = new Map<string, string>()
+  const newest = createNewest()
   const assignments = createAssignments(deps)
   const redactions = new Map<string, ReportRedaction>()
   const redactionOf = (sessionId: string): ReportRedaction => {
@@ -48,6 +49,7 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
   }
   const direct = (state: SessionState) => {
     assignments.look(state.id)
+    if (!newest.take(state)) return
     const directives = directivesFor(state)
     const text = JSON.stringify(directives)
     if (sent.get(state.id) === text) return
@@ -55,7 +57,10 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
   }
   return {
     direct,
-    forget: (sessionId) => void redactions.delete(sessionId),
+    forget: (sessionId) => {
+      redactions.delete(sessionId)
+      newest.forget(sessionId)
+    },
     events: (sessionId) => ({
       onHello: async ({ protocol }, { wait, signal }): Promise<Welcome | { refused: string }> => {
         if (protocol !== RUNNER_PROTOCOL) {
@@ -64,6 +69,7 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
         }
         const assignment = await assignments.wait(sessionId, wait, signal)
         const { ackedN, state } = await dispatch.runnerState(sessionId)
+        newest.take(state)
         return { generation: state.sandbox.generation, ackedN, assignment }
       },
       onParked: () => {
@@ -73,8 +79,8 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
       },
       onConnected: () => {
         sent.delete(sessionId)
-        const session = watch().get(sessionId)
-        if (session) direct(session.state)
+        const state = newest.get(sessionId)
+        if (state) direct(state)
       },
       onReport: async ({ n, report }) => {
         try {
@@ -99,6 +105,21 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
         sent.delete(sessionId)
       },
     }),
+  }
+}
+
+/** What a runner was greeted by may be newer than what the watch has read: by an older one it would do a turn twice. */
+function createNewest() {
+  const states = new Map<string, SessionState>()
+  return {
+    get: (sessionId: string) => states.get(sessionId),
+    /** False for one that is older. */
+    take: (state: SessionState): boolean => {
+      if ((states.get(state.id)?.lastSeq ?? 0) > state.lastSeq) return false
+      states.set(state.id, state)
+      return true
+    },
+    forget: (sessionId: string) => states.delete(sessionId),
   }
 }
 
