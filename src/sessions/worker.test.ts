@@ -74,8 +74,35 @@ describe('the worker', () => {
       }),
     )
     await shop.until(id, ({ repository }) => repository.commit !== null)
+    await shop.untilSettled(id)
     expect(tries).toBe(2)
     await close()
+  })
+
+  it('puts back what it could not say the end of, as soon as it can and not when its lease is over', async () => {
+    const { id } = await shop.createSession()
+    const { effects } = store
+    let failures = 2
+    const retry: typeof effects.retry = async (effectId, generation, next) => {
+      const isOwn = (await effects.list(id)).some((one) => one.id === effectId)
+      if (isOwn && failures-- > 0)
+        throw new AppError('unavailable', 'database_unreachable', 'Away.')
+      return effects.retry(effectId, generation, next)
+    }
+    let tries = 0
+    const given = shop.ports({
+      prepare: async ({ sessionId }) => {
+        if (sessionId === id && ++tries === 1)
+          throw new AppError('unavailable', 'database_unreachable', 'Away.')
+        return { commit: 'c0ffee', baseBranch: null }
+      },
+    })
+    const deps = { dispatch, ports: given, getSession: store.sessions.get, logger }
+    const worker = createWorker({ ...deps, effects: { ...effects, retry } }, OPTIONS)
+    await shop.until(id, ({ repository }) => repository.commit !== null)
+    await shop.untilSettled(id)
+    expect([tries, failures]).toEqual([2, -1])
+    await worker.close()
   })
 
   it('has all its tries left after it has waited for a layer, however long', async () => {

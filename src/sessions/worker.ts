@@ -1,6 +1,7 @@
 // Takes effects from the queue, does them and commits their results. Several workers may run: a lease and a generation
 // decide whose result counts. Notifications only wake it; what is overdue is found by looking.
 import { backoffMs } from '../lib/backoff.ts'
+import { delay } from '../lib/deadline.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { Command } from '../protocol/command.ts'
 import { type AppError, toAppError } from '../protocol/errors.ts'
@@ -62,9 +63,10 @@ const PUT_OFF_MS = 5_000
 const RETRY = { firstMs: 500, mostMs: 60_000 }
 /** What ends something is never given up, and never waits long. */
 const RETRY_ENDING = { firstMs: 500, mostMs: 5_000 }
-const ENDING: ReadonlySet<EffectRequest['kind']> = new Set(['sandbox.stop', 'session.remove'])
+const ENDING: ReadonlySet<string> = new Set(['sandbox.stop', 'session.remove'])
 /** Cancelled or removed meanwhile: the result does not count, and what comes next in the lane waits for this word. */
 const UNWANTED: ReadonlySet<string> = new Set(['effect_superseded', 'session_not_found'])
+const PUT_BACK = { firstMs: 200, mostMs: 2_000 }
 /** A refusal of the outside is final; what may pass by itself is tried this often. */
 const MOST_ATTEMPTS = 4
 
@@ -116,9 +118,7 @@ export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
   const start = (effect: Effect) => {
     const lease = keepLease(deps, effect, options, closing.signal)
     const done = work(deps, effect, lease)
-      .catch((error: unknown) =>
-        deps.logger.error({ err: error, effect: effect.kind }, 'effect failed'),
-      )
+      .catch((error: unknown) => putBack(deps, effect, { error, options, signal: closing.signal }))
       .finally(() => {
         lease.stop()
         running.delete(effect.id)
@@ -141,6 +141,35 @@ export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
       await Promise.all([...running.values()].map(({ done }) => done))
     },
   }
+}
+
+/**
+ * Nobody could be told how it ended, as while the database is away: it is to be done again as soon as that can be said, and
+ * not only once the lease is over.
+ */
+async function putBack(
+  { effects, logger }: WorkerDeps,
+  effect: Effect,
+  { error, options, signal }: { error: unknown; options: WorkerOptions; signal: AbortSignal },
+): Promise<void> {
+  const { id, generation, kind } = effect
+  logger.error({ err: error, effect: kind }, 'effect failed')
+  const { reason, message } = toAppError(error)
+  const until = Date.now() + options.leaseMs
+  for (let tries = 0; Date.now() < until && !signal.aborted; tries++) {
+    try {
+      await delay(backoffMs(PUT_BACK, tries, Math.random()), signal)
+      await effects.retry(id, generation, { runAfter: nextTry(effect), error: { reason, message } })
+      return
+    } catch (err) {
+      if (!signal.aborted) logger.warn({ err, effect: kind }, 'an effect could not be put back yet')
+    }
+  }
+}
+
+function nextTry({ kind, attempt }: Effect): Date {
+  const backoff = ENDING.has(kind) ? RETRY_ENDING : RETRY
+  return new Date(Date.now() + backoffMs(backoff, attempt, Math.random()))
 }
 
 interface Lease extends Hold {
@@ -246,9 +275,6 @@ async function settleFailure(
     })
     return
   }
-  const isEnding = ENDING.has(request.kind)
-  const backoff = isEnding ? RETRY_ENDING : RETRY
-  const runAfter = new Date(Date.now() + backoffMs(backoff, effect.attempt, Math.random()))
   if (aborted) {
     await effects.retry(effect.id, effect.generation, {
       runAfter: new Date(),
@@ -264,8 +290,11 @@ async function settleFailure(
   // The rules decide when a push is tried again, so that everybody can see it.
   const isTriedAgain =
     request.kind !== 'push.forward' && mayPass(error) && effect.attempt < MOST_ATTEMPTS
-  if (isTriedAgain || isEnding) {
-    await effects.retry(effect.id, effect.generation, { runAfter, error: { reason, message } })
+  if (isTriedAgain || ENDING.has(request.kind)) {
+    await effects.retry(effect.id, effect.generation, {
+      runAfter: nextTry(effect),
+      error: { reason, message },
+    })
     return
   }
   const command = failureOf(request, error)
