@@ -155,6 +155,26 @@ describe('submodules of submodules', () => {
     expect(Object.keys(other)).toEqual(paths)
     expect(await at('mods.example')).toEqual({})
   })
+
+  it('are asked for again after a failure, also when the one that names them is not read again', async () => {
+    const away = new Error('gitd is being started again')
+    let isAway = false
+    const { submodules } = setUp({
+      git: {
+        submodules: async (request) => (isAway ? Promise.reject(away) : git.submodules(request)),
+      },
+    })
+    const deep = 'https://forge.example/team/deep'
+    const key = `https://forge.example/team/lib.git ${FIRST}`
+    read.delete(key)
+    const lib = await submodules.named(STATE, 'https://forge.example/team/lib')
+    await lib?.credential()
+    read.add(key)
+    isAway = true
+    expect(await submodules.named(STATE, deep)).toBeUndefined()
+    isAway = false
+    expect(await submodules.named(STATE, deep)).toBeDefined()
+  })
 })
 
 describe('submodules on ssh and http', () => {

@@ -146,6 +146,7 @@ async function expand(
   { entries, place, credentialId }: { entries: Entry[]; place: Place; credentialId: string | null },
 ): Promise<void> {
   const next = () => entries.find((one) => one.isDue && one.commit !== null && isAt(one, place))
+  const failed: Entry[] = []
   for (let entry = next(); entry; entry = next()) {
     entry.isDue = false
     const { repository, commit, depth } = entry
@@ -161,9 +162,12 @@ async function expand(
         named.filter((one) => mayName(repository, one.repository, own)),
       )
     } catch (error) {
+      failed.push(entry)
       onProblem(state.id, error)
     }
   }
+  // Asked again by the next connection: what names them is there, and is not read once more.
+  for (const entry of failed) entry.isDue = true
 }
 
 /** One address may be pinned to several commits. */
