@@ -30,10 +30,16 @@ function play() {
     send: (_id, directives) => sent.push(directives) > 0,
     broadcast: () => undefined,
     publicUrl: null,
-    onParked: async () => undefined,
+    onParked: async () => {
+      tries++
+      if (tries === 1) throw new Error('the database is away')
+      parked.resolve()
+    },
     logger: createSilentLogger(),
   })
   const sent: Directives[] = []
+  let tries = 0
+  const parked = Promise.withResolvers<void>()
   let known: { state: SessionState; credentials: { variables: object } } | undefined
   const told: boolean[] = []
   const waiting = {
@@ -52,7 +58,11 @@ function play() {
     link.direct(state)
   }
   const report = (asked: RunnerReport) => command('', { type: 'runner.report', report: asked })
-  return { hello, connect, command, report, see, told, sent, last: () => last }
+  const park = () => {
+    link.events(ID).onParked()
+    return parked.promise
+  }
+  return { hello, connect, park, command, report, see, told, sent, last: () => last }
 }
 
 async function ready() {
@@ -113,6 +123,10 @@ it('tells a runner that was started again what is wanted now, whatever the watch
   // What was on its way to the watch comes late.
   game.see(before)
   expect(game.sent.map(({ turn }) => turn?.id)).toEqual([asked])
+})
+
+it('notes that a sandbox waits for its session, also when it cannot at first', async () => {
+  await play().park()
 })
 
 it('leaves a stopped session alone', async () => {

@@ -4,6 +4,7 @@ import type { RunnerEvents } from '../door/runner-channel.ts'
 import type { Welcome } from '../door/runner-connection.ts'
 import type { Logger } from '../lib/logger.ts'
 import { createRedactor } from '../lib/redact.ts'
+import { createRefresher } from '../lib/refresher.ts'
 import { toAppError } from '../protocol/errors.ts'
 import { type Assignment, type Directives, RUNNER_PROTOCOL } from '../protocol/runner-frames.ts'
 import type { SessionState } from '../protocol/session.ts'
@@ -38,6 +39,11 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
   const { dispatch, watch, send, broadcast } = deps
   const sent = new Map<string, string>()
   const newest = createNewest()
+  // It says so once: one that nobody has noted would wait for ever.
+  const parked = createRefresher({
+    read: deps.onParked,
+    onError: (err) => deps.logger.warn({ err }, 'a sandbox that waits could not be noted yet'),
+  })
   const assignments = createAssignments(deps)
   const redactions = new Map<string, ReportRedaction>()
   const redactionOf = (sessionId: string): ReportRedaction => {
@@ -72,11 +78,7 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
         newest.take(state)
         return { generation: state.sandbox.generation, ackedN, assignment }
       },
-      onParked: () => {
-        deps
-          .onParked(sessionId)
-          .catch((err: unknown) => deps.logger.warn({ err }, 'a sandbox that waits was not noted'))
-      },
+      onParked: () => parked.refresh(sessionId),
       onConnected: () => {
         sent.delete(sessionId)
         const state = newest.get(sessionId)
