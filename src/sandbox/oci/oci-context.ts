@@ -80,14 +80,18 @@ export async function openOci(
   }
 }
 
-/** Asks the kernel once for each file system. */
-function createShiftProbe({ ownerShift, runtimeDir }: OciDriverConfig) {
+/** Asks the kernel once for each file system; what could not be asked, as where the machine had no process left, is asked again. */
+export function createShiftProbe({
+  ownerShift,
+  runtimeDir,
+}: Pick<OciDriverConfig, 'ownerShift' | 'runtimeDir'>) {
   const answers = new Map<number, Promise<boolean>>()
   return async (path: string) => {
     if (ownerShift !== 'auto') return ownerShift === 'mount'
     const { dev } = await stat(path)
     const answer = answers.get(dev) ?? canShiftByMount(path, join(runtimeDir, `probe-${dev}`))
     answers.set(dev, answer)
+    answer.catch(() => answers.delete(dev))
     return await answer
   }
 }
