@@ -20,6 +20,7 @@ import { createNetworkLog, type NetworkLog } from './gateway/network-log.ts'
 import { createOwnRepositories } from './gateway/own-repositories.ts'
 import { followPushes } from './gateway/pushes.ts'
 import { createReachRoute } from './gateway/reach.ts'
+import { reopenDoors } from './gateway/reopened-doors.ts'
 import { createReports, type Reports } from './gateway/reports.ts'
 import { createRunnerLink } from './gateway/runner.ts'
 import {
@@ -163,37 +164,6 @@ async function startWatching(
   const log = createNetworkLog({ store: store.networkLog, logger })
   shutdown.add('network log', () => log.close())
   return { watch, builds, credentials, log }
-}
-
-/** Sandboxes that run already find their door again; a door that an earlier gateway could not close goes. */
-async function reopenDoors({
-  store,
-  watch,
-  builds,
-  log,
-  doors,
-}: {
-  store: Store
-  watch: SessionWatch
-  builds: LayerBuilds
-  log: NetworkLog
-  doors: Doors
-}): Promise<void> {
-  const sessions = await store.sessions.listBySandboxState(['preparing', 'ready'])
-  const standbys = await store.standbys.list()
-  const layers = await store.layers.list()
-  const ids = new Set([
-    ...sessions.map(({ id }) => id),
-    ...standbys.map(({ sessionId }) => sessionId),
-    ...layers.flatMap(({ state, sandboxId }) => (state === 'building' ? (sandboxId ?? []) : [])),
-  ])
-  for (const id of await doors.found())
-    if (!ids.has(id) && !doors.list().includes(id)) await doors.remove(id)
-  for (const id of ids) {
-    if (!(await watch.follow(id))) await builds.follow(id)
-    await log.load(id)
-    await doors.open(id)
-  }
 }
 
 interface RouteParts {
