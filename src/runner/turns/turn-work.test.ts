@@ -5,11 +5,12 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { runChecked } from '../../lib/process.ts'
 import { failOnDisk } from '../state-file.fixture.ts'
 import { openStateFile, type StateFile } from '../state-file.ts'
-import { createTurnWork, type TurnWork } from './turn-work.ts'
+import { createTurnWork, type TurnWork, type TurnWorkDeps } from './turn-work.ts'
 
 let root: string
 let folder: string
 let state: StateFile
+let deps: TurnWorkDeps
 let work: TurnWork
 let git: (...args: string[]) => Promise<string>
 beforeEach(async () => {
@@ -27,7 +28,8 @@ beforeEach(async () => {
   const baseCommit = (await git('rev-parse', 'HEAD')).trim()
   state = openStateFile(join(root, 'state.json'), failOnDisk)
   const main = { folder, branch: 'main', baseCommit, variables }
-  work = createTurnWork({ main, additional: [], state, report: () => undefined })
+  deps = { main, additional: [], state, report: () => undefined }
+  work = createTurnWork(deps)
 })
 afterEach(() => rm(root, { recursive: true, force: true }))
 
@@ -65,5 +67,12 @@ describe('what was there before a turn', () => {
     work.expect('t_4', { isUntouched: false, stopped })
     work.expect(null, { isUntouched: false, stopped })
     expect((await begin('t_4'))?.before).not.toBeNull()
+  })
+
+  it('is not known where git hangs, and holds the turn up for a limit only', async () => {
+    await writeFile(join(folder, '.gitattributes'), '* filter=hangs\n')
+    await git('config', 'filter.hangs.clean', 'sleep 600')
+    work = createTurnWork({ ...deps, lookMs: 500 })
+    expect(await begin('t_1')).toEqual({ id: 't_1', before: null, additional: {} })
   })
 })

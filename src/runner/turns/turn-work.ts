@@ -7,6 +7,8 @@ import { type FinishDeps, finishWork, type Snapshot, takeSnapshot } from './fini
 import type { TurnContext } from './turn-end.ts'
 
 const FINISH_MS = 180_000
+/** What git has not seen by then is not known: a filter of the repository may hang, and the turn has not even begun. */
+const LOOK_MS = 180_000
 
 export interface TurnWorkDeps {
   /** The main repository. */
@@ -14,6 +16,8 @@ export interface TurnWorkDeps {
   additional: { name: string; checkout: FinishDeps }[]
   state: StateFile
   report: (report: RunnerReport) => void
+  /** Three minutes unless told. */
+  lookMs?: number
 }
 
 interface Seen {
@@ -32,11 +36,18 @@ export interface TurnWork {
   finish(turn: { id: string; text: string }, stopped: AbortSignal): Promise<void>
 }
 
-export function createTurnWork({ main, additional, state, report }: TurnWorkDeps): TurnWork {
+export function createTurnWork(deps: TurnWorkDeps): TurnWork {
+  const { main, additional, state, report, lookMs = LOOK_MS } = deps
   let expected: { id: string; seen: Promise<Seen> } | undefined
   const lookAround = async (stopped: AbortSignal, isUntouched = false): Promise<Seen> => {
-    // A folder that is no work tree any more is said at the end of the turn.
-    const look = (checkout: FinishDeps) => takeSnapshot(checkout, stopped).catch(() => null)
+    // A folder that is no work tree any more is said at the end of the turn, and so is a git that hangs.
+    const look = (checkout: FinishDeps) =>
+      withDeadline(
+        'a look at the work tree',
+        lookMs,
+        (signal) => takeSnapshot(checkout, signal),
+        stopped,
+      ).catch(() => null)
     const others = additional.map(async ({ name, checkout }) => [name, await look(checkout)])
     const own = isUntouched ? { head: main.baseCommit, tree: null } : look(main)
     const [before, ...found] = await Promise.all([own, ...others])
