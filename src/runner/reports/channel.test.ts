@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -99,6 +101,24 @@ describe('openChannel', () => {
     journal.append(output('after'))
     await arrived('after')
     expect(gateway.deltas).toEqual(['now'])
+  })
+
+  it('comes again when the gateway dies before it has answered at all', async () => {
+    await gateway.down()
+    const died = Promise.withResolvers<void>()
+    // It has read what was asked: the line then ends without an error.
+    const dying = createServer((line) => {
+      line.once('data', () => line.destroy())
+      line.once('close', () => died.resolve())
+    })
+    dying.listen(join(folder, 'gateway.sock'))
+    await once(dying, 'listening')
+    journal.append(output('after'))
+    open()
+    await died.promise
+    dying.close()
+    await gateway.up()
+    await arrived('after')
   })
 
   it('tells a new generation after a reconnect', async () => {

@@ -204,6 +204,7 @@ function upgrade(socket: Socket): Promise<Buffer> {
     const settle = (result: () => void) => {
       socket.pause()
       socket.off('data', onData)
+      socket.off('end', onClose)
       socket.off('close', onClose)
       socket.off('error', onClose)
       result()
@@ -220,6 +221,8 @@ function upgrade(socket: Socket): Promise<Buffer> {
       else if (end !== -1) settle(() => resolve(held.subarray(end + 4)))
     }
     socket.on('data', onData)
+    // A line that the other side has ended stays open on this one, and is never closed by itself.
+    socket.once('end', onClose)
     socket.once('close', onClose)
     socket.once('error', onClose)
   })
