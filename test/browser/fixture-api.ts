@@ -45,6 +45,8 @@ export interface Fixture {
   /** The place in the queue of sessions. */
   place(session: FixtureSession, place: Place | null): void
   cutStreams(): void
+  /** Whether somebody follows the list. */
+  listens(): boolean
   close(): Promise<void>
 }
 
@@ -92,6 +94,7 @@ export async function startFixture(): Promise<Fixture> {
     cutStreams: () => {
       for (const stream of streams.keys()) stream.destroy()
     },
+    listens: () => [...streams.values()].includes('list'),
     close: async () => {
       fixture.cutStreams()
       server.closeAllConnections()

@@ -89,6 +89,38 @@ describe('first visit', () => {
 })
 
 describe('list', () => {
+  it('is live also when the page could not read at first what is installed', async () => {
+    const session = running()
+    fixture.add(session)
+    await page.route('**/api/v1/installation', (route) => route.abort())
+    await page.goto(fixture.url)
+    const list = page.getByRole('navigation', { name: 'Sessions' })
+    await list.locator(`a[href$="${session.id}"]`).waitFor()
+    await expect.poll(() => fixture.listens()).toBe(true)
+    fixture.emit(session, { type: 'session.renamed', title: 'Another name' })
+    await list.getByText('Another name').waitFor()
+    forgive('ERR_')
+  })
+
+  it('is live again after somebody has signed in anew', async () => {
+    const session = running()
+    fixture.add(session)
+    await page.goto(fixture.url)
+    await expect.poll(() => fixture.listens()).toBe(true)
+    fixture.signedIn = false
+    fixture.cutStreams()
+    await page.getByText('errand login').waitFor()
+    fixture.signedIn = true
+    await button('I have opened it').click()
+    const list = page.getByRole('navigation', { name: 'Sessions' })
+    await list.locator(`a[href$="${session.id}"]`).waitFor()
+    await expect.poll(() => fixture.listens()).toBe(true)
+    fixture.emit(session, { type: 'session.renamed', title: 'Another name' })
+    await list.getByText('Another name').waitFor()
+    forgive('401')
+    forgive('ERR_')
+  })
+
   it('groups sessions by what they want and finds them', async () => {
     fixture.add(running(), ready(), asking())
     await page.goto(fixture.url)

@@ -19,7 +19,9 @@ export function Shell() {
   const installation = useInstallation()
   const sessions = useSessions()
   const [overlay, setOverlay] = useState<'palette' | 'keys' | null>(null)
-  const cut = useLiveSessions(installation.data !== undefined)
+  const problem = installation.error ?? sessions.error
+  const signedOut = problem !== null && describeError(problem).code === 'unauthenticated'
+  const cut = useLiveSessions(installation.isFetched && !signedOut)
   useKeptFocus()
   const zone = useZone()
   const entries = useCommands(
@@ -31,8 +33,7 @@ export function Shell() {
   const waiting = sessions.data?.filter(needsYou).length ?? 0
   useTabTitle(waiting, current?.title ?? null)
 
-  const problem = installation.error ?? sessions.error
-  if (problem && describeError(problem).code === 'unauthenticated')
+  if (signedOut)
     return (
       <SignIn
         onRetry={() => {
