@@ -2,7 +2,7 @@
 import type { Page } from 'playwright-core'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Fixture } from './fixture-api.ts'
-import { asking, queued, running, text, turnId } from './fixture-sessions.ts'
+import { asking, queued, ready, running, text, turnId } from './fixture-sessions.ts'
 import { createStage } from './stage.ts'
 
 const stage = createStage()
@@ -151,4 +151,58 @@ describe('composer', () => {
     expect(sent?.body).toMatchObject({ text: 'Keep me', turnId: expect.stringMatching(/^t_/) })
     forgive('ERR_')
   })
+
+  it('gives back what was not sent, also when its session was left meanwhile', async () => {
+    const [session, other] = [running(), ready()]
+    fixture.add(session, other)
+    await visit(session)
+    const box = page.getByLabel('Message', { exact: true })
+    await box.fill('Keep me')
+    const refusal = await hold('**/messages')
+    await box.press('Control+Enter')
+    await refusal.reached
+    const list = page.getByRole('navigation', { name: 'Sessions' })
+    await list.locator(`a[href$="${other.id}"]`).click()
+    await page.waitForURL(`**/${other.id}`)
+    await list.locator(`a[href$="${session.id}"]`).click()
+    await page.waitForURL(`**/${session.id}`)
+    expect(await box.inputValue()).toBe('')
+    await refusal.release()
+    await expect.poll(() => box.inputValue()).toBe('Keep me')
+    forgive('ERR_')
+  })
+
+  it('gives back what was taken back, also when its session was left meanwhile', async () => {
+    const [session, other] = [running(), ready()]
+    fixture.add(session, other)
+    fixture.emit(session, queued('q', 'And then this'))
+    await visit(session)
+    const answer = await hold('**/messages/*', 'continue')
+    await button('Take this message back').click()
+    await answer.reached
+    const list = page.getByRole('navigation', { name: 'Sessions' })
+    await list.locator(`a[href$="${other.id}"]`).click()
+    await page.waitForURL(`**/${other.id}`)
+    await answer.release()
+    await expect.poll(() => sent()?.method).toBe('DELETE')
+    await list.locator(`a[href$="${session.id}"]`).click()
+    const box = page.getByLabel('Message', { exact: true })
+    await expect.poll(() => box.inputValue()).toBe('And then this')
+  })
 })
+
+/** Holds the next request to such an address; what becomes of it is seen once it is let go. */
+async function hold(address: string, end: 'abort' | 'continue' = 'abort') {
+  const reached = Promise.withResolvers<void>()
+  const released = Promise.withResolvers<void>()
+  await page.route(
+    address,
+    async (route) => {
+      reached.resolve()
+      await released.promise
+      await route[end]()
+    },
+    { times: 1 },
+  )
+  return { reached: reached.promise, release: async () => released.resolve() }
+}

@@ -49,20 +49,19 @@ export function FollowUp({
     // Cleared at once, so that the next message can be begun; a refusal brings the text back.
     setText('')
     if (attached.length > 0) comments.set(() => [])
-    send.mutate(
-      {
-        text: command ? message.slice(1).trim() : message,
-        kind: command ? 'command' : 'agent',
-        turnId,
+    const sent = send.mutateAsync({
+      text: command ? message.slice(1).trim() : message,
+      kind: command ? 'command' : 'agent',
+      turnId,
+    })
+    // Also once this session is not shown any more: callbacks given to `mutate` are not called then.
+    void sent.then(
+      () => {
+        unsent.current = { message: '', turnId: '' }
       },
-      {
-        onError: () => {
-          setText((now) => [written, now].filter((one) => one.trim()).join('\n\n'))
-          comments.set((now) => [...attached, ...now])
-        },
-        onSuccess: () => {
-          unsent.current = { message: '', turnId: '' }
-        },
+      () => {
+        setText((now) => [written, now].filter((one) => one.trim()).join('\n\n'))
+        comments.set((now) => [...attached, ...now])
       },
     )
     box.current?.focus()

@@ -35,11 +35,11 @@ export function useSessionRequests(id: string, setDraft: SetDraft) {
     unarchive: useRequest(act('unarchive')),
     remove: useRequest(() => api.removeSession(id)),
     withdraw,
-    /** The text goes back in front of what is being written. */
+    /** The text goes back in front of what is being written, also once this session is not shown any more. */
     takeBack: (turnId: string, text: string) =>
-      withdraw.mutate(
-        { turnId, text },
-        { onSuccess: () => setDraft((old) => (old.trim() ? `${text}\n\n${old}` : text)) },
+      void withdraw.mutateAsync({ turnId, text }).then(
+        () => setDraft((old) => (old.trim() ? `${text}\n\n${old}` : text)),
+        () => undefined,
       ),
   }
 }
