@@ -189,6 +189,18 @@ describe('composer', () => {
     const box = page.getByLabel('Message', { exact: true })
     await expect.poll(() => box.inputValue()).toBe('And then this')
   })
+
+  it('sends while the browser takes itself for offline: Errand may be on this very machine', async () => {
+    const session = running()
+    fixture.add(session)
+    await visit(session)
+    const box = page.getByLabel('Message', { exact: true })
+    await box.fill('Without a network')
+    await page.evaluate(`dispatchEvent(new Event('offline'))`)
+    await box.press('Control+Enter')
+    const queue = page.getByRole('region', { name: 'Queued messages' })
+    await queue.getByText('Without a network').waitFor()
+  })
 })
 
 /** Holds the next request to such an address; what becomes of it is seen once it is let go. */

@@ -14,7 +14,11 @@ const page = document.getElementById('page')
 if (!page) throw new Error('index.html has no #page')
 
 const queries = new QueryClient({
-  defaultOptions: { queries: { retry: 1, staleTime: 5000 }, mutations: { retry: false } },
+  defaultOptions: {
+    // Errand may be on this very machine, and what is held back while there is no network would be lost with the page.
+    queries: { networkMode: 'always', refetchOnReconnect: true, retry: 1, staleTime: 5000 },
+    mutations: { networkMode: 'always', retry: false },
+  },
 })
 createRoot(page).render(
   <QueryClientProvider client={queries}>
