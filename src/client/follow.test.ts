@@ -61,6 +61,17 @@ describe('followEvents', () => {
     expect(asked[0]?.headers.get('authorization')).toBe('Bearer tok')
   })
 
+  it('waits for room where the disk of the server is full', async () => {
+    const { client } = createServer([
+      stream(frame(1)),
+      refusal(507, 'no_space', 'database_disk_full'),
+      stream(frame(2)),
+    ])
+    const { signal } = new AbortController()
+    const followed = client.followEvents(sessionId, { signal, random: () => 0 })
+    expect(seqs(await take(followed, (items) => seqs(items).includes(2)))).toEqual([1, 2])
+  })
+
   it('steps over types that it does not know and still resumes behind them', async () => {
     const unknown = `id: 2\ndata: ${JSON.stringify({ ...eventAt(2), body: { type: 'later.invention' } })}\n\n`
     const { asked, client } = createServer([stream(frame(1) + unknown), stream(frame(3))])

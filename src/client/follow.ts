@@ -42,8 +42,10 @@ export type FollowedList =
 const RECONNECT = { firstMs: 200, mostMs: 10_000 }
 /** The server speaks every 15 s; a stream that is silent for longer is dead. */
 const SILENCE_MS = 45_000
+/** What may pass by itself, as a full disk does once somebody has made room. */
 const PASSING: ReadonlySet<ErrorCode> = new Set([
   'unavailable',
+  'no_space',
   'timeout',
   'internal',
   'rate_limited',
