@@ -2,7 +2,16 @@
 import type { Page } from 'playwright-core'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Fixture } from './fixture-api.ts'
-import { asking, queued, ready, running, text, turnId } from './fixture-sessions.ts'
+import {
+  append,
+  asking,
+  createSession,
+  queued,
+  ready,
+  running,
+  text,
+  turnId,
+} from './fixture-sessions.ts'
 import { createStage } from './stage.ts'
 
 const stage = createStage()
@@ -188,6 +197,24 @@ describe('composer', () => {
     await list.locator(`a[href$="${session.id}"]`).click()
     const box = page.getByLabel('Message', { exact: true })
     await expect.poll(() => box.inputValue()).toBe('And then this')
+  })
+
+  it('has in the composer what could not be sent again', async () => {
+    const session = createSession({ letter: 'a', title: 'Add a currency' })
+    const failed = { reason: 'api_error', message: 'The model was busy.' }
+    append(session, { type: 'turn.failed', turnId: turnId('a'), ...failed })
+    fixture.add(session)
+    await visit(session)
+    await timeline().getByText('The model was busy.').waitFor()
+    fixture.down = true
+    await button('Send it again').click()
+    await page.getByText('The message was not sent').waitFor()
+    const box = page.getByLabel('Message', { exact: true })
+    await expect.poll(() => box.inputValue()).toBe('Add a currency')
+    fixture.down = false
+    await button('Try again').first().click()
+    await expect.poll(() => sent()?.body).toMatchObject({ text: 'Add a currency', kind: 'agent' })
+    forgive('ERR_')
   })
 
   it('sends while the browser takes itself for offline: Errand may be on this very machine', async () => {

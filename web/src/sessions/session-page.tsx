@@ -65,7 +65,7 @@ function LoadedSession({
     onTakeBack: takeBack,
     onSendAgain: (turnId: string) => {
       const prompt = promptOf(rows, turnId)
-      if (prompt) requests.send.mutate(prompt)
+      if (prompt) requests.sendAgain(prompt)
     },
   }
   return (

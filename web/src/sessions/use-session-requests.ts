@@ -14,11 +14,13 @@ export function useSessionRequests(id: string, setDraft: SetDraft) {
   const api = useApi()
   /** A press of a button that sends nothing but itself. */
   const act = (action: SessionAction) => () => api.actOnSession(id, action)
+  const writeFirst = (text: string) => setDraft((old) => (old.trim() ? `${text}\n\n${old}` : text))
+  const send = useRequest((message: NewMessage) => api.sendMessage(id, message))
   const withdraw = useRequest(({ turnId }: { turnId: string; text: string }) =>
     api.withdrawMessage(id, turnId),
   )
   return {
-    send: useRequest((message: NewMessage) => api.sendMessage(id, message)),
+    send,
     answer: useRequest(({ questionId, answer }: { questionId: string; answer: Answer }) =>
       api.answerQuestion(id, questionId, answer),
     ),
@@ -38,8 +40,13 @@ export function useSessionRequests(id: string, setDraft: SetDraft) {
     /** The text goes back in front of what is being written, also once this session is not shown any more. */
     takeBack: (turnId: string, text: string) =>
       void withdraw.mutateAsync({ turnId, text }).then(
-        () => setDraft((old) => (old.trim() ? `${text}\n\n${old}` : text)),
+        () => writeFirst(text),
         () => undefined,
       ),
+    /** What was not sent is in the composer, from where it can be. */
+    sendAgain: (message: Pick<NewMessage, 'text' | 'kind'>) =>
+      void send
+        .mutateAsync(message)
+        .catch(() => writeFirst(message.kind === 'command' ? `!${message.text}` : message.text)),
   }
 }
