@@ -40,6 +40,14 @@ describe('createReportOrder', () => {
     expect(told).toEqual(['question.closed'])
   })
 
+  it('keeps nothing back of what comes in one breath', async () => {
+    const { told, order } = create()
+    order.add(null, [question])
+    order.add(null, [question])
+    await order.settle()
+    expect(told).toEqual(['question.closed', 'question.closed'])
+  })
+
   it('drops what a dead agent has not written down', async () => {
     const { told, written, order } = create()
     for (const uuid of ['a', 'b', 'c']) order.add(uuid, [text(uuid)])

@@ -62,19 +62,27 @@ export function createReportOrder(deps: ReportOrderDeps): ReportOrder {
       if (held.length > 0) await delay(LOOK_MS)
     }
   }
+  const begin = () => {
+    releasing ??= releaseAll().finally(() => {
+      releasing = undefined
+      // What came after the last look and before this.
+      if (held.length > 0) begin()
+    })
+  }
+  const settle = async () => {
+    while (releasing) await releasing
+  }
   return {
     add(uuid, reports) {
       if (reports.length === 0) return
       held.push({ uuid, reports, since: performance.now() })
-      releasing ??= releaseAll().finally(() => {
-        releasing = undefined
-      })
+      begin()
     },
-    settle: async () => releasing,
+    settle,
     async settleAfterDeath() {
       await transcript.look().catch(() => undefined)
       held = held.filter(({ uuid }) => uuid === null || transcript.has(uuid))
-      await releasing
+      await settle()
     },
   }
 }
