@@ -74,6 +74,8 @@ export interface Claude {
    * is ended, and the promise rejected.
    */
   start(): Promise<void>
+  /** The same, in the mode and with the model that are wanted now. */
+  startForPrompt(): Promise<void>
   /** False when the agent does not run: it has just died. */
   prompt(text: string, uuid: string): boolean
   /** Brings mode and model to what is wanted; both may change while it works. */
@@ -135,24 +137,25 @@ export function createClaude(deps: ClaudeDeps): Claude {
     ending = endRun(deps, current)
     await ending
   }
+  const startUntil = async (isThere: (fresh: Run) => Promise<void>) => {
+    const fresh = await started()
+    try {
+      await withDeadline('the start of the agent', startMs, () => isThere(fresh))
+    } catch (error) {
+      if (run === fresh) await end()
+      throw error
+    }
+  }
   return {
-    start: async () => {
-      const fresh = await started()
-      try {
-        await withDeadline('the start of the agent', startMs, () => fresh.ready.promise)
-      } catch (error) {
-        if (run === fresh) await end()
-        throw error
-      }
-    },
+    start: () => startUntil((fresh) => fresh.ready.promise),
+    startForPrompt: () =>
+      startUntil(async (fresh) => {
+        await fresh.ready.promise
+        await adjustRun(fresh, deps.wanted())
+      }),
     prompt(text, uuid) {
       if (!run) return false
-      run.input.push({
-        type: 'user',
-        message: { role: 'user', content: text },
-        parent_tool_use_id: null,
-        uuid: uuid as `${string}-${string}-${string}-${string}-${string}`,
-      })
+      run.input.push(promptMessage(text, uuid))
       return true
     },
     adjust: async () => {
@@ -167,6 +170,15 @@ export function createClaude(deps: ClaudeDeps): Claude {
       return path !== undefined && (await readFile(path, 'utf8')).includes(uuid)
     },
     end,
+  }
+}
+
+function promptMessage(text: string, uuid: string): SDKUserMessage {
+  return {
+    type: 'user',
+    message: { role: 'user', content: text },
+    parent_tool_use_id: null,
+    uuid: uuid as `${string}-${string}-${string}-${string}-${string}`,
   }
 }
 

@@ -186,6 +186,18 @@ it('an agent whose own file was cut off, as by a full disk, starts all the same 
   expect(place.gateway.ofType('assistant.text').at(-1)?.text).toBe('I know: work in many steps')
 })
 
+it('an agent that hangs between two turns and is to work in another mode is ended, and the turn goes on with another', async () => {
+  await place.close()
+  place = await createPlace(SCENARIOS, {}, { agentStartMs: 20_000 })
+  await place.start()
+  await place.endOf(place.ask('and once more'))
+  const frozen = await agentPids()
+  for (const pid of frozen) process.kill(pid, 'SIGSTOP')
+  place.gateway.direct({ mode: 'plan' })
+  expect((await place.endOf(place.ask('and once more'))).type).toBe('turn.completed')
+  expect(await agentPids()).not.toEqual(expect.arrayContaining(frozen))
+})
+
 describe('a restart of the runner in the middle of a turn', () => {
   it('loses and doubles no message', async () => {
     await place.start()

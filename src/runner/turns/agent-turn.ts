@@ -145,8 +145,7 @@ type Converse = (turn: AskedTurn, context: TurnContext, prompt: Prompt) => Promi
 /** It may die while it starts as well. */
 async function startAgent(claude: Claude): Promise<Death | undefined> {
   try {
-    await claude.start()
-    await claude.adjust()
+    await claude.startForPrompt()
     return undefined
   } catch (error) {
     return deathBy('agent_not_started', error instanceof Error ? error.message : String(error))
