@@ -42,11 +42,9 @@ function play() {
   const parked = Promise.withResolvers<void>()
   let known: { state: SessionState; credentials: { variables: object } } | undefined
   const told: boolean[] = []
-  const waiting = {
-    wait: (needsAgent: boolean) => told.push(needsAgent),
-    signal: new AbortController().signal,
-  }
-  const hello = (protocol: number) => link.events(ID).onHello({ protocol, lastN: 0 }, waiting)
+  const wait = (needsAgent: boolean) => told.push(needsAgent)
+  const hello = (protocol: number, signal = new AbortController().signal) =>
+    link.events(ID).onHello({ protocol, lastN: 0 }, { wait, signal })
   /** A runner that is let in. */
   const connect = async () => {
     await hello(RUNNER_PROTOCOL)
@@ -108,6 +106,11 @@ it('says to a runner that waits whether an agent is needed, as soon as that is k
   game.see()
   expect(await greeted).toMatchObject({ assignment: { repository: { commit: 'c0ffee' } } })
   expect(game.told).toEqual([false, true])
+})
+
+it('keeps no runner waiting for one that hung up before it was greeted', async () => {
+  const gone = new Error('replaced')
+  await expect(play().hello(RUNNER_PROTOCOL, AbortSignal.abort(gone))).rejects.toBe(gone)
 })
 
 it('tells a runner that was started again what is wanted now, whatever the watch has not seen yet', async () => {

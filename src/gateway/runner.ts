@@ -140,6 +140,8 @@ function createAssignments({ watch, publicUrl }: Pick<RunnerLinkDeps, 'watch' | 
       else one?.tell()
     },
     wait: async (sessionId: string, onWait: (needsAgent: boolean) => void, signal: AbortSignal) => {
+      // One that hung up meanwhile would keep the next one waiting.
+      signal.throwIfAborted()
       const known = find(sessionId)
       if (known) return known
       const { promise, resolve, reject } = Promise.withResolvers<Assignment>()
