@@ -1,6 +1,6 @@
 // Runs the suites: all of them, or those named. `check` is lint, types, unused code and unit tests, as `npm run check`.
 // What failed is said once more at the end, where nobody has to look for it.
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -32,27 +32,23 @@ const everything = asked.length === 0
 const failures: string[] = []
 
 /** Goes on after a failure, which is the exit code at the end. */
-function run(program: string, args: string[], before: string[] = []): void {
+async function run(program: string, args: string[], before: string[] = []): Promise<void> {
   const [command = '', ...rest] = [...before, join(root, 'node_modules/.bin', program), ...args]
-  const { status } = spawnSync(command, rest, { cwd: root, stdio: 'inherit' })
-  if (status !== 0) process.exitCode = status ?? 1
+  const [code] = await once(spawn(command, rest, { cwd: root, stdio: 'inherit' }), 'exit')
+  if (code !== 0) process.exitCode = code ?? 1
 }
 
-/** Beside each other, since most of them use one processor; what they say comes in their order. */
-async function runChecks(): Promise<void> {
+/** Beside each other and beside the first suite, whose tests wait for much; what they say comes in their order. */
+async function runChecks(): Promise<string> {
   const running = CHECKS.map(([program, ...args]) =>
     runProcess(join(root, 'node_modules/.bin', program), args, { cwd: root }),
   )
-  for (const { exitCode, stdout, stderr } of await Promise.all(running)) {
-    process.stdout.write(stdout + stderr)
-    if (exitCode !== 0) process.exitCode = 1
-  }
+  const ends = await Promise.all(running)
+  if (ends.some(({ exitCode }) => exitCode !== 0)) process.exitCode = 1
+  return ends.map(({ stdout, stderr }) => stdout + stderr).join('')
 }
 
-/**
- * Built once for its definition, beside the suites that do not need it: most of it is waiting for registries. It begins at
- * once, since what runs the suites leaves this program no time to begin anything.
- */
+/** Built once for its definition, beside the suites that do not need it: most of it is waiting for registries. */
 function startImage(dataDir: string): Promise<void> {
   const errand = [process.execPath, join(root, 'src/main.ts')]
   const build = ['image', 'build', 'universal', '--data', dataDir]
@@ -62,19 +58,19 @@ function startImage(dataDir: string): Promise<void> {
   })
 }
 
-function runSuites(names: readonly string[]): void {
+async function runSuites(names: readonly string[]): Promise<void> {
   const others = names.filter((name) => name !== 'attack')
-  if (others.length > 0) runTests(others)
-  if (others.length < names.length) runTests(['attack'], [join(root, OWN_NETWORK)])
+  if (others.length > 0) await runTests(others)
+  if (others.length < names.length) await runTests(['attack'], [join(root, OWN_NETWORK)])
 }
 
-function runTests(projects: string[], before: string[] = []): void {
+async function runTests(projects: string[], before: string[] = []): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'errand-test-'))
   const report = join(folder, 'report.json')
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
   const named = projects.flatMap((name) => ['--project', name])
   try {
-    run('vitest', ['run', ...reporters, ...named], before)
+    await run('vitest', ['run', ...reporters, ...named], before)
     failures.push(...readFailures(report, root))
   } finally {
     rmSync(folder, { recursive: true, force: true })
@@ -88,12 +84,13 @@ const isMissing = suites.includes('e2e') && !(await hasUniversal())
 const universalDir = await universalDataDir()
 const image = isMissing ? startImage(universalDir) : undefined
 
-if (everything || asked.includes('check')) await runChecks()
+const checks = everything || asked.includes('check') ? runChecks() : undefined
 const before = image
   ? suites.filter((suite) => suite === 'unit' || suite === 'conformance' || suite === 'attack')
   : []
-runSuites(before)
+await runSuites(before)
 await image
-runSuites(suites.filter((suite) => before.every((done) => done !== suite)))
+await runSuites(suites.filter((suite) => before.every((done) => done !== suite)))
+process.stdout.write((await checks) ?? '')
 if (failures.length > 0)
   process.stdout.write(`\nFailed: ${failures.length}\n\n${failures.join('\n\n')}\n`)
