@@ -170,11 +170,8 @@ describe('composer', () => {
     const refusal = await hold('**/messages')
     await box.press('Control+Enter')
     await refusal.reached
-    const list = page.getByRole('navigation', { name: 'Sessions' })
-    await list.locator(`a[href$="${other.id}"]`).click()
-    await page.waitForURL(`**/${other.id}`)
-    await list.locator(`a[href$="${session.id}"]`).click()
-    await page.waitForURL(`**/${session.id}`)
+    await goTo(other)
+    await goTo(session)
     expect(await box.inputValue()).toBe('')
     await refusal.release()
     await expect.poll(() => box.inputValue()).toBe('Keep me')
@@ -189,12 +186,10 @@ describe('composer', () => {
     const answer = await hold('**/messages/*', 'continue')
     await button('Take this message back').click()
     await answer.reached
-    const list = page.getByRole('navigation', { name: 'Sessions' })
-    await list.locator(`a[href$="${other.id}"]`).click()
-    await page.waitForURL(`**/${other.id}`)
+    await goTo(other)
     await answer.release()
     await expect.poll(() => sent()?.method).toBe('DELETE')
-    await list.locator(`a[href$="${session.id}"]`).click()
+    await goTo(session)
     const box = page.getByLabel('Message', { exact: true })
     await expect.poll(() => box.inputValue()).toBe('And then this')
   })
@@ -229,6 +224,13 @@ describe('composer', () => {
     await queue.getByText('Without a network').waitFor()
   })
 })
+
+/** By a press in the list of sessions. */
+async function goTo({ id }: { id: string }): Promise<void> {
+  const list = page.getByRole('navigation', { name: 'Sessions' })
+  await list.locator(`a[href$="${id}"]`).click()
+  await page.waitForURL(`**/${id}`)
+}
 
 /** Holds the next request to such an address; what becomes of it is seen once it is let go. */
 async function hold(address: string, end: 'abort' | 'continue' = 'abort') {

@@ -88,17 +88,22 @@ describe('first visit', () => {
   })
 })
 
+/** The list has the session and follows what becomes of it. */
+async function seeChangeOf(session: ReturnType<typeof running>): Promise<void> {
+  const list = page.getByRole('navigation', { name: 'Sessions' })
+  await list.locator(`a[href$="${session.id}"]`).waitFor()
+  await expect.poll(() => fixture.listens()).toBe(true)
+  fixture.emit(session, { type: 'session.renamed', title: 'Another name' })
+  await list.getByText('Another name').waitFor()
+}
+
 describe('list', () => {
   it('is live also when the page could not read at first what is installed', async () => {
     const session = running()
     fixture.add(session)
     await page.route('**/api/v1/installation', (route) => route.abort())
     await page.goto(fixture.url)
-    const list = page.getByRole('navigation', { name: 'Sessions' })
-    await list.locator(`a[href$="${session.id}"]`).waitFor()
-    await expect.poll(() => fixture.listens()).toBe(true)
-    fixture.emit(session, { type: 'session.renamed', title: 'Another name' })
-    await list.getByText('Another name').waitFor()
+    await seeChangeOf(session)
     forgive('ERR_')
   })
 
@@ -112,11 +117,7 @@ describe('list', () => {
     await page.getByText('errand login').waitFor()
     fixture.signedIn = true
     await button('I have opened it').click()
-    const list = page.getByRole('navigation', { name: 'Sessions' })
-    await list.locator(`a[href$="${session.id}"]`).waitFor()
-    await expect.poll(() => fixture.listens()).toBe(true)
-    fixture.emit(session, { type: 'session.renamed', title: 'Another name' })
-    await list.getByText('Another name').waitFor()
+    await seeChangeOf(session)
     forgive('401')
     forgive('ERR_')
   })
