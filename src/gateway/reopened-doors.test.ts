@@ -4,7 +4,11 @@ import { exampleId } from '../sessions/starting/new-session.fixture.ts'
 import { type ReopenedDoorsDeps, reopenDoors } from './reopened-doors.ts'
 
 it('keeps the door of a sandbox that waits and becomes a session just then, and takes away what is left of others', async () => {
-  const [id, left] = [exampleId('session', 1), exampleId('session', 2)]
+  const [id, preparing, left] = [1, 2, 3].map((number) => exampleId('session', number)) as [
+    string,
+    string,
+    string,
+  ]
   const opened: string[] = []
   const removed: string[] = []
   let isSession = false
@@ -15,7 +19,13 @@ it('keeps the door of a sandbox that waits and becomes a session just then, and 
   }
   const deps: ReopenedDoorsDeps = {
     store: {
-      sessions: { listBySandboxState: () => then(isSession ? [{ id }] : []) },
+      sessions: {
+        listBySandboxState: (states) =>
+          then([
+            ...(isSession ? [{ id }] : []),
+            ...(states.includes('preparing') ? [{ id: preparing }] : []),
+          ]),
+      },
       standbys: { list: () => then(isSession ? [] : [{ sessionId: id }]) },
       layers: { list: async () => [] },
     },
@@ -23,7 +33,7 @@ it('keeps the door of a sandbox that waits and becomes a session just then, and 
     builds: { follow: async () => false },
     log: { load: async () => undefined },
     doors: {
-      found: async () => [id, left],
+      found: async () => [id, preparing, left],
       list: () => [],
       remove: async (door) => void removed.push(door),
       open: async (door) => opened.push(door) as never,
@@ -31,5 +41,5 @@ it('keeps the door of a sandbox that waits and becomes a session just then, and 
   }
   await reopenDoors(deps)
   expect(removed).toEqual([left])
-  expect(opened).toEqual([id])
+  expect(opened).toEqual([id, preparing])
 })

@@ -87,6 +87,27 @@ it('reads the credentials of an owner again until it can', async () => {
   watch.close()
 })
 
+it('is not overtaken by the first reading of the credentials of an owner', async () => {
+  const credential = (secret: string) =>
+    ({ kind: 'bearer', host: 'api.example', username: '', secret }) as OpenCredential
+  const first = Promise.withResolvers<OpenCredential[]>()
+  const readings = [first.promise, Promise.resolve([credential('new secret')])]
+  const told = createSignal<[string]>()
+  const changed = Promise.withResolvers<void>()
+  const watch = createCredentialWatch({
+    store: { openAll: () => readings.shift() ?? Promise.reject(), noteUse: async () => undefined },
+    notifications: { onCredentials: told.on, onReconnect: never },
+    ...{ modelHost: null, modelSecrets: () => [], onChange: changed.resolve, logger },
+  })
+  const followed = watch.follow(OWNER)
+  told.tell(OWNER)
+  await new Promise(setImmediate)
+  first.resolve([credential('old secret')])
+  await Promise.all([followed, changed.promise])
+  expect(watch.get(OWNER, '').redactor.text('new secret')).not.toContain('new secret')
+  watch.close()
+})
+
 it("reads the installation's network again until it can", async () => {
   const network = (deny: string[]) => installationNetworkSchema.parse({ deny })
   const source = createSource(network([]))
