@@ -3,7 +3,9 @@ import { randomBytes } from 'node:crypto'
 import type { GitClient } from './git/client.ts'
 import type { SessionsApi } from './http/deps.ts'
 import { readDiff } from './ports.ts'
+import { AppError } from './protocol/errors.ts'
 import { createId } from './protocol/ids.ts'
+import type { SessionState } from './protocol/session.ts'
 import type { Dispatch } from './sessions/dispatch.ts'
 import type { CheckoutLayers } from './sessions/layers/checkout-layers.ts'
 import { removeSession } from './sessions/removal.ts'
@@ -11,6 +13,7 @@ import { hasSlot, placesIn } from './sessions/rules/slots.ts'
 import type { Standbys } from './sessions/standbys.ts'
 import type { GitDefaults } from './sessions/starting/git-defaults.ts'
 import { planSession } from './sessions/starting/new-session.ts'
+import type { SessionDirectory } from './store/sessions.ts'
 import type { Store } from './store/store.ts'
 
 export interface SessionsApiDeps {
@@ -35,20 +38,21 @@ export function createSessionsApi({
   const { environments, credentials, uploads, sessions: directory } = store
   const random = () => randomBytes(20)
   return {
-    create: async (owner, asked) => {
-      const found = { environments, credentials, uploads, directory, drivers }
-      const deps = { ...found, git: settings.git }
-      const command = await planSession(deps, owner, { asked, now: new Date(), random })
-      // A session that would have to queue leaves it to one that can use it now.
-      const isFree = hasSlot(await directory.readLoad(), '', settings.concurrency)
-      // A large work tree that is there already gains more than an agent that waits, and cannot be added to its sandbox.
-      const mayTake = isFree && !(await checkouts.has(owner.id, command.repository))
-      const waiting = mayTake ? await standbys.take(command) : undefined
-      if (!waiting) return dispatch.create(createId('session', random()), command)
-      const state = await dispatch.create(waiting, command)
-      await standbys.settle(waiting)
-      return state
-    },
+    create: (owner, asked) =>
+      once(directory, { ownerId: owner.id, ...asked }, async () => {
+        const found = { environments, credentials, uploads, directory, drivers }
+        const deps = { ...found, git: settings.git }
+        const command = await planSession(deps, owner, { asked, now: new Date(), random })
+        // A session that would have to queue leaves it to one that can use it now.
+        const isFree = hasSlot(await directory.readLoad(), '', settings.concurrency)
+        // A large work tree that is there already gains more than an agent that waits, and cannot be added to its sandbox.
+        const mayTake = isFree && !(await checkouts.has(owner.id, command.repository))
+        const waiting = mayTake ? await standbys.take(command) : undefined
+        if (!waiting) return dispatch.create(createId('session', random()), command)
+        const state = await dispatch.create(waiting, command)
+        await standbys.settle(waiting)
+        return state
+      }),
     command: (sessionId, command) => dispatch.command(sessionId, command),
     findByPrefix: directory.findByPrefix,
     list: (ownerId, page) => directory.list({ ownerId, ...page }),
@@ -64,5 +68,29 @@ export function createSessionsApi({
         if (source.kind === 'remote' && source.credentialId)
           await credentials.removeUnshared(state.ownerId, source.credentialId)
     },
+  }
+}
+
+/**
+ * What is sent again, because the answer did not arrive, is the session that was made before, also while the first request is
+ * still at work.
+ */
+async function once(
+  directory: Pick<SessionDirectory, 'findByFirstTurn'>,
+  { ownerId, turnId }: { ownerId: string; turnId?: string | undefined },
+  make: () => Promise<SessionState>,
+): Promise<SessionState> {
+  const made = async () =>
+    turnId === undefined ? undefined : directory.findByFirstTurn(ownerId, turnId)
+  const before = await made()
+  if (before) return before
+  try {
+    return await make()
+  } catch (error) {
+    // A sandbox that it has taken is taken away by whoever keeps those that wait.
+    if (!(error instanceof AppError && error.reason === 'session_exists')) throw error
+    const beside = await made()
+    if (!beside) throw error
+    return beside
   }
 }

@@ -53,8 +53,12 @@ export const newAdditionalSchema = z.object({
   access: accessSchema.default('write'),
 })
 
+/** Chosen by who sends it, so that it counts once when it is sent again because the answer did not arrive. */
+const chosenTurnIdSchema = turnIdSchema.optional()
+
 export const newSessionSchema = z.object({
   prompt: promptSchema,
+  turnId: chosenTurnIdSchema,
   kind: turnKindSchema.default('agent'),
   /** The main repository. */
   source: newSourceSchema,
@@ -157,8 +161,7 @@ export type EventPage = z.infer<typeof eventPageSchema>
 export const newMessageSchema = z.object({
   text: promptSchema,
   kind: turnKindSchema.default('agent'),
-  /** Chosen by who sends it, so that it counts once when it is sent again because the answer did not arrive. */
-  turnId: turnIdSchema.optional(),
+  turnId: chosenTurnIdSchema,
 })
 export type NewMessage = z.input<typeof newMessageSchema>
 export const messageAcceptedSchema = z.object({ turnId: turnIdSchema })

@@ -125,7 +125,9 @@ class RefusedError extends Error {
 
 function toRefusal(error: unknown): { refusal: Refusal } {
   if (error instanceof RefusedError) return { refusal: error.refusal }
-  throw error
+  if (sqlState(error) !== UNIQUE_VIOLATION) throw error
+  const message = 'a session that begins with this turn exists'
+  return { refusal: { code: 'conflict', reason: 'session_exists', message } }
 }
 
 function changeOnce(db: Kysely<Database>, request: ChangeRequest): Promise<Changed> {
@@ -230,7 +232,9 @@ async function writeSession(tx: Transaction<Database>, { sessionId, change, cont
   }
   if (context.state) await tx.updateTable('sessions').set(row).where('id', '=', sessionId).execute()
   else {
-    const first = { ...row, id: sessionId, created_at: now, updated_at: now }
+    const firstTurn = state.turn ?? state.queue[0]
+    const made = { id: sessionId, created_at: now, updated_at: now }
+    const first = { ...row, ...made, first_turn_id: firstTurn?.id ?? null }
     await tx.insertInto('sessions').values(first).execute()
   }
 }

@@ -11,6 +11,7 @@ import { bindings } from './migrations/0006-bindings.ts'
 import { checkoutLayers } from './migrations/0007-checkout-layers.ts'
 import { networkLog } from './migrations/0008-network-log.ts'
 import { standbyAgents } from './migrations/0009-standby-agents.ts'
+import { firstTurns } from './migrations/0010-first-turns.ts'
 
 /** Names sort in the order of their numbers; a name that has been released never changes. */
 const MIGRATIONS = {
@@ -23,6 +24,7 @@ const MIGRATIONS = {
   '0007-checkout-layers': checkoutLayers,
   '0008-network-log': networkLog,
   '0009-standby-agents': standbyAgents,
+  '0010-first-turns': firstTurns,
 }
 const TABLE = 'errand_migrations'
 

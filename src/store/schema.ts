@@ -21,6 +21,8 @@ export interface SessionsTable {
   archived_at: NullableTimestamp
   /** Set while the session waits for a slot. */
   queued_at: NullableTimestamp
+  /** What it was made with; null for sessions of versions that did not note it. */
+  first_turn_id: ColumnType<string | null, string | null | undefined, never>
 }
 
 export interface EventsTable {

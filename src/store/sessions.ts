@@ -27,6 +27,8 @@ export interface SessionDirectory {
   get(id: string): Promise<SessionState | undefined>
   /** Also of one whose state cannot be read. */
   has(id: string): Promise<boolean>
+  /** The one that was made with this turn. */
+  findByFirstTurn(ownerId: string, turnId: string): Promise<SessionState | undefined>
   /** Latest change first. */
   list(listing: SessionListing): Promise<SessionList>
   /** Of one owner, by the start of an id, with or without its `s_`; at most ten. */
@@ -70,6 +72,12 @@ export function createSessionDirectory(
     has: async (id) => {
       const row = db.selectFrom('sessions').select('id').where('id', '=', id)
       return (await row.executeTakeFirst()) !== undefined
+    },
+    findByFirstTurn: async (ownerId, turnId) => {
+      const rows = db.selectFrom('sessions').select(['id', 'state'])
+      const found = rows.where('owner_id', '=', ownerId).where('first_turn_id', '=', turnId)
+      const row = await found.executeTakeFirst()
+      return row && parseState(row)
     },
     list: async (listing) => {
       const rows = await selectPage(db, listing)

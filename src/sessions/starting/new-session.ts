@@ -70,7 +70,7 @@ export async function planSession(
     driver,
     mode: asked.mode,
     model: asked.model,
-    turnId: createId('turn', random()),
+    turnId: asked.turnId ?? createId('turn', random()),
     kind: asked.kind,
     text: asked.prompt,
   }
