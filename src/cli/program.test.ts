@@ -44,17 +44,22 @@ function stateOf(bodies: EventBody[]): SessionState {
 /** An Errand whose one session is what has been told so far; the stream waits for more. */
 function createErrand(first: EventBody[]) {
   let bodies = first
+  let chosen = turnId
+  /** Its turn has the id that was chosen. */
+  const told = (all = bodies): EventBody[] =>
+    JSON.parse(JSON.stringify(all).replaceAll(turnId, chosen))
   let wake = () => {}
   const calls: { name: string; args: unknown[] }[] = []
   const note = (name: string, ...args: unknown[]) => calls.push({ name, args })
   const client: Partial<Client> = {
     createSession: async (fields) => {
       note('createSession', fields)
-      return stateOf(BEGIN.slice(0, 2))
+      chosen = fields.turnId ?? turnId
+      return stateOf(told(BEGIN.slice(0, 2)))
     },
     getSession: async (id) => {
       note('getSession', id)
-      return stateOf(bodies)
+      return stateOf(told())
     },
     getDiff: async () => ({
       ...{ base: 'a'.repeat(40), head: 'b'.repeat(40), insertions: 2, deletions: 1, commits: [] },
@@ -66,15 +71,15 @@ function createErrand(first: EventBody[]) {
       ],
       ...{ patch: 'diff\n', truncated: false },
     }),
-    readEvents: async () => ({ events: eventsOf(bodies), through: bodies.length, more: false }),
+    readEvents: async () => ({ events: eventsOf(told()), through: bodies.length, more: false }),
     answerQuestion: async (_id, questionId, answer) => {
       note('answerQuestion', questionId, answer)
-      return stateOf(bodies)
+      return stateOf(told())
     },
     followEvents: (_id, { signal }) =>
       (async function* (): AsyncGenerator<Followed> {
         for (let seq = 0; !signal.aborted; ) {
-          const event = eventsOf(bodies)[seq]
+          const event = eventsOf(told())[seq]
           if (event) {
             seq += 1
             yield { kind: 'event', event }
@@ -110,6 +115,21 @@ describe('errand run', () => {
       /› fix it[\s\S]*✓ done[\s\S]*branch {3}errand\/x {2}\(bbbbbbbbbb\)\nchanges {2}1 file, \+2 −1/,
     )
     expect(cli.listeners()).toBe(0)
+  })
+
+  it('asks again where no answer came, for the same session', async () => {
+    const { client, calls } = createErrand([...BEGIN, DONE])
+    const { createSession } = client
+    client.createSession = async (fields) => {
+      const session = createSession?.(fields)
+      if (calls.length === 1) throw new AppError('unavailable', 'errand_unreachable', 'cut off')
+      return session as Promise<SessionState>
+    }
+    expect(await createTestCli({ client }).run(...RUN)).toBe(0)
+    const asked = calls.flatMap(({ name, args }) => (name === 'createSession' ? args : []))
+    expect(asked).toHaveLength(2)
+    expect(asked[1]).toEqual(asked[0])
+    expect(asked[0]).toMatchObject({ turnId: expect.stringMatching(/^t_[a-z2-7]{20}$/) })
   })
 
   it('prints one object with --json and nothing else', async () => {

@@ -1,8 +1,11 @@
 // `errand run`: a task goes in, its work is shown, a branch comes out. Also `send` and `fetch`, which share the end.
+import { randomBytes } from 'node:crypto'
 import { type Command, Option } from 'commander'
-import type { NewSession } from '../../protocol/api.ts'
+import { sendUntilAnswered } from '../../client/send-again.ts'
+import type { NewMessage, NewSession } from '../../protocol/api.ts'
 import { AppError } from '../../protocol/errors.ts'
 import type { EventBody } from '../../protocol/event.ts'
+import { createId } from '../../protocol/ids.ts'
 import type { SessionState } from '../../protocol/session.ts'
 import {
   addCommand,
@@ -87,14 +90,15 @@ export async function runTask(
   const { source, baseBranch } = main
   const { environment, model = null, mode = 'work', sandbox: driver } = options
   const kind = options.command ? 'command' : 'agent'
-  const session = await connection.client.createSession({
-    ...{ prompt, kind, source, baseBranch, environment, network, driver, mode, model },
+  const turnId = newTurnId()
+  const task: NewSession = {
+    ...{ prompt, turnId, kind, source, baseBranch, environment, network, driver, mode, model },
     additional: additional.map((one) => {
       return { source: one.source, baseBranch: one.baseBranch, access: one.access }
     }),
-  })
+  }
+  const session = await sendUntilAnswered(() => connection.client.createSession(task))
   print.line(`session ${shortId(session)}  ${pageOf(connection, session)}`)
-  const turnId = session.turn?.id ?? session.queue[0]?.id
   const end = options.detach
     ? 'detached'
     : await watchTurn(cli, { connection, print, session, turnId, liveFrom: 0 })
@@ -102,6 +106,11 @@ export async function runTask(
   const leftOut = all.flatMap((one) => one.leftOut)
   const roots = all.map(({ local }) => local?.root ?? null)
   return finish(cli, { connection, print, sessionId: session.id, end, startedAt, roots, leftOut })
+}
+
+/** Chosen here, so that what is sent again counts once. */
+function newTurnId(): string {
+  return createId('turn', randomBytes(20))
 }
 
 function parseNetwork({ network, allow = [] }: RunOptions): NewSession['network'] {
@@ -231,7 +240,9 @@ function addSend(cli: Cli, program: Command): void {
       const startedAt = Date.now()
       const session = await connection.client.getSession(sessionId(id))
       const kind = options.command ? 'command' : 'agent'
-      const { turnId } = await connection.client.sendMessage(session.id, { text, kind })
+      const turnId = newTurnId()
+      const message: NewMessage = { text, kind, turnId }
+      await sendUntilAnswered(() => connection.client.sendMessage(session.id, message))
       const end = options.detach
         ? 'detached'
         : await watchTurn(cli, { connection, print, session, turnId, liveFrom: session.lastSeq })
