@@ -1,5 +1,5 @@
-// What somebody says to a session on the page: answers to its questions, messages, commands, and what becomes of them.
-import type { Page } from 'playwright-core'
+// What somebody says on the page: answers to questions, messages, commands and new tasks, and what becomes of them.
+import type { Page, Route } from 'playwright-core'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Fixture } from './fixture-api.ts'
 import {
@@ -222,6 +222,54 @@ describe('composer', () => {
     await box.press('Control+Enter')
     const queue = page.getByRole('region', { name: 'Queued messages' })
     await queue.getByText('Without a network').waitFor()
+  })
+})
+
+describe('a new task', () => {
+  async function write(task: string): Promise<void> {
+    await page.goto(fixture.url)
+    await page.getByPlaceholder('https://github.com/you/project').fill('https://git.example.com/a')
+    await page.getByLabel('Task', { exact: true }).fill(task)
+  }
+  const tasks = () => fixture.requests.filter(({ path }) => path === '/sessions')
+  const turnIds = () => tasks().map(({ body }) => (body as { turnId?: string }).turnId)
+
+  it('of which nobody knows whether it was started is sent again as the same one', async () => {
+    fixture.add(running())
+    await write('Add a currency')
+    const arrived = async (route: Route) => {
+      await route.fetch()
+      await route.abort()
+    }
+    await page.route('**/api/v1/sessions', arrived, { times: 1 })
+    await button('Start task').click()
+    await page.getByText('The task was not started').waitFor()
+    await button('Try again').first().click()
+    await page.waitForURL(/\/sessions\/s_a/)
+    expect(tasks()).toHaveLength(2)
+    expect(tasks()[1]).toEqual(tasks()[0])
+    expect(turnIds()[0]).toMatch(/^t_/)
+    // Once it has arrived, the same words are another task.
+    await write('Add a currency')
+    await button('Start task').click()
+    await page.waitForURL(/\/sessions\/s_a/)
+    await expect.poll(() => new Set(turnIds()).size).toBe(2)
+    forgive('ERR_')
+  })
+
+  it('that was left while it was being started is not written there any more', async () => {
+    const session = running()
+    fixture.add(session)
+    await write('Add a currency')
+    const answer = await hold('**/api/v1/sessions', 'continue')
+    await button('Start task').click()
+    await answer.reached
+    await goTo(session)
+    await answer.release()
+    await expect.poll(() => tasks().length).toBe(1)
+    await page.getByRole('link', { name: 'New task' }).first().click()
+    const box = page.getByLabel('Task', { exact: true })
+    await expect.poll(() => box.inputValue()).toBe('')
   })
 })
 

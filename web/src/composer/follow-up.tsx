@@ -1,6 +1,5 @@
 // The composer of a session: the next message, and the controls of the turn that runs.
 import { useRef } from 'react'
-import { createId } from '../../../src/protocol/ids.ts'
 import type { SessionState, Turn } from '../../../src/protocol/session.ts'
 import { describeError } from '../app/api.ts'
 import { withComments } from '../changes/review-comments.ts'
@@ -14,6 +13,7 @@ import { AttachedComments } from './attached-comments.tsx'
 import { ModelField, ModeSelect } from './mode-model.tsx'
 import { PromptBox } from './prompt-box.tsx'
 import { Queue } from './queue.tsx'
+import { forgetUnsent, turnIdFor } from './unsent-turn.ts'
 import type { SetDraft } from './use-draft.ts'
 
 export function FollowUp({
@@ -32,8 +32,6 @@ export function FollowUp({
   onEscape: () => void
 }) {
   const box = useRef<HTMLTextAreaElement>(null)
-  // Of the message that was not sent: it may have arrived all the same, and then counts once.
-  const unsent = useRef({ message: '', turnId: '' })
   const { send } = requests
   const busy = session.turn !== null && session.status !== 'failed'
   const submit = () => {
@@ -43,9 +41,7 @@ export function FollowUp({
     const attached = command ? [] : comments.all
     const message = withComments(written, attached)
     if (message === '' || message === '!' || send.isPending) return
-    const isAgain = unsent.current.message === message
-    const turnId = isAgain ? unsent.current.turnId : newTurnId()
-    unsent.current = { message, turnId }
+    const turnId = turnIdFor(session.id, message)
     // Cleared at once, so that the next message can be begun; a refusal brings the text back.
     setText('')
     if (attached.length > 0) comments.set(() => [])
@@ -56,9 +52,7 @@ export function FollowUp({
     })
     // Also once this session is not shown any more: callbacks given to `mutate` are not called then.
     void sent.then(
-      () => {
-        unsent.current = { message: '', turnId: '' }
-      },
+      () => forgetUnsent(session.id, turnId),
       () => {
         setText((now) => [written, now].filter((one) => one.trim()).join('\n\n'))
         comments.set((now) => [...attached, ...now])
@@ -111,10 +105,6 @@ export function FollowUp({
       </PromptBox>
     </div>
   )
-}
-
-function newTurnId(): string {
-  return createId('turn', crypto.getRandomValues(new Uint8Array(20)))
 }
 
 function Controls({

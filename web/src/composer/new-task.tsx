@@ -20,7 +20,11 @@ import { namedEnvironment, prefilled } from './prefill.ts'
 import { PromptBox } from './prompt-box.tsx'
 import { recentUrls, SourceField } from './source-field.tsx'
 import { TaskSettings } from './task-settings.tsx'
+import { forgetUnsent, turnIdFor } from './unsent-turn.ts'
 import { useDraft } from './use-draft.ts'
+
+/** Where a task is written that is no session yet. */
+const PLACE = 'new'
 
 export function NewTask() {
   const sessions = useSessions().data ?? []
@@ -111,7 +115,7 @@ function useNewTask(recentUrl: string) {
   const api = useApi()
   const navigate = useNavigate()
   const box = useRef<HTMLTextAreaElement>(null)
-  const [prompt, setPrompt] = useDraft('new')
+  const [prompt, setPrompt] = useDraft(PLACE)
   const [fields, setFields] = useState<TaskFields>({ ...EMPTY_FIELDS })
   const [problem, setProblem] = useState<string | null>(null)
   const request = useRequest((body: Parameters<typeof api.createSession>[0]) =>
@@ -130,12 +134,19 @@ function useNewTask(recentUrl: string) {
     setProblem(missing)
     if (missing) focusMissing(fields, box.current)
     if (missing || request.isPending) return
-    request.mutate(toNewSession(fields, prompt), {
-      onSuccess: ({ id }) => {
-        setPrompt('')
-        void navigate({ to: '/sessions/$sessionId', params: { sessionId: id } })
+    const task = toNewSession(fields, prompt)
+    const turnId = turnIdFor(PLACE, JSON.stringify(task))
+    const toSession = ({ id }: { id: string }) =>
+      navigate({ to: '/sessions/$sessionId', params: { sessionId: id } })
+    const sent = request.mutateAsync({ ...task, turnId }, { onSuccess: toSession })
+    // Also once this is not shown any more.
+    void sent.then(
+      () => {
+        forgetUnsent(PLACE, turnId)
+        setPrompt((now) => (now === prompt ? '' : now))
       },
-    })
+      () => undefined,
+    )
   }
   const choose = (text: string) => {
     setPrompt(text)
