@@ -2,9 +2,10 @@
 // seconds, so a sandbox can have taken more by then, as far as the disk goes.
 import { writeFile } from 'node:fs/promises'
 import { delay } from '../../lib/deadline.ts'
+import { isAlive } from '../../lib/process-identity.ts'
 import type { Oci } from '../oci/oci-context.ts'
 import { type SandboxPaths, sandboxesFolder, sandboxPaths } from '../oci/oci-paths.ts'
-import { isAlive, listSessionIds, readRecord, readRun } from '../oci/oci-record.ts'
+import { listSessionIds, readRecord, readRun } from '../oci/oci-record.ts'
 
 const PAUSE_MS = 3000
 /** So that a large tree takes no more than this part of a processor. */

@@ -2,6 +2,7 @@
 // the disk of that sandbox (a folder without root), moved and never walked: whatever lies in it is read through mounts only.
 import { mkdir, readdir } from 'node:fs/promises'
 import { z } from 'zod'
+import { isAlive } from '../../lib/process-identity.ts'
 import { AppError } from '../../protocol/errors.ts'
 import { layerIdSchema } from '../../protocol/ids.ts'
 import type { KeptLayer } from '../driver.ts'
@@ -9,7 +10,7 @@ import { exists, orWhenMissing, readIfThere, writeWhole } from '../files.ts'
 import { type IdRange, RANGE_SIZE } from '../oci/id-ranges.ts'
 import { type Oci, readAllClaims } from '../oci/oci-context.ts'
 import { type LayerPaths, layerPaths, layersFolder, type SandboxPaths } from '../oci/oci-paths.ts'
-import { isAlive, readRecord, readRun } from '../oci/oci-record.ts'
+import { readRecord, readRun } from '../oci/oci-record.ts'
 
 const layerRecordSchema = z.object({
   /** The ids that own its files. */

@@ -2,6 +2,7 @@
 import { mkdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { runProcess } from '../../lib/process.ts'
+import { describeProcess, type ProcessIdentity } from '../../lib/process-identity.ts'
 import { AppError } from '../../protocol/errors.ts'
 import { SANDBOX_PATHS } from '../../protocol/network.ts'
 import { orWhenMissing, writeWhole } from '../files.ts'
@@ -11,7 +12,7 @@ import { type CgroupFeatures, countingPlan } from './cgroups.ts'
 import { encodePlan, LAUNCHER } from './launch-plan.ts'
 import { type MakeConfig, type Mount, readOnlyBind } from './oci-config.ts'
 import { layerPaths, runtimeStateFolder, type SandboxPaths } from './oci-paths.ts'
-import { describeProcess, type ProcessIdentity, type SandboxRecord } from './oci-record.ts'
+import type { SandboxRecord } from './oci-record.ts'
 import type { Rights } from './oci-rights.ts'
 
 export interface LaunchContext {

@@ -4,11 +4,12 @@ import { readdir, readFile, rm } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { delay } from '../../lib/deadline.ts'
 import { killGroup, runProcess } from '../../lib/process.ts'
+import { describeProcess, isAlive, type ProcessIdentity } from '../../lib/process-identity.ts'
 import type { SandboxExit } from '../driver.ts'
 import { exists, orWhenMissing, readIfThere, writeWhole } from '../files.ts'
 import { removeCgroups, thaw } from './cgroups.ts'
 import { runtimeStateFolder, type SandboxPaths } from './oci-paths.ts'
-import { describeProcess, isAlive, type ProcessIdentity, readRun } from './oci-record.ts'
+import { readRun } from './oci-record.ts'
 import type { Rights } from './oci-rights.ts'
 
 export interface ReapContext {

@@ -1,6 +1,7 @@
 // What the oci driver keeps on disk about each sandbox, so that a new sandboxd knows everything that an old one knew.
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { z } from 'zod'
+import type { ProcessIdentity } from '../../lib/process-identity.ts'
 import { AppError } from '../../protocol/errors.ts'
 import { layerIdSchema, sessionIdSchema } from '../../protocol/ids.ts'
 import { sandboxExitSchema } from '../driver.ts'
@@ -23,11 +24,10 @@ export type SandboxRecord = z.infer<typeof recordSchema>
 
 const runSchema = z.object({
   pid: z.int(),
-  /** With the id of the machine's boot: what tells this process from a later one with its number. */
   startTicks: z.string(),
   bootId: z.string(),
   startedAt: z.iso.datetime(),
-})
+}) satisfies z.ZodType<ProcessIdentity>
 export type SandboxRun = z.infer<typeof runSchema>
 
 /** What every form of the record has told, so that nobody else's range or layer is taken even where the rest is foreign. */
@@ -51,8 +51,6 @@ export async function readClaims(paths: SandboxPaths): Promise<SandboxClaims | u
   return parseAs(claimsSchema, await readIfThere(paths.record))
 }
 
-export type ProcessIdentity = Omit<SandboxRun, 'startedAt'>
-
 export async function writeRecord(paths: SandboxPaths, record: SandboxRecord): Promise<void> {
   await writeWhole(paths.record, JSON.stringify(record))
 }
@@ -69,27 +67,6 @@ export async function readRun(paths: SandboxPaths): Promise<SandboxRun | undefin
 export async function listSessionIds(folder: string): Promise<string[]> {
   const names = await orWhenMissing([], readdir(folder))
   return names.filter((name) => sessionIdSchema.safeParse(name).success)
-}
-
-export async function describeProcess(pid: number): Promise<ProcessIdentity> {
-  const startTicks = (await readStartTicks(pid)) ?? ''
-  return { pid, startTicks, bootId: await readBootId() }
-}
-
-export async function isAlive(run: ProcessIdentity): Promise<boolean> {
-  if (run.startTicks === '' || run.bootId !== (await readBootId())) return false
-  return (await readStartTicks(run.pid)) === run.startTicks
-}
-
-/** Field 22 of /proc/<pid>/stat; undefined when the process has gone or is a zombie. */
-async function readStartTicks(pid: number): Promise<string | undefined> {
-  const stat = await orWhenMissing('', readFile(`/proc/${pid}/stat`, 'utf8'))
-  const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return state === '' || state === 'Z' || state === 'X' ? undefined : fields[18]
-}
-
-async function readBootId(): Promise<string> {
-  return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim()
 }
 
 /** Undefined for what is not there or not in this form. */

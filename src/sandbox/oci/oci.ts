@@ -2,6 +2,7 @@
 // All that it knows is on disk, so it may die and be made again at any time. Verbs for one session run one after the other.
 // It does not protect against flaws of the host's kernel, which all sandboxes share with it.
 import { rm } from 'node:fs/promises'
+import { isAlive } from '../../lib/process-identity.ts'
 import { AppError } from '../../protocol/errors.ts'
 import { watchDisks } from '../disks/disk-watch.ts'
 import { keepLayer, listLayers, removeLayer, removeUnfinished } from '../disks/kept-layers.ts'
@@ -18,7 +19,7 @@ import {
   sandboxPaths,
 } from './oci-paths.ts'
 import { askToEnd, observeExit, reap } from './oci-reap.ts'
-import { isAlive, listSessionIds, readExit, readRecord, readRun } from './oci-record.ts'
+import { listSessionIds, readExit, readRecord, readRun } from './oci-record.ts'
 
 type Report = (what: string, error: unknown) => void
 
