@@ -1,6 +1,5 @@
 // The API, the page and the worker, as a user of its own. It holds the database and the sealing key, and opens git
 // credentials to prepare and forward; it has no model key. Killing it cuts no work: sandboxes talk to the gateway.
-import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { TRUSTED_GROUPS } from './egress/rules/trusted-domains.ts'
@@ -12,6 +11,7 @@ import { listenHttp } from './http/listen.ts'
 import { type Accounts, createAccounts, createAuthSecret } from './http/sign-in/accounts.ts'
 import { createLiveFeed, type LiveFeedSource } from './http/streams/live.ts'
 import { registriesOf } from './image/registries.ts'
+import { hasCertainlyEnded, nameOwnProcess } from './lib/process-identity.ts'
 import { createLayerSandboxes, createRepositoryPort, createSandboxPort } from './ports.ts'
 import { type ProgramContext, runProgram } from './program-main.ts'
 import { AppError } from './protocol/errors.ts'
@@ -24,6 +24,7 @@ import type { EffectPorts } from './sessions/effects.ts'
 import { type CheckoutLayers, createCheckoutLayers } from './sessions/layers/checkout-layers.ts'
 import { startLayerSweep } from './sessions/layers/layer-sweep.ts'
 import { createLayers, type Layers } from './sessions/layers/layers.ts'
+import { endLeftLeases } from './sessions/left-leases.ts'
 import { removalsDone } from './sessions/removal.ts'
 import { defaultRules } from './sessions/rules/decide.ts'
 import { createStandbys, type Standbys } from './sessions/standbys.ts'
@@ -69,7 +70,7 @@ async function startServer(context: Context): Promise<ServerReady> {
   }
   const ports = createPorts(parts)
   shutdown.add('checkout layers', () => ports.checkouts.close())
-  startWork(parts, ports)
+  await startWork(parts, ports)
   return startSite(parts, ports)
 }
 
@@ -104,14 +105,15 @@ function createPorts(parts: Parts): Ports {
   }
 }
 
-function startWork(
+async function startWork(
   { store, dispatch, notifications, sandboxes, settings, logger, shutdown }: Parts,
   ports: EffectPorts,
-): void {
+): Promise<void> {
   const { effects, sessions: directory } = store
-  const workerId = `server-${process.pid}-${randomBytes(4).toString('hex')}`
+  const leases = [store.layers, effects]
+  await endLeftLeases({ leases, hasEnded: hasCertainlyEnded, logger })
   const deps = { effects, dispatch, ports, getSession: directory.get, logger }
-  const worker = createWorker(deps, { workerId, ...WORKER_PACE })
+  const worker = createWorker(deps, { workerId: await nameOwnProcess(), ...WORKER_PACE })
   notifications.onEffects(() => worker.wake())
   notifications.onReconnect(() => worker.wake())
   shutdown.add('worker', () => worker.close())

@@ -72,6 +72,35 @@ test('a session has at most one effect under way, also when many workers race', 
   expect(await mustClaim()).toMatchObject({ sessionId: id, kind: 'b' })
 })
 
+test('what a worker held that has ended is taken over at once, and nothing else', async () => {
+  const id = await makeSession('prepare')
+  const other = await makeSession('prepare')
+  await mustClaim('ended')
+  await mustClaim('alive')
+  expect((await store.effects.holders()).toSorted()).toEqual(['alive', 'ended'])
+  expect(await claim('heir')).toBeUndefined()
+  expect(await store.effects.endLeases('ended')).toBe(1)
+  expect(await mustClaim('heir')).toMatchObject({ sessionId: id, generation: 2, attempt: 2 })
+  expect(await claim('heir')).toBeUndefined()
+  expect((await store.effects.list(other))[0]).toMatchObject({ owner: 'alive', generation: 1 })
+})
+
+test('what a worker was to let go that has ended frees its lane at once', async () => {
+  const id = await makeSession('prepare')
+  await mustClaim('ended')
+  await store.change(
+    id,
+    appends(id, [renamed('b')], { cancelLanes: [LANE], effects: [stopEffect] }),
+  )
+  expect(await claim('heir')).toBeUndefined()
+  expect(await store.effects.endLeases('ended')).toBe(1)
+  expect(await mustClaim('heir')).toMatchObject({ sessionId: id, kind: 'stop' })
+  expect(await states(id)).toEqual([
+    ['prepare', 'cancelled'],
+    ['stop', 'running'],
+  ])
+})
+
 test('what is overdue is taken over, and its late holder is refused', async () => {
   const id = await makeSession('prepare')
   const zombie = await mustClaim('zombie')

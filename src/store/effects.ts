@@ -61,6 +61,10 @@ export interface EffectQueue {
   claim(claim: EffectClaim): Promise<Effect | undefined>
   /** `cancelled`: stop the work and report (any report frees the session). `lost`: somebody else has it, or it ended. */
   renew(id: string, generation: number, leaseMs: number): Promise<Renewal>
+  /** The workers that hold something. */
+  holders(): Promise<string[]>
+  /** That worker has ended: nobody has to wait for what it held. Returns how many effects that is. */
+  endLeases(workerId: string): Promise<number>
   /** False for a late holder and for one that was cancelled: what it did does not count. */
   complete(id: string, generation: number): Promise<boolean>
   retry(id: string, generation: number, next: NextTry): Promise<boolean>
@@ -85,6 +89,7 @@ export interface QueueStatistics {
 }
 
 const CLAIM_TRIES = 5
+const HELD = ['running', 'cancelling']
 
 export function createEffectQueue(db: Kysely<Database>, clock: () => Date): EffectQueue {
   const settle = (id: string, generation: number, to: Settled) =>
@@ -96,6 +101,11 @@ export function createEffectQueue(db: Kysely<Database>, clock: () => Date): Effe
   return {
     claim: ({ now = clock(), ...claim }) => claimEffect(db, { ...claim, now }),
     renew: (id, generation, leaseMs) => renewEffect(db, { id, generation, leaseMs, now: clock() }),
+    holders: async () => {
+      const rows = db.selectFrom('effects').select('owner').distinct().where('state', 'in', HELD)
+      return (await rows.execute()).flatMap(({ owner }) => owner ?? [])
+    },
+    endLeases: (workerId) => endLeases(db, workerId, clock()),
     complete: (id, generation) => settle(id, generation, { state: 'done' }),
     retry: (id, generation, next) => settle(id, generation, { state: 'queued', ...next }),
     fail: (id, generation, error) => settle(id, generation, { state: 'failed', error }),
@@ -200,7 +210,7 @@ export async function settleEffect(
     })
     .where('id', '=', id)
     .where('generation', '=', generation)
-    .where('state', 'in', ['running', 'cancelling'])
+    .where('state', 'in', HELD)
     .returning('state')
     .executeTakeFirst()
   return row?.state
@@ -280,11 +290,21 @@ async function renewEffect(
     })
     .where('id', '=', id)
     .where('generation', '=', generation)
-    .where('state', 'in', ['running', 'cancelling'])
+    .where('state', 'in', HELD)
     .returning('state')
     .executeTakeFirst()
   if (!row) return 'lost'
   return row.state === 'running' ? 'renewed' : 'cancelled'
+}
+
+/** What is overdue is taken over in its turn, as if the time had passed. */
+async function endLeases(db: Kysely<Database>, workerId: string, now: Date): Promise<number> {
+  const update = db
+    .updateTable('effects')
+    .set({ deadline_at: new Date(now.getTime() - 1), updated_at: now })
+    .where('state', 'in', HELD)
+    .where('owner', '=', workerId)
+  return Number((await update.executeTakeFirst()).numUpdatedRows)
 }
 
 async function forgetEffects(

@@ -100,6 +100,10 @@ export interface LayerStore {
   claim(claim: LayerClaim): Promise<{ claimed: boolean; layer: Layer }>
   /** False: the holder has lost it. */
   renew(id: string, holder: string, leaseMs: number): Promise<boolean>
+  /** Whoever makes one. */
+  holders(): Promise<string[]>
+  /** That maker has ended: nobody has to wait for it. Returns how many layers it made. */
+  endLeases(holder: string): Promise<number>
   finish(id: string, holder: string, bytes: number): Promise<boolean>
   fail(id: string, holder: string, failure: { reason: string; message: string }): Promise<void>
   /** Nothing came of it, and nobody is to be told so: who waits makes it. */
@@ -149,16 +153,7 @@ export function createLayerStore(db: Kysely<Database>, clock: () => Date): Layer
     })
   return {
     claim: (claim) => db.transaction().execute((tx) => claimLayer(tx, claim, clock())),
-    renew: async (id, holder, leaseMs) => {
-      const deadlineAt = new Date(clock().getTime() + leaseMs)
-      const query = db
-        .updateTable('layers')
-        .set({ deadline_at: deadlineAt })
-        .where('id', '=', id)
-        .where('holder', '=', holder)
-        .where('state', '=', 'building')
-      return (await query.executeTakeFirst()).numUpdatedRows > 0n
-    },
+    ...leaseQueries(db, clock),
     finish: async (id, holder, bytes) => {
       let isFinished = false
       await end(async (tx, now) => {
@@ -202,6 +197,28 @@ export function createLayerStore(db: Kysely<Database>, clock: () => Date): Layer
     },
     remove: async (id) => {
       await db.deleteFrom('layers').where('id', '=', id).execute()
+    },
+  }
+}
+
+function leaseQueries(
+  db: Kysely<Database>,
+  clock: () => Date,
+): Pick<LayerStore, 'renew' | 'holders' | 'endLeases'> {
+  const building = () => db.updateTable('layers').where('state', '=', 'building')
+  const after = (ms: number) => ({ deadline_at: new Date(clock().getTime() + ms) })
+  return {
+    renew: async (id, holder, leaseMs) => {
+      const held = building().where('id', '=', id).where('holder', '=', holder)
+      return (await held.set(after(leaseMs)).executeTakeFirst()).numUpdatedRows > 0n
+    },
+    holders: async () => {
+      const rows = db.selectFrom('layers').select('holder').where('state', '=', 'building')
+      return (await rows.execute()).flatMap(({ holder }) => holder ?? [])
+    },
+    endLeases: async (holder) => {
+      const held = building().where('holder', '=', holder)
+      return Number((await held.set(after(-1)).executeTakeFirst()).numUpdatedRows)
     },
   }
 }

@@ -56,6 +56,9 @@ interface Row {
   generation: number
 }
 
+/** Workers are named by their process. */
+const isOfSecond = ({ owner }: Row) => owner?.split('/').includes(String(second.pid)) ?? false
+
 /** The latest effect of each of these sessions, once they all fit. */
 async function untilEffects(ids: string[], fits: (row: Row) => boolean): Promise<Row[]> {
   const latest = `select distinct on (session_id) session_id as session, kind, state, owner, generation
@@ -90,12 +93,11 @@ async function freezeInTheMiddle() {
   send('sandboxd', 'SIGSTOP')
   const starting = await create('agent', 'make the failing test pass', sources[0])
   await second.client.actOnSession(ready.id, 'stop')
-  const held = (row: Row) => row.owner?.startsWith(`server-${second.pid}-`) ?? false
-  await untilEffects([starting.id], (row) => held(row) && row.kind === 'sandbox.start')
-  await untilEffects([ready.id], (row) => held(row) && row.kind === 'sandbox.stop')
+  await untilEffects([starting.id], (row) => isOfSecond(row) && row.kind === 'sandbox.start')
+  await untilEffects([ready.id], (row) => isOfSecond(row) && row.kind === 'sandbox.stop')
   send('gitd', 'SIGSTOP')
   const preparing = await create('agent', 'make the failing test pass', sources[1])
-  await untilEffects([preparing.id], held)
+  await untilEffects([preparing.id], isOfSecond)
   await untilStarted(starting.id, 'sandbox')
   await untilStarted(preparing.id, 'fetch')
   process.kill(second.pid, 'SIGSTOP')
@@ -113,8 +115,7 @@ it('does what the other was frozen in once, and takes it over within 45 seconds'
   const frozenAt = Date.now()
   // What the frozen one had asked for is done now; it does not learn of it.
   for (const name of ['gitd', 'sandboxd', 'server'] as const) send(name, 'SIGCONT')
-  const isTaken = ({ owner }: Row) => !owner?.startsWith(`server-${second.pid}-`)
-  await untilEffects([stopped, started, prepared], isTaken)
+  await untilEffects([stopped, started, prepared], (row) => !isOfSecond(row))
   expect(Date.now() - frozenAt).toBeLessThan(TAKEN_OVER_WITHIN_MS)
 
   await Promise.all([errand.finish(started), errand.finish(prepared)])

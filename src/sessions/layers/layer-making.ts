@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { delay, withDeadline } from '../../lib/deadline.ts'
 import type { Logger } from '../../lib/logger.ts'
+import { nameOwnProcess } from '../../lib/process-identity.ts'
 import type { Environment } from '../../protocol/environment.ts'
 import { AppError, toAppError } from '../../protocol/errors.ts'
 import { createId } from '../../protocol/ids.ts'
@@ -59,7 +60,7 @@ export async function claimLayer(
   store: LayerStore,
   wanted: Wanted,
 ): Promise<{ layer: Layer; holder?: string }> {
-  const holder = `build-${randomBytes(8).toString('hex')}`
+  const holder = `${await nameOwnProcess()} ${randomBytes(8).toString('hex')}`
   const { claimed, layer } = await store.claim({
     ...wanted,
     ...{ holder, leaseMs: LEASE_MS },
