@@ -1,4 +1,5 @@
 // One pg.Pool and the Kysely on it. Everything of Errand that talks SQL goes through here; better-auth shares the pool.
+import { Socket } from 'node:net'
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import type { Logger } from '../../lib/logger.ts'
@@ -23,6 +24,8 @@ export interface OpenDatabaseOptions {
   /** Shown in pg_stat_activity. */
   program?: string
   maxConnections?: number
+  /** Longer than any statement may take. */
+  silenceLimitMs?: number
 }
 
 const STATEMENT_TIMEOUT_MS = 30_000
@@ -30,6 +33,7 @@ const LOCK_TIMEOUT_MS = 10_000
 /** A program that is frozen in a transaction holds its locks: shorter than a worker's lease, so that it can be taken over. */
 export const IDLE_IN_TRANSACTION_TIMEOUT_MS = 15_000
 const CONNECT_TIMEOUT_MS = 10_000
+const SILENCE_LIMIT_MS = STATEMENT_TIMEOUT_MS + 10_000
 
 const OID_BIGINT = 20
 
@@ -37,6 +41,7 @@ const OID_BIGINT = 20
 export async function openDatabase(options: OpenDatabaseOptions): Promise<DatabaseHandle> {
   await migrateOnce(options)
   const { connection, logger, program = 'errand', maxConnections = 10 } = options
+  const { silenceLimitMs = SILENCE_LIMIT_MS } = options
   const pool = new pg.Pool({
     ...clientConfig(connection),
     application_name: program,
@@ -44,6 +49,7 @@ export async function openDatabase(options: OpenDatabaseOptions): Promise<Databa
     statement_timeout: STATEMENT_TIMEOUT_MS,
     lock_timeout: LOCK_TIMEOUT_MS,
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
+    stream: () => impatientSocket(silenceLimitMs),
   })
   surviveBrokenConnections(pool, logger)
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool: translatingPool(pool) }) })
@@ -53,6 +59,18 @@ export async function openDatabase(options: OpenDatabaseOptions): Promise<Databa
     return closed
   }
   return { db, pool, close }
+}
+
+/**
+ * A database on another machine can be gone without a word (no power, no cable, another address): TCP alone waits a quarter
+ * of an hour for what it has sent to be acknowledged. Gives the connection up, so that the pool makes another.
+ */
+function impatientSocket(limitMs: number): Socket {
+  const socket = new Socket()
+  const message = `it has said nothing for ${limitMs / 1000} s`
+  return socket.setTimeout(limitMs, () => {
+    socket.destroy(Object.assign(new Error(message), { code: 'ETIMEDOUT' }))
+  })
 }
 
 /**
