@@ -126,12 +126,14 @@ function takeReports(
 
 function toChange(decision: Decision, rules: Rules): Change {
   const { events, effects, cancels, takesSlot, state } = decision
+  // A stop is never given up: the clock asks for it once. What makes it unwanted is an event, which counts the time anew.
+  const isPutToRest = effects.some((asked) => asked.kind === 'sandbox.stop' && asked.why === 'idle')
   return {
     events,
     state,
     effects: effects.map(toNewEffect),
     cancelLanes: cancels,
-    deadlineAt: nextDeadline(state, rules)?.at ?? null,
+    deadlineAt: (isPutToRest ? undefined : nextDeadline(state, rules)?.at) ?? null,
     needsLoad: takesSlot && Number.isFinite(rules.concurrency),
   }
 }

@@ -13,10 +13,13 @@ import { hang, OWN, openWorkshop, type Workshop } from './worker.fixture.ts'
 let shop: Workshop
 let store: Store
 let dispatch: Dispatch
+/** Takes a sandbox for idle as soon as it has no work. */
+let atOnce: Dispatch
 
 beforeAll(async () => {
   shop = await openWorkshop()
   ;({ store, dispatch } = shop)
+  atOnce = createDispatch(store, { ...defaultRules, idleStopMs: 0 })
 })
 afterAll(() => shop.close())
 
@@ -86,19 +89,26 @@ it('a push that our own full disk kept here is tried again', () => {
 })
 
 describe('a sandbox that rests for too long', () => {
-  it('is stopped once, and not when somebody has asked for something before that came to it', async () => {
+  const prepareSession = async () => {
     const { id, turn } = await shop.createSession()
-    const atOnce = createDispatch(store, { ...defaultRules, idleStopMs: 0 })
     const first = { generation: 1 } as const
     const prepared = { type: 'repository.prepared', commit: 'c0ffee', baseBranch: null } as const
     await dispatch.command(id, { ...prepared, ...first })
     await dispatch.command(id, { type: 'sandbox.started', ...first, isolation: 'container' })
     await dispatch.reports(id, [{ n: 1, report: { type: 'runner.ready', ...first } }])
-    const rest = async (n: number, turnId = '') => {
+    const endTurn = async (n: number, turnId = '') => {
       const report = { type: 'turn.completed', turnId, exitCode: null, durationMs: 1 } as const
-      await dispatch.reports(id, [{ n, report }])
+      await atOnce.reports(id, [{ n, report }])
+    }
+    const rest = async (n: number, turnId?: string) => {
+      await endTurn(n, turnId)
       for (let tick = 1; tick <= 2; tick++) await atOnce.command(id, { type: 'clock.tick' })
     }
+    return { id, turn, endTurn, rest }
+  }
+
+  it('is stopped once, and not when somebody has asked for something before that came to it', async () => {
+    const { id, turn, rest } = await prepareSession()
     await rest(2, turn?.id)
     const turnId = exampleId('turn', 31)
     await dispatch.command(id, { type: 'turn.submit', turnId, text: 'more', kind: 'agent' })
@@ -115,6 +125,21 @@ describe('a sandbox that rests for too long', () => {
     await shop.untilSettled(id)
     expect(stops).toBe(1)
     await close()
+  })
+
+  it('is asked once to stop, however long nobody does it, and again after the next turn', async () => {
+    const { id, turn, endTurn } = await prepareSession()
+    const isDue = async () => (await store.sessions.listOverdue(new Date(), 100)).includes(id)
+    await endTurn(2, turn?.id)
+    expect(await isDue()).toBe(true)
+    await atOnce.command(id, { type: 'clock.tick' })
+    expect(await isDue()).toBe(false)
+    expect(await store.effects.countOpen('sandbox.stop', id)).toBe(1)
+    const turnId = exampleId('turn', 32)
+    await atOnce.command(id, { type: 'turn.submit', turnId, text: 'more', kind: 'agent' })
+    expect(await isDue()).toBe(false)
+    await endTurn(3, turnId)
+    expect(await isDue()).toBe(true)
   })
 })
 
