@@ -129,6 +129,31 @@ describe('the worker', () => {
     await worker.close()
   })
 
+  it('counts what was changed once git is there again, however long it was away, and gives up what git cannot do', async () => {
+    const [one, two] = [await shop.createSession(), await shop.createSession()]
+    const { effects } = store
+    const tries = new Map([one, two].map(({ id }) => [id, 0]))
+    const measure = async ({ sessionId }: { sessionId: string }) => {
+      const tried = (tries.get(sessionId) ?? 0) + 1
+      tries.set(sessionId, tried)
+      if (sessionId === two.id) throw new AppError('timeout', 'git_timeout', 'Too much.')
+      if (tried <= 9) throw new AppError('unavailable', 'gitd_unavailable', 'Not running.')
+      return { commit: 'c0ffee', filesChanged: 3, insertions: 1, deletions: 0 }
+    }
+    // Nobody has to wait here.
+    const retry: typeof effects.retry = (effectId, generation, next) =>
+      effects.retry(effectId, generation, { ...next, runAfter: new Date() })
+    for (const { id } of [two, one]) await dispatch.command(id, PUSHED)
+    const deps = { dispatch, getSession: store.sessions.get, logger }
+    const ports = shop.ports({ measure })
+    const worker = createWorker({ ...deps, ports, effects: { ...effects, retry } }, OPTIONS)
+    await shop.untilSettled(one.id)
+    await shop.untilSettled(two.id)
+    expect(await store.sessions.get(one.id)).toMatchObject({ changes: { filesChanged: 3 } })
+    expect([...tries.values()]).toEqual([10, 4])
+    await worker.close()
+  })
+
   it('lets go of work at once when the session is stopped', async () => {
     const { id } = await shop.createSession()
     let aborted = false

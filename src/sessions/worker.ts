@@ -67,7 +67,7 @@ const ENDING: ReadonlySet<string> = new Set(['sandbox.stop', 'session.remove'])
 /** Cancelled or removed meanwhile: the result does not count, and what comes next in the lane waits for this word. */
 const UNWANTED: ReadonlySet<string> = new Set(['effect_superseded', 'session_not_found'])
 const PUT_BACK = { firstMs: 200, mostMs: 2_000 }
-/** A refusal of the outside is final; what may pass by itself is tried this often. */
+/** A refusal of the outside is final; what may pass by itself is usually tried this often. */
 const MOST_ATTEMPTS = 4
 
 export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
@@ -253,6 +253,15 @@ function isPast(request: EffectRequest, { sandbox, turn }: SessionState): boolea
   return isForRest && (turn !== null || sandbox.state !== 'ready')
 }
 
+function isTriedAgain({ kind, attempt }: Effect, error: AppError): boolean {
+  if (ENDING.has(kind)) return true
+  // The rules decide when a push is tried again, so that everybody can see it.
+  if (kind === 'push.forward' || !mayPass(error)) return false
+  // Nobody asks for this a second time; what git itself does not get done is another matter.
+  if (kind === 'changes.measure' && error.code === 'unavailable') return true
+  return attempt < MOST_ATTEMPTS
+}
+
 async function settleFailure(
   deps: WorkerDeps,
   effect: Effect,
@@ -287,10 +296,7 @@ async function settleFailure(
     { err: error, effect: effect.kind, sessionId: effect.sessionId },
     'effect did not succeed',
   )
-  // The rules decide when a push is tried again, so that everybody can see it.
-  const isTriedAgain =
-    request.kind !== 'push.forward' && mayPass(error) && effect.attempt < MOST_ATTEMPTS
-  if (isTriedAgain || ENDING.has(request.kind)) {
+  if (isTriedAgain(effect, error)) {
     await effects.retry(effect.id, effect.generation, {
       runAfter: nextTry(effect),
       error: { reason, message },
