@@ -2,7 +2,7 @@
 // groups, mounts, loop device. Works from any state in between, also when an earlier sandboxd died half-way.
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { constants } from 'node:os'
-import { delay } from '../../lib/deadline.ts'
+import { DeadlineError, delay, withDeadline } from '../../lib/deadline.ts'
 import { killGroup, runProcess } from '../../lib/process.ts'
 import { describeProcess, isAlive, type ProcessIdentity } from '../../lib/process-identity.ts'
 import type { SandboxExit } from '../driver.ts'
@@ -17,6 +17,8 @@ export interface ReapContext {
   rights: Rights
   runtime: string
   runtimeDir: string
+  /** How long the runtime may take to forget the container; ten seconds unless told. */
+  runtimeLimitMs?: number
 }
 
 const POLL_MS = 5
@@ -24,6 +26,7 @@ const POLL_MS = 5
 const KILL_LIMIT_MS = 3000
 const EXIT_FILE_LIMIT_MS = 500
 const UNMOUNT_LIMIT_MS = 3000
+const RUNTIME_LIMIT_MS = 10_000
 
 /** Sends SIGTERM to process 1 and gives it `graceMs` to end. */
 export async function askToEnd(paths: SandboxPaths, graceMs: number): Promise<void> {
@@ -35,22 +38,33 @@ export async function askToEnd(paths: SandboxPaths, graceMs: number): Promise<vo
 }
 
 /** Afterwards nothing of the sandbox runs or is mounted; how it ended is written down when it can be known. */
-export async function reap({ paths, rights, runtime, runtimeDir }: ReapContext): Promise<void> {
+export async function reap(context: ReapContext): Promise<void> {
+  const { paths, rights, runtime } = context
   if (!(await mayHoldAnything(paths))) return
   await thaw(paths.sessionId)
   await killContainer(paths)
   await endHolders(paths, runtime)
   const exit = await observeExit(paths)
   if (exit) await writeWhole(paths.lastExit, JSON.stringify(exit))
-  if (await readIfThere(`${paths.runtimeState}/state.json`)) {
-    const stateFolder = runtimeStateFolder(runtimeDir)
-    const options = ['--root', stateFolder, ...rights.runtimeOptions]
-    await runProcess(runtime, [...options, 'delete', '--force', paths.sessionId], rights)
-  }
+  if (await readIfThere(`${paths.runtimeState}/state.json`)) await forgetContainer(context)
   await rm(paths.runtimeState, { recursive: true, force: true })
   await removeCgroups(paths.sessionId)
   await rights.settle(paths, UNMOUNT_LIMIT_MS)
   await rm(paths.bundle, { recursive: true, force: true })
+}
+
+/** By the runtime. What one that hangs, or that cannot, leaves of it is taken away by who asks. */
+async function forgetContainer(context: ReapContext): Promise<void> {
+  const { paths, rights, runtime, runtimeDir, runtimeLimitMs = RUNTIME_LIMIT_MS } = context
+  const options = ['--root', runtimeStateFolder(runtimeDir), ...rights.runtimeOptions]
+  const args = [...options, 'delete', '--force', paths.sessionId]
+  try {
+    await withDeadline('the deletion of a container', runtimeLimitMs, (signal) =>
+      runProcess(runtime, args, { env: rights.env, signal }),
+    )
+  } catch (error) {
+    if (!(error instanceof DeadlineError)) throw error
+  }
 }
 
 /** The bundle is made before everything else and taken away last. */
