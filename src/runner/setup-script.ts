@@ -2,6 +2,8 @@
 // of the environment, no repository, no agent. What it says is the log of the phase.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { backoffMs } from '../lib/backoff.ts'
+import { delay } from '../lib/deadline.ts'
 import type { Logger } from '../lib/logger.ts'
 import { requestUnix } from '../lib/unix-http.ts'
 import { SANDBOX_PATHS } from '../protocol/network.ts'
@@ -18,6 +20,7 @@ const LINE_CHARS = 2_000
 const LINES_AT_ONCE = 200
 /** Programs say with this what they would say with "command not found". */
 const CANNOT_RUN = 126
+const RETRY = { firstMs: 50, mostMs: 2_000 }
 
 export interface SetupDeps {
   assignment: SetupAssignment
@@ -62,14 +65,24 @@ export async function runSetup(deps: SetupDeps, signal: AbortSignal): Promise<vo
 }
 
 async function writeInputs(socketPath: string, folder: string, signal: AbortSignal): Promise<void> {
-  const request = { method: 'GET', path: SETUP_INPUTS_PATH, signal }
-  const { status, body } = await requestUnix(socketPath, request)
-  if (status !== 200) throw new Error(`The inputs of the setup script were refused (${status}).`)
+  const files = await readInputs(socketPath, signal)
   await mkdir(folder, { recursive: true })
-  for (const { path, data } of setupInputFilesSchema.parse(body).files) {
+  for (const { path, data } of files) {
     const file = join(folder, path)
     await mkdir(dirname(file), { recursive: true })
     await writeFile(file, Buffer.from(data, 'base64'))
+  }
+}
+
+/** A gateway that is away, or has no database just then, is asked again until the signal aborts. */
+async function readInputs(socketPath: string, signal: AbortSignal) {
+  const request = { method: 'GET', path: SETUP_INPUTS_PATH, signal }
+  for (let attempt = 0; ; attempt++) {
+    const answer = await requestUnix(socketPath, request).catch(() => undefined)
+    if (answer?.status === 200) return setupInputFilesSchema.parse(answer.body).files
+    if (answer && answer.status < 500)
+      throw new Error(`The inputs of the setup script were refused (${answer.status}).`)
+    await delay(backoffMs(RETRY, attempt, Math.random()), signal)
   }
 }
 
