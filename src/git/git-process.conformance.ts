@@ -1,6 +1,6 @@
 // How git ends: with its request, and without leaving anything behind that would stop the next one.
 import { once } from 'node:events'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
@@ -32,6 +32,27 @@ it('takes its locks away when it is ended in the middle of writing a branch', as
     endGit(writing)
     await once(writing, 'close')
     expect(await readdir(heads)).toEqual([])
+  } finally {
+    await rm(home, { recursive: true, force: true })
+  }
+})
+
+it('takes along what it has called and what does not want to end', async () => {
+  const home = await mkdtemp(join(tmpdir(), 'errand-git-'))
+  try {
+    const git = createGit({ home, path: '/usr/local/bin:/usr/bin:/bin' })
+    const ssh = join(home, 'ssh')
+    await writeFile(ssh, `trap '' TERM; echo here >&2; exec sleep 1000\n`)
+    const asked = new AbortController()
+    const listing = git.run({
+      args: ['ls-remote', 'ssh://forge.invalid/r'],
+      env: { GIT_SSH_COMMAND: `sh ${ssh}`, GIT_SSH_VARIANT: 'simple' },
+      protocols: 'ssh',
+      signal: asked.signal,
+      onLine: () => asked.abort(new Error('nobody waits any more')),
+    })
+    // Once nobody holds its pipes any more.
+    await expect(listing).rejects.toThrow('nobody waits any more')
   } finally {
     await rm(home, { recursive: true, force: true })
   }

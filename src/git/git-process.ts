@@ -106,7 +106,7 @@ export function createGit(deps: { home: string; path: string }): Git {
 
 /**
  * Ends the group of a child that `Git.start` started. Git is asked first: it takes its locks and temporary files away, which would
- * stop everybody who writes the same branch later. Once it has ended, what is left of its group is killed.
+ * stop everybody who writes the same branch later. What is left of its group after two seconds is killed.
  */
 export function endGit(child: ChildProcess): void {
   const { pid } = child
@@ -117,7 +117,10 @@ export function endGit(child: ChildProcess): void {
   }
   signalGroup(pid, 'SIGTERM')
   const timer = setTimeout(() => signalGroup(pid, 'SIGKILL'), END_LIMIT_MS)
-  child.once('exit', () => clearTimeout(timer))
+  // What git has called may be ending as well, or not want to.
+  child.once('exit', () => {
+    if (!isGroupLeft(pid)) clearTimeout(timer)
+  })
 }
 
 function signalGroup(pid: number, signal: NodeJS.Signals): void {
@@ -126,6 +129,14 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
   } catch (error) {
     // The group has ended and its number is another user's by now.
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error
+  }
+}
+
+function isGroupLeft(pid: number): boolean {
+  try {
+    return process.kill(-pid, 0)
+  } catch {
+    return false
   }
 }
 
