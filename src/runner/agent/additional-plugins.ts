@@ -8,6 +8,7 @@ import type { SdkPluginConfig } from '@anthropic-ai/claude-agent-sdk'
 import { z } from 'zod'
 import type { AdditionalFolder } from './additional-settings.ts'
 import { plainFrontmatter } from './plain-frontmatter.ts'
+import { readPlainFile } from './repository-settings.ts'
 
 export interface AdditionalPlugins {
   plugins: SdkPluginConfig[]
@@ -63,7 +64,7 @@ function pluginName(repository: string, taken: Set<string>): string {
 }
 
 async function readServers(folder: string): Promise<{ servers: Servers; notice?: string }> {
-  const text = await readFile(join(folder, SERVERS), 'utf8').catch(() => undefined)
+  const text = await readPlainFile(join(folder, SERVERS))
   if (text === undefined) return { servers: {} }
   const parsed = parseServers(text)
   if (!parsed)

@@ -1,11 +1,10 @@
 // What is followed of the Claude Code settings of a session's additional repositories: their SessionStart hooks, each run in
 // its own repository. Everything else in these files is the main repository's to say, and is named for the user.
 // Does not protect against the agent itself, which may change these files: what holds it is the gateway.
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Options } from '@anthropic-ai/claude-agent-sdk'
 import { z } from 'zod'
-import { SETTINGS_FILES } from './repository-settings.ts'
+import { readPlainFile, SETTINGS_FILES } from './repository-settings.ts'
 
 export interface AdditionalFolder {
   name: string
@@ -35,7 +34,7 @@ export async function readAdditionalSettings(
   const settings: AdditionalSettings = { sessionStart: [], notices: [] }
   for (const place of folders) {
     for (const name of SETTINGS_FILES) {
-      const text = await readFile(join(place.folder, name), 'utf8').catch(() => undefined)
+      const text = await readPlainFile(join(place.folder, name))
       if (text !== undefined) addFile(settings, place, { name, text })
     }
   }

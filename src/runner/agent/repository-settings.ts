@@ -2,7 +2,7 @@
 // out works, who pays, or what the agent may do without asking. Hooks, MCP servers and rules that forbid are followed.
 // Does not protect against the agent itself, which may change these files: what holds it is the gateway.
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { isProtectedVariable } from '../../protocol/protected-variables.ts'
@@ -60,10 +60,16 @@ export async function readRepositorySettings(
 ): Promise<RepositorySettings> {
   const settings: RepositorySettings = { deny: [], ask: [], kept: {}, notices: [] }
   for (const name of SETTINGS_FILES) {
-    const text = await readFile(join(folder, name), 'utf8').catch(() => undefined)
+    const text = await readPlainFile(join(folder, name))
     if (text !== undefined) addFile(settings, { name, text, given })
   }
   return settings
+}
+
+/** Undefined also for what is no file, such as a pipe or a device: reading it might never end. */
+export async function readPlainFile(path: string): Promise<string | undefined> {
+  const stats = await stat(path).catch(() => undefined)
+  return stats?.isFile() ? readFile(path, 'utf8').catch(() => undefined) : undefined
 }
 
 function addFile(
