@@ -112,7 +112,7 @@ export async function createPlace(
       runner ??= await startIn(folder, setup, { modelUrl: model.url, ...options })
     },
     async startAhead(agent) {
-      runner = await startIn(folder, { ...setup, agent }, { modelUrl: model.url })
+      runner = await startIn(folder, { ...setup, agent }, { modelUrl: model.url, ...options })
       await gateway.parked
     },
     async startEarly(change = () => undefined) {

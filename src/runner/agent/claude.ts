@@ -30,6 +30,8 @@ import { readRepositorySettings } from './repository-settings.ts'
 import { transcriptPath } from './transcript.ts'
 
 const END_MS = 2_000
+/** Of the time that a start may take: one that waits and does not take its folder by then is replaced. */
+const CLAIM_SHARE = 1 / 4
 
 const PERMISSION_MODES: Record<Mode, PermissionMode> = {
   work: 'bypassPermissions',
@@ -128,7 +130,7 @@ export function createClaude(deps: ClaudeDeps): Claude {
     ending = endLeftBehind(deps, current)
     if (current.isReady) deps.events.died(said)
   }
-  const startMs = deps.startMs ?? PHASE_LIMITS_MS.agent
+  const startMs = startLimit(deps)
   const end = async () => {
     const current = run ?? (await starting?.catch(() => undefined))
     if (!current) return
@@ -171,6 +173,10 @@ export function createClaude(deps: ClaudeDeps): Claude {
     },
     end,
   }
+}
+
+function startLimit({ startMs = PHASE_LIMITS_MS.agent }: ClaudeDeps): number {
+  return startMs
 }
 
 function promptMessage(text: string, uuid: string): SDKUserMessage {
@@ -228,12 +234,13 @@ function handOver(events: ClaudeEvents, message: SDKMessage): void {
   }
 }
 
-/** Asks the process to leave, so that it writes its transcript to the end, and does not wait long. */
+/** Asks the process to leave, so that it writes its transcript to the end, does not wait long, and kills it then. */
 async function endChild(child: ChildProcess): Promise<void> {
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
   const exited = once(child, 'exit')
-  killGroup(child.pid, 'SIGTERM')
-  await withDeadline('the end of the agent', END_MS, () => exited).catch(() => undefined)
+  const { pid } = child
+  killGroup(pid, 'SIGTERM')
+  await withDeadline('the end of the agent', END_MS, () => exited).catch(() => killGroup(pid))
 }
 
 /** One that waits already is used for a conversation that is new; it takes folders with harmless settings only. */
@@ -280,7 +287,8 @@ async function claimRun(deps: ClaudeDeps, { agent, spare }: Parked): Promise<Run
       ...(model === null ? {} : { model }),
     },
   })
-  const { sessionId } = await spare.claimed
+  const limitMs = CLAIM_SHARE * startLimit(deps)
+  const { sessionId } = await withDeadline('the claim of an agent', limitMs, () => spare.claimed)
   deps.state.set({ conversationId: sessionId })
   const run = createRun(agent, { query, input, mode: PERMISSION_MODES[mode], model })
   markReady(run)

@@ -176,6 +176,20 @@ it('an agent that hangs when it is started again is ended, and the turn goes on 
   expect(await agentPids()).not.toEqual(expect.arrayContaining(frozen))
 })
 
+it('an agent that hangs while it waits for its folder is ended, and the first turn has another', async () => {
+  await place.close()
+  place = await createPlace(SCENARIOS, {}, { agentStartMs: 20_000 })
+  await place.startAhead()
+  const command = place.ask('true', 'command')
+  await place.start()
+  await place.endOf(command)
+  const frozen = await agentPids()
+  expect(frozen).toHaveLength(1)
+  for (const pid of frozen) process.kill(pid, 'SIGSTOP')
+  expect((await place.endOf(place.ask('and once more'))).type).toBe('turn.completed')
+  expect(await agentPids()).not.toEqual(expect.arrayContaining(frozen))
+})
+
 it('an agent whose own file was cut off, as by a full disk, starts all the same and knows its conversation', async () => {
   await place.start()
   expect((await place.endOf(place.ask('work in many steps'))).type).toBe('turn.completed')
