@@ -60,6 +60,7 @@ describe('checkRequest', () => {
       context_management: { edits: [] },
       output_config: { effort: 'medium' },
       mcp_servers: null,
+      safeguards: [{ type: 'dangerous_tool_use', classifier_context: { permission_mode: 'plan' } }],
       stream: true,
     }
     expect(checkRequest(body, CLOSED)).toBeUndefined()
@@ -127,6 +128,7 @@ describe('checkRequest', () => {
     ['MCP servers', { ...plain, mcp_servers: [] }, 'mcp_servers_not_allowed'],
     ['a container', { ...plain, container: 'c' }, 'container_not_allowed'],
     ['state of another request', { ...plain, thread: { type: 'create' } }, 'field_not_allowed'],
+    ['an unknown safeguard', { ...plain, safeguards: [{ type: 'x' }] }, 'field_not_allowed'],
     ['an unknown field', { ...plain, constructor: 1 }, 'field_not_allowed'],
     [
       'an unknown block',

@@ -35,7 +35,9 @@ const PLAIN_FIELDS = new Set([
   'diagnostics',
   'fallback_credit_token',
 ])
-const CHECKED_FIELDS = new Set(['model', 'fallbacks', 'messages', 'system', 'tools'])
+const CHECKED_FIELDS = new Set(['model', 'fallbacks', 'messages', 'system', 'tools', 'safeguards'])
+/** Checks of the provider's own on its answer: Claude Code asks for them in plan mode. */
+const SAFEGUARDS = new Set(['dangerous_tool_use'])
 
 /** Tools that the agent itself carries out, by the beginning of their `type`; and a search in the request's own tools. */
 const CLIENT_TOOLS =
@@ -69,6 +71,7 @@ export function checkRequest(body: unknown, policy: RequestPolicy): Found {
     checkFields(body) ??
     checkModels(body, policy) ??
     first(asList(body.tools), checkTool) ??
+    first(asList(body.safeguards), checkSafeguard) ??
     checkContent(body.system, policy, 0) ??
     first(body.messages, (message) => checkMessage(message, policy))
   )
@@ -107,6 +110,12 @@ function checkTool(tool: unknown): Found {
     'server_tool_not_allowed',
     `tools that the provider carries out are not allowed: ${quote(tool.type)}`,
   )
+}
+
+function checkSafeguard(safeguard: unknown): Found {
+  const type = isObject(safeguard) ? safeguard.type : safeguard
+  if (typeof type === 'string' && SAFEGUARDS.has(type)) return undefined
+  return refuse('field_not_allowed', `a safeguard of the type ${quote(type)} is not allowed`)
 }
 
 function checkMessage(message: unknown, policy: RequestPolicy): Found {
