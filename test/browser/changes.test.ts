@@ -79,6 +79,25 @@ describe('changes', () => {
     await expect.poll(edges).toMatchObject({ beside: false, above: true })
   })
 
+  it('scrolls the changes alone when the last file is gone to', async () => {
+    const session = ready()
+    fixture.add(session)
+    const names = Array.from({ length: 30 }, (_, index) => `src/file-${index + 10}.js`)
+    const patches = names.map(
+      (name) =>
+        `diff --git a/${name} b/${name}\nnew file mode 100644\n--- /dev/null\n+++ b/${name}\n@@ -0,0 +1 @@\n+export const of = '${name}'\n`,
+    )
+    const files = names.map((path) => ({ ...DIFF.files[0], path, insertions: 1, deletions: 0 }))
+    fixture.diff = { ...DIFF, files, patch: patches.join('') }
+    await visit(session, '?panel=changes')
+    const list = page.getByRole('navigation', { name: 'Files' })
+    await page.locator('[data-file="0"]').getByText('export const').waitFor()
+    await list.getByRole('button', { name: /^src\/file-39\.js/ }).press('Enter')
+    await expect.poll(() => page.evaluate('document.activeElement.dataset.file')).toBe('29')
+    expect(await page.evaluate('scrollY')).toBe(0)
+    expect(await page.evaluate('document.documentElement.scrollHeight - innerHeight')).toBe(0)
+  })
+
   it('takes comments on lines and files, and sends them as one message', async () => {
     const session = ready()
     fixture.add(session)

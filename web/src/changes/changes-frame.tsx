@@ -3,7 +3,7 @@
 import type { ReactNode } from 'react'
 
 /** Of the element that scrolls; its children measure their room by it. */
-export const CHANGES_SCROLLER = 'min-h-0 flex-1 overflow-y-auto [container-type:size]'
+export const CHANGES_SCROLLER = 'relative min-h-0 flex-1 overflow-y-auto [container-type:size]'
 
 /** Of the words that say how lines are commented. */
 export const LINE_HINT_ID = 'how-to-comment'
