@@ -55,6 +55,34 @@ describe('first visit', () => {
     expect(fixture.requests).toEqual([])
   })
 
+  it('keeps a task that is being written while somebody looks elsewhere, until it is sent', async () => {
+    fixture.add(ready())
+    await page.goto(fixture.url)
+    const address = page.locator('[data-repository]')
+    const branch = page.getByLabel('Start from')
+    await expect.poll(() => address.inputValue()).toContain('cart')
+    await address.fill('https://git.example.com/other/project.git')
+    await branch.fill('next')
+    await page.getByLabel('Mode', { exact: true }).selectOption('ask')
+    await page.getByRole('link', { name: /Give the discount/ }).click()
+    await page.getByLabel('Message').waitFor()
+    await page.goBack()
+    await expect.poll(() => address.inputValue()).toContain('other/project')
+    await page.reload()
+    await expect.poll(() => branch.inputValue()).toBe('next')
+    await page.getByLabel('Task', { exact: true }).fill('Go on')
+    await button('Start task').click()
+    await page.waitForURL(/\/sessions\/s_/)
+    expect(sent()?.body).toMatchObject({
+      source: { url: 'https://git.example.com/other/project.git' },
+      baseBranch: 'next',
+      mode: 'ask',
+    })
+    await page.goto(fixture.url)
+    await expect.poll(() => address.inputValue()).toContain('cart')
+    expect(await branch.inputValue()).toBe('')
+  })
+
   it('fills the composer from the address, and starts nothing by itself', async () => {
     const repositories = 'https://git.example.com/shop/cart,https://git.example.com/shop/lib'
     const search = new URLSearchParams({ q: 'Add a currency', repositories, environment: 'gone' })

@@ -15,13 +15,14 @@ import { Failure } from '../ui/failure.tsx'
 import { Glyph } from '../ui/glyph.tsx'
 import { AdditionalRepositories } from './additional-fields.tsx'
 import { EXAMPLES } from './examples.ts'
-import { EMPTY_FIELDS, missingIn, type TaskFields, toNewSession } from './new-task-draft.ts'
+import { missingIn, type TaskFields, toNewSession } from './new-task-draft.ts'
 import { namedEnvironment, prefilled } from './prefill.ts'
 import { PromptBox } from './prompt-box.tsx'
 import { recentUrls, SourceField } from './source-field.tsx'
 import { TaskSettings } from './task-settings.tsx'
 import { forgetUnsent, turnIdFor } from './unsent-turn.ts'
 import { useDraft } from './use-draft.ts'
+import { useTaskFields } from './use-task-fields.ts'
 
 /** Where a task is written that is no session yet. */
 const PLACE = 'new'
@@ -116,19 +117,16 @@ function useNewTask(recentUrl: string) {
   const navigate = useNavigate()
   const box = useRef<HTMLTextAreaElement>(null)
   const [prompt, setPrompt] = useDraft(PLACE)
-  const [fields, setFields] = useState<TaskFields>({ ...EMPTY_FIELDS })
+  const { fields, change: keep, forget } = useTaskFields(recentUrl)
   const [problem, setProblem] = useState<string | null>(null)
   const request = useRequest((body: Parameters<typeof api.createSession>[0]) =>
     api.createSession(body),
   )
   const change = (changed: Partial<TaskFields>) => {
     setProblem(null)
-    setFields((old) => ({ ...old, ...changed }))
+    keep(changed)
   }
   usePrefill({ change, setPrompt, setProblem, environment: fields.environment })
-  useEffect(() => {
-    if (recentUrl) setFields((old) => (old.url ? old : { ...old, url: recentUrl }))
-  }, [recentUrl])
   const send = () => {
     const missing = missingIn(fields, prompt)
     setProblem(missing)
@@ -144,6 +142,7 @@ function useNewTask(recentUrl: string) {
       () => {
         forgetUnsent(PLACE, turnId)
         setPrompt((now) => (now === prompt ? '' : now))
+        forget()
       },
       () => undefined,
     )

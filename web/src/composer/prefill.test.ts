@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { EMPTY_FIELDS } from './new-task-draft.ts'
 import { namedEnvironment, prefilled, readPrefill } from './prefill.ts'
 
 describe('readPrefill', () => {
@@ -17,6 +18,7 @@ describe('readPrefill', () => {
 describe('prefilled', () => {
   it('takes the first repository as the main one and leaves out what is empty', () => {
     expect(prefilled({ repositories: ' https://a.example/r , ,https://b.example/s' })).toEqual({
+      ...EMPTY_FIELDS,
       url: 'https://a.example/r',
       additional: [{ key: 0, url: 'https://b.example/s', baseBranch: '', access: 'write' }],
     })

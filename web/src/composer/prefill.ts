@@ -1,7 +1,7 @@
 // A new task that an address of the page describes, for links and bookmarks: `/?prompt=…&repositories=…&environment=…`. Nothing
 // is started by it: somebody reads the task and sends it.
 import type { Environment } from '../../../src/protocol/environment.ts'
-import type { TaskFields } from './new-task-draft.ts'
+import { EMPTY_FIELDS, type TaskFields } from './new-task-draft.ts'
 
 /** As in the address; `q` and `repo` are short for the first two. */
 export interface Prefill {
@@ -26,14 +26,14 @@ export function readPrefill(search: Record<string, unknown>): Prefill {
   return Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined))
 }
 
-/** The fields that it says something about. */
+/** The fields that it says something about; of a task on other repositories than before all of them. */
 export function prefilled({ repositories, environment }: Prefill): Partial<TaskFields> {
   const [url, ...others] = (repositories ?? '').split(',').map((address) => address.trim())
   const additional = others
     .filter((address) => address !== '')
     .map((address, key) => ({ key, url: address, baseBranch: '', access: 'write' as const }))
   return {
-    ...(url ? { url } : {}),
+    ...(url ? { ...EMPTY_FIELDS, url } : {}),
     ...(additional.length > 0 ? { additional } : {}),
     ...(environment ? { environment } : {}),
   }
