@@ -60,7 +60,7 @@ describe('answers', () => {
   })
 
   it('takes several where several may be chosen', async () => {
-    fixture.add(asking('question', true))
+    fixture.add(asking('question', { multiSelect: true }))
     await visit(asking())
     await page.locator('[data-question]').waitFor()
     await page.keyboard.press('1')
@@ -68,6 +68,37 @@ describe('answers', () => {
     await button('Send answer').click()
     await page.locator('[data-question]').waitFor({ state: 'detached' })
     expect(sent()?.body).toMatchObject({ answers: { 'Which format?': 'Symbol, Code' } })
+  })
+
+  it('keeps an answer that is being written, until it is sent', async () => {
+    fixture.add(asking('question', { multiSelect: true }))
+    await visit(asking())
+    await button(/Code after it/).click()
+    await page.getByPlaceholder('Or in your own words').fill('and the name')
+    await page.reload()
+    await expect
+      .poll(() => page.getByPlaceholder('Or in your own words').inputValue())
+      .toBe('and the name')
+    await button('Send answer').click()
+    await page.locator('[data-question]').waitFor({ state: 'detached' })
+    expect(sent()?.body).toMatchObject({ answers: { 'Which format?': 'Code, and the name' } })
+    await expect.poll(() => page.evaluate('sessionStorage.length')).toBe(0)
+    for (const kind of ['permission', 'plan'] as const) {
+      fixture.add(asking(kind))
+      page = await stage.open()
+      await visit(asking())
+      await page.locator('[data-question] input').fill('Keep the build')
+      await page.reload()
+      await expect
+        .poll(() => page.locator('[data-question] input').inputValue())
+        .toBe('Keep the build')
+    }
+  })
+
+  it('says that a plan was not written down', async () => {
+    fixture.add(asking('plan', { detail: '' }))
+    await visit(asking())
+    await page.locator('[data-question]').getByText('has not written its plan down').waitFor()
   })
 
   it('allows and denies, approves and sends back', async () => {

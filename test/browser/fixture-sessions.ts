@@ -293,7 +293,10 @@ export const running = (letter = 'a', title = 'Make the failing test pass') =>
 export const ready = (letter = 'b', title = 'Give the discount') =>
   createSession({ letter, title, facts: [...prepared, ...work(letter), ...delivered(letter)] })
 
-export function asking(kind: 'question' | 'permission' | 'plan' = 'question', multiSelect = false) {
+export function asking(
+  kind: 'question' | 'permission' | 'plan' = 'question',
+  { multiSelect = false, detail = 'Bash: rm -rf build' } = {},
+) {
   const items = [
     {
       question: 'Which format?',
@@ -311,7 +314,7 @@ export function asking(kind: 'question' | 'permission' | 'plan' = 'question', mu
       turnId: turnId('c'),
       kind,
       title: 'Run a command',
-      detail: 'Bash: rm -rf build',
+      detail,
     },
     ...{ askedAt: new Date().toISOString(), items: kind === 'question' ? items : [] },
   }

@@ -1,14 +1,12 @@
 // Allow or deny one call of a tool, seeing exactly what would run.
-import { useState } from 'react'
 import { CodeBlock } from '../timeline/code-block.tsx'
 import { Button } from '../ui/button.tsx'
 import { Input } from '../ui/field.tsx'
 import type { ChoiceProps } from './question-panel.tsx'
 import { useNumberKeys } from './use-number-keys.ts'
 
-export function PermissionChoice({ question, busy, onAnswer }: ChoiceProps) {
-  const [message, setMessage] = useState('')
-  const answer = (allow: boolean) => onAnswer({ allow, answers: {}, message: message.trim() })
+export function PermissionChoice({ question, busy, draft, onDraft, onAnswer }: ChoiceProps) {
+  const answer = (allow: boolean) => onAnswer({ allow, answers: {}, message: draft.trim() })
   useNumberKeys((index) => {
     if (!busy && index < 2) answer(index === 0)
   })
@@ -23,8 +21,8 @@ export function PermissionChoice({ question, busy, onAnswer }: ChoiceProps) {
           Deny <kbd className="text-xs font-normal text-muted max-sm:hidden">2</kbd>
         </Button>
         <Input
-          value={message}
-          onChange={(event) => setMessage(event.target.value)}
+          value={draft}
+          onChange={(event) => onDraft(event.target.value)}
           aria-label="What to do instead"
           placeholder="When denied: what to do instead"
           className="flex-1 basis-56"

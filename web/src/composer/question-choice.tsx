@@ -1,5 +1,4 @@
 // Answers to a question of the agent: options to choose from, one or several, or words of one's own.
-import { useState } from 'react'
 import type { Question } from '../../../src/protocol/session.ts'
 import { Button } from '../ui/button.tsx'
 import { Input } from '../ui/field.tsx'
@@ -15,9 +14,14 @@ interface Chosen {
 }
 const NONE: Chosen = { labels: [], own: '' }
 
-export function QuestionChoice({ question, busy, onAnswer }: ChoiceProps) {
+export function QuestionChoice({ question, busy, draft, onDraft, onAnswer }: ChoiceProps) {
   const items: Item[] = question.items.length > 0 ? question.items : [openItem(question)]
-  const [chosen, setChosen] = useState<Record<string, Chosen>>({})
+  const chosen = readChosen(draft)
+  const setChosen = (item: Item, next: (old: Chosen) => Chosen) =>
+    onDraft((old) => {
+      const all = readChosen(old)
+      return JSON.stringify({ ...all, [item.question]: next(all[item.question] ?? NONE) })
+    })
   const only = items.length === 1 ? items[0] : undefined
   /** A single question with one answer is answered by the press itself. */
   const atOnce = only !== undefined && !only.multiSelect
@@ -31,10 +35,7 @@ export function QuestionChoice({ question, busy, onAnswer }: ChoiceProps) {
   }
   const choose = (item: Item, label: string) => {
     if (atOnce) return submit({ [item.question]: label })
-    setChosen((all) => ({
-      ...all,
-      [item.question]: toggled(item, all[item.question] ?? NONE, label),
-    }))
+    setChosen(item, (old) => toggled(item, old, label))
   }
   useNumberKeys((index) => {
     const open = only ?? items.find((item) => answerOf(item) === '')
@@ -59,13 +60,7 @@ export function QuestionChoice({ question, busy, onAnswer }: ChoiceProps) {
           busy={busy}
           onChoose={(label) => choose(item, label)}
           onWrite={(own) =>
-            setChosen((all) => ({
-              ...all,
-              [item.question]: {
-                labels: item.multiSelect ? (all[item.question]?.labels ?? []) : [],
-                own,
-              },
-            }))
+            setChosen(item, ({ labels }) => ({ labels: item.multiSelect ? labels : [], own }))
           }
         />
       ))}
@@ -123,6 +118,15 @@ function QuestionFields({
       />
     </fieldset>
   )
+}
+
+/** By the words of the question; nothing where it cannot be read. */
+function readChosen(draft: string): Record<string, Chosen> {
+  try {
+    return JSON.parse(draft || '{}')
+  } catch {
+    return {}
+  }
 }
 
 function toggled(item: Item, chosen: Chosen, label: string): Chosen {

@@ -10,6 +10,7 @@ import { Since } from '../ui/time.tsx'
 import { PermissionChoice } from './permission-choice.tsx'
 import { PlanChoice } from './plan-choice.tsx'
 import { QuestionChoice } from './question-choice.tsx'
+import { type SetDraft, useDraft } from './use-draft.ts'
 import { useReturnFocus } from './use-return-focus.ts'
 
 const TITLES: Record<Question['kind'], string> = {
@@ -21,6 +22,9 @@ const TITLES: Record<Question['kind'], string> = {
 export interface ChoiceProps {
   question: Question
   busy: boolean
+  /** What was written or chosen and not sent yet. */
+  draft: string
+  onDraft: SetDraft
   onAnswer: (answer: Answer) => void
 }
 
@@ -36,10 +40,17 @@ export function QuestionPanel({
 }) {
   const { answer } = requests
   const focus = useReturnFocus()
-  const onAnswer = (given: Answer) => answer.mutate({ questionId: question.id, answer: given })
+  const [draft, onDraft] = useDraft(`answer:${question.id}`)
+  const send = (given: NonNullable<typeof answer.variables>) =>
+    // Also once the question is not shown any more: callbacks given to `mutate` are not called then.
+    void answer.mutateAsync(given).then(
+      () => onDraft(''),
+      () => undefined,
+    )
+  const onAnswer = (given: Answer) => send({ questionId: question.id, answer: given })
   const failed = answer.error && answer.variables?.questionId === question.id
   const error = failed ? describeError(answer.error) : null
-  const choice: ChoiceProps = { question, busy: answer.isPending, onAnswer }
+  const choice: ChoiceProps = { question, busy: answer.isPending, draft, onDraft, onAnswer }
   return (
     <section
       {...focus}
@@ -65,7 +76,7 @@ export function QuestionPanel({
         {error ? (
           <div className="mt-3">
             <Failure what="The answer was not taken" why={error.message} reason={error.reason}>
-              <Button onClick={() => answer.variables && answer.mutate(answer.variables)}>
+              <Button onClick={() => answer.variables && send(answer.variables)}>
                 Send it again
               </Button>
             </Failure>
