@@ -181,6 +181,9 @@ it('makes one and copies one', async () => {
   await page.getByRole('link', { name: 'New environment' }).click()
   await button('Make it').click()
   await page.getByText('Give it a name.').waitFor()
+  // The button is far below it.
+  const name = page.getByLabel('Name', { exact: true })
+  await expect.poll(() => name.evaluate((one) => one.matches(':focus'))).toBe(true)
   await page.getByLabel('Name', { exact: true }).fill('Tools')
   await button('Make it').click()
   await page.getByRole('link', { name: /^Tools/ }).waitFor()

@@ -1,6 +1,6 @@
 // One environment: made or changed. Sessions keep what they started with, which is said beside the button.
 import { Link, useNavigate, useParams } from '@tanstack/react-router'
-import { useState } from 'react'
+import { useEffect, useRef, useState } from 'react'
 import { describeError, useApi } from '../app/api.ts'
 import { useEnvironmentChange, useEnvironments } from '../app/queries.ts'
 import { Button } from '../ui/button.tsx'
@@ -88,18 +88,20 @@ function Editor({
 }) {
   const navigate = useNavigate()
   const [draft, setDraft] = useState(first)
-  const [asked, setAsked] = useState(false)
-  const problems = asked ? problemsIn(draft) : {}
+  const [asked, setAsked] = useState(0)
+  const form = useFirstProblem(asked)
+  const problems = asked > 0 ? problemsIn(draft) : {}
   const error = save.error ? describeError(save.error) : null
   const send = (event: React.FormEvent) => {
     event.preventDefault()
-    setAsked(true)
+    setAsked((times) => times + 1)
     if (Object.keys(problemsIn(draft)).length > 0) return
     save.mutate(draft, { onSuccess: () => void navigate({ to: '/environments' }) })
   }
   return (
     <div className="h-full overflow-y-auto">
       <form
+        ref={form}
         onSubmit={send}
         noValidate
         className="mx-auto flex max-w-[720px] flex-col gap-6 px-4 pt-4 pb-10 sm:px-6"
@@ -128,6 +130,19 @@ function Editor({
       </form>
     </div>
   )
+}
+
+/** What is wrong may be out of sight of the button: the first such field is where the focus goes each time it is pressed. */
+function useFirstProblem(asked: number) {
+  const form = useRef<HTMLFormElement>(null)
+  useEffect(() => {
+    if (asked === 0) return
+    const controls = form.current?.querySelectorAll<HTMLElement>('input, select, textarea') ?? []
+    const isWrong = ({ parentElement }: HTMLElement) =>
+      parentElement?.closest('div')?.querySelector(':scope > p[role="alert"]')
+    Array.from(controls).find(isWrong)?.focus()
+  }, [asked])
+  return form
 }
 
 function BackLink() {
