@@ -123,6 +123,11 @@ describe('every route', () => {
     }
   })
 
+  it('says at another address how that one is made known', async () => {
+    const response = await test.app.request('/', { headers: { host: 'localhost:8420' } })
+    expect(await response.text()).toContain('ERRAND_PUBLIC_URL')
+  })
+
   it('answers no other page', async () => {
     const origins = [
       'https://evil.example',

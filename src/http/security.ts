@@ -49,7 +49,11 @@ export function checkHost(hosts: readonly string[]): MiddlewareHandler<ApiEnv> {
   return async (c, next) => {
     const host = c.req.header('host')?.toLowerCase()
     if (host === undefined || !allowed.has(host)) {
-      throw new AppError('forbidden', 'host_not_allowed', 'this address is not answered here')
+      throw new AppError(
+        'forbidden',
+        'host_not_allowed',
+        'this address is not answered here, name and port are compared: start Errand with ERRAND_PUBLIC_URL set to the address that people use',
+      )
     }
     await next()
   }
