@@ -34,7 +34,7 @@ function setUp(change: Partial<SubmodulesDeps> = {}) {
       },
     },
     credentials: {
-      find: async (ownerId, host, kind) =>
+      find: async (ownerId, { host, kind }) =>
         ownerId === 'ann' && kind === 'https' && KEPT[host] !== undefined
           ? ({ id: `c_${host}`, ownerId, host, username: 'u' } as Credential)
           : undefined,
@@ -183,7 +183,7 @@ describe('submodules on ssh and http', () => {
   const git = { submodules: async () => named(urls) }
   const kinds: string[] = []
   const credentials: SubmodulesDeps['credentials'] = {
-    find: async (_owner, host, kind) => {
+    find: async (_owner, { host, kind }) => {
       kinds.push(`${kind} ${host}`)
       return host === 'forge.example' || host === 'mods.example'
         ? ({ id: host, ownerId: 'ann', host, username: '' } as Credential)

@@ -5,7 +5,11 @@
 import { hostText, parseHost } from '../egress/rules/hosts.ts'
 import type { GitClient } from '../git/client.ts'
 import type { UpstreamCredential } from '../git/upstream/credential.ts'
-import { parseRepositoryUrl, type RepositoryUrl } from '../git/upstream/repository-url.ts'
+import {
+  credentialKind,
+  parseRepositoryUrl,
+  type RepositoryUrl,
+} from '../git/upstream/repository-url.ts'
 import { resolveSubmoduleUrl } from '../git/upstream/submodule-url.ts'
 import type { SessionState } from '../protocol/session.ts'
 import type { Credential, CredentialStore } from '../store/credentials.ts'
@@ -132,7 +136,7 @@ async function findCredential(
   { host, protocol }: Place,
 ) {
   try {
-    return await credentials.find(state.ownerId, host, protocol === 'ssh' ? 'ssh' : 'https')
+    return await credentials.find(state.ownerId, { host, kind: credentialKind(protocol) })
   } catch (error) {
     onProblem(state.id, error)
     return FAILED

@@ -44,12 +44,19 @@ export interface OpenCredential extends Credential {
   secret: string
 }
 
+export interface GitPlace {
+  host: string
+  kind: GitCredentialKind
+  /** Of the session's credential: its own when it stood in its address, which nobody else uses. */
+  ownId?: string | null
+}
+
 export interface CredentialStore {
   create(credential: NewCredential): Promise<Credential>
   get(ownerId: string, id: string): Promise<Credential | undefined>
   list(ownerId: string): Promise<Credential[]>
-  /** The latest one for that host. */
-  find(ownerId: string, host: string, kind: GitCredentialKind): Promise<Credential | undefined>
+  /** A session's own one where that still is there, else the latest one for that host. */
+  find(ownerId: string, place: GitPlace): Promise<Credential | undefined>
   /** The secret itself; notes the use. */
   openSecret(ownerId: string, id: string): Promise<string>
   /** All of an owner with their secrets, those of single sessions too: for the gateway, which adds and redacts them. One that
@@ -124,12 +131,14 @@ export function createCredentialStore(
         .execute()
       return rows.map(toCredential)
     },
-    find: async (ownerId, host, kind) => {
+    find: async (ownerId, { host, kind, ownId = null }) => {
       const query = owned(ownerId)
-        .where('is_shared', '=', true)
+        .where((eb) => eb.or([eb('is_shared', '=', true), eb('id', '=', ownId)]))
         .where('host', '=', host.toLowerCase())
         .where('kind', '=', kind)
-      const row = await query.orderBy('created_at', 'desc').limit(1).executeTakeFirst()
+        .orderBy('is_shared')
+        .orderBy('created_at', 'desc')
+      const row = await query.limit(1).executeTakeFirst()
       return row && toCredential(row)
     },
     ...createOpening(db, clock, sealer),

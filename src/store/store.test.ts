@@ -185,9 +185,13 @@ test('a credential for an API is bound to its hosts and paths by its seal', asyn
 test('the latest credential for a host is found, and removed by its owner only', async () => {
   await store.credentials.create(token('fay'))
   const latest = await store.credentials.create(token('fay'))
-  expect(await store.credentials.find('fay', 'GIT.example', 'https')).toEqual(latest)
-  expect(await store.credentials.find('fay', 'git.example', 'ssh')).toBeUndefined()
-  expect(await store.credentials.find('gus', 'git.example', 'https')).toBeUndefined()
+  expect(await store.credentials.find('fay', { host: 'GIT.example', kind: 'https' })).toEqual(
+    latest,
+  )
+  expect(await store.credentials.find('fay', { host: 'git.example', kind: 'ssh' })).toBeUndefined()
+  expect(
+    await store.credentials.find('gus', { host: 'git.example', kind: 'https' }),
+  ).toBeUndefined()
   expect(await store.credentials.remove('gus', latest.id)).toBe(false)
   expect(await store.credentials.remove('fay', latest.id)).toBe(true)
 })
@@ -242,10 +246,15 @@ test('a credential of one session is neither listed nor found by host, and goes 
     secret: 's',
   }
   const { id } = await store.credentials.create({ ...own, isShared: false })
-  expect(await store.credentials.find('ann', 'git.own', 'https')).toBeUndefined()
+  expect(await store.credentials.find('ann', { host: 'git.own', kind: 'https' })).toBeUndefined()
+  const ofSession = { host: 'git.own', kind: 'https' as const, ownId: id }
+  expect(await store.credentials.find('ann', ofSession)).toMatchObject({ id })
+  expect(await store.credentials.find('bob', ofSession)).toBeUndefined()
+  expect(await store.credentials.find('ann', { ...ofSession, host: 'other' })).toBeUndefined()
   expect((await store.credentials.list('ann')).map((credential) => credential.id)).not.toContain(id)
   expect(await store.credentials.openSecret('ann', id)).toBe('s')
   const shared = await store.credentials.create(own)
+  expect(await store.credentials.find('ann', ofSession)).toMatchObject({ id })
   await store.credentials.removeUnshared('ann', shared.id)
   await store.credentials.removeUnshared('ann', id)
   expect(await store.credentials.get('ann', id)).toBeUndefined()

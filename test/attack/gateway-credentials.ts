@@ -66,7 +66,7 @@ export function submodulePaths(
       submodules: async () => ({ submodules: urls.map((url) => ({ url, commit: null })) }),
     },
     credentials: {
-      find: async (_owner, host) =>
+      find: async (_owner, { host }) =>
         host === FORGE || anyHost
           ? { ...credential, kind: 'https', createdAt: '', lastUsedAt: null, binding: null }
           : undefined,

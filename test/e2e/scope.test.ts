@@ -116,6 +116,19 @@ describe('a private upstream', () => {
       await errand.client.removeCredential(id)
   })
 
+  it('is read at a retry with a credential that was added meanwhile', async () => {
+    const { id } = await start(upstream.url, 'how does the discount work?')
+    const failed = await errand.finish(id)
+    const { hostname } = new URL(upstream.url)
+    const { user: username, token: secret } = upstream
+    const kept = { host: hostname, kind: 'https' as const, username, secret }
+    const credential = await errand.client.createCredential(kept)
+    await errand.client.actOnSession(id, 'retry')
+    const events = await errand.finish(id, failed.at(-1)?.seq)
+    expect(eventsOf(events, 'turn.completed')).toHaveLength(1)
+    await errand.client.removeCredential(credential.id)
+  })
+
   it('is not asked at all when the owner has not listed its address', async () => {
     const before = upstream.requests.length
     const { id } = await start(

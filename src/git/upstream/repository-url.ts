@@ -13,6 +13,11 @@ export interface RepositoryUrl {
   credential: { username: string | null; secret: string } | null
 }
 
+/** Which kind of an owner's credentials is for it. */
+export function credentialKind(protocol: RepositoryUrl['protocol']): 'https' | 'ssh' {
+  return protocol === 'ssh' ? 'ssh' : 'https'
+}
+
 export type RepositoryUrlResult =
   | { ok: true; repository: RepositoryUrl }
   | { ok: false; reason: string; message: string }

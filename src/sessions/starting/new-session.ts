@@ -1,7 +1,7 @@
 // From what a person asks for to the command that makes a session: finds the environment, takes the repository address
 // apart, seals a password that stood in it, and names the branch. Everything of it belongs to the asking owner.
 import type { z } from 'zod'
-import { parseRepositoryUrl } from '../../git/upstream/repository-url.ts'
+import { credentialKind, parseRepositoryUrl } from '../../git/upstream/repository-url.ts'
 import type { newSessionSchema } from '../../protocol/api.ts'
 import { fillBranchTemplate } from '../../protocol/branch-name.ts'
 import type { UserCommand } from '../../protocol/command.ts'
@@ -163,7 +163,7 @@ async function findRemote(
   const parsed = parseRepositoryUrl(text)
   if (!parsed.ok) throw new AppError('invalid', parsed.reason, parsed.message)
   const { url, name, host, protocol, credential } = parsed.repository
-  const kind = protocol === 'ssh' ? 'ssh' : 'https'
+  const kind = credentialKind(protocol)
   const kept = credential
     ? await deps.credentials.create({
         ownerId,
@@ -173,7 +173,7 @@ async function findRemote(
         secret: credential.secret,
         isShared: false,
       })
-    : await deps.credentials.find(ownerId, host, kind)
+    : await deps.credentials.find(ownerId, { host, kind })
   return { source: { kind: 'remote', url, credentialId: kept?.id ?? null }, name, url }
 }
 
