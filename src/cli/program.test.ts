@@ -248,6 +248,7 @@ describe('errors', () => {
     [['show'], 'usage', 2],
     [['run', 'x', '--repo', 'https://a/b', '--mode', 'fly'], 'usage', 2],
     [['run', ' ', '--repo', 'https://a/b'], 'prompt_empty', 2],
+    [['send', 's_a', ' '], 'prompt_empty', 2],
     [['run', 'x', '--repo', 'https://a/b', '--network', 'custom'], 'domains_missing', 2],
     [
       ['run', 'x', '--repo', 'https://a/b', '--network', 'none', '--allow', 'a.b'],

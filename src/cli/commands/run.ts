@@ -83,7 +83,7 @@ export async function runTask(
   prompt: string,
   { connection, print, options }: Running<RunOptions>,
 ): Promise<RunResult> {
-  if (prompt.trim() === '') throw new AppError('invalid', 'prompt_empty', 'say what is to be done')
+  requireWords(prompt)
   const startedAt = Date.now()
   const network = parseNetwork(options)
   const { main, additional } = await prepareSources(cli, { connection, print, options })
@@ -106,6 +106,10 @@ export async function runTask(
   const leftOut = all.flatMap((one) => one.leftOut)
   const roots = all.map(({ local }) => local?.root ?? null)
   return finish(cli, { connection, print, sessionId: session.id, end, startedAt, roots, leftOut })
+}
+
+function requireWords(text: string): void {
+  if (text.trim() === '') throw new AppError('invalid', 'prompt_empty', 'say what is to be done')
 }
 
 /** Chosen here, so that what is sent again counts once. */
@@ -237,6 +241,7 @@ function addSend(cli: Cli, program: Command): void {
     program,
     { specification: 'send <id> <text>', description: 'say something more to a session' },
     async ([id, text = ''], { connection, print, options }) => {
+      requireWords(text)
       const startedAt = Date.now()
       const session = await connection.client.getSession(sessionId(id))
       const kind = options.command ? 'command' : 'agent'
