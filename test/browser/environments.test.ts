@@ -55,6 +55,8 @@ it.each([false, true])('keeps a credential for an API (phone: %s)', async (isPho
   await page.getByText('npm.example.com, files.example.com').waitFor()
   await page.getByText('bearer · as NPM_TOKEN').waitFor()
   await button('Add a credential').click()
+  // Whom a session sends here that was refused by its git host.
+  expect(await page.getByLabel('Kind').inputValue()).toBe('https')
   await page.getByLabel('Kind').selectOption('header')
   await page.getByLabel('Hosts').fill('api.example.com *.api.example.com')
   await page.getByLabel('Name of the header').fill('X-Api-Key')

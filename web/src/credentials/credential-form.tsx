@@ -14,16 +14,16 @@ import { Failure } from '../ui/failure.tsx'
 import { Checkbox, Field, Input, Select, TextArea } from '../ui/field.tsx'
 
 const KINDS: readonly [CredentialKind, string][] = [
+  ['https', 'Git over https: token or password'],
+  ['ssh', 'Git over ssh: private key'],
   ['bearer', 'API: Authorization: Bearer'],
   ['header', 'API: a header of its own'],
   ['basic', 'API: name and password'],
   ['query', 'API: a parameter of the address'],
-  ['https', 'Git over https: token or password'],
-  ['ssh', 'Git over ssh: private key'],
 ]
 
 const EMPTY = {
-  kind: 'bearer' as CredentialKind,
+  kind: 'https' as CredentialKind,
   hosts: '',
   username: '',
   secret: '',
