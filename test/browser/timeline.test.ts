@@ -287,6 +287,28 @@ describe('long timeline', () => {
   }, 60_000)
 })
 
+describe('a press in the timeline', () => {
+  it('is not lost when more is written meanwhile', async () => {
+    const before = Array.from({ length: 40 }, (_, index) => text('p', `Paragraph ${index}`))
+    const call = tool('p', 'Bash', { command: 'npm test' }, { output: 'all of it passed' })
+    const session = createSession({
+      ...{ letter: 'p', title: 'Press', facts: [...prepared, ...before, ...call] },
+    })
+    fixture.add(session)
+    await visit(session)
+    const opener = timeline().getByRole('button', { name: /npm test/ })
+    await opener.hover()
+    await expect.poll(scrollGap).toBeLessThan(60)
+    await page.mouse.down()
+    fixture.emit(session, ...Array.from({ length: 10 }, (_, index) => text('p', `More ${index}`)))
+    await timeline().getByText('More 9').waitFor()
+    await page.mouse.up()
+    await timeline().getByText('all of it passed').waitFor()
+    // Afterwards it is at its end again.
+    await expect.poll(scrollGap).toBeLessThan(60)
+  })
+})
+
 describe('a session that waits for a free slot', () => {
   it('says its place in the head, in the list and above the composer, and leaves the queue', async () => {
     const session = createSession({

@@ -1,4 +1,5 @@
-// Keeps a scrolling element at its end while somebody reads there, and never moves it once they have scrolled away.
+// Keeps a scrolling element at its end while somebody reads there, and never moves it once they have scrolled away, nor while
+// they press something in it: what is moved away between the two halves of a press does not get it.
 import { useCallback, useEffect, useRef, useState } from 'react'
 
 /** How near to the end counts as reading there, px. */
@@ -11,10 +12,13 @@ interface Position {
   top: number
   height: number
   actedAt: number
+  pressed: boolean
 }
 
+const START: Position = { pinned: true, top: 0, height: 0, actedAt: 0, pressed: false }
+
 export function useStickToBottom(scroller: HTMLElement | null) {
-  const position = useRef<Position>({ pinned: true, top: 0, height: 0, actedAt: 0 })
+  const position = useRef<Position>({ ...START })
   const [away, setAway] = useState(false)
 
   const toEnd = useCallback(() => {
@@ -33,20 +37,35 @@ export function useStickToBottom(scroller: HTMLElement | null) {
       at.pinned = isPinned(element, at)
       at.top = element.scrollTop
       at.height = element.scrollHeight
-      if (at.pinned) follow(element, at)
+      followIfPinned()
       setAway(!at.pinned)
     }
     const onAct = () => {
       at.actedAt = performance.now()
     }
-    const sizes = new ResizeObserver(() => at.pinned && follow(element, at))
+    const followIfPinned = () => at.pinned && !at.pressed && follow(element, at)
+    // Of its own scroll bar no browser says when it is let go.
+    const onPress = ({ target }: PointerEvent) => {
+      at.pressed = target !== element
+    }
+    const onRelease = () => {
+      at.pressed = false
+      // What was pressed learns of it first.
+      requestAnimationFrame(followIfPinned)
+    }
+    const sizes = new ResizeObserver(followIfPinned)
     sizes.observe(content)
     sizes.observe(element)
     element.addEventListener('scroll', onScroll, { passive: true })
     for (const type of ACTS) element.addEventListener(type, onAct, { passive: true })
+    element.addEventListener('pointerdown', onPress, { passive: true })
+    for (const type of RELEASES) window.addEventListener(type, onRelease)
     follow(element, at)
     return () => {
+      at.pressed = false
       sizes.disconnect()
+      element.removeEventListener('pointerdown', onPress)
+      for (const type of RELEASES) window.removeEventListener(type, onRelease)
       element.removeEventListener('scroll', onScroll)
       for (const type of ACTS) element.removeEventListener(type, onAct)
     }
@@ -56,6 +75,7 @@ export function useStickToBottom(scroller: HTMLElement | null) {
 }
 
 const ACTS = ['wheel', 'touchmove', 'keydown', 'pointerdown'] as const
+const RELEASES = ['pointerup', 'pointercancel', 'blur'] as const
 
 /**
  * The browser moves upwards too, when what is drawn becomes shorter: that lets go of nothing. What moves upwards while
