@@ -1,5 +1,5 @@
 // Builds the folder that becomes the runner's inside a sandbox: dist/runner. A bundle of the runner with all that it imports,
-// the same compiled by this Node.js, and main.mjs, which is started and holds what the SDK would start for an agent that waits.
+// the same compiled by this Node.js, main.mjs, which is started, and what the SDK would start for an agent that waits.
 // The agent's own program is not part of it.
 import { createHash } from 'node:crypto'
 import { chmod, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
@@ -11,6 +11,7 @@ import type * as runner from '../src/runner/main.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const STARTED = 'main.mjs'
+const AGENT_START = 'agent-start.json'
 
 export async function buildRunner(folder = `${root}dist/runner`): Promise<void> {
   const bundle = await bundled('src/runner/main.ts', {
@@ -27,14 +28,15 @@ export async function buildRunner(folder = `${root}dist/runner`): Promise<void> 
   const loaded = loadBundle<Pick<typeof runner, 'recordAgent'>>(path)
   const agent = await loaded.exports.recordAgent()
   await writeFile(compiledPath(path), loaded.compile())
+  await writeFile(join(folder, AGENT_START), JSON.stringify(agent))
   const start = await bundled('src/runner/start.ts', {
     format: 'esm',
-    define: { BUNDLE_NAME: JSON.stringify(name), AGENT_START: JSON.stringify(agent) },
+    define: { BUNDLE_NAME: JSON.stringify(name) },
   })
   // Last: whoever reads it finds what it names.
   await writeFile(join(folder, `${STARTED}.new`), start)
   await rename(join(folder, `${STARTED}.new`), join(folder, STARTED))
-  const kept = [STARTED, name, compiledPath(name)]
+  const kept = [STARTED, AGENT_START, name, compiledPath(name)]
   for (const other of await readdir(folder))
     if (!kept.includes(other)) await rm(join(folder, other), { recursive: true })
 }

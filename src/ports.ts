@@ -9,7 +9,10 @@ import { AppError, toAppError } from './protocol/errors.ts'
 import type { ModelInside } from './protocol/model-endpoint.ts'
 import type { RunnerBoot } from './protocol/runner-frames.ts'
 import { grantsOf, type Repository, repositoryOf, type SessionState } from './protocol/session.ts'
+import type { AgentStart } from './runner/agent/agent-start.ts'
+import { beforeRunner } from './runner/agent/ahead-script.ts'
 import { isolationLine, type SandboxDriver, type SandboxStatus } from './sandbox/driver.ts'
+import type { SandboxSpec } from './sandbox/spec.ts'
 import type { Hold, RepositoryPort, SandboxPort } from './sessions/effects.ts'
 import type { LayerEnvironment, LayerSandboxes } from './sessions/layers/layer-making.ts'
 
@@ -101,8 +104,14 @@ const LOST_DISK = new Set(['disk_missing', 'disk_damaged'])
 /** Without these it can be made, or from others. */
 const UNUSABLE_LAYERS = new Set(['layer_missing', 'layers_differ'])
 
-/** `model`: what every sandbox is told of it. */
-export function createSandboxPort(driver: SandboxDriver, model: ModelInside): SandboxPort {
+/** What every sandbox is told. */
+export interface Told {
+  model: ModelInside
+  /** How its agent is started. */
+  agentStart: AgentStart
+}
+
+export function createSandboxPort(driver: SandboxDriver, told: Told): SandboxPort {
   const start = async (
     { layers, ...state }: SessionState & { layers: string[] },
     hold: Hold,
@@ -111,7 +120,7 @@ export function createSandboxPort(driver: SandboxDriver, model: ModelInside): Sa
     const { signal } = hold
     await hold.assertHeld()
     await slowly(onLine, 'Making the disk and the image of the sandbox …', () =>
-      driver.create(specOf({ ...state, layers }, { model, agent: agentOf(state) }), signal),
+      driver.create(specOf({ ...state, layers }, told, agentOf(state)), signal),
     )
     // Whoever has taken over runs this sandbox already.
     await hold.assertHeld()
@@ -139,7 +148,7 @@ export function createSandboxPort(driver: SandboxDriver, model: ModelInside): Sa
     },
     startAhead: async ({ hasAgent, ...session }, signal) => {
       const agent = hasAgent ? 'ahead' : 'needed'
-      await driver.create(specOf(session, { model, agent }), signal)
+      await driver.create(specOf(session, told, agent), signal)
       await driver.start(session.id, signal)
     },
     hasImage: async (image) => {
@@ -189,7 +198,8 @@ export function createLayerSandboxes(driver: SandboxDriver, port: SandboxPort): 
   return {
     identify: driver.identify,
     startLayer: async ({ sandboxId: id, environment }, signal) => {
-      await driver.create(specOf({ id, environment, layers: [] }, { purpose: 'layer' }), signal)
+      const boot: RunnerBoot = { sessionId: id, variables: environment.variables, purpose: 'layer' }
+      await driver.create(sandboxOf({ id, environment, layers: [] }, boot, ''), signal)
       await driver.start(id, signal)
     },
     keepLayer: async (sandboxId, layerId) => {
@@ -202,17 +212,30 @@ export function createLayerSandboxes(driver: SandboxDriver, port: SandboxPort): 
   }
 }
 
-function specOf(
-  { id, environment, layers }: { id: string; environment: LayerEnvironment; layers: string[] },
-  rest: Pick<RunnerBoot, 'purpose' | 'model' | 'agent'>,
-) {
-  const boot: RunnerBoot = { sessionId: id, variables: environment.variables, ...rest }
+interface Wanted {
+  id: string
+  environment: LayerEnvironment
+  layers: string[]
+}
+
+function specOf(wanted: Wanted, { model, agentStart }: Told, agent: RunnerBoot['agent']) {
+  const { id, environment } = wanted
+  const boot: RunnerBoot = { sessionId: id, variables: environment.variables, model, agent }
+  return sandboxOf(wanted, boot, beforeRunner(boot, agentStart, new Date()))
+}
+
+function sandboxOf(
+  { id, environment, layers }: Wanted,
+  boot: RunnerBoot,
+  script: string,
+): SandboxSpec {
   return {
     sessionId: id,
     image: environment.image,
     layers,
     limits: environment.limits,
     sessionFile: JSON.stringify(boot),
+    beforeRunner: script,
     hostname: `errand-${id.slice(2, 8)}`,
   }
 }

@@ -15,6 +15,7 @@ import { hasCertainlyEnded, nameOwnProcess } from './lib/process-identity.ts'
 import { createLayerSandboxes, createRepositoryPort, createSandboxPort } from './ports.ts'
 import { type ProgramContext, runProgram } from './program-main.ts'
 import { AppError } from './protocol/errors.ts'
+import type { AgentStart } from './runner/agent/agent-start.ts'
 import { createSandboxClient } from './sandbox/client.ts'
 import type { SandboxDriver } from './sandbox/driver.ts'
 import { createAdmission } from './sessions/admission.ts'
@@ -68,7 +69,8 @@ async function startServer(context: Context): Promise<ServerReady> {
     git: createGitClient(settings.gitSocket),
     sandboxes: createSandboxClient({ socketPath: settings.sandboxSocket, kind: DRIVERS[0] }),
   }
-  const ports = createPorts(parts)
+  const agentStart: AgentStart = JSON.parse(await readFile(settings.agentStartFile, 'utf8'))
+  const ports = createPorts(parts, agentStart)
   shutdown.add('checkout layers', () => ports.checkouts.close())
   await startWork(parts, ports)
   return startSite(parts, ports)
@@ -79,9 +81,9 @@ interface Ports extends EffectPorts {
   checkouts: CheckoutLayers
 }
 
-function createPorts(parts: Parts): Ports {
+function createPorts(parts: Parts, agentStart: AgentStart): Ports {
   const { store, dispatch, git, sandboxes: driver, settings, notifications, logger } = parts
-  const sandboxes = createSandboxPort(driver, settings.modelInside)
+  const sandboxes = createSandboxPort(driver, { model: settings.modelInside, agentStart })
   const doors = createDoorkeeperClient(settings.gatewaySocket)
   const making = {
     ...{ store: store.layers, sandboxes: createLayerSandboxes(driver, sandboxes), doors },

@@ -39,6 +39,8 @@ export interface ServerSettings extends Common {
   gatewaySocket: string
   sandboxSocket: string
   webDir: string
+  /** What scripts/build-runner.ts writes down of how an agent is started. */
+  agentStartFile: string
   version: string
   modelKind: 'live' | 'scripted' | 'missing'
   modelInside: ModelInside

@@ -238,6 +238,7 @@ function serverSettings(
     gatewaySocket: layout.gatewaySocket,
     sandboxSocket: layout.sandboxSocket,
     webDir: join(layout.code, 'dist/web'),
+    agentStartFile: join(layout.code, 'dist/runner/agent-start.json'),
     version: versionOf(config),
     standbys: config.standbys,
     standbyAgents: config.standbyAgents,

@@ -30,6 +30,10 @@ export const SANDBOX_PATHS = {
   runner: '/opt/errand/runner/main.mjs',
   agent: '/opt/errand/claude',
   session: '/opt/errand/session.json',
+  /** For the shell that starts the runner. */
+  beforeRunner: '/opt/errand/before-runner.sh',
+  /** Named pipes to an agent that was started before the runner; gone with the sandbox. */
+  agentPipes: '/run/errand-agent',
   state: '/var/lib/errand-runner',
   workspace: '/workspace',
   /** Where a setup script finds its inputs and begins. */

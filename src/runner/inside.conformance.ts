@@ -31,14 +31,12 @@ import {
   runnerPortFor,
   SANDBOX_PATHS,
 } from '../protocol/network.ts'
+import { PROCESS_ONE, SANDBOX_ENVIRONMENT } from '../protocol/process-one.ts'
+import { beforeRunner } from './agent/ahead-script.ts'
 import { type FakeGateway, startFakeGateway } from './gateway.fixture.ts'
 import { claudePath, newId, setupFor } from './place.fixture.ts'
 
 const DENIAL = JSON.stringify({ error: { reason: 'host_not_allowed' } })
-
-/** Process 1 of a sandbox: passes SIGTERM on, reaps what is orphaned, ends with the runner. */
-const INIT =
-  "trap 'kill -TERM $c' TERM INT; /opt/errand/node /opt/errand/runner/main.mjs & c=$!; while :; do wait $c; s=$?; kill -0 $c 2>/dev/null || exit $s; done"
 
 let folder: string
 let model: ScriptedModel
@@ -109,6 +107,7 @@ function serveDoor(server: Server): void {
 }
 
 function entryScript(): string {
+  const environment = Object.entries(SANDBOX_ENVIRONMENT).map(([name, value]) => `${name}=${value}`)
   const dnat = (match: string, to: number) => `ip daddr ${match} dnat to :${to}`
   return [
     'set -e',
@@ -135,7 +134,7 @@ function entryScript(): string {
     '}',
     '}',
     'END',
-    `exec env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin HOME=/root chroot "$root" /bin/sh -c "$2"`,
+    `exec env -i ${environment.join(' ')} chroot "$root" /bin/sh -c "$2"`,
   ].join('\n')
 }
 
@@ -167,11 +166,16 @@ beforeAll(async () => {
   await chmod(join(folder, 'opt', 'claude'), 0o755)
   const setup = setupFor(sample.commit, { FROM_ENVIRONMENT: 'yes' })
   await writeFile(join(folder, 'opt', 'session.json'), JSON.stringify(setup))
+  const start = JSON.parse(
+    await readFile(join(folder, 'opt', 'runner', 'agent-start.json'), 'utf8'),
+  )
+  const script = beforeRunner(setup, start, new Date())
+  await writeFile(join(folder, 'opt', 'before-runner.sh'), script)
   gateway = await startFakeGateway(join(folder, 'door', 'gateway.sock'), serveDoor)
   gateway.assign(setup)
   const flags = ['--net', '--mount', '--pid', '--fork', '--kill-child=SIGKILL']
-  const script = ['/bin/sh', '-c', entryScript(), 'inside', folder, INIT]
-  inside = spawn('unshare', [...flags, ...script], { stdio: ['ignore', 'inherit', 'pipe'] })
+  const entry = ['/bin/sh', '-c', entryScript(), 'inside', folder, PROCESS_ONE]
+  inside = spawn('unshare', [...flags, ...entry], { stdio: ['ignore', 'inherit', 'pipe'] })
   inside.stderr?.on('data', (chunk: Buffer) => {
     words += chunk.toString()
   })
@@ -261,6 +265,13 @@ describe('the work inside', () => {
     expect(gateway.ofType('tool.called').length).toBeGreaterThan(3)
     const [notice] = gateway.ofType('agent.notice').filter(({ kind }) => kind === 'push')
     expect(notice?.text).toContain('The push to errand/test failed.')
+  })
+
+  it('is done by the agent that process 1 has started before the runner', async () => {
+    const { output } = await run(
+      'p=$(pgrep -x claude); q=$(ps -o ppid= $p); ps -o comm= $q; ps -o ppid= $q',
+    )
+    expect(output.replaceAll(' ', '')).toBe('sh\n1\n')
   })
 
   it('ends all that a killed agent left behind, and nothing that a person started', async () => {

@@ -1,5 +1,6 @@
 // Process 1's child in every sandbox: reads how it is set up, serves names and connections, then does what the gateway says.
 // Holds no secret; whatever it reports is a claim.
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createLogger } from '../lib/logger.ts'
 import { createShutdown, stopOnSignals } from '../lib/shutdown.ts'
@@ -11,27 +12,32 @@ import {
   SANDBOX_PATHS,
 } from '../protocol/network.ts'
 import { runnerBootSchema } from '../protocol/runner-frames.ts'
+import { takeAhead } from './agent/agent-ahead.ts'
+import {
+  CERTIFICATE_FILES,
+  inheritedWith,
+  transportFor,
+  type Variables,
+} from './agent/agent-environment.ts'
 import { recordStart } from './agent/agent-program.ts'
 import type { AgentStart } from './agent/agent-start.ts'
-import { type Beginning, inheritedWith, stateFolderOf, transportFor } from './begin.ts'
 import { startDns } from './network/dns.ts'
 import { createNames } from './network/names.ts'
 import { startRedirect } from './network/redirect.ts'
 import { startRunner } from './runner.ts'
 
+const OF_THE_SHELL: ReadonlySet<string> = new Set(['PWD', 'OLDPWD', 'SHLVL', '_'])
 const DOOR_PATIENCE_MS = 120_000
 const STOP_MS = 4_500
 
-export async function main({
-  inherited,
-  boot: text,
-  certificates,
-  early,
-}: Beginning): Promise<void> {
+/** `environment` is that of the process as it was before this was loaded: the SDK adds to it. */
+export async function main(environment: NodeJS.ProcessEnv): Promise<void> {
+  const ahead = takeAhead(process.argv[2], SANDBOX_PATHS.agentPipes)
+  const inherited = withoutShell(environment)
   const log = createLogger('runner', inherited.ERRAND_LOG_LEVEL ?? 'info')
   const shutdown = createShutdown(STOP_MS, (step, error) => log.error({ err: error }, step))
   stopOnSignals(() => shutdown.run())
-  const boot = runnerBootSchema.parse(JSON.parse(text))
+  const boot = runnerBootSchema.parse(JSON.parse(await readFile(SANDBOX_PATHS.session, 'utf8')))
 
   const names = createNames()
   const dns = await startDns(names, DOOR_ADDRESS, RUNNER_DNS_PORT)
@@ -45,18 +51,27 @@ export async function main({
 
   const place = {
     doorSocket: SANDBOX_PATHS.doorSocket,
-    stateFolder: stateFolderOf(boot.purpose),
+    stateFolder: boot.purpose === 'layer' ? SANDBOX_PATHS.passingState : SANDBOX_PATHS.state,
     workspace: SANDBOX_PATHS.workspace,
     gitConfigPath: '/etc/gitconfig',
     agent: SANDBOX_PATHS.agent,
     inherited: inheritedWith(boot.model, inherited),
     ownsProcesses: await isOnlyChild(),
     transport: transportFor(boot.model),
-    certificates,
-    early,
+    certificates: CERTIFICATE_FILES.find((path) => existsSync(path)) ?? null,
+    ahead,
   }
   const runner = await startRunner(boot, place, log)
   shutdown.add('runner', runner.stop)
+}
+
+/** Without what the shell that is process 1 adds. */
+function withoutShell(environment: NodeJS.ProcessEnv): Variables {
+  return Object.fromEntries(
+    Object.entries(environment).filter(
+      (entry): entry is [string, string] => entry[1] !== undefined && !OF_THE_SHELL.has(entry[0]),
+    ),
+  )
 }
 
 /** What process 1 runs in a sandbox names this program; nothing else may be taken for one. */

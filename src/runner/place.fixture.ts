@@ -1,9 +1,13 @@
 // For suites: a whole runner outside of a sandbox, with the real Claude Code and git in a folder of its own; the model is
 // scripted and the gateway is a stand-in. As root it runs with IS_SANDBOX=1, like inside.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { createSampleRepository, gitEnvironment } from '../../demo/repository.ts'
 import type { Scenario } from '../../demo/scenario.ts'
 import { createScriptedModel, type ScriptedModel } from '../../demo/scripted-model.ts'
@@ -11,9 +15,11 @@ import { createSilentLogger } from '../lib/logger.ts'
 import { runChecked } from '../lib/process.ts'
 import { createId, type IdKind } from '../protocol/ids.ts'
 import type { RunnerBoot, RunnerReport, RunnerSetup } from '../protocol/runner-frames.ts'
-import { RUN_MARK } from './agent/agent-environment.ts'
+import { type AgentAhead, adoptAgent } from './agent/agent-ahead.ts'
+import { CERTIFICATE_FILES, RUN_MARK } from './agent/agent-environment.ts'
 import { recordStart } from './agent/agent-program.ts'
-import { type AgentStart, type EarlyAgent, startEarly } from './agent/agent-start.ts'
+import type { AgentStart } from './agent/agent-start.ts'
+import { aheadScript } from './agent/ahead-script.ts'
 import { throughDoor } from './checkout/git-config.ts'
 import { type FakeGateway, startFakeGateway } from './gateway.fixture.ts'
 import { type Runner, type RunnerPlace, startRunner } from './runner.ts'
@@ -35,7 +41,7 @@ export interface Place {
   /** Starts a runner that is not told its repository before `start`; resolves when it needs nothing else. */
   startAhead(agent?: RunnerBoot['agent']): Promise<void>
   /** Starts a runner whose agent was started before it; resolves with that one. `change` is made to what would be started. */
-  startEarly(change?: (start: AgentStart) => void): Promise<EarlyAgent>
+  startBehind(change?: (start: AgentStart) => void): Promise<AgentAhead>
   stop(): Promise<void>
   /** Makes a turn wanted; answers with its id. */
   ask(text: string, kind?: 'agent' | 'command'): string
@@ -115,15 +121,16 @@ export async function createPlace(
       runner = await startIn(folder, { ...setup, agent }, { modelUrl: model.url, ...options })
       await gateway.parked
     },
-    async startEarly(change = () => undefined) {
+    async startBehind(change = () => undefined) {
       const { agent, transport, ...place } = placeIn(folder, model.url)
       const start = await recordStart({ executable: agent, transport })
       change(start)
-      const early = startEarly(setup, start, { ...place, agent, transport })
-      if (!early) throw new Error('no agent was started')
+      const pipes = join(folder, 'pipes')
+      const script = aheadScript(setup, start, new Date(), { ...place, agent, pipes, transport })
+      const ahead = await startAhead(script, pipes)
       gateway.assign(setup)
-      runner = await startIn(folder, setup, { modelUrl: model.url, early })
-      return early
+      runner = await startIn(folder, setup, { modelUrl: model.url, ahead })
+      return ahead
     },
     async transcript() {
       const state = JSON.parse(await readFile(join(folder, 'state', 'state.json'), 'utf8'))
@@ -149,6 +156,21 @@ export async function createPlace(
       await model.close()
       await rm(folder, { recursive: true, force: true })
     },
+  }
+}
+
+/** Runs the script as process 1 does, which holds the pipes until they were taken over. */
+export async function startAhead(script: string, pipes: string): Promise<AgentAhead> {
+  const text = `ahead=\n${script}echo "$ahead"; exec cat`
+  const shell = spawn('/bin/sh', ['-c', text], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const exited = once(shell, 'exit')
+  try {
+    const [pid] = await once(createInterface(shell.stdout), 'line')
+    if (pid === '') throw new Error('no agent was started')
+    return adoptAgent(Number(pid), pipes)
+  } finally {
+    shell.stdin.end()
+    await exited
   }
 }
 
@@ -208,7 +230,7 @@ async function agentsOf(sessionId: string): Promise<number[]> {
 function startIn(
   folder: string,
   boot: RunnerBoot,
-  { modelUrl, ...more }: { modelUrl: string; early?: EarlyAgent; agentStartMs?: number },
+  { modelUrl, ...more }: { modelUrl: string; ahead?: AgentAhead; agentStartMs?: number },
 ): Promise<Runner> {
   return startRunner(boot, { ...placeIn(folder, modelUrl), ...more }, createSilentLogger())
 }
@@ -236,7 +258,7 @@ function placeIn(folder: string, modelUrl: string) {
       CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
       DISABLE_AUTOUPDATER: '1',
     },
-    certificates: null,
+    certificates: CERTIFICATE_FILES.find((path) => existsSync(path)) ?? null,
     ownsProcesses: false,
     gitSource: join(folder, 'upstream.git'),
     additionalSource: (name: string) => join(folder, `${name}.git`),

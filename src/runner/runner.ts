@@ -7,9 +7,10 @@ import type {
   RunnerReport,
   SetupAssignment,
 } from '../protocol/runner-frames.ts'
+import type { AgentAhead } from './agent/agent-ahead.ts'
 import { buildVariables, certificateVariables, type Variables } from './agent/agent-environment.ts'
 import type { AgentProgram } from './agent/agent-program.ts'
-import { type EarlyAgent, parkedFolder, stateFile } from './agent/agent-start.ts'
+import { parkedFolder, stateFile } from './agent/agent-start.ts'
 import { createParkedAgent } from './agent/parked-agent.ts'
 import { createCanUseTool, createQuestions } from './agent/questions.ts'
 import { createProcesses } from './agent/stray.ts'
@@ -36,8 +37,8 @@ export interface RunnerPlace {
   certificates: string | null
   /** This program is the only child of process 1 of a sandbox: all that runs there is its concern. */
   ownsProcesses: boolean
-  /** An agent that was started before anything else. */
-  early?: EarlyAgent
+  /** An agent that was started before the runner. */
+  ahead?: AgentAhead | undefined
   /** Where git fetches from and pushes to; the door unless told. */
   gitSource?: string
   /** The same of an additional repository. */
@@ -80,14 +81,14 @@ export async function startRunner(
     canUseTool: createCanUseTool(questions, () => assigned?.workingTurnId()),
     processes,
   }
-  const { early } = place
-  const parked = createParkedAgent({ program, folder: parkedFolder(place.stateFolder), early, log })
+  const { ahead } = place
+  const parked = createParkedAgent({ program, folder: parkedFolder(place.stateFolder), ahead, log })
   let assigned: AssignedWork | undefined
   let making: Promise<void> | undefined
   const stopping = new AbortController()
 
-  // Where an agent was started early there was none before.
-  if (!early) await processes.endRun(`${boot.sessionId}/`, await processes.present())
+  // Where an agent was started ahead there was none before.
+  if (!ahead) await processes.endRun(`${boot.sessionId}/`, await processes.present())
   questions.closeLeftOver()
   const variablesWith = (repository: Variables) => {
     const both = { ...boot, variables: { ...repository, ...boot.variables } }

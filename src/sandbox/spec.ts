@@ -39,6 +39,11 @@ export const sandboxSpecSchema = z.strictObject({
   sessionFile: z
     .string()
     .refine((text) => Buffer.byteLength(text) <= MAX_SESSION_FILE_BYTES, 'over 64 KiB'),
+  /** Put at SANDBOX_PATHS.beforeRunner, read-only: a text for /bin/sh, as PROCESS_ONE expects it. */
+  beforeRunner: z
+    .string()
+    .refine((text) => Buffer.byteLength(text) <= MAX_SESSION_FILE_BYTES, 'over 64 KiB')
+    .default(''),
   hostname: z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'not a host name'),
 })
 export type SandboxSpec = z.infer<typeof sandboxSpecSchema>

@@ -210,6 +210,16 @@ describe('a task', () => {
     expect(eventsOf(events, 'model.used')).toEqual([])
   })
 
+  it('is worked on by an agent that began to boot before the runner', async () => {
+    const { id } = await errand.start(repository, 'how does the discount work?')
+    const events = await errand.finish(id)
+    // Else all would work too, and begin later.
+    const parent = 'ps -o args= $(ps -o ppid= $(pgrep -x claude))'
+    await errand.client.sendMessage(id, { kind: 'command', text: parent })
+    const shown = eventsOf(await errand.finish(id, events.at(-1)?.seq), 'command.output')
+    expect(shown.map(({ text }) => text).join('')).toMatch(/^\/bin\/sh -c trap/)
+  })
+
   it('says why the model refused', async () => {
     for (let attempt = 0; attempt < 12; attempt++)
       errand.model.failNext({ kind: 'status', status: 401 })

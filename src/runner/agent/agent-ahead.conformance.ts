@@ -113,16 +113,21 @@ describe('an agent that is not started before it is needed', () => {
   })
 })
 
+/** Whose leader an agent that was started before the runner is known by. */
+async function groupOf(pid: number): Promise<number> {
+  return Number((await readFile(`/proc/${pid}/stat`, 'utf8')).split(' ')[4])
+}
+
 describe('an agent that was started before the runner', () => {
   const agentsAfter = async () => {
     await place.gateway.wait('runner.ready')
-    const pids = await place.agents()
+    const groups = await Promise.all((await place.agents()).map(groupOf))
     expect(await place.endOf(place.ask('touch a file'))).toMatchObject({ type: 'turn.completed' })
-    return pids
+    return groups
   }
 
   it('is the one that works, in the checkout, with its memory', async () => {
-    const { child } = await place.startEarly()
+    const { child } = await place.startBehind()
     expect(await agentsAfter()).toEqual([child.pid])
     expect(JSON.stringify(place.model.requests)).toContain('whole cents')
     expect(await place.git('show', '--stat', 'HEAD')).toContain('new.txt')
@@ -130,7 +135,7 @@ describe('an agent that was started before the runner', () => {
 
   it('finds all that it would have noted in a new home', async () => {
     const notes = join(place.home, '.claude.json')
-    await place.startEarly()
+    await place.startBehind()
     const before = JSON.parse(await readFile(notes, 'utf8'))
     await agentsAfter()
     // A newer version that has more to migrate or to note says so here: see agent-home.ts.
@@ -138,20 +143,20 @@ describe('an agent that was started before the runner', () => {
   })
 
   it('gives way to one that is started as usual when it is not what would be started now', async () => {
-    const { child } = await place.startEarly(({ args }) => void args.push('--verbose'))
-    const pids = await agentsAfter()
-    expect(pids).toHaveLength(1)
-    expect(pids).not.toContain(child.pid)
+    const { child } = await place.startBehind(({ args }) => void args.push('--verbose'))
+    const groups = await agentsAfter()
+    expect(groups).toHaveLength(1)
+    expect(groups).not.toContain(child.pid)
   })
 
   it('is not missed when it dies', async () => {
-    const { child } = await place.startEarly()
+    const { child } = await place.startBehind()
     child.kill('SIGKILL')
     expect(await agentsAfter()).toHaveLength(1)
   })
 
   it('ends with its runner, also while it boots', async () => {
-    await place.startEarly()
+    await place.startBehind()
     await place.stop()
     await expect.poll(place.agents).toEqual([])
   })

@@ -2,7 +2,7 @@
 // Nothing here is a secret: the key is a placeholder and the gateway knows the session by its socket.
 import type { ModelForm } from '../../protocol/model-endpoint.ts'
 import { DOOR_HOST, KEY_PLACEHOLDER } from '../../protocol/network.ts'
-import type { AssignedAdditional, RunnerSetup } from '../../protocol/runner-frames.ts'
+import type { AssignedAdditional, RunnerBoot, RunnerSetup } from '../../protocol/runner-frames.ts'
 
 const DOOR = `http://${DOOR_HOST}`
 /** With its port: curl takes 1080 for a proxy that names none. */
@@ -47,6 +47,16 @@ export function transportVariables(form: ModelForm): Variables {
     DISABLE_AUTOUPDATER: '1',
     CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
   }
+}
+
+/** The Messages API unless told. */
+export function transportFor(model: RunnerBoot['model']): Variables {
+  return transportVariables(model?.form ?? { kind: 'messages' })
+}
+
+/** What a sandbox's own environment is for an agent: with the names of models. */
+export function inheritedWith(model: RunnerBoot['model'], inherited: Variables): Variables {
+  return { ...inherited, ...model?.names }
 }
 
 /** Where Claude Code asks its model; what proves who asks is added outside. */

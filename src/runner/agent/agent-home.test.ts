@@ -18,7 +18,10 @@ const NOTED = { firstStartTime: NOW.toISOString(), migrationVersion: MIGRATED }
 describe('prepareHome', () => {
   it('notes in a new home what a first start notes', () => {
     prepareHome({ HOME: home }, NOW)
-    expect(read()).toMatchObject(NOTED)
+    const { machineID, userID, ...noted } = read()
+    expect(noted).toEqual(NOTED)
+    for (const id of [machineID, userID]) expect(id).toMatch(/^[0-9a-f]{64}$/)
+    expect(machineID).not.toBe(userID)
     expect(readdirSync(home)).toEqual(['.claude.json'])
   })
 

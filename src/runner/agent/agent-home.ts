@@ -13,17 +13,27 @@ const FILE = '.claude.json'
 /** Claude Code keeps some, with the time of each in its name. */
 const BACKUP = /^\.claude\.json\.backup\.\d+$/
 
+export interface HomeFile {
+  path: string
+  /** Of a new home. */
+  text: string
+}
+
+export function describeHome({ CLAUDE_CONFIG_DIR, HOME = '' }: Variables, now: Date): HomeFile {
+  const path = join(CLAUDE_CONFIG_DIR ?? HOME, FILE)
+  return { path, text: JSON.stringify(firstNotes(now)) }
+}
+
 /** Leaves a file that can be read as it is. */
 export function prepareHome(variables: Variables, now: Date): void {
-  const folder = variables.CLAUDE_CONFIG_DIR ?? variables.HOME
-  if (!folder) return
-  const path = join(folder, FILE)
+  if (!variables.CLAUDE_CONFIG_DIR && !variables.HOME) return
+  const { path, text } = describeHome(variables, now)
   try {
     const isThere = checkFile(path)
     if (isThere === 'readable') return
     if (isThere === 'unreadable') renameSync(path, `${path}.unreadable`)
     const kept = isThere === 'unreadable' ? newestBackup(variables) : undefined
-    writeFileSync(`${path}.new`, kept ?? JSON.stringify(firstNotes(now)), { mode: 0o600 })
+    writeFileSync(`${path}.new`, kept ?? text, { mode: 0o600 })
     renameSync(`${path}.new`, path)
   } catch {
     // The folder is not there, or may not be written: Claude Code makes what it can.

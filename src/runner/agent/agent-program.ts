@@ -1,6 +1,5 @@
 // How Claude Code is started: the same for one that has a folder at once and for one that is started ahead of its work.
 // Everything here is fixed for the life of the process.
-import type { ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import {
@@ -11,12 +10,13 @@ import {
   type SpareProcess,
 } from '@anthropic-ai/claude-agent-sdk'
 import type { AdditionalSettings } from './additional-settings.ts'
+import type { AgentAhead } from './agent-ahead.ts'
 import { RUN_MARK, type Variables } from './agent-environment.ts'
 import { prepareHome } from './agent-home.ts'
 import {
+  type AgentChild,
   type AgentCommand,
   type AgentStart,
-  type EarlyAgent,
   isRunning,
   spawnAgent,
 } from './agent-start.ts'
@@ -43,7 +43,7 @@ export interface AgentProcess {
   /** What ran before it. */
   spared: ReadonlySet<string>
   options: Options
-  child: () => ChildProcess | undefined
+  child: () => AgentChild | undefined
   /** The end of what it wrote on stderr. */
   words: () => string
 }
@@ -55,7 +55,7 @@ export interface AgentKnown {
   sessionStart?: AdditionalSettings['sessionStart']
   plugins?: SdkPluginConfig[]
   /** Is used if it is what would be started now. */
-  early?: EarlyAgent
+  ahead?: AgentAhead | undefined
 }
 
 export async function describeAgent(
@@ -64,12 +64,12 @@ export async function describeAgent(
     repository = { deny: [], ask: [], kept: {} },
     sessionStart = [],
     plugins = [],
-    early,
+    ahead,
   }: AgentKnown = {},
 ): Promise<AgentProcess> {
-  const spared = await program.processes.present(early?.child.pid)
-  const id = early?.command.env[RUN_MARK] ?? `${program.sessionId}/${randomUUID()}`
-  let child: ChildProcess | undefined
+  const spared = await program.processes.present(ahead?.child.pid)
+  const id = ahead?.command()?.env[RUN_MARK] ?? `${program.sessionId}/${randomUUID()}`
+  let child: AgentChild | undefined
   let words = ''
   const options: Options = {
     pathToClaudeCodeExecutable: program.executable,
@@ -91,7 +91,7 @@ export async function describeAgent(
     canUseTool: program.canUseTool,
     spawnClaudeCodeProcess: ({ command, args, cwd, env }) => {
       const asked = { command, args, cwd, env }
-      const spawned = isUsable(early, asked) ? early.child : startNow(program, asked)
+      const spawned = isUsable(ahead, asked) ? ahead.child : startNow(program, asked)
       spawned.stderr.on('data', (chunk: Buffer) => {
         words = (words + chunk.toString('utf8')).slice(-STDERR_CHARS)
       })
@@ -112,8 +112,8 @@ function forbidden({ deny, ask }: Pick<RepositorySettings, 'deny' | 'ask'>) {
   return deny.length + ask.length > 0 ? { permissions: { deny, ask } } : {}
 }
 
-function isUsable(early: EarlyAgent | undefined, asked: AgentCommand): early is EarlyAgent {
-  return isRunning(early?.child) && isDeepStrictEqual(early?.command, asked)
+function isUsable(ahead: AgentAhead | undefined, asked: AgentCommand): ahead is AgentAhead {
+  return isRunning(ahead?.child) && isDeepStrictEqual(ahead?.command(), asked)
 }
 
 /** Starts an agent that waits in `cwd` for its folder; resolves when it is ready for one. */

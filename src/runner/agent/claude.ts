@@ -1,6 +1,5 @@
 // Claude Code as one long-lived process per sandbox run, driven through its SDK with streamed input. Started again when it
 // ended, with the conversation so far. Knows nothing of turns: messages go out as they come.
-import type { ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
@@ -25,6 +24,7 @@ import {
   describeAgent,
   systemPrompt,
 } from './agent-program.ts'
+import type { AgentChild } from './agent-start.ts'
 import type { Parked, ParkedAgent } from './parked-agent.ts'
 import { readRepositorySettings } from './repository-settings.ts'
 import { transcriptPath } from './transcript.ts'
@@ -235,7 +235,7 @@ function handOver(events: ClaudeEvents, message: SDKMessage): void {
 }
 
 /** Asks the process to leave, so that it writes its transcript to the end, does not wait long, and kills it then. */
-async function endChild(child: ChildProcess): Promise<void> {
+async function endChild(child: AgentChild): Promise<void> {
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
   const exited = once(child, 'exit')
   const { pid } = child

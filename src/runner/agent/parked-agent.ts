@@ -1,12 +1,12 @@
 // An agent that is started while the runner does not know its repository yet, or has not made the checkout: it boots, and waits
 // for a folder. It is used at most once. Whatever goes wrong with it costs time only: an agent is then started as usual.
-import type { ChildProcess } from 'node:child_process'
 import { mkdir } from 'node:fs/promises'
 import type { SpareProcess } from '@anthropic-ai/claude-agent-sdk'
 import type { Logger } from '../../lib/logger.ts'
 import { killGroup } from '../../lib/process.ts'
+import type { AgentAhead } from './agent-ahead.ts'
 import { type AgentProcess, type AgentProgram, describeAgent, park } from './agent-program.ts'
-import { type EarlyAgent, isRunning } from './agent-start.ts'
+import { type AgentChild, isRunning } from './agent-start.ts'
 
 export interface Parked {
   agent: AgentProcess
@@ -27,27 +27,27 @@ export interface ParkedAgentDeps {
   /** Where it waits; made if it is not there. */
   folder: string
   /** One that was started before anything else. */
-  early: EarlyAgent | undefined
+  ahead: AgentAhead | undefined
   log: Logger
 }
 
-export function createParkedAgent({ program, folder, early, log }: ParkedAgentDeps): ParkedAgent {
+export function createParkedAgent({ program, folder, ahead, log }: ParkedAgentDeps): ParkedAgent {
   let parking: Promise<Parked | undefined> | undefined
   let agent: AgentProcess | undefined
   let isTaken = false
   let isHandedOver = false
   let isClosed = false
   const endAll = () => {
-    for (const child of new Set([early?.child, agent?.child()])) if (child) end(child)
+    for (const child of new Set([ahead?.child, agent?.child()])) if (child) end(child)
   }
   const start = async () => {
-    agent = await describeAgent(program, { early })
+    agent = await describeAgent(program, { ahead })
     try {
       await mkdir(folder, { recursive: true, mode: 0o700 })
       const spare = await park(agent, folder)
       // It also rejects when nobody has claimed it: its end is noticed when it is taken.
       spare.claimed.catch(() => undefined)
-      if (early && agent.child() !== early.child) end(early.child)
+      if (ahead && agent.child() !== ahead.child) end(ahead.child)
       return { agent, spare }
     } catch (err) {
       endAll()
@@ -60,7 +60,7 @@ export function createParkedAgent({ program, folder, early, log }: ParkedAgentDe
     parking ??= start()
     await parking
   }
-  if (early) void parkOnce()
+  if (ahead) void parkOnce()
   return {
     park: parkOnce,
     take: async () => {
@@ -80,6 +80,6 @@ export function createParkedAgent({ program, folder, early, log }: ParkedAgentDe
 }
 
 /** With what it started; it has nothing yet that it would have to write down. */
-function end(child: ChildProcess): void {
+function end(child: AgentChild): void {
   if (child.pid !== undefined && isRunning(child)) killGroup(child.pid)
 }

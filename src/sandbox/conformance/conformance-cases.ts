@@ -42,6 +42,7 @@ export function newSpec(change: Partial<SandboxSpec> = {}): SandboxSpec {
     layers: [],
     limits: { memoryBytes: 512 * MIB, cpus: 1, processes: 128, diskBytes: 256 * MIB },
     sessionFile: '{"made":"by the test"}',
+    beforeRunner: '',
     hostname: 'sandbox-test',
     ...change,
   }

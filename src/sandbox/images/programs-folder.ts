@@ -9,9 +9,9 @@ export const TOOLS_INSIDE = '/opt/errand/bin'
 
 /** `tools` are the names of the programs in bin. */
 export async function makeProgramsFolder(dataDir: string, tools: string[]): Promise<string> {
-  const { node, runner, agent, session } = SANDBOX_PATHS
+  const { node, runner, agent, session, beforeRunner } = SANDBOX_PATHS
   const entries = [
-    ...[node, agent, session].map((path) => file(basename(path), '', 0o755)),
+    ...[node, agent, session, beforeRunner].map((path) => file(basename(path), '', 0o755)),
     folder(basename(dirname(runner))),
     ...tools.map((name) => file(`bin/${name}`, '', 0o755)),
     link('bin/node', `../${basename(node)}`),

@@ -1,6 +1,7 @@
 // The OCI configuration of a sandbox: namespaces, rights, limits and mounts. Pure; oci-launch.ts writes it down.
 // What it does not protect against: a flaw in the host's kernel, which all containers share with it.
 import { SANDBOX_PATHS } from '../../protocol/network.ts'
+import { PROCESS_ONE, SANDBOX_ENVIRONMENT } from '../../protocol/process-one.ts'
 import type { SandboxSpec } from '../spec.ts'
 import { type CgroupFeatures, cgroupsPath } from './cgroups.ts'
 import { RANGE_SIZE } from './id-ranges.ts'
@@ -43,13 +44,6 @@ const MASKED = [
   '/sys/fs/ext4',
 ]
 const READ_ONLY = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger']
-
-/** Node.js reaps only its own children; a shell reaps all, hands SIGTERM on and ends as the runner does. */
-const PROCESS_ONE = `trap 'kill -TERM $c' TERM INT
-${SANDBOX_PATHS.node} ${SANDBOX_PATHS.runner} & c=$!
-while :; do wait $c; s=$?; kill -0 $c 2>/dev/null || exit $s; done`
-
-const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/errand/bin'
 
 /** CPU time is handed out in slices of this many microseconds. */
 const CPU_PERIOD = 100_000
@@ -103,7 +97,7 @@ function processPart(maxOpenFiles: number) {
     terminal: false,
     user: { uid: 0, gid: 0 },
     args: ['/bin/sh', '-c', PROCESS_ONE],
-    env: [`PATH=${PATH}`, 'HOME=/root', 'LANG=C.UTF-8'],
+    env: Object.entries(SANDBOX_ENVIRONMENT).map(([name, value]) => `${name}=${value}`),
     cwd: SANDBOX_PATHS.workspace,
     capabilities: {
       bounding: CAPABILITIES,

@@ -27,10 +27,9 @@ export async function createSandbox(
   if (known) {
     // It keeps the layers that it was made from, whatever would be taken now.
     const { layers } = known.spec
-    if (isDeepStrictEqual(known.spec, { ...spec, layers, sessionFile: '' })) {
+    if (isDeepStrictEqual(known.spec, withoutFiles({ ...spec, layers }))) {
       // What a runner is told is no property of the sandbox: the next start shows it.
-      if ((await readIfThere(paths.sessionFile)) !== spec.sessionFile)
-        await writeWhole(paths.sessionFile, spec.sessionFile, 0o644)
+      await writeFiles(paths, spec)
       return
     }
     throw new AppError('conflict', 'sandbox_differs', 'This sandbox exists with other properties')
@@ -45,7 +44,7 @@ export async function createSandbox(
   await Promise.all([
     oci.rights.makeDisk(paths, spec.limits.diskBytes, signal),
     writeLayer(paths.layer, sessionEntries(spec.hostname)),
-    writeWhole(paths.sessionFile, spec.sessionFile, 0o644),
+    writeFiles(paths, spec),
   ])
   const recorded = oci.serialize('id ranges', async () => {
     signal.throwIfAborted()
@@ -54,9 +53,19 @@ export async function createSandbox(
       ? { uidBase: await allocate(oci), layers, shifted: false }
       : await ownByCopy(oci, paths, { layers, kept, signal })
     signal.throwIfAborted()
-    await writeRecord(paths, { spec: { ...spec, sessionFile: '' }, kept, ...ownership })
+    await writeRecord(paths, { spec: withoutFiles(spec), kept, ...ownership })
   })
   await orAborted(recorded, signal)
+}
+
+function withoutFiles(spec: SandboxSpec): SandboxSpec {
+  return { ...spec, sessionFile: '', beforeRunner: '' }
+}
+
+async function writeFiles(paths: SandboxPaths, spec: SandboxSpec): Promise<void> {
+  for (const file of ['sessionFile', 'beforeRunner'] as const)
+    if ((await readIfThere(paths[file])) !== spec[file])
+      await writeWhole(paths[file], spec[file], 0o644)
 }
 
 /**

@@ -76,6 +76,7 @@ function programMounts(paths: SandboxPaths, config: LaunchContext['config']): Mo
       readOnlyBind(path, `${TOOLS_INSIDE}/${name}`),
     ),
     readOnlyBind(paths.sessionFile, SANDBOX_PATHS.session),
+    readOnlyBind(paths.beforeRunner, SANDBOX_PATHS.beforeRunner),
   ]
 }
 

@@ -22,6 +22,7 @@ export function sandboxPaths({ dataDir, runtimeDir, doorsDir }: OciFolders, sess
     kept,
     record: join(kept, 'sandbox.json'),
     sessionFile: join(kept, 'session.json'),
+    beforeRunner: join(kept, 'before-runner.sh'),
     layer: join(kept, 'layer'),
     disk: join(kept, 'disk.img'),
     /** In place of the disk where no image can be mounted. */
