@@ -59,7 +59,7 @@ export function aheadScript(
 if [ ! -e ${quote(stateFile(stateFolder))} ] && (
   umask 077
   [ -e "$home" ] || printf %s ${quote(home.text)} >"$home"
-  mkdir -p "$cwd" && mkdir "$pipes" && cd "$pipes" && mkfifo in out err end
+  mkdir -p "$cwd" "$pipes" && cd "$pipes" && mkfifo in out err end
 ) 2>/dev/null; then
   # Held open from both ends, so that neither side waits for the other or finds it gone.
   exec 3<>"$pipes/in" 4<>"$pipes/out" 5<>"$pipes/err" 6<>"$pipes/end"
