@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { startAhead } from '../place.fixture.ts'
 import { RUN_MARK } from './agent-environment.ts'
-import { isRunning, stateFile } from './agent-start.ts'
+import { type AgentChild, isRunning, stateFile } from './agent-start.ts'
 import { aheadScript, beforeRunner } from './ahead-script.ts'
 
 const NOW = new Date('2026-01-02T03:04:05Z')
@@ -32,6 +32,11 @@ afterEach(() => rm(folder, { recursive: true, force: true }))
 const scriptOf = (args: string[] = SHOWS.args) =>
   aheadScript(boot, { args, env: { ADDED: 'by the SDK' } }, NOW, place)
 const running = (...args: string[]) => startAhead(scriptOf(args), place.pipes)
+/** It may have ended before anybody asks. */
+async function endOf(child: AgentChild): Promise<[number | null, string | null]> {
+  if (isRunning(child)) await once(child, 'exit')
+  return [child.exitCode, child.signalCode]
+}
 /** What `sh` runs there. */
 const doing = (command: string) => running('-c', command, 'sh', '--settings', '{}')
 
@@ -52,7 +57,7 @@ describe('an agent that is started ahead of the runner', () => {
 
   it('is seen as what it was started as', async () => {
     const { child, command } = await doing('read -r line')
-    expect(command()).toMatchObject({
+    await expect.poll(command).toMatchObject({
       command: '/bin/sh',
       args: ['-c', 'read -r line', 'sh', '--settings', '{"env":{"IS_SANDBOX":"1"}}'],
       cwd: join(folder, 'parked'),
@@ -60,15 +65,16 @@ describe('an agent that is started ahead of the runner', () => {
     })
     expect(command()?.env[RUN_MARK]).toMatch(/^s_1\/[0-9a-f-]{36}$/)
     expect(command()?.env).not.toHaveProperty('PWD')
+    const exit = endOf(child)
     child.stdin.end()
-    await once(child, 'exit')
+    await exit
     expect(command()).toBeUndefined()
   })
 
   it('reads, writes and ends as a child does', async () => {
     const { child } = await doing('read -r line; echo "got $line"; echo wrong >&2; cat; exit 3')
     expect(isRunning(child)).toBe(true)
-    const exit = once(child, 'exit')
+    const exit = endOf(child)
     child.stdin.end('one\ntwo\n')
     expect(await Promise.all([text(child.stdout), text(child.stderr)])).toEqual([
       'got one\ntwo\n',
@@ -84,7 +90,7 @@ describe('an agent that is started ahead of the runner', () => {
     async (signal) => {
       const { child } = await doing('sleep 1000 & echo $!; wait')
       const [line] = await once(child.stdout, 'data')
-      const exit = once(child, 'exit')
+      const exit = endOf(child)
       child.kill(signal)
       expect(await exit).toEqual([null, signal])
       await expect
@@ -103,12 +109,12 @@ describe('an agent that is started ahead of the runner', () => {
   it('that cannot be started has ended', async () => {
     place.agent = join(folder, 'missing')
     const { child } = await doing('true')
-    expect(await once(child, 'exit')).toEqual([127, null])
+    expect(await endOf(child)).toEqual([127, null])
   })
 
   it('finds noted in a new home what it would note there', async () => {
     const { child } = await doing('true')
-    await once(child, 'exit')
+    await endOf(child)
     const { machineID, userID, ...noted } = JSON.parse(
       await readFile(join(folder, 'home', '.claude.json'), 'utf8'),
     )
@@ -123,11 +129,11 @@ describe('an agent that is started ahead of the runner', () => {
   it('leaves alone what its home holds, and starts without one', async () => {
     const notes = join(folder, 'home', '.claude.json')
     await writeFile(notes, '{"mcpServers":{}}')
-    await once((await doing('true')).child, 'exit')
+    await endOf((await doing('true')).child)
     expect(await readFile(notes, 'utf8')).toBe('{"mcpServers":{}}')
     await rm(join(folder, 'home'), { recursive: true })
     await rm(place.pipes, { recursive: true })
-    expect(await once((await doing('true')).child, 'exit')).toEqual([0, null])
+    expect(await endOf((await doing('true')).child)).toEqual([0, null])
   })
 })
 
