@@ -190,6 +190,23 @@ it('an agent that hangs while it waits for its folder is ended, and the first tu
   expect(await agentPids()).not.toEqual(expect.arrayContaining(frozen))
 })
 
+it('an agent that hangs while it waits for its folder holds up nobody who interrupts its turn', async () => {
+  await place.close()
+  place = await createPlace(SCENARIOS, {}, { agentStartMs: 40_000 })
+  await place.startAhead()
+  const command = place.ask('true', 'command')
+  await place.start()
+  await place.endOf(command)
+  const frozen = await agentPids()
+  for (const pid of frozen) process.kill(pid, 'SIGSTOP')
+  const turn = place.ask('work in many steps')
+  await place.gateway.wait('turn.accepted', ({ turnId }) => turnId === turn)
+  place.interrupt(turn)
+  expect((await place.endOf(turn)).type).toBe('turn.interrupted')
+  expect(await agentPids()).toEqual(frozen)
+  expect((await place.endOf(place.ask('and once more'))).type).toBe('turn.completed')
+})
+
 it('an agent whose own file was cut off, as by a full disk, starts all the same and knows its conversation', async () => {
   await place.start()
   expect((await place.endOf(place.ask('work in many steps'))).type).toBe('turn.completed')

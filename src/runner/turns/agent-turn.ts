@@ -2,6 +2,7 @@
 // that died again, and at the end commits and pushes what was changed. Exactly one turn at a time.
 import { createHash } from 'node:crypto'
 import type { SDKMessage } from '@anthropic-ai/claude-agent-sdk'
+import { orAborted } from '../../lib/deadline.ts'
 import type { RunnerReport } from '../../protocol/runner-frames.ts'
 import type { Claude } from '../agent/claude.ts'
 import {
@@ -75,10 +76,10 @@ export function createAgentTurns(deps: AgentTurnDeps): AgentTurns {
 
   /** From a prompt to the end of the turn, or to the death of the agent. */
   const converse = async (turn: AskedTurn, context: TurnContext, prompt: Prompt) => {
-    const failure = await startAgent(deps.claude)
-    if (failure) return failure
+    const failure = await startAgent(deps.claude, context)
     if (context.interrupted.aborted || context.stopped.aborted)
       return { kind: 'interrupted' } as const
+    if (failure) return failure
     const { promise: ended, resolve: end } = Promise.withResolvers<ConversationEnd>()
     working = { id: turn.id, promptId: prompt.id, error: undefined, interruptedAt: undefined, end }
     const onInterrupt = () => void interrupt(deps.claude, working)
@@ -100,7 +101,7 @@ export function createAgentTurns(deps: AgentTurnDeps): AgentTurns {
   }
   return {
     run: async (turn, context) => {
-      await deps.work.begin(turn.id, context)
+      if (!(await deps.work.begin(turn.id, context))) return { kind: 'interrupted' }
       const end = await converseToEnd(deps, converse, { turn, context })
       if (!context.stopped.aborted) await deps.work.finish(turn, context.stopped)
       return end
@@ -142,10 +143,13 @@ interface Prompt {
 }
 type Converse = (turn: AskedTurn, context: TurnContext, prompt: Prompt) => Promise<ConversationEnd>
 
-/** It may die while it starts as well. */
-async function startAgent(claude: Claude): Promise<Death | undefined> {
+/** It may die while it starts as well. Where nobody waits for it any more it goes on starting, for the next prompt. */
+async function startAgent(
+  claude: Claude,
+  { interrupted, stopped }: TurnContext,
+): Promise<Death | undefined> {
   try {
-    await claude.startForPrompt()
+    await orAborted(claude.startForPrompt(), AbortSignal.any([interrupted, stopped]))
     return undefined
   } catch (error) {
     return deathBy('agent_not_started', error instanceof Error ? error.message : String(error))

@@ -35,7 +35,7 @@ afterEach(() => rm(root, { recursive: true, force: true }))
 
 const running = new AbortController().signal
 const begin = async (id: string) => {
-  await work.begin(id, { isResumed: false, stopped: running })
+  await work.begin(id, { isResumed: false, interrupted: running, stopped: running })
   return state.get().turn
 }
 
@@ -67,6 +67,17 @@ describe('what was there before a turn', () => {
     work.expect('t_4', { isUntouched: false, stopped })
     work.expect(null, { isUntouched: false, stopped })
     expect((await begin('t_4'))?.before).not.toBeNull()
+  })
+
+  it.each(['interrupted', 'stopped'] as const)('holds nobody up that is %s', async (how) => {
+    await writeFile(join(folder, '.gitattributes'), '* filter=hangs\n')
+    await git('config', 'filter.hangs.clean', 'sleep 600')
+    const context = { isResumed: false, interrupted: running, stopped: running }
+    const asked = new AbortController()
+    const isBegun = work.begin('t_1', { ...context, [how]: asked.signal })
+    asked.abort()
+    expect(await isBegun).toBe(false)
+    expect(state.get().turn).toBeNull()
   })
 
   it('is not known where git hangs, and holds the turn up for a limit only', async () => {

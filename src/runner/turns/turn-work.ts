@@ -1,6 +1,6 @@
 // What a turn of the agent changed, in every repository that its session may push to: what each was like before is
 // remembered, and at the end each is committed and pushed by itself. One that fails keeps no other from it.
-import { withDeadline } from '../../lib/deadline.ts'
+import { orAborted, withDeadline } from '../../lib/deadline.ts'
 import type { RunnerReport } from '../../protocol/runner-frames.ts'
 import type { StateFile } from '../state-file.ts'
 import { type FinishDeps, finishWork, type Snapshot, takeSnapshot } from './finish-work.ts'
@@ -31,8 +31,8 @@ export interface TurnWork {
    * main work tree holds the files of the commit that the session started from, and no other.
    */
   expect(turnId: string | null, seen: { isUntouched: boolean; stopped: AbortSignal }): void
-  /** Notes what is there; a turn that is taken up again keeps what was noted at its start. */
-  begin(turnId: string, context: Pick<TurnContext, 'isResumed' | 'stopped'>): Promise<void>
+  /** Notes what is there; a turn that is taken up again keeps what was noted at its start. False: it was ended before that. */
+  begin(turnId: string, context: TurnContext): Promise<boolean>
   finish(turn: { id: string; text: string }, stopped: AbortSignal): Promise<void>
 }
 
@@ -59,11 +59,16 @@ export function createTurnWork(deps: TurnWorkDeps): TurnWork {
       const isNew = id !== null && state.get().turn?.id !== id
       expected = isNew ? { id, seen: lookAround(stopped, isUntouched) } : undefined
     },
-    begin: async (id, { isResumed, stopped }) => {
-      if (isResumed && state.get().turn?.id === id) return
-      const seen = await (expected?.id === id ? expected.seen : lookAround(stopped))
+    begin: async (id, { isResumed, interrupted, stopped }) => {
+      if (isResumed && state.get().turn?.id === id) return true
+      const isOver = AbortSignal.any([interrupted, stopped])
+      const looking = expected?.id === id ? expected.seen : lookAround(isOver)
       expected = undefined
+      const seen = await orAborted(looking, isOver).catch(() => undefined)
+      // What nobody has waited for is not known, and would be taken for that turn's.
+      if (!seen || isOver.aborted) return false
       state.set({ turn: { id, ...seen } })
+      return true
     },
     finish: async (turn, stopped) => {
       const before = state.get().turn
