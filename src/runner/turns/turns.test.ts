@@ -98,6 +98,15 @@ describe('createTurns', () => {
     expect(types()).toEqual(['turn.accepted', 'turn.accepted', 'turn.completed'])
   })
 
+  it('takes no turn for a new one whose end was lost before it was told', async () => {
+    create().reconcile(wantedTurn('t1'))
+    await finish(0)
+    // As after a death: the end is not in the journal, and the disk holds what the state was like then.
+    state = openStateFile(join(folder, 'state.json'), failOnDisk)
+    create().reconcile(wantedTurn('t1'))
+    expect(runs[1]?.context.isResumed).toBe(true)
+  })
+
   it('ends a turn whose work throws', async () => {
     const run = () => Promise.reject(new Error('broken'))
     const report = (item: RunnerReport) => reports.push(item)

@@ -61,8 +61,8 @@ export function createTurns(deps: TurnsDeps): Turns {
       : await deps.run[turn.kind](turn, context).catch(unexpected)
     if (stopped.aborted) return
     ended.add(turn.id)
+    // It stays the one that was started last: a death may come before its end is on disk or told.
     deps.report(endReport(turn.id, end, Math.round(performance.now() - startedAt)))
-    deps.state.set({ turn: null })
     deps.onEnd?.()
   }
   return {
