@@ -29,7 +29,9 @@ describe('openStateFile', () => {
     const errors: unknown[] = []
     const state = openStateFile(path, (error) => errors.push(error))
     state.set({ conversationId: 'c' })
-    await withFileLimit(20, async () => state.set({ pushPending: true }))
+    await withFileLimit(20, async () => {
+      expect(state.set({ pushPending: true })).toBe(false)
+    })
     expect(errors).toMatchObject([{ code: 'EFBIG' }])
     expect(state.get().pushPending).toBe(true)
     expect(openStateFile(path, failOnDisk).get()).toMatchObject({ conversationId: 'c' })

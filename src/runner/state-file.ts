@@ -2,7 +2,9 @@
 // The turn's end is not in it: an end that the gateway has not acknowledged is still in the journal.
 import {
   closeSync,
+  constants,
   fsyncSync,
+  ftruncateSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -44,9 +46,13 @@ const stateSchema = z.object({
 })
 type RunnerState = z.infer<typeof stateSchema>
 
+/** Kept on the disk for the next time: a little is written also where there is no room left. */
+const RESERVED_BYTES = 16 << 10
+
 export interface StateFile {
   get(): RunnerState
-  set(change: Partial<RunnerState>): void
+  /** False when it is not on the disk. */
+  set(change: Partial<RunnerState>): boolean
   /** Takes over what another sandbox remembered, except what was true of its disk alone. */
   restore(value: unknown): void
 }
@@ -59,28 +65,42 @@ export function openStateFile(path: string, onDiskError: (error: unknown) => voi
     state = { ...state, ...change }
     try {
       replaceWhole(path, JSON.stringify(state))
+      return true
     } catch (error) {
       onDiskError(error)
+      return false
     }
   }
   return {
     get: () => state,
     set,
-    restore: (value) => set({ ...stateSchema.parse(value), checkout: null, additional: [] }),
+    restore: (value) => {
+      set({ ...stateSchema.parse(value), checkout: null, additional: [] })
+    },
   }
 }
 
 function replaceWhole(path: string, text: string): void {
   const temporary = `${path}.new`
-  const file = openSync(temporary, 'w', 0o600)
+  const file = openSync(temporary, constants.O_WRONLY | constants.O_CREAT, 0o600)
   try {
     // All of it: one write alone may take a part, and say no more than that.
     writeFileSync(file, text)
+    ftruncateSync(file, Buffer.byteLength(text))
     fsyncSync(file)
   } finally {
     closeSync(file)
   }
   renameSync(temporary, path)
+  reserve(temporary)
+}
+
+function reserve(path: string): void {
+  try {
+    writeFileSync(path, Buffer.alloc(RESERVED_BYTES), { mode: 0o600 })
+  } catch {
+    // What of it found room is there; the next write says what is wrong, if it does not fit.
+  }
 }
 
 /** A missing or broken file is an empty state: the work tree and the conversation on disk are still there. */

@@ -1,8 +1,12 @@
 import { spawn } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { runCommand } from './command-turn.ts'
+import { withFileLimit } from '../../lib/file-limit.fixture.ts'
+import { openStateFile } from '../state-file.ts'
+import { createCommandTurn, runCommand } from './command-turn.ts'
 
 const variables = { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/nonexistent', MINE: 'yes' }
 const run = async (text: string, signal = new AbortController().signal) => {
@@ -79,5 +83,27 @@ describe('runCommand', () => {
         timeout: 10_000,
       })
       .toMatch(/gone|State:\s+Z/)
+  })
+})
+
+describe('createCommandTurn', () => {
+  it('runs nothing of which the disk does not take the note: it could be run again', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'errand-command-'))
+    const nothing = () => undefined
+    const state = openStateFile(join(folder, 'state.json'), nothing)
+    const run = createCommandTurn({ folder, variables, state, report: nothing, onStart: nothing })
+    const running = new AbortController().signal
+    const context = { interrupted: running, stopped: running, isResumed: false }
+    await withFileLimit(20, async () => {
+      expect(await run({ id: 't_1', text: 'touch ran' }, context)).toMatchObject({
+        kind: 'failed',
+        reason: 'command_not_noted',
+        message: expect.stringContaining('The command was not run'),
+      })
+    })
+    expect(existsSync(join(folder, 'ran'))).toBe(false)
+    expect(await run({ id: 't_2', text: 'touch ran' }, context)).toMatchObject({ exitCode: 0 })
+    expect(existsSync(join(folder, 'ran'))).toBe(true)
+    await rm(folder, { recursive: true })
   })
 })

@@ -97,7 +97,11 @@ export function createCommandTurn(deps: {
       const message = 'The sandbox was restarted while the command ran; it was not run again.'
       return { kind: 'failed', reason: 'runner_restarted', message }
     }
-    deps.state.set({ turn: { id: turn.id, before: null } })
+    if (!deps.state.set({ turn: { id: turn.id, before: null } })) {
+      const message =
+        'The command was not run: the disk of the sandbox does not take the note that it was started, without which it could run twice. It may be full.'
+      return { kind: 'failed', reason: 'command_not_noted', message }
+    }
     deps.onStart()
     const output = (text: string) => deps.report({ type: 'command.output', turnId: turn.id, text })
     const { folder } = deps
