@@ -5,6 +5,7 @@
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { killGroup, lastLines } from '../lib/process.ts'
 import { AppError } from '../protocol/errors.ts'
+import { NO_ROOM } from './upstream/upstream-failure.ts'
 
 export type Settings = readonly (readonly [key: string, value: string])[]
 
@@ -143,11 +144,10 @@ function isGroupLeft(pid: number): boolean {
 function gitFailed(args: readonly string[], result: GitResult): AppError {
   const verb = args.find((arg) => /^[a-z][a-z-]+$/.test(arg)) ?? ''
   const said = lastLines(result.stderr, 5)
-  return new AppError(
-    'internal',
-    'git_failed',
-    `git ${verb} exited with ${result.exitCode}: ${said}`,
-  )
+  const message = `git ${verb} exited with ${result.exitCode}: ${said}`
+  return NO_ROOM.test(result.stderr)
+    ? new AppError('no_space', 'disk_full', message)
+    : new AppError('internal', 'git_failed', message)
 }
 
 function baseEnvironment(deps: { home: string; path: string }, protocols: string) {

@@ -15,7 +15,8 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { runChecked } from '../lib/process.ts'
 import { createGitClient, type GitClient } from './client.ts'
 import { leftoverProcesses } from './leftovers.ts'
 import { BRANCH, createDoor, newSessionId, OWNER, PATH, type TestDoor } from './room.fixture.ts'
@@ -209,6 +210,46 @@ it('starts though it cannot read what it noted of one session, and loses no push
     ['git could not write the branch.', 'ref_not_written'],
     ['', null],
   ])
+})
+
+describe('a disk that is full', () => {
+  beforeEach(async () => {
+    await killProgram()
+    await runChecked('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'errand-test', dataDir])
+    await chown(dataDir, UID, UID)
+    program = await startProgram()
+  })
+  afterEach(async () => {
+    await killProgram()
+    await runChecked('umount', ['--lazy', dataDir])
+  })
+
+  it('keeps gitd from no start: it lets read, and says what keeps it from writing', async () => {
+    const wanted = request()
+    const { commit } = await client.prepareSession(wanted)
+    const clone = join(root, 'clone')
+    await workbench.git(root, ['clone', '--quiet', door.url(wanted.sessionId), clone])
+    await workbench.git(clone, ['push', '--quiet', 'origin', `${commit}:refs/heads/${BRANCH}`])
+    await killProgram()
+    const filling = writeFile(join(dataDir, 'filled'), Buffer.alloc(32 << 20))
+    await expect(filling).rejects.toMatchObject({ code: 'ENOSPC' })
+    program = await startProgram()
+    expect((await client.sessionRefs(wanted.sessionId)).start).toBe(commit)
+    await workbench.git(root, ['clone', '--quiet', door.url(wanted.sessionId), `${clone} 2`])
+    const seen = await take(client.observations(0, new AbortController().signal), 1)
+    expect(seen).toMatchObject([{ n: 1, accepted: true }])
+    await expect(client.prepareSession(request())).rejects.toMatchObject({
+      code: 'no_space',
+      reason: 'disk_full',
+    })
+    await workbench.commit(clone, { 'a.txt': 'a\n' })
+    const push = ['push', '--quiet', 'origin', `HEAD:refs/heads/${BRANCH}`]
+    expect((await workbench.run(clone, push)).stderr).toMatch(/no space left/i)
+    await rm(join(dataDir, 'filled'))
+    expect((await workbench.run(clone, push)).exitCode).toBe(0)
+    const both = await take(client.observations(0, new AbortController().signal), 2)
+    expect(both.at(-1)).toMatchObject({ n: 2, accepted: true })
+  })
 })
 
 async function take(

@@ -1,9 +1,10 @@
 // The one hook of gitd: a script that git runs with the refs it has read, and that asks gitd over file descriptor 3.
 // The descriptor is a pair of sockets that only this push has, so there is nothing to guess, to forge or to clean up.
-import { chmod, rename, writeFile } from 'node:fs/promises'
+import { chmod, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { createLineSplitter } from '../../lib/ndjson.ts'
+import { toAppError } from '../../protocol/errors.ts'
 import { parseRefUpdate, type RefUpdate } from './push-scope.ts'
 
 export const HOOK_CHANNEL = 3
@@ -37,12 +38,26 @@ export interface HookAnswer {
 
 const MOST_UPDATES = 1000
 const LINE_BYTES = 8192
+const HOOK_MODE = 0o555
+const FULL = 'there is no space left on the disk of Errand, and the push was refused'
 
+/** What is there already needs no room on the disk. */
 export async function writeHooks(directory: string): Promise<void> {
   const path = join(directory, 'pre-receive')
+  if (await isWritten(path)) return
   await writeFile(`${path}.new`, SCRIPT)
-  await chmod(`${path}.new`, 0o555)
+  await chmod(`${path}.new`, HOOK_MODE)
   await rename(`${path}.new`, path)
+}
+
+async function isWritten(path: string): Promise<boolean> {
+  try {
+    const { mode } = await stat(path)
+    return (mode & 0o777) === HOOK_MODE && (await readFile(path, 'utf8')) === SCRIPT
+  } catch {
+    // Whatever is there is replaced.
+    return false
+  }
 }
 
 /** Reads one question from the hook and writes the answer that `decide` gives. A failure is reported, and refuses. */
@@ -60,7 +75,8 @@ export function answerHook(
   const ask = (question: HookQuestion) => {
     answer(question).catch((error) => {
       report(error)
-      refuse('errand: the push could not be checked and was refused')
+      const isFull = toAppError(error).code === 'no_space'
+      refuse(isFull ? `errand: ${FULL}` : 'errand: the push could not be checked and was refused')
     })
   }
   const refuse = (why: string) => channel.end(`${sayLine(why)}refuse\n`)

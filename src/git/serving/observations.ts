@@ -52,7 +52,8 @@ export async function createObservations(
   let { acknowledged, waiting } = await readJournal(path)
   let last = waiting.at(-1)?.n ?? acknowledged
   let bytes = 0
-  let file = await writeAnew(path, acknowledged, waiting)
+  // Where there is no room for a new one, what is there goes on.
+  let file = await writeAnew(path, acknowledged, waiting).catch(() => openAsItIs(path))
   const added = new EventEmitter().setMaxListeners(0)
   let queue: Promise<unknown> = Promise.resolve()
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
@@ -128,10 +129,16 @@ async function writeAnew(path: string, acknowledged: number, waiting: Observatio
   }
 }
 
+async function openAsItIs(path: string) {
+  const text = await readIfThere(path)
+  const whole = Buffer.byteLength(text.slice(0, text.lastIndexOf('\n') + 1))
+  return createLineFile(await open(path, 'a', 0o600), whole)
+}
+
 /** Holds whole lines only: what a full disk took of one is cut off before the next, which would be lost behind it. */
-function createLineFile(handle: FileHandle) {
-  let size = 0
-  let isTorn = false
+function createLineFile(handle: FileHandle, wholeBytes?: number) {
+  let size = wholeBytes ?? 0
+  let isTorn = wholeBytes !== undefined
   return {
     /** Resolves with the number of bytes when they are on disk. */
     append: async (text: string) => {

@@ -3,6 +3,14 @@ import { decodeCredential, encodeCredential, redact } from './credential.ts'
 import { explainFailure, isPassing } from './upstream-failure.ts'
 
 describe('explainFailure', () => {
+  it('tells a disk that is full here from one at the host', () => {
+    const said = 'fatal: write error: No space left on device\nfatal: early EOF'
+    expect(explainFailure(said)).toMatchObject({ code: 'no_space', reason: 'disk_full' })
+    expect(isPassing('disk_full')).toBe(true)
+    const ofHost = explainFailure('remote: fatal: write error: No space left on device')
+    expect(ofHost.reason).toBe('upstream_failed')
+  })
+
   it.each([
     [
       "fatal: could not read Username for 'https://github.com': terminal prompts disabled",

@@ -18,8 +18,17 @@ const rule = (pattern: RegExp, code: ErrorCode, reason: string, message: string)
   message,
 })
 
+export const NO_ROOM = /^(?!remote: ).*(No space left on device|Disk quota exceeded)/m
+
 /** The first match wins, so what is said precisely comes before what git says at the end of every failure. */
 const RULES: readonly Rule[] = [
+  rule(
+    // Of this machine: what the host says of its own begins with "remote:".
+    NO_ROOM,
+    'no_space',
+    'disk_full',
+    'There is no space left on the disk of Errand.',
+  ),
   rule(
     // Not the words about a branch that has the name of a folder of branches, which stay.
     /^remote: error: cannot lock ref '.*': (reference already exists|is at [0-9a-f]+ but expected|Unable to create '.*\.lock')/m,
@@ -96,6 +105,7 @@ export function isPassing(reason: string): boolean {
     'upstream_rate_limited',
     'upstream_failed',
     'upstream_timeout',
+    'disk_full',
   ].includes(reason)
 }
 
