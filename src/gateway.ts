@@ -119,9 +119,10 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
   await reopenDoors({ store, watch, builds, log, doors })
   const git = createGitClient(settings.gitSocket)
   const following = followPushes({ git, store: reports.pushed, logger }, closing.signal)
+  const watching = link.watchSilence(closing.signal)
   shutdown.add('reports', async () => {
     closing.abort()
-    await Promise.allSettled([following, reports.settled()])
+    await Promise.allSettled([following, watching, reports.settled()])
   })
 }
 

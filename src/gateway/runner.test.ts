@@ -60,7 +60,11 @@ function play() {
     link.events(ID).onParked()
     return parked.promise
   }
-  return { hello, connect, park, command, report, see, told, sent, last: () => last }
+  const disconnect = () => link.events(ID).onDisconnected('silent')
+  return {
+    ...{ hello, connect, disconnect, park, command, report, see, told, sent },
+    ...{ watchSilence: link.watchSilence, last: () => last },
+  }
 }
 
 async function ready() {
@@ -79,6 +83,19 @@ it('replaces the sandbox of a ready session, whose turn goes on in another', asy
   const { state, effects } = game.last()
   expect(state).toMatchObject({ status: 'working', sandbox: { state: 'preparing', generation: 2 } })
   expect(effects).toMatchObject([{ kind: 'sandbox.start', generation: 2 }])
+})
+
+it('replaces the sandbox whose runner does not come again in a turn, as when it is frozen', async () => {
+  const game = await ready()
+  game.see()
+  await game.connect()
+  const closing = new AbortController()
+  const watching = game.watchSilence(closing.signal, 0)
+  game.disconnect()
+  await expect.poll(() => game.last().state.sandbox.generation).toBe(2)
+  closing.abort()
+  await watching
+  expect(game.last().state).toMatchObject({ status: 'working', sandbox: { state: 'preparing' } })
 })
 
 it('fails a preparation whose own runners are of another version, and says so', async () => {

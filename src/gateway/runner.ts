@@ -12,6 +12,7 @@ import type { Dispatch } from '../sessions/dispatch.ts'
 import { directivesFor } from '../sessions/rules/directives.ts'
 import type { LiveDelta } from './control.ts'
 import { createReportRedaction, type ReportRedaction } from './redaction.ts'
+import { createRunnerSilence } from './runner-silence.ts'
 import type { SessionWatch } from './sessions.ts'
 
 /** Of a session that is not known; nothing of it is stored either. */
@@ -22,6 +23,8 @@ export interface RunnerLink {
   /** Sends the directives of this state when they differ from those sent last; nothing of one that is older than what is known. */
   direct(state: SessionState): void
   forget(sessionId: string): void
+  /** Gives up the sandboxes of runners that are silent in a turn, until the signal aborts. */
+  watchSilence(signal: AbortSignal, lookMs?: number): Promise<void>
 }
 
 export interface RunnerLinkDeps {
@@ -44,15 +47,9 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
     read: deps.onParked,
     onError: (err) => deps.logger.warn({ err }, 'a sandbox that waits could not be noted yet'),
   })
+  const silence = createRunnerSilence({ states: newest.all, dispatch, logger: deps.logger })
   const assignments = createAssignments(deps)
-  const redactions = new Map<string, ReportRedaction>()
-  const redactionOf = (sessionId: string): ReportRedaction => {
-    const found =
-      redactions.get(sessionId) ??
-      createReportRedaction(() => watch().get(sessionId)?.credentials.redactor ?? NO_REDACTOR)
-    redactions.set(sessionId, found)
-    return found
-  }
+  const redactions = createRedactions(watch)
   const direct = (state: SessionState) => {
     assignments.look(state.id)
     if (!newest.take(state)) return
@@ -64,11 +61,14 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
   return {
     direct,
     forget: (sessionId) => {
-      redactions.delete(sessionId)
+      redactions.forget(sessionId)
       newest.forget(sessionId)
+      silence.forget(sessionId)
     },
+    watchSilence: silence.watch,
     events: (sessionId) => ({
       onHello: async ({ protocol }, { wait, signal }): Promise<Welcome | { refused: string }> => {
+        silence.heard(sessionId)
         if (protocol !== RUNNER_PROTOCOL) {
           await replaceRunner(dispatch, sessionId, protocol)
           return { refused: 'protocol_not_supported' }
@@ -80,13 +80,14 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
       },
       onParked: () => parked.refresh(sessionId),
       onConnected: () => {
+        silence.connected(sessionId)
         sent.delete(sessionId)
         const state = newest.get(sessionId)
         if (state) direct(state)
       },
       onReport: async ({ n, report }) => {
         try {
-          const reports = redactionOf(sessionId).report(report)
+          const reports = redactions.of(sessionId).report(report)
           await dispatch.reports(
             sessionId,
             reports.map((one) => ({ n, report: one })),
@@ -100,13 +101,29 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
       },
       onDelta: ({ turnId, text }) => {
         if (watch().get(sessionId)?.state.turn?.id !== turnId) return
-        const plain = redactionOf(sessionId).delta({ turnId, text })
+        const plain = redactions.of(sessionId).delta({ turnId, text })
         if (plain !== '') broadcast({ sessionId, turnId, text: plain })
       },
       onDisconnected: () => {
+        silence.disconnected(sessionId)
         sent.delete(sessionId)
       },
     }),
+  }
+}
+
+/** One for each session, with what its owner's credentials hide now. */
+function createRedactions(watch: RunnerLinkDeps['watch']) {
+  const redactions = new Map<string, ReportRedaction>()
+  return {
+    of: (sessionId: string): ReportRedaction => {
+      const found =
+        redactions.get(sessionId) ??
+        createReportRedaction(() => watch().get(sessionId)?.credentials.redactor ?? NO_REDACTOR)
+      redactions.set(sessionId, found)
+      return found
+    },
+    forget: (sessionId: string) => redactions.delete(sessionId),
   }
 }
 
@@ -115,6 +132,7 @@ function createNewest() {
   const states = new Map<string, SessionState>()
   return {
     get: (sessionId: string) => states.get(sessionId),
+    all: () => states.values(),
     /** False for one that is older. */
     take: (state: SessionState): boolean => {
       if ((states.get(state.id)?.lastSeq ?? 0) > state.lastSeq) return false
