@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { runChecked } from '../lib/process.ts'
 import type { ReachAnswer } from '../protocol/reach.ts'
 import { findRegistryStates, type RegistryDeps } from './registries.ts'
 
@@ -39,6 +40,13 @@ const states = (ask: RegistryDeps['ask'], env: Record<string, string> = {}) =>
   findRegistryStates({ env, home, cwd: join(home, 'work'), ask })
 
 describe('registries inside', () => {
+  it('are found though a file that could name one is a pipe', async () => {
+    // Nobody ever writes to it.
+    await runChecked('mkfifo', [join(home, 'work', '.npmrc')])
+    await writeFile(join(home, '.npmrc'), 'registry=https://user.example/\n')
+    expect((await states(null)).of('npm')?.url).toBe('https://user.example/')
+  })
+
   it('are those of the image, as the gateway tells', async () => {
     const { level, of } = await states(gateway())
     expect(level).toBe('trusted')

@@ -1,6 +1,5 @@
 // Which registry each package manager uses here, and whether the session reaches it. Variables and the user's own files win
 // over what the image came with, which the gateway knows; the gateway alone says what is reached.
-import { readFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import {
@@ -13,6 +12,7 @@ import {
   pipConfUrls,
   type Registry,
 } from '../egress/registries/registry-files.ts'
+import { readPlainFile } from '../lib/plain-file.ts'
 import { DOOR_HOST } from '../protocol/network.ts'
 import type { ReachAnswer } from '../protocol/reach.ts'
 
@@ -83,7 +83,7 @@ async function ownRegistries({ env, home, cwd }: RegistryDeps): Promise<Registry
   ]
   const fromFiles = await Promise.all(
     paths.map(async ({ entry: [tool, , urlsOf], path }) => {
-      const text = await readFile(path, 'utf8').catch(() => '')
+      const text = (await readPlainFile(path)) ?? ''
       return urlsOf(text).flatMap((url) => createRegistry(tool, url, path) ?? [])
     }),
   )

@@ -6,9 +6,9 @@ import { lstat, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises
 import { dirname, join } from 'node:path'
 import type { SdkPluginConfig } from '@anthropic-ai/claude-agent-sdk'
 import { z } from 'zod'
+import { readPlainFile } from '../../lib/plain-file.ts'
 import type { AdditionalFolder } from './additional-settings.ts'
 import { plainFrontmatter } from './plain-frontmatter.ts'
-import { readPlainFile } from './repository-settings.ts'
 
 export interface AdditionalPlugins {
   plugins: SdkPluginConfig[]

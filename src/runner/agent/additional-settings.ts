@@ -4,7 +4,8 @@
 import { join } from 'node:path'
 import type { Options } from '@anthropic-ai/claude-agent-sdk'
 import { z } from 'zod'
-import { readPlainFile, SETTINGS_FILES } from './repository-settings.ts'
+import { readPlainFile } from '../../lib/plain-file.ts'
+import { SETTINGS_FILES } from './repository-settings.ts'
 
 export interface AdditionalFolder {
   name: string

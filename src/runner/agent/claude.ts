@@ -2,7 +2,6 @@
 // ended, with the conversation so far. Knows nothing of turns: messages go out as they come.
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
 import {
   type Options,
   type PermissionMode,
@@ -13,6 +12,7 @@ import {
 } from '@anthropic-ai/claude-agent-sdk'
 import { withDeadline } from '../../lib/deadline.ts'
 import type { Logger } from '../../lib/logger.ts'
+import { readPlainFile } from '../../lib/plain-file.ts'
 import { killGroup } from '../../lib/process.ts'
 import { type Mode, PHASE_LIMITS_MS } from '../../protocol/session.ts'
 import type { StateFile } from '../state-file.ts'
@@ -169,7 +169,8 @@ export function createClaude(deps: ClaudeDeps): Claude {
     remembers: async (uuid) => {
       const id = deps.state.get().conversationId
       const path = id === null ? undefined : await transcriptPath(deps.program.variables, id)
-      return path !== undefined && (await readFile(path, 'utf8')).includes(uuid)
+      const text = path === undefined ? undefined : await readPlainFile(path)
+      return text?.includes(uuid) ?? false
     },
     end,
   }

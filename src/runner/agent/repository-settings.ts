@@ -2,9 +2,9 @@
 // out works, who pays, or what the agent may do without asking. Hooks, MCP servers and rules that forbid are followed.
 // Does not protect against the agent itself, which may change these files: what holds it is the gateway.
 import { existsSync } from 'node:fs'
-import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { readPlainFile } from '../../lib/plain-file.ts'
 import { isProtectedVariable } from '../../protocol/protected-variables.ts'
 import type { Variables } from './agent-environment.ts'
 import { claudeHome } from './transcript.ts'
@@ -64,12 +64,6 @@ export async function readRepositorySettings(
     if (text !== undefined) addFile(settings, { name, text, given })
   }
   return settings
-}
-
-/** Undefined also for what is no file, such as a pipe or a device: reading it might never end. */
-export async function readPlainFile(path: string): Promise<string | undefined> {
-  const stats = await stat(path).catch(() => undefined)
-  return stats?.isFile() ? readFile(path, 'utf8').catch(() => undefined) : undefined
 }
 
 function addFile(

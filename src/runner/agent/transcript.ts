@@ -1,9 +1,10 @@
 // The agent's own record of its conversation on disk, which is what it knows when it is started again. Claude Code keeps it
 // at `projects/<folder of the checkout>/<id>.jsonl`, those of subagents below `<id>/`, one message a line.
-import { open, readdir } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SDKMessage } from '@anthropic-ai/claude-agent-sdk'
 import { z } from 'zod'
+import { openPlainFile } from '../../lib/plain-file.ts'
 import type { Variables } from './agent-environment.ts'
 
 const UUID_FIELD = /"uuid":"([0-9a-f-]{36})"/g
@@ -96,7 +97,8 @@ function toMessage(line: string): ConversationMessage[] {
 
 /** Whole lines from a byte on; `end` is where the last of them ends. */
 async function readLines(path: string, from: number): Promise<{ text: string; end: number }> {
-  const file = await open(path)
+  const file = await openPlainFile(path)
+  if (!file) return { text: '', end: from }
   try {
     const { size } = await file.stat()
     const buffer = Buffer.alloc(Math.max(0, size - from))
