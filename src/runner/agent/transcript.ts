@@ -89,10 +89,19 @@ const lineSchema = z.object({
 
 /** A line of the conversation itself as the message that the agent had sent, or would have. */
 function toMessage(line: string): ConversationMessage[] {
-  const { data } = lineSchema.safeParse(JSON.parse(line))
+  const { data } = lineSchema.safeParse(parseLine(line))
   if (!data || data.isSidechain || data.isMeta || data.message.model === SYNTHETIC) return []
   const { type, uuid, message } = data
   return [{ type, uuid, message, parent_tool_use_id: null } as unknown as ConversationMessage]
+}
+
+/** Undefined for what a full disk or a kill has cut off, and the agent has written on behind. */
+function parseLine(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined
+  }
 }
 
 /** Whole lines from a byte on; `end` is where the last of them ends. */
