@@ -170,13 +170,18 @@ describe('sandboxes that wait', () => {
   })
 
   it('of an earlier start are taken away first, but not from a session that has one', async () => {
-    const [left, used] = [createId('session', new Uint8Array(20).fill(7)), await takenBySession()]
-    await store.standbys.add({ sessionId: left, ownerId: 'ann', recipe: 'old', hasAgent: true })
-    for (const id of [left, used]) running.add(id)
+    const idOf = (n: number) => createId('session', new Uint8Array(20).fill(n))
+    const [left, taken] = [idOf(7), idOf(8)]
+    const used = await takenBySession()
+    const made = { ownerId: 'ann', recipe: 'old', hasAgent: true }
+    for (const sessionId of [left, taken]) await store.standbys.add({ sessionId, ...made })
+    // By a server that died before it had made the session.
+    await store.standbys.markReady(taken)
+    expect(await store.standbys.take(made)).toBe(taken)
+    for (const id of [left, taken, used]) running.add(id)
     const standbys = start(0)
     await expect.poll(async () => (await store.standbys.list()).length).toBe(0)
-    await expect.poll(() => running.has(left)).toBe(false)
-    expect(running).toContain(used)
+    await expect.poll(() => [...running]).toEqual([used])
     expect(await standbys.take(wanted())).toBeUndefined()
   })
 
