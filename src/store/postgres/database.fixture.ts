@@ -1,7 +1,7 @@
 // A real PostgreSQL for tests: each file has a database of its own, on a server that is its alone meanwhile.
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import pg from 'pg'
 import { inject } from 'vitest'
@@ -39,6 +39,33 @@ export async function startTestDatabase(): Promise<TestDatabase> {
       await Promise.allSettled(stores.map((store) => store.close()))
       await query(server, `drop database ${database} with (force)`)
       await giveBack()
+    },
+  }
+}
+
+/** A database on another machine whose cable can be pulled: lines that were open then neither bring anything nor end. */
+export async function startDistantDatabase(database: TestDatabase) {
+  const sockets: Socket[] = []
+  const server = createServer((near) => {
+    const far = connect(`${database.connection.host}/.s.PGSQL.5432`)
+    for (const [from, to] of [near, far].map(
+      (end, index, ends) => [end, ends[1 - index]] as const,
+    )) {
+      from.on('error', () => undefined)
+      from.pipe(to as Socket)
+      sockets.push(from)
+    }
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return {
+    connection: { ...database.connection, host: '127.0.0.1', port },
+    pullCable: () => {
+      for (const socket of sockets) socket.unpipe().pause()
+    },
+    close: () => {
+      server.close()
+      for (const socket of sockets) socket.destroy()
     },
   }
 }

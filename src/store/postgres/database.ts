@@ -65,7 +65,7 @@ export async function openDatabase(options: OpenDatabaseOptions): Promise<Databa
  * A database on another machine can be gone without a word (no power, no cable, another address): TCP alone waits a quarter
  * of an hour for what it has sent to be acknowledged. Gives the connection up, so that the pool makes another.
  */
-function impatientSocket(limitMs: number): Socket {
+export function impatientSocket(limitMs: number): Socket {
   const socket = new Socket()
   const message = `it has said nothing for ${limitMs / 1000} s`
   return socket.setTimeout(limitMs, () => {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createSilentLogger } from '../../lib/logger.ts'
 import { appends, nextTestId, renamed } from '../session.fixture.ts'
 import { openStore } from '../store.ts'
-import { startTestDatabase, type TestDatabase } from './database.fixture.ts'
+import { startDistantDatabase, startTestDatabase, type TestDatabase } from './database.fixture.ts'
 import { clientConfig, type DatabaseConnection } from './database.ts'
 import {
   dropTables,
@@ -127,5 +127,37 @@ describe('a dump', () => {
     expect(tables.map(({ name }) => name).toSorted()).toEqual(
       rows.map(({ name }) => name).toSorted(),
     )
+  })
+})
+
+describe('a database that is gone without a word', () => {
+  const gone = { code: 'unavailable', reason: 'database_unreachable' }
+  const limitMs = 2_000
+
+  it('ends a dump in the middle', async () => {
+    const store = await openStore({ ...database, logger: createSilentLogger(), sealingKey })
+    await store.close()
+    const distant = await startDistantDatabase(database)
+    const dumping = dumpDatabase(
+      distant.connection,
+      async ({ rows }) => {
+        distant.pullCable()
+        for await (const _ of rows);
+      },
+      limitMs,
+    )
+    await expect(dumping).rejects.toMatchObject(gone)
+    distant.close()
+  })
+
+  it('ends a load in the middle', async () => {
+    const distant = await startDistantDatabase(database)
+    async function* tables(): AsyncGenerator<TableDump> {
+      distant.pullCable()
+      yield { name: 'settings', columns: ['key'], rows: (async function* () {})() }
+    }
+    const loading = loadDatabase(distant.connection, tables(), limitMs)
+    await expect(loading).rejects.toMatchObject(gone)
+    distant.close()
   })
 })

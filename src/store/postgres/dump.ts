@@ -5,7 +5,8 @@ import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import { AppError } from '../../protocol/errors.ts'
 import { migrate, readSchemaName } from '../migrate.ts'
-import { clientConfig, type DatabaseConnection } from './database.ts'
+import { clientConfig, type DatabaseConnection, impatientSocket } from './database.ts'
+import { toDatabaseError } from './database-errors.ts'
 
 /** In an order in which every row finds what it refers to. Those of better-auth begin with `auth_`. */
 export const DUMPED_TABLES = [
@@ -40,6 +41,8 @@ const TEXT_SETTINGS = `
   set timezone to 'UTC'; set datestyle to 'ISO'; set bytea_output to 'hex'; set extra_float_digits to 1;
   set client_encoding to 'UTF8'; set statement_timeout to 0; set idle_in_transaction_session_timeout to 0`
 const FETCH_ROWS = 200
+/** No statement here is long, but it may have a slow disk or a large row to itself. */
+const SILENCE_LIMIT_MS = 120_000
 /** Of one insert statement. PostgreSQL takes 65,535 parameters. */
 const INSERT_ROWS = 500
 const INSERT_CHARS = 8 << 20
@@ -48,8 +51,9 @@ const INSERT_CHARS = 8 << 20
 export async function dumpDatabase(
   connection: DatabaseConnection,
   take: (table: TableDump) => Promise<void>,
+  silenceLimitMs?: number,
 ): Promise<string> {
-  return withClient(connection, async (client) => {
+  const dump = async (client: pg.Client) => {
     const schema = await schemaOf(connection)
     if (schema === undefined) {
       const message = 'This database was never used by Errand: there is nothing to back up.'
@@ -63,7 +67,8 @@ export async function dumpDatabase(
     }
     await client.query('commit')
     return schema
-  })
+  }
+  return withClient(connection, dump, silenceLimitMs)
 }
 
 export async function requireEmptyDatabase(connection: DatabaseConnection): Promise<void> {
@@ -83,8 +88,9 @@ export async function makeTables(connection: DatabaseConnection, schema: string)
 export async function loadDatabase(
   connection: DatabaseConnection,
   tables: AsyncIterable<TableDump>,
+  silenceLimitMs?: number,
 ): Promise<Record<string, number>> {
-  return withClient(connection, async (client) => {
+  const load = async (client: pg.Client) => {
     const counts: Record<string, number> = {}
     await client.query('begin')
     for await (const table of tables) {
@@ -99,7 +105,8 @@ export async function loadDatabase(
     }
     await client.query('commit')
     return counts
-  })
+  }
+  return withClient(connection, load, silenceLimitMs)
 }
 
 /** Takes away what `makeTables` and a failed load left; only for a database that was empty before. */
@@ -209,14 +216,24 @@ async function setIdentities(client: pg.Client, table: string): Promise<void> {
 async function withClient<T>(
   connection: DatabaseConnection,
   work: (client: pg.Client) => Promise<T>,
+  silenceLimitMs = SILENCE_LIMIT_MS,
 ): Promise<T> {
-  const client = new pg.Client({ ...clientConfig(connection), application_name: 'errand-dump' })
+  const client = new pg.Client({
+    ...clientConfig(connection),
+    application_name: 'errand-dump',
+    stream: () => impatientSocket(silenceLimitMs),
+  })
+  let isBroken = false
   // Who uses it meets the error at the next statement.
-  client.on('error', () => undefined)
+  client.on('error', () => {
+    isBroken = true
+  })
   await client.connect()
   try {
     await client.query(TEXT_SETTINGS)
     return await work(client)
+  } catch (error) {
+    throw isBroken ? toDatabaseError(error) : error
   } finally {
     await client.end()
   }
@@ -236,7 +253,8 @@ export async function withPool<T>(
   connection: DatabaseConnection,
   work: (pool: pg.Pool) => Promise<T>,
 ): Promise<T> {
-  const pool = new pg.Pool({ ...clientConfig(connection), max: 2 })
+  const stream = () => impatientSocket(SILENCE_LIMIT_MS)
+  const pool = new pg.Pool({ ...clientConfig(connection), max: 2, stream })
   pool.on('error', () => undefined)
   try {
     return await work(pool)
