@@ -129,7 +129,7 @@ it('loses no push and no tokens while the disk of the database is full', async (
   expect(forgotten).toContain('model.used')
 })
 
-it('holds a bounded number of denials while the database is away', async () => {
+it('holds a bounded number of denials, and of refusals of the model, while the database is away', async () => {
   let asked = 0
   const command = () => {
     asked += 1
@@ -148,5 +148,8 @@ it('holds a bounded number of denials while the database is away', async () => {
     const sessionId = createId('session', new Uint8Array(20).fill(n))
     for (let port = 1; port <= 50; port++) reports.decided({ ...denial, sessionId, port })
   }
+  expect(asked).toBe(1_000)
+  const failed = { sessionId: ANN, status: 400, reason: 'invalid', message: 'no' }
+  for (let n = 0; n < 5; n++) reports.failed({ ...failed, requestId: `r${n}` })
   expect(asked).toBe(1_000)
 })

@@ -26,7 +26,7 @@ export interface Reports {
 }
 
 const RETRY = { firstMs: 200, mostMs: 10_000 }
-/** With so many that wait for the database, denials are no longer told: an agent can make as many as it likes. */
+/** With so many that wait for the database, denials and refusals of the model are no longer told: an agent can make as many as it likes. */
 const MOST_WAITING = 1_000
 /** What may pass by itself, as a full disk does once somebody has made room; every other refusal is final. */
 const PASSING: ReadonlySet<AppError['code']> = new Set([
@@ -94,6 +94,7 @@ export function createReports(
       inBackground(stored.then(() => journal.forget(requestId)))
     },
     failed: ({ sessionId, requestId, status, reason, message }) => {
+      if (pending.size >= MOST_WAITING) return
       inBackground(store(sessionId, { type: 'model.failed', requestId, status, reason, message }))
     },
     pushed: ({ n, at, sessionId, accepted, reason, new: commit, ...push }) => {
