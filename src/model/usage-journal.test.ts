@@ -105,3 +105,20 @@ it('goes on in its file when there was no room to write that anew', async () => 
     ...['open', 'long', 'after'],
   ])
 })
+
+it('is opened where there is no room to write it anew, and loses nothing', async () => {
+  openUsageJournal(path, fail).note(usage('a', 1))
+  const errors: unknown[] = []
+  let journal: ReturnType<typeof openUsageJournal> | undefined
+  await withFileLimit(20, async () => {
+    journal = openUsageJournal(path, (error) => errors.push(error))
+    expect(journal.left).toEqual([usage('a', 1)])
+    journal.note(usage('b', 1))
+  })
+  expect(errors).toMatchObject([{ code: 'EFBIG' }, { code: 'EFBIG' }])
+  expect(openUsageJournal(path, fail).left).toEqual([usage('a', 1)])
+  journal?.note(usage('c', 1))
+  expect(openUsageJournal(path, fail).left.map(({ requestId }) => requestId)).toEqual([
+    ...['a', 'b', 'c'],
+  ])
+})

@@ -40,7 +40,17 @@ export function openUsageJournal(path: string, report: (error: unknown) => void)
   const left = [...open.values()]
   let bytes = 0
   let isWhole = true
-  let file = writeAnew(path, open)
+  const begin = () => {
+    try {
+      return writeAnew(path, open)
+    } catch (error) {
+      // What is there goes on, and is written anew as soon as that goes.
+      report(error)
+      isWhole = false
+      return openSync(path, 'a', 0o600)
+    }
+  }
+  let file = begin()
   const write = (line: z.input<typeof lineSchema>) => {
     // A line that is cut off would take the next one along.
     if (isWhole) {
