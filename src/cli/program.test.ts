@@ -3,101 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Client } from '../client/client.ts'
-import type { Followed } from '../client/follow.ts'
-import { applyEvent, emptyView } from '../protocol/apply-event.ts'
 import { AppError } from '../protocol/errors.ts'
-import type { EventBody, SessionEvent } from '../protocol/event.ts'
-import type { Question, SessionState } from '../protocol/session.ts'
-import { actsOnTerminal, createTestCli, SESSION_CREATED } from './cli.fixture.ts'
-
-const sessionId = `s_${'a'.repeat(20)}`
-const turnId = `t_${'a'.repeat(20)}`
-const BEGIN: EventBody[] = [
-  SESSION_CREATED,
-  { type: 'message.queued', turnId, kind: 'agent', text: 'fix it' },
-  { type: 'turn.started', turnId },
-]
-const DONE: EventBody = { type: 'turn.completed', turnId, exitCode: null, durationMs: 10 }
-const QUESTION: Question = {
-  ...{ id: 'q1', turnId, kind: 'question', title: 'Which one?', detail: '', askedAt: '' },
-  items: [
-    {
-      ...{ question: 'Which one?', header: 'One', multiSelect: false },
-      options: [
-        { label: 'Red', description: '' },
-        { label: 'Blue', description: '' },
-      ],
-    },
-  ],
-}
-
-function eventsOf(bodies: EventBody[]): SessionEvent[] {
-  const at = '2026-01-01T00:00:00.000Z'
-  return bodies.map((body, index) => ({ sessionId, seq: index + 1, at, source: 'system', body }))
-}
-function stateOf(bodies: EventBody[]): SessionState {
-  const { session } = eventsOf(bodies).reduce(applyEvent, emptyView)
-  if (!session) throw new Error('no session')
-  return session
-}
-
-/** An Errand whose one session is what has been told so far; the stream waits for more. */
-function createErrand(first: EventBody[]) {
-  let bodies = first
-  let chosen = turnId
-  /** Its turn has the id that was chosen. */
-  const told = (all = bodies): EventBody[] =>
-    JSON.parse(JSON.stringify(all).replaceAll(turnId, chosen))
-  let wake = () => {}
-  const calls: { name: string; args: unknown[] }[] = []
-  const note = (name: string, ...args: unknown[]) => calls.push({ name, args })
-  const client: Partial<Client> = {
-    createSession: async (fields) => {
-      note('createSession', fields)
-      chosen = fields.turnId ?? turnId
-      return stateOf(told(BEGIN.slice(0, 2)))
-    },
-    getSession: async (id) => {
-      note('getSession', id)
-      return stateOf(told())
-    },
-    getDiff: async () => ({
-      ...{ base: 'a'.repeat(40), head: 'b'.repeat(40), insertions: 2, deletions: 1, commits: [] },
-      files: [
-        {
-          ...{ path: 'a.ts', oldPath: null, status: 'modified', binary: false },
-          ...{ insertions: 2, deletions: 1 },
-        },
-      ],
-      ...{ patch: 'diff\n', truncated: false },
-    }),
-    readEvents: async () => ({ events: eventsOf(told()), through: bodies.length, more: false }),
-    answerQuestion: async (_id, questionId, answer) => {
-      note('answerQuestion', questionId, answer)
-      return stateOf(told())
-    },
-    followEvents: (_id, { signal }) =>
-      (async function* (): AsyncGenerator<Followed> {
-        for (let seq = 0; !signal.aborted; ) {
-          const event = eventsOf(told())[seq]
-          if (event) {
-            seq += 1
-            yield { kind: 'event', event }
-            continue
-          }
-          await new Promise<void>((resolve) => {
-            wake = resolve
-            signal.addEventListener('abort', () => resolve(), { once: true })
-          })
-        }
-      })(),
-  }
-  const tell = (...more: EventBody[]) => {
-    bodies = [...bodies, ...more]
-    wake()
-  }
-  return { client, calls, tell }
-}
+import type { EventBody } from '../protocol/event.ts'
+import type { SessionState } from '../protocol/session.ts'
+import { actsOnTerminal, createTestCli } from './cli.fixture.ts'
+import { BEGIN, createErrand, DONE, QUESTION, sessionId, turnId } from './errand.fixture.ts'
 
 const RUN = ['run', 'fix it', '--repo', 'https://example.com/r'] as const
 

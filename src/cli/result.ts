@@ -61,16 +61,22 @@ export interface ResultParts {
   found: FoundWork[]
   durationMs: number
   leftOut: string[]
+  /** What was asked for here: what ended before it says nothing of it. */
+  turnId: string
+  /** Nobody watched it to its end. */
+  isUnfinished: boolean
 }
 
 export function createResult(parts: ResultParts): RunResult {
   const { session, found } = parts
   const main = found.find(({ name }) => name === null)
-  const { failure, lastTurn, sandbox } = session
+  const { sandbox } = session
+  const failure = parts.isUnfinished ? null : session.failure
+  const lastTurn = session.lastTurn?.id === parts.turnId ? session.lastTurn : null
   return {
     sessionId: session.id,
     status: session.status,
-    outcome: lastTurn?.outcome ?? (failure ? 'failed' : null),
+    outcome: failure ? 'failed' : (lastTurn?.outcome ?? null),
     exitCode: lastTurn?.exitCode ?? null,
     ...workOf(session.repository.branch, main),
     durationMs: parts.durationMs,

@@ -105,7 +105,8 @@ export async function runTask(
   const all = [main, ...additional]
   const leftOut = all.flatMap((one) => one.leftOut)
   const roots = all.map(({ local }) => local?.root ?? null)
-  return finish(cli, { connection, print, sessionId: session.id, end, startedAt, roots, leftOut })
+  const facts = { connection, print, sessionId: session.id, turnId, end, startedAt }
+  return finish(cli, { ...facts, roots, leftOut })
 }
 
 function requireWords(text: string): void {
@@ -171,6 +172,7 @@ interface Ended {
   connection: Connection
   print: Printer
   sessionId: string
+  turnId: string
   end: WatchEnd
   startedAt: number
   /** Of the main repository and each additional one: where it lies on this disk. */
@@ -191,7 +193,9 @@ async function finish(cli: Cli, ended: Ended): Promise<RunResult> {
     found.push(hasBegun ? await findWork(cli, work) : { name, diff: null, fetched: null })
   }
   const durationMs = Date.now() - startedAt
-  const result = createResult({ connection, session, found, durationMs, leftOut })
+  const { turnId } = ended
+  const facts = { connection, session, found, durationMs, leftOut, turnId }
+  const result = createResult({ ...facts, isUnfinished: !isOver })
   print.json(result)
   if (isOver) {
     printResult(print, result)
@@ -239,10 +243,13 @@ function addSend(cli: Cli, program: Command): void {
   addCommand<{ command?: boolean; detach?: boolean }>(
     cli,
     program,
-    { specification: 'send <id> <text>', description: 'say something more to a session' },
+    {
+      specification: 'send <id> <text>',
+      description: 'say something more to a session',
+    },
     async ([id, text = ''], { connection, print, options }) => {
-      requireWords(text)
       const startedAt = Date.now()
+      requireWords(text)
       const session = await connection.client.getSession(sessionId(id))
       const kind = options.command ? 'command' : 'agent'
       const turnId = newTurnId()
@@ -251,7 +258,7 @@ function addSend(cli: Cli, program: Command): void {
       const end = options.detach
         ? 'detached'
         : await watchTurn(cli, { connection, print, session, turnId, liveFrom: session.lastSeq })
-      const facts = { connection, print, sessionId: session.id, end, startedAt }
+      const facts = { connection, print, sessionId: session.id, turnId, end, startedAt }
       await finish(cli, { ...facts, roots: [], leftOut: [] })
     },
   )

@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest'
+import type { EventBody } from '../../protocol/event.ts'
+import { createTestCli } from '../cli.fixture.ts'
+import { BEGIN, createErrand, DONE, QUESTION, sentTurnId, turnId } from '../errand.fixture.ts'
+
+const SENT: EventBody[] = [
+  { type: 'message.queued', turnId: sentTurnId, kind: 'agent', text: 'and the docs' },
+  { type: 'turn.started', turnId: sentTurnId },
+]
+const INTERRUPTED: EventBody = { type: 'turn.interrupted', turnId }
+const ASKED: EventBody = {
+  type: 'question.asked',
+  question: { ...QUESTION, turnId: sentTurnId },
+}
+
+/** A session whose first turn has ended; what follows comes with the message that is sent. */
+function createSent(ended: EventBody, ...more: EventBody[]) {
+  const errand = createErrand([...BEGIN, ended])
+  const { sendMessage } = errand.client
+  errand.client.sendMessage = async (...args) => {
+    const state = await sendMessage?.(...args)
+    errand.tell(...SENT, ...more)
+    return state ?? { turnId: sentTurnId }
+  }
+  return errand
+}
+
+describe('errand send', () => {
+  it('says of the message that was sent, not of the turn before it, that it waits', async () => {
+    for (const ended of [DONE, INTERRUPTED]) {
+      const cli = createTestCli({ client: createSent(ended, ASKED).client })
+      expect(await cli.run('send', 'aaaa', 'and the docs', '--json')).toBe(6)
+      const said = JSON.parse(cli.stdout.text())
+      expect(said).toMatchObject({ status: 'waiting', outcome: null, exitCode: null })
+    }
+  })
+
+  it('says nothing of an end that it did not wait for', async () => {
+    const failed: EventBody = { type: 'turn.failed', turnId, reason: 'agent_died', message: 'no' }
+    const { client } = createErrand([...BEGIN, failed])
+    const cli = createTestCli({ client })
+    expect(await cli.run('send', 'aaaa', 'once more', '--detach', '--json')).toBe(0)
+    expect(JSON.parse(cli.stdout.text())).toMatchObject({ outcome: null, error: null })
+  })
+
+  it('has failed where its sandbox could not be prepared, after a turn that went well', async () => {
+    const failed: EventBody = { type: 'session.failed', reason: 'fetch_timeout', message: 'slow' }
+    const cli = createTestCli({ client: createSent(DONE, failed).client })
+    expect(await cli.run('send', 'aaaa', 'and the docs', '--json')).toBe(11)
+    expect(JSON.parse(cli.stdout.text())).toMatchObject({ outcome: 'failed' })
+  })
+})
