@@ -49,4 +49,24 @@ describe('errand send', () => {
     expect(await cli.run('send', 'aaaa', 'and the docs', '--json')).toBe(11)
     expect(JSON.parse(cli.stdout.text())).toMatchObject({ outcome: 'failed' })
   })
+
+  it('reads a message from standard input', async () => {
+    const { client, calls } = createSent(DONE, { ...DONE, turnId: sentTurnId })
+    expect(await createTestCli({ client, stdin: 'a long\nstory\n' }).run('send', 'aaaa', '-')).toBe(
+      0,
+    )
+    expect(calls.find(({ name }) => name === 'sendMessage')?.args[0]).toMatchObject({
+      text: 'a long\nstory\n',
+    })
+    expect(await createTestCli({ client, stdin: '\n' }).run('send', 'aaaa', '-')).toBe(2)
+  })
+})
+
+describe('errand run', () => {
+  it('reads its prompt from standard input', async () => {
+    const { client, calls } = createErrand([...BEGIN, DONE])
+    const cli = createTestCli({ client, stdin: 'fix\n\nit\n' })
+    expect(await cli.run('run', '-', '--repo', 'https://example.com/r')).toBe(0)
+    expect(calls[0]?.args[0]).toMatchObject({ prompt: 'fix\n\nit\n' })
+  })
 })

@@ -44,11 +44,12 @@ export function addRunCommands(cli: Cli, program: Command): void {
     program,
     {
       specification: 'run <prompt>',
-      description: 'start a session on a repository and watch it work',
+      description:
+        'start a session on a repository and watch it work; - reads the prompt from stdin',
       start: true,
     },
     async ([prompt = ''], running) => {
-      await runTask(cli, prompt, running)
+      await runTask(cli, await wordsOf(cli, prompt), running)
     },
   )
     .option(
@@ -107,6 +108,11 @@ export async function runTask(
   const roots = all.map(({ local }) => local?.root ?? null)
   const facts = { connection, print, sessionId: session.id, turnId, end, startedAt }
   return finish(cli, { ...facts, roots, leftOut })
+}
+
+/** `-` stands for standard input: one argument cannot be longer than 128 KiB, and a file needs no quoting. */
+async function wordsOf({ deps }: Cli, text: string): Promise<string> {
+  return text === '-' ? deps.readStdin() : text
 }
 
 function requireWords(text: string): void {
@@ -245,15 +251,16 @@ function addSend(cli: Cli, program: Command): void {
     program,
     {
       specification: 'send <id> <text>',
-      description: 'say something more to a session',
+      description: 'say something more to a session; - reads it from stdin',
     },
     async ([id, text = ''], { connection, print, options }) => {
       const startedAt = Date.now()
-      requireWords(text)
+      const words = await wordsOf(cli, text)
+      requireWords(words)
       const session = await connection.client.getSession(sessionId(id))
       const kind = options.command ? 'command' : 'agent'
       const turnId = newTurnId()
-      const message: NewMessage = { text, kind, turnId }
+      const message: NewMessage = { text: words, kind, turnId }
       await sendUntilAnswered(() => connection.client.sendMessage(session.id, message))
       const end = options.detach
         ? 'detached'
