@@ -10,6 +10,7 @@ import { addLogs } from './commands/logs.ts'
 import { addNetworkCommands } from './commands/network.ts'
 import { addRunCommands } from './commands/run.ts'
 import { addSessionCommands } from './commands/sessions.ts'
+import { addTeleport } from './commands/teleport.ts'
 import { type CliDeps, InterruptedError } from './deps.ts'
 import { createGit } from './repositories/git.ts'
 import { plainLine, plainText, safeJson } from './terminal/plain-text.ts'
@@ -45,6 +46,7 @@ export function createProgram(deps: CliDeps, given = CONTROLS): Program {
     writeErr: () => undefined,
   })
   addRunCommands(cli, program)
+  addTeleport(cli, program)
   addLogs(cli, program)
   addCheckTools(cli, program)
   addSessionCommands(cli, program)

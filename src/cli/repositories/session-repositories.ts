@@ -22,10 +22,14 @@ export function fittingIn(
   { repository, additional }: Repositories,
   { origin, name }: Pick<LocalRepository, 'origin' | 'name'>,
 ): string | undefined {
-  const plain = (url: string) => url.replace(/(?:\/|\.git)+$/, '')
-  const isSame = (url: string) => origin !== null && plain(url) === plain(origin)
-  if (isSame(repository.url)) return undefined
-  const byOrigin = additional.find(({ url }) => isSame(url))
+  if (isOrigin(repository.url, origin)) return undefined
+  const byOrigin = additional.find(({ url }) => isOrigin(url, origin))
   if (byOrigin || repository.name === name) return byOrigin?.name
   return additional.find((one) => one.name === name)?.name
+}
+
+/** Whether a repository on this disk was cloned from there. */
+export function isOrigin(url: string, origin: string | null): boolean {
+  const plain = (address: string) => address.replace(/(?:\/|\.git)+$/, '')
+  return origin !== null && plain(url) === plain(origin)
 }
