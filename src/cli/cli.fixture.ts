@@ -1,13 +1,13 @@
 // A command line for tests: what it writes is kept, Errand is a fake client, answers come from a list.
 import type { Client } from '../client/client.ts'
 import { environmentSchema } from '../protocol/environment.ts'
-import type { EventBody } from '../protocol/event.ts'
+import type { EventOf } from '../protocol/event.ts'
 import type { CliDeps, Output } from './deps.ts'
 import { createProgram } from './program.ts'
 import { plainText } from './terminal/plain-text.ts'
 
 /** How the log of a session begins. */
-export const SESSION_CREATED: EventBody = {
+export const SESSION_CREATED: EventOf<'session.created'> = {
   ...{ type: 'session.created', ownerId: 'o', title: 't', driver: 'oci', mode: 'work' },
   model: null,
   environment: environmentSchema.parse({ id: `e_${'a'.repeat(20)}`, name: 'Default' }),

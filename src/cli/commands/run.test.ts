@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { EventBody } from '../../protocol/event.ts'
-import { createTestCli } from '../cli.fixture.ts'
+import { createTestCli, SESSION_CREATED } from '../cli.fixture.ts'
 import { BEGIN, createErrand, DONE, QUESTION, sentTurnId, turnId } from '../errand.fixture.ts'
 
 const SENT: EventBody[] = [
@@ -69,4 +69,19 @@ describe('errand run', () => {
     expect(await cli.run('run', '-', '--repo', 'https://example.com/r')).toBe(0)
     expect(calls[0]?.args[0]).toMatchObject({ prompt: 'fix\n\nit\n' })
   })
+})
+
+it('shows the name of a folder, not the address that it has inside', async () => {
+  const source = {
+    kind: 'upload' as const,
+    uploadId: `u_${'a'.repeat(20)}`,
+    name: 'cart',
+    origin: null,
+  }
+  const url = 'http://errand.internal/git/repository.git'
+  const repository = { ...SESSION_CREATED.repository, source, name: 'cart', url }
+  const { client } = createErrand([{ ...SESSION_CREATED, repository }, ...BEGIN.slice(1), DONE])
+  const cli = createTestCli({ client })
+  expect(await cli.run('show', 'aaaa')).toBe(0)
+  expect(cli.stdout.text()).toMatch(/^repository +cart$/m)
 })

@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import type { SessionAnswer, SessionSummary } from '../../protocol/api.ts'
 import { describeNetwork } from '../../protocol/environment.ts'
 import { AppError } from '../../protocol/errors.ts'
+import { DOOR_HOST } from '../../protocol/network.ts'
 import {
   type AdditionalState,
   grantedOf,
@@ -98,7 +99,7 @@ function showSession(print: Printer, session: SessionAnswer): void {
     ...(failure
       ? ([['failure', `${failure.message} (${failure.reason})`]] as [string, string][])
       : []),
-    ['repository', repository.url || repository.name],
+    ['repository', addressOf(repository) ?? repository.name],
     ['branch', `${repository.branch}${commit}`],
     ...describeGrants(session.pushGrants),
     ['environment', `${environment.name}, network ${environment.network.level}`],
@@ -120,6 +121,11 @@ function showSession(print: Printer, session: SessionAnswer): void {
   ]
   for (const [name, value] of rows) print.line(`${name.padEnd(12)} ${oneLine(value)}`)
   for (const question of session.questions) print.line(renderQuestion(question).join('\n'))
+}
+
+/** Null for a folder without one: what stands for it inside means nothing out here. */
+function addressOf({ url }: SessionState['repository']): string | null {
+  return url.startsWith(`http://${DOOR_HOST}/`) ? null : url || null
 }
 
 function describeGrants({ branches, rewrite }: PushGrants): [string, string][] {
