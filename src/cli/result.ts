@@ -2,6 +2,7 @@
 import type { Diff } from '../protocol/api.ts'
 import type { ErrorCode } from '../protocol/errors.ts'
 import { ERROR_CODES } from '../protocol/errors.ts'
+import { requestLink } from '../protocol/request-link.ts'
 import type { Access, SessionState } from '../protocol/session.ts'
 import { type Printer, pageOf, shortId } from './command.ts'
 import type { Connection } from './deps.ts'
@@ -24,6 +25,8 @@ export interface RunResult {
   isolation: string | null
   usage: SessionState['usage']
   outward: SessionState['outward']
+  /** Where it becomes a pull or merge request, once it has reached a host whose form is known. */
+  requestUrl: string | null
   /** What came of the additional repositories, in their order. */
   additional: RepositoryResult[]
   questions: { id: string; title: string }[]
@@ -44,6 +47,7 @@ export interface RepositoryResult {
   insertions: number
   deletions: number
   outward: SessionState['outward']
+  requestUrl: string | null
   local: { branch: string; commit: string } | null
 }
 
@@ -84,18 +88,27 @@ export function createResult(parts: ResultParts): RunResult {
     isolation: sandbox.isolation,
     usage: session.usage,
     outward: session.outward,
-    additional: session.additional.map(({ name, access, branch, outward }) => {
+    requestUrl: requestUrlOf(session.repository, session.outward),
+    additional: session.additional.map((one) => {
+      const { name, access, branch, outward } = one
       const work = workOf(
         branch,
-        found.find((one) => one.name === name),
+        found.find((some) => some.name === name),
       )
-      return { name, access, ...work, outward }
+      return { name, access, ...work, outward, requestUrl: requestUrlOf(one, outward) }
     }),
     questions: session.questions.map(({ id, title }) => ({ id, title })),
     url: pageOf(parts.connection, session),
     leftOut: parts.leftOut,
     error: failure && { code: codeOfReason(failure.reason), ...failure },
   }
+}
+
+export function requestUrlOf(
+  repository: SessionState['repository'],
+  { state }: SessionState['outward'],
+): string | null {
+  return state === 'forwarded' ? (requestLink(repository)?.url ?? null) : null
 }
 
 function workOf(branch: string, { diff = null, fetched = null }: Partial<FoundWork> = {}) {
@@ -142,7 +155,11 @@ export function printResult(print: Printer, result: RunResult): void {
     print.line(`branch   ${plainLine(branch)}  (${commit.slice(0, 10)})`)
     print.line(`changes  ${files}, +${result.insertions} −${result.deletions}`)
   } else print.line('changes  none')
-  for (const one of result.additional) print.line(`         ${describeAdditional(one)}`)
+  if (result.requestUrl) print.line(`request  ${plainLine(result.requestUrl)}`)
+  for (const one of result.additional) {
+    print.line(`         ${describeAdditional(one)}`)
+    if (one.requestUrl) print.line(`request  ${plainLine(one.requestUrl)}`)
+  }
   const waiting = [{ outward }, ...result.additional].find(({ outward: { state } }) =>
     ['kept', 'refused'].includes(state),
   )

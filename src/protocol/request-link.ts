@@ -1,5 +1,5 @@
 // Where a branch that reached its remote becomes a pull or merge request, at hosts whose address for that is known.
-import type { Repository } from '../../../src/protocol/session.ts'
+import type { Repository } from './session.ts'
 
 export interface RequestLink {
   word: string

@@ -71,6 +71,41 @@ describe('errand run', () => {
   })
 })
 
+describe('a branch that reached a known host', () => {
+  const url = 'https://github.com/shop/cart.git'
+  const form = 'https://github.com/shop/cart/compare/main...errand/x?expand=1'
+  const source = { kind: 'remote' as const, url, credentialId: null }
+  const repository = { ...SESSION_CREATED.repository, source, url, baseBranch: 'main' }
+  const pushed = (outward: 'forwarded' | 'kept'): EventBody[] => [
+    { ...SESSION_CREATED, repository },
+    ...BEGIN.slice(1),
+    {
+      ...{ type: 'push.accepted', ref: 'refs/heads/errand/x', commit: 'b'.repeat(40) },
+      ...{ outward, message: '' },
+    },
+    DONE,
+  ]
+
+  it('comes with the link to its form for a pull request', async () => {
+    const { client } = createErrand(pushed('forwarded'))
+    const cli = createTestCli({ client })
+    expect(await cli.run('run', 'fix it', '--repo', url)).toBe(0)
+    expect(cli.stdout.text()).toContain(`request  ${form}\n`)
+    const shown = createTestCli({ client })
+    expect(await shown.run('show', 'aaaa')).toBe(0)
+    expect(shown.stdout.text()).toMatch(/^request +https:/m)
+    const json = createTestCli({ client })
+    await json.run('run', 'fix it', '--repo', url, '--json')
+    expect(JSON.parse(json.stdout.text())).toMatchObject({ requestUrl: form })
+  })
+
+  it('comes without while it is not there', async () => {
+    const cli = createTestCli({ client: createErrand(pushed('kept')).client })
+    expect(await cli.run('run', 'fix it', '--repo', url)).toBe(0)
+    expect(cli.stdout.text()).not.toContain('request')
+  })
+})
+
 it('shows the name of a folder, not the address that it has inside', async () => {
   const source = {
     kind: 'upload' as const,

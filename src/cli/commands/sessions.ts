@@ -15,6 +15,7 @@ import {
 import { addCommand, type Cli, type Printer, sessionId, shortId } from '../command.ts'
 import { InterruptedError } from '../deps.ts'
 import { namedIn } from '../repositories/session-repositories.ts'
+import { requestUrlOf } from '../result.ts'
 import { askQuestion, parseAnswer } from '../terminal/ask.ts'
 import {
   formatCount,
@@ -116,6 +117,7 @@ function showSession(print: Printer, session: SessionAnswer): void {
     ['queued', String(queue.length)],
     ['changes', describeChanges(changes)],
     ...describeOutward(session.id, session.outward),
+    ...describeRequest(repository, session.outward),
     ...session.additional.flatMap((one) => describeAdditional(session.id, one)),
     ['model', formatUsage(usage)],
   ]
@@ -138,17 +140,25 @@ function describeChanges(changes: SessionState['changes']): string {
   return `${formatCount(changes.filesChanged, 'file')}, +${changes.insertions} −${changes.deletions}`
 }
 
-function describeAdditional(
-  id: string,
-  { name, url, commit, access, changes, outward, pushGrants }: AdditionalState,
-): [string, string][] {
+function describeAdditional(id: string, additional: AdditionalState): [string, string][] {
+  const { name, commit, access, changes, outward, pushGrants } = additional
   const from = commit === null ? '' : ` from ${commit.slice(0, 10)}`
   const what = access === 'read' ? 'read only' : describeChanges(changes)
   return [
-    ['and', `${name}: ${url}${from}, ${what}`],
+    ['and', `${[name, addressOf(additional)].filter(Boolean).join(': ')}${from}, ${what}`],
     ...describeGrants(pushGrants),
     ...describeOutward(id, outward),
+    ...describeRequest(additional, outward),
   ]
+}
+
+/** Where a pull or merge request is made of what is outside. */
+function describeRequest(
+  repository: SessionState['repository'],
+  outward: SessionState['outward'],
+): [string, string][] {
+  const url = requestUrlOf(repository, outward)
+  return url === null ? [] : [['request', url]]
 }
 
 /** Only while something is here that is not yet outside. */

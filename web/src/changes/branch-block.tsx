@@ -1,9 +1,10 @@
 // The branch of a session in one of its repositories, and how to get it.
+
+import { requestLink } from '../../../src/protocol/request-link.ts'
 import type { Repository, SessionState } from '../../../src/protocol/session.ts'
 import { CopyButton } from '../ui/copy-button.tsx'
 import { Glyph } from '../ui/glyph.tsx'
 import { plainText } from '../ui/plain-text.ts'
-import { requestLink } from './request-link.ts'
 
 export function BranchBlock({
   repository,
