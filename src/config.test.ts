@@ -100,3 +100,11 @@ it('finds what an ordinary user has started from a shell with other variables, a
     await rm(dirname(bare), { recursive: true, force: true })
   }
 })
+
+it('stops sandboxes that rest after half an hour, after as many minutes as are said, or never', () => {
+  const minutes = (value?: string) =>
+    readConfig({}, value === undefined ? {} : { ERRAND_IDLE_MINUTES: value }).idleMinutes
+  expect([minutes(), minutes('240'), minutes('0')]).toEqual([30, 240, 0])
+  for (const value of ['-1', '1.5', 'long', '1000000'])
+    expect(() => minutes(value), value).toThrow('ERRAND_IDLE_MINUTES')
+})

@@ -8,6 +8,7 @@ import { MODEL_NAME_VARIABLES, MODEL_VARIABLES, type ModelSettings } from './mod
 import { branchTemplateSchema } from './protocol/branch-name.ts'
 import { identitySchema } from './protocol/environment.ts'
 import { AppError } from './protocol/errors.ts'
+import { DEFAULT_IDLE_MINUTES } from './sessions/rules/decide.ts'
 import type { GitDefaults } from './sessions/starting/git-defaults.ts'
 
 /** The users that the programs run as when Errand is started by root; each exists for Errand alone. */
@@ -50,6 +51,8 @@ export interface Config {
   allowUnlimited: boolean
   /** How many sessions may work at once; further ones wait in a queue. */
   concurrency: number
+  /** After how many minutes a sandbox without work is stopped; 0 for never. */
+  idleMinutes: number
   /** For sessions whose environment says no other; null: Errand's own. */
   git: GitDefaults
   model: ModelSettings & ModelCaps & { isScripted: boolean }
@@ -97,6 +100,7 @@ const CA_VARIABLES = [
 const VARIABLES = new Set([
   ...['DATA', 'HOST', 'PORT', 'PUBLIC_URL', 'LOG_LEVEL', 'URL', 'TOKEN', 'ROOTFS_DIRS'],
   ...['OCI_RUNTIME', 'STANDBYS', 'STANDBY_AGENTS', 'LAYERS_GIB', 'CHECKOUT_FILES', 'CONCURRENCY'],
+  ...['IDLE_MINUTES'],
   ...['ALLOW_UNLIMITED', 'BRANCH_TEMPLATE', 'GIT_IDENTITY', 'ALLOWED_NETWORKS'],
   ...['MODEL', 'MODELS', 'MODEL_REQUESTS', 'SESSION_TOKENS'],
 ])
@@ -118,6 +122,8 @@ const DATABASE_URL = {
 }
 const MOST = 1_000
 const MOST_FILES = 10_000_000
+/** 30 days. */
+const MOST_IDLE_MINUTES = 43_200
 /** An agent waits for its model most of the time. */
 const SESSIONS_PER_CPU = 4
 const usualConcurrency = () => SESSIONS_PER_CPU * availableParallelism()
@@ -158,6 +164,9 @@ export function readConfig(
     allowUnlimited: overrides.allowUnlimited ?? env.ERRAND_ALLOW_UNLIMITED === '1',
     concurrency: parseCount('ERRAND_CONCURRENCY', env.ERRAND_CONCURRENCY, usualConcurrency(), {
       least: 1,
+    }),
+    idleMinutes: parseCount('ERRAND_IDLE_MINUTES', env.ERRAND_IDLE_MINUTES, DEFAULT_IDLE_MINUTES, {
+      most: MOST_IDLE_MINUTES,
     }),
     git: readGitDefaults(env),
     model: overrides.model ?? readModel(env),

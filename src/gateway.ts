@@ -39,7 +39,7 @@ import { isUpstream, readUpstream } from './model/upstream.ts'
 import { openUsageJournal } from './model/usage-journal.ts'
 import { type ProgramContext, runProgram } from './program-main.ts'
 import { createDispatch, sessionNotFound } from './sessions/dispatch.ts'
-import { defaultRules } from './sessions/rules/decide.ts'
+import { rulesOf } from './sessions/rules/decide.ts'
 import type { GatewaySettings } from './settings.ts'
 import { createNotifications, type Notifications } from './store/postgres/notifications.ts'
 import { openStore, type Store } from './store/store.ts'
@@ -63,8 +63,7 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
   shutdown.add('notifications', () => notifications.close())
 
   const closing = new AbortController()
-  const { concurrency } = settings
-  const dispatch = createDispatch(store, { ...defaultRules, concurrency })
+  const dispatch = createDispatch(store, rulesOf(settings))
   const journal = openUsageJournal(join(settings.dataDir, 'usage.ndjson'), (err) =>
     logger.error({ err }, 'the journal of usage could not be written'),
   )

@@ -27,7 +27,7 @@ import { startLayerSweep } from './sessions/layers/layer-sweep.ts'
 import { createLayers, type Layers } from './sessions/layers/layers.ts'
 import { endLeftLeases } from './sessions/left-leases.ts'
 import { removalsDone } from './sessions/removal.ts'
-import { defaultRules } from './sessions/rules/decide.ts'
+import { rulesOf } from './sessions/rules/decide.ts'
 import { createStandbys, type Standbys } from './sessions/standbys.ts'
 import { createWorker, WORKER_PACE } from './sessions/worker.ts'
 import { createSessionsApi } from './sessions-api.ts'
@@ -55,7 +55,7 @@ interface Parts extends Context {
 
 async function startServer(context: Context): Promise<ServerReady> {
   const { settings, logger, shutdown } = context
-  const { connection, concurrency } = settings
+  const { connection } = settings
   const sealingKey = await readFile(settings.keyFile)
   const store = await openStore({ connection, logger, program: 'errand-server', sealingKey })
   shutdown.add('store', () => store.close())
@@ -65,7 +65,7 @@ async function startServer(context: Context): Promise<ServerReady> {
     ...context,
     store,
     notifications,
-    dispatch: createDispatch(store, { ...defaultRules, concurrency }),
+    dispatch: createDispatch(store, rulesOf(settings)),
     git: createGitClient(settings.gitSocket),
     sandboxes: createSandboxClient({ socketPath: settings.sandboxSocket, kind: DRIVERS[0] }),
   }

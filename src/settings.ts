@@ -23,6 +23,8 @@ export interface GatewaySettings extends Common {
   publicUrl: string | null
   /** How many sessions may work at once. The server has the same number. */
   concurrency: number
+  /** After how many a sandbox without work is stopped, 0 for never. The server has the same number. */
+  idleMinutes: number
   /** Package registries that the host's own tools are configured for. */
   registries: Registry[]
   /** Where the registries of named images stand. */
@@ -48,6 +50,7 @@ export interface ServerSettings extends Common {
   standbys: number
   standbyAgents: number
   concurrency: number
+  idleMinutes: number
   git: Config['git']
   /** As the gateway has them, to be shown. */
   registries: Registry[]

@@ -217,6 +217,7 @@ function gatewaySettings(
     allowedNetworks: config.allowedNetworks,
     publicUrl: config.publicUrl ?? null,
     concurrency: config.concurrency,
+    idleMinutes: config.idleMinutes,
   }
 }
 
@@ -243,6 +244,7 @@ function serverSettings(
     standbys: config.standbys,
     standbyAgents: config.standbyAgents,
     concurrency: config.concurrency,
+    idleMinutes: config.idleMinutes,
     git: config.git,
     layerBytes: config.layerGib * GIB,
     checkoutFiles: config.checkoutFiles,

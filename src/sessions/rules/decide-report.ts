@@ -228,7 +228,7 @@ type Deadline = { at: Date; why: 'phase'; phase: Phase } | { at: Date; why: 'sil
 export function nextDeadline(state: SessionState, rules: Rules): Deadline | undefined {
   const { sandbox } = state
   if (sandbox.state === 'preparing') return preparationDeadline(sandbox.phases)
-  if (sandbox.state === 'ready' && !state.turn)
+  if (sandbox.state === 'ready' && !state.turn && rules.idleStopMs !== Number.POSITIVE_INFINITY)
     return { at: after(state.updatedAt, rules.idleStopMs), why: 'idle' }
   return undefined
 }

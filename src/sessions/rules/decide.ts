@@ -18,7 +18,7 @@ import { retryPush } from './outward.ts'
 import { advance, beginOrQueue, endTurnBySystem } from './progress.ts'
 
 export interface Rules {
-  /** A sandbox without work is stopped after this long; its files are kept. */
+  /** A sandbox without work is stopped after this long, infinity for never; its files are kept. */
   idleStopMs: number
   /** How many messages may wait in a session. */
   maxQueued: number
@@ -26,10 +26,20 @@ export interface Rules {
   concurrency: number
 }
 
+export const DEFAULT_IDLE_MINUTES = 30
+const MINUTE_MS = 60_000
+
 export const defaultRules: Rules = {
-  idleStopMs: 30 * 60_000,
+  idleStopMs: DEFAULT_IDLE_MINUTES * MINUTE_MS,
   maxQueued: 50,
   concurrency: Number.POSITIVE_INFINITY,
+}
+
+/** Of an installation; 0 minutes for never. */
+export function rulesOf(settings: { concurrency: number; idleMinutes: number }): Rules {
+  const { concurrency, idleMinutes } = settings
+  const idleStopMs = idleMinutes === 0 ? Number.POSITIVE_INFINITY : idleMinutes * MINUTE_MS
+  return { ...defaultRules, concurrency, idleStopMs }
 }
 
 export function decide(

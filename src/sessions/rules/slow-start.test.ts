@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import type { Command } from '../../protocol/command.ts'
 import type { RunnerReport } from '../../protocol/runner-frames.ts'
 import { exampleId, exampleSession } from '../starting/new-session.fixture.ts'
-import { decide, decideCreate, defaultRules } from './decide.ts'
+import { decide, decideCreate, defaultRules, rulesOf } from './decide.ts'
 import { nextDeadline } from './decide-report.ts'
 import { isRefusal } from './draft.ts'
 
@@ -68,4 +68,23 @@ it('keeps a sandbox for as long as it works, and counts idle time from the end o
   game.report({ ...completed, turnId: exampleId('turn', 2) })
   const second = nextDeadline(game.state(), defaultRules)?.at.getTime() ?? 0
   expect(second - first).toBe(2 * defaultRules.idleStopMs - 1)
+})
+
+it('keeps a sandbox that rests for as long as the installation says, or for good', () => {
+  const game = play()
+  game.run({ type: 'repository.prepared', generation: 1, commit: 'c0ffee', baseBranch: null })
+  game.run({ type: 'sandbox.started', generation: 1, isolation: 'container' })
+  game.report({ type: 'runner.ready', generation: 1 })
+  const completed = { type: 'turn.completed', exitCode: null, durationMs: 1 } as const
+  game.report({ ...completed, turnId: exampleId('turn', 1) })
+  const state = game.state()
+  const stopAfter = (idleMinutes: number) => {
+    const due = nextDeadline(state, rulesOf({ concurrency: 1, idleMinutes }))
+    return due && due.at.getTime() - new Date(state.updatedAt).getTime()
+  }
+  expect(stopAfter(240)).toBe(240 * 60_000)
+  expect(stopAfter(0)).toBeUndefined()
+  const late = { now: new Date('2036-01-01T00:00:00Z'), hasSlot: true }
+  const rules = rulesOf({ concurrency: 1, idleMinutes: 0 })
+  expect(decide(state, { type: 'clock.tick' }, late, rules)).toMatchObject({ effects: [] })
 })
