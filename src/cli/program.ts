@@ -9,6 +9,7 @@ import { addEnvironmentCommands } from './commands/environments.ts'
 import { addLogs } from './commands/logs.ts'
 import { addNetworkCommands } from './commands/network.ts'
 import { addRunCommands } from './commands/run.ts'
+import { addSessionActions } from './commands/session-actions.ts'
 import { addSessionCommands } from './commands/sessions.ts'
 import { addTeleport } from './commands/teleport.ts'
 import { type CliDeps, InterruptedError } from './deps.ts'
@@ -50,6 +51,7 @@ export function createProgram(deps: CliDeps, given = CONTROLS): Program {
   addLogs(cli, program)
   addCheckTools(cli, program)
   addSessionCommands(cli, program)
+  addSessionActions(cli, program)
   addAccountCommands(cli, program)
   addCredentialCommands(cli, program)
   addEnvironmentCommands(cli, program)

@@ -1,5 +1,5 @@
-// Looking at sessions and ending them: sessions, show, interrupt, stop, archive, rm, answer.
-import type { Command } from 'commander'
+// Looking at sessions and steering them: sessions, show, answer, allow, grant.
+import { type Command, Option } from 'commander'
 import type { SessionAnswer, SessionSummary } from '../../protocol/api.ts'
 import { describeNetwork } from '../../protocol/environment.ts'
 import { AppError } from '../../protocol/errors.ts'
@@ -10,6 +10,7 @@ import {
   type PushGrants,
   type Question,
   repositoryOf,
+  SESSION_STATUSES,
   type SessionState,
 } from '../../protocol/session.ts'
 import { addCommand, type Cli, type Printer, sessionId, shortId } from '../command.ts'
@@ -41,27 +42,40 @@ export function addSessionCommands(cli: Cli, program: Command): void {
     },
   )
   addDiff(cli, program)
-  addActions(cli, program)
   addAnswer(cli, program)
   addAllow(cli, program)
   addGrant(cli, program)
 }
 
+interface ListOptions {
+  all?: boolean
+  status?: string
+}
+
 function addList(cli: Cli, program: Command): void {
-  addCommand<{ all?: boolean }>(
+  addCommand<ListOptions>(
     cli,
     program,
-    { specification: 'sessions', description: 'list sessions, latest change first' },
-    async (_, { connection, print, options }) => {
-      const archived = options.all === true
-      const sessions: SessionSummary[] = []
+    {
+      specification: 'sessions [words...]',
+      description:
+        'list sessions, latest change first; those with these words in title or repository',
+    },
+    async (words, { connection, print, options }) => {
+      const archived = options.all === true || options.status === 'archived'
+      const all: SessionSummary[] = []
       let before: string | undefined
       do {
         const page = await connection.client.listSessions({ limit: 200, before, archived })
-        sessions.push(...page.sessions)
+        all.push(...page.sessions)
         before = page.next ?? undefined
       } while (before !== undefined)
+      const sessions = all.filter((session) => isWanted(session, words, options.status))
       print.json(sessions)
+      if (sessions.length === 0 && all.length > 0) {
+        print.line('There are none like that.')
+        return
+      }
       if (sessions.length === 0) {
         print.line('There are no sessions yet: errand run "<prompt>" --repo <path|url> starts one.')
         return
@@ -74,7 +88,19 @@ function addList(cli: Cli, program: Command): void {
       const columns = cli.deps.stdout.isTTY ? cli.deps.stdout.columns() : undefined
       print.line(formatTable(header, rows, columns).trimEnd())
     },
-  ).option('--all', 'archived ones too')
+  )
+    .option('--all', 'archived ones too')
+    .addOption(new Option('--status <status>', 'only these').choices(SESSION_STATUSES))
+}
+
+function isWanted(
+  session: SessionSummary,
+  words: readonly string[],
+  status: string | undefined,
+): boolean {
+  const text = `${session.title}\n${namesOf(session)}\n${session.id}`.toLowerCase()
+  if (status !== undefined && session.status !== status) return false
+  return words.every((word) => text.includes(word.toLowerCase()))
 }
 
 function namesOf({ repository, additional }: SessionSummary): string {
@@ -174,43 +200,6 @@ function describeOutward(id: string, outward: SessionState['outward']): [string,
     ['outside', [how, message].filter(Boolean).join(': ')],
     ['', next],
   ]
-}
-
-const ACTIONS = {
-  interrupt: { description: 'interrupt what it does now', past: 'is interrupted' },
-  stop: { description: 'stop its sandbox; files stay', past: 'stops' },
-  retry: { description: 'try again what failed', past: 'tries again' },
-  push: { description: 'push again what has not reached its remote', past: 'is pushed again' },
-  archive: { description: 'archive it; its branch stays', past: 'is archived' },
-  unarchive: { description: 'take it out of the archive', past: 'is back' },
-} as const
-
-function addActions(cli: Cli, program: Command): void {
-  for (const name of Object.keys(ACTIONS) as (keyof typeof ACTIONS)[]) {
-    const { description, past } = ACTIONS[name]
-    addCommand(
-      cli,
-      program,
-      { specification: `${name} <id>`, description },
-      async ([id], running) => {
-        const { connection, print } = running
-        const session = await connection.client.actOnSession(sessionId(id), name)
-        print.json(session)
-        print.line(`${shortId(session)} ${past}`)
-      },
-    )
-  }
-  addCommand(
-    cli,
-    program,
-    { specification: 'rm <id>', description: 'remove a session with its sandbox, files and log' },
-    async ([id], { connection, print }) => {
-      const session = await connection.client.getSession(sessionId(id))
-      await connection.client.removeSession(session.id)
-      print.json({ sessionId: session.id, removed: true })
-      print.line(`${shortId(session)} is removed`)
-    },
-  )
 }
 
 interface AnswerOptions {
