@@ -61,6 +61,27 @@ describe('followEvents', () => {
     expect(asked[0]?.headers.get('authorization')).toBe('Bearer tok')
   })
 
+  it('takes the other way to a stream, and an ordinary request where it does not open', async () => {
+    const asked: string[] = []
+    const bodies = [stream(frame(1)).body, null]
+    const openStream = async (address: string) => {
+      asked.push(address)
+      return bodies.shift() ?? null
+    }
+    const fetched: (string | null)[] = []
+    const answer: typeof fetch = async (_, init) => {
+      fetched.push(new Headers(init?.headers).get('last-event-id'))
+      return stream(frame(2))
+    }
+    const client = createClient({ baseUrl: '', fetch: answer, openStream })
+    const { signal } = new AbortController()
+    const followed = client.followEvents(sessionId, { signal, random: () => 0 })
+    expect(seqs(await take(followed, (items) => seqs(items).includes(2)))).toEqual([1, 2])
+    const path = `/api/v1/sessions/${sessionId}/events/stream`
+    expect(asked).toEqual([path, `${path}?after=1`])
+    expect(fetched).toEqual(['1'])
+  })
+
   it('waits for room where the disk of the server is full', async () => {
     const { client } = createServer([
       stream(frame(1)),

@@ -15,7 +15,7 @@ import {
 import { AppError, type ErrorCode } from '../protocol/errors.ts'
 import { parseEvent, type SessionEvent } from '../protocol/event.ts'
 import { type NetworkEntry, networkEntrySchema } from '../protocol/network-log.ts'
-import { type ClientOptions, send } from './request.ts'
+import { addressOf, type ClientOptions, send } from './request.ts'
 
 export interface FollowOptions {
   afterSeq?: number
@@ -59,8 +59,7 @@ export async function* followEvents(
 ): AsyncGenerator<Followed> {
   let afterSeq = follow.afterSeq ?? 0
   const path = `/sessions/${encodeURIComponent(sessionId)}/events/stream`
-  const request: StreamRequest = () =>
-    afterSeq > 0 ? { path, headers: { 'last-event-id': String(afterSeq) } } : { path }
+  const request: StreamRequest = () => ({ path, after: afterSeq })
   for await (const item of followStream(options, request, follow)) {
     const { seq = 0, followed } = parseFollowed(item)
     const isRepeated = followed?.kind === 'event' && seq <= afterSeq
@@ -96,7 +95,11 @@ export async function* followSessions(
   options: ClientOptions,
   follow: Omit<FollowOptions, 'afterSeq'>,
 ): AsyncGenerator<FollowedList> {
-  for await (const item of followStream(options, () => ({ path: '/sessions/stream' }), follow)) {
+  for await (const item of followStream(
+    options,
+    () => ({ path: '/sessions/stream', after: 0 }),
+    follow,
+  )) {
     if ('state' in item) yield { kind: 'connection', state: item.state }
     else {
       const change = parseListChange(item.message)
@@ -117,7 +120,7 @@ export async function* followNetwork(
 ): AsyncGenerator<FollowedNetwork> {
   let after = follow.afterSeq ?? 0
   const path = `/sessions/${encodeURIComponent(sessionId)}/network`
-  const request: StreamRequest = () => ({ path, headers: { 'last-event-id': String(after) } })
+  const request: StreamRequest = () => ({ path, after })
   for await (const item of followStream(options, request, follow)) {
     if ('state' in item) yield { kind: 'connection', state: item.state }
     else {
@@ -150,7 +153,8 @@ function parseListChange({ event, data }: EventSourceMessage): FollowedList | un
 }
 
 type StreamItem = { state: ConnectionState } | { message: EventSourceMessage }
-type StreamRequest = () => { path: string; headers?: Record<string, string> }
+/** `after`: what has been read already; 0: nothing. */
+type StreamRequest = () => { path: string; after: number }
 
 async function* followStream(
   options: ClientOptions,
@@ -178,15 +182,13 @@ async function* followStream(
 
 async function* readStream(
   options: ClientOptions,
-  { path, headers = {} }: ReturnType<StreamRequest>,
+  request: ReturnType<StreamRequest>,
   signal: AbortSignal,
 ): AsyncGenerator<StreamItem> {
   const silence = createSilenceLimit(signal)
   try {
-    const response = await send(options, {
-      ...{ path, headers: { ...headers, accept: 'text/event-stream' }, signal: silence.signal },
-    })
-    if (!response.body) return
+    const body = await openBody(options, request, silence.signal)
+    if (!body) return
     silence.heard()
     yield { state: 'open' }
     const heard = new TransformStream<Uint8Array, Uint8Array>({
@@ -195,7 +197,7 @@ async function* readStream(
         controller.enqueue(chunk)
       },
     })
-    const messages = response.body
+    const messages = body
       .pipeThrough(heard)
       .pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>)
       .pipeThrough(new EventSourceParserStream())
@@ -206,6 +208,21 @@ async function* readStream(
   } finally {
     silence.end()
   }
+}
+
+async function openBody(
+  options: ClientOptions,
+  { path, after }: ReturnType<StreamRequest>,
+  signal: AbortSignal,
+): Promise<ReadableStream<Uint8Array> | null> {
+  const query = after > 0 ? { after } : {}
+  const opened = await options.openStream?.(addressOf(options, { path, query }), signal)
+  if (opened) return opened
+  const headers = {
+    accept: 'text/event-stream',
+    ...(after > 0 ? { 'last-event-id': String(after) } : {}),
+  }
+  return (await send(options, { path, headers, signal })).body
 }
 
 /** Aborts with `parent`, after too long a silence, and when it is ended, which closes the connection. */

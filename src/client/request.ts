@@ -12,6 +12,8 @@ export interface ClientOptions {
   /** Bearer token; a page has its cookie instead. */
   token?: string
   fetch?: typeof fetch
+  /** Another way to a live stream, tried first: null where it does not open, and an ordinary request is made. */
+  openStream?: (address: string, signal: AbortSignal) => Promise<ReadableStream<Uint8Array> | null>
   /** How long one request may take; two minutes unless told. Streams have no end. */
   limitMs?: number
 }
@@ -103,7 +105,10 @@ async function refusalOf(response: Response): Promise<AppError> {
   )
 }
 
-function addressOf({ baseUrl }: ClientOptions, { path, query = {} }: ApiRequest): string {
+export function addressOf(
+  { baseUrl }: ClientOptions,
+  { path, query = {} }: Pick<ApiRequest, 'path' | 'query'>,
+): string {
   const search = new URLSearchParams()
   for (const [name, value] of Object.entries(query)) {
     if (value !== undefined) search.set(name, String(value))

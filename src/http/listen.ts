@@ -1,11 +1,12 @@
 // Opens the port and closes it with everything that is still streaming.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import { type AddressInfo, createServer as createProbe, type Server } from 'node:net'
+import { type AddressInfo, createServer as createProbe, type Server, type Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import type { Hono } from 'hono'
 import { AppError } from '../protocol/errors.ts'
 import type { ApiEnv } from './route.ts'
+import { answerWebSocket, wantsWebSocket } from './streams/web-socket.ts'
 
 /** For the head of a request; git's packs and live streams have no limit as a whole. */
 const HEADERS_TIMEOUT_MS = 20_000
@@ -21,11 +22,21 @@ export async function listenHttp(
 ): Promise<Listening> {
   const answer = getRequestListener(app.fetch)
   const server = createServer(
-    { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0 },
+    {
+      ...{ headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0 },
+      shouldUpgradeCallback: wantsWebSocket,
+    },
     (req, res) => {
       void answer(req, res)
     },
   )
+  const sockets = new Set<Socket>()
+  server.on('upgrade', (req, stream) => {
+    const socket = stream as Socket
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+    void answerWebSocket((request) => app.fetch(request), req, socket)
+  })
   await open(server, host, port)
   return {
     port: (server.address() as AddressInfo).port,
@@ -33,6 +44,7 @@ export async function listenHttp(
       new Promise((resolve) => {
         server.close(() => resolve())
         server.closeAllConnections()
+        for (const socket of sockets) socket.destroy()
       }),
   }
 }

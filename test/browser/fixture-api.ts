@@ -2,8 +2,9 @@
 // answers commands with the events that the server would add, and remembers what it was asked.
 import { readFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { extname, join } from 'node:path'
+import { answerWebSocket } from '../../src/http/streams/web-socket.ts'
 import { type Place, type SessionSummary, summarizeSession } from '../../src/protocol/api.ts'
 import { applyEvent, emptyView } from '../../src/protocol/apply-event.ts'
 import { allowOnly, joinNetworks } from '../../src/protocol/environment.ts'
@@ -105,6 +106,18 @@ export async function startFixture(): Promise<Fixture> {
     respond({ fixture, sessions, streams }, request, response).catch((error: unknown) => {
       response.writeHead(500).end(String(error))
     })
+  })
+  // What it streams to an ordinary request it streams through a socket.
+  server.on('upgrade', (request, socket) => {
+    const ask = ({ url, signal }: Request) => {
+      const { pathname, searchParams } = new URL(url)
+      const headers = {
+        accept: 'text/event-stream',
+        'last-event-id': searchParams.get('after') ?? '0',
+      }
+      return fetch(`${fixture.url}${pathname}`, { headers, signal })
+    }
+    void answerWebSocket(ask, request, socket as Socket)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   fixture.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`

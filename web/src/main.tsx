@@ -7,6 +7,7 @@ import { createRoot } from 'react-dom/client'
 import { createClient } from '../../src/client/client.ts'
 import { ApiProvider } from './app/api.ts'
 import { createPageRouter } from './app/router.tsx'
+import { openSocketStream } from './app/socket-stream.ts'
 import { applyStoredTheme } from './app/theme.ts'
 
 applyStoredTheme()
@@ -22,7 +23,7 @@ const queries = new QueryClient({
 })
 createRoot(page).render(
   <QueryClientProvider client={queries}>
-    <ApiProvider value={createClient({ baseUrl: '' })}>
+    <ApiProvider value={createClient({ baseUrl: '', openStream: openSocketStream })}>
       <RouterProvider router={createPageRouter()} />
     </ApiProvider>
   </QueryClientProvider>,

@@ -1,5 +1,5 @@
-// Whether somebody can see this tab. Streams of hidden tabs are closed, since a browser opens only six connections to one
-// address for all its tabs together.
+// Whether somebody can see this tab. Streams of hidden tabs are closed: nobody reads along, and where no WebSocket opens they
+// would take the few connections that a browser opens to one address for all its tabs together.
 import { useEffect, useState, useSyncExternalStore } from 'react'
 
 function subscribe(changed: () => void): () => void {

@@ -1,0 +1,83 @@
+// Live streams through a WebSocket on a real port: held by the same checks as any request.
+import { connect, type Socket } from 'node:net'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Caller, HOST, ORIGIN, type OwnersApp, openOwnersApp } from '../app.fixture.ts'
+import { type Listening, listenHttp } from '../listen.ts'
+
+let site: OwnersApp
+let owner: Caller
+let listening: Listening
+
+beforeAll(async () => {
+  site = await openOwnersApp()
+  owner = site.owner
+  listening = await listenHttp(site.test.app, { host: '127.0.0.1', port: 0 })
+})
+afterAll(async () => {
+  await listening.close()
+  await site.close()
+})
+
+const HANDSHAKE = {
+  connection: 'Upgrade',
+  upgrade: 'websocket',
+  'sec-websocket-version': '13',
+  'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+}
+
+function ask(path: string, headers: Record<string, string>) {
+  const socket: Socket = connect(listening.port, '127.0.0.1')
+  const lines = Object.entries({ host: HOST, ...headers }).map(
+    ([name, value]) => `${name}: ${value}`,
+  )
+  socket.write(`GET /api/v1${path} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`)
+  let text = ''
+  const until = (isEnough: (text: string) => boolean) =>
+    new Promise<string>((resolve) => {
+      const look = () => isEnough(text) && resolve(text)
+      socket.on('data', (chunk) => {
+        text += chunk.toString('latin1')
+        look()
+      })
+      socket.on('close', () => resolve(text))
+      look()
+    })
+  return { socket, until }
+}
+
+describe('a stream through a WebSocket', () => {
+  it('goes on from the number that is named, live, and ends when the page closes', async () => {
+    const { id } = await site.newSession()
+    for (let i = 0; i < 3; i++) site.test.sessions.append(id, `old ${i} ${'x'.repeat(70_000)}`)
+    const headers = { ...HANDSHAKE, origin: ORIGIN, cookie: owner.cookie }
+    const { socket, until } = ask(`/sessions/${id}/events/stream?after=2`, headers)
+    const replayed = await until((text) => text.includes('old 2'))
+    expect(replayed).toMatch(
+      /^HTTP\/1.1 101 [\s\S]*Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK\+xOo=\r\n/,
+    )
+    expect(replayed).not.toContain('id: 2\n')
+    site.test.notify(id, site.test.sessions.append(id, 'new').seq)
+    await until((text) => text.includes('"new"'))
+    socket.write(Uint8Array.of(0x88, 0x80, 0, 0, 0, 0))
+    const all = await until(() => false)
+    expect(all.endsWith('\x88\x00')).toBe(true)
+  })
+
+  it.each([
+    ['another page', { origin: 'http://evil.example' }, 403, 'origin_not_allowed'],
+    ['another name', { origin: ORIGIN, host: 'evil.example' }, 403, 'host_not_allowed'],
+    ['nobody', { origin: ORIGIN, cookie: '' }, 401, 'login_required'],
+  ])('refuses %s', async (_, headers, status, reason) => {
+    const all = { ...HANDSHAKE, cookie: owner.cookie, ...headers }
+    const answer = await ask('/sessions/stream', all).until(() => false)
+    expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} [\\s\\S]*"${reason}"`))
+  })
+
+  it('opens for nothing but a stream, and leaves other upgrades to the usual answer', async () => {
+    const signedIn = { origin: ORIGIN, cookie: owner.cookie }
+    const { until } = ask('/me', { ...HANDSHAKE, ...signedIn })
+    expect(await until(() => false)).toMatch(/^HTTP\/1.1 400 /)
+    const other = { connection: 'Upgrade, close', upgrade: 'h2c', ...signedIn }
+    expect(await ask('/me', other).until(() => false)).toMatch(/^HTTP\/1.1 200 /)
+  })
+})
