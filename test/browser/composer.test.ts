@@ -192,6 +192,27 @@ describe('composer', () => {
     forgive('ERR_')
   })
 
+  it('does not say so any more once the session shows it: only its answer was lost', async () => {
+    const session = running()
+    fixture.add(session)
+    await visit(session)
+    const box = page.getByLabel('Message', { exact: true })
+    await box.fill('Arrived')
+    fixture.down = true
+    const asked = page.waitForRequest('**/messages')
+    await box.press('Control+Enter')
+    const { turnId: named } = (await asked).postDataJSON()
+    await page.getByText('The message was not sent').waitFor()
+    await box.fill('Arrived\n\nAnd more')
+    fixture.down = false
+    const text = 'Arrived'
+    fixture.emit(session, { type: 'message.queued', turnId: named, kind: 'agent', text })
+    await page.getByRole('region', { name: 'Queued messages' }).getByText(text).waitFor()
+    await page.getByText('The message was not sent').waitFor({ state: 'detached' })
+    await expect.poll(() => box.inputValue()).toBe('And more')
+    forgive('ERR_')
+  })
+
   it('gives back what was not sent, also when its session was left meanwhile', async () => {
     const [session, other] = [running(), ready()]
     fixture.add(session, other)

@@ -301,7 +301,7 @@ function factsFor(
         : [
             {
               type: 'message.queued',
-              turnId: turnId('q'),
+              turnId: (sent.turnId as string | undefined) ?? turnId('q'),
               kind: sent.kind as 'agent',
               text: String(sent.text),
             },

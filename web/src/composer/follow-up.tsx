@@ -1,5 +1,5 @@
 // The composer of a session: the next message, and the controls of the turn that runs.
-import { useRef } from 'react'
+import { useEffect, useRef } from 'react'
 import type { SessionState, Turn } from '../../../src/protocol/session.ts'
 import { describeError } from '../app/api.ts'
 import { withComments } from '../changes/review-comments.ts'
@@ -13,7 +13,7 @@ import { AttachedComments } from './attached-comments.tsx'
 import { ModelField, ModeSelect } from './mode-model.tsx'
 import { PromptBox } from './prompt-box.tsx'
 import { Queue } from './queue.tsx'
-import { forgetUnsent, turnIdFor } from './unsent-turn.ts'
+import { forgetUnsent, noteReturned, takeArrived, turnIdFor } from './unsent-turn.ts'
 import type { SetDraft } from './use-draft.ts'
 
 export function FollowUp({
@@ -21,6 +21,7 @@ export function FollowUp({
   draft: [text, setText],
   comments,
   queued,
+  isThere,
   requests,
   onEscape,
 }: {
@@ -28,6 +29,8 @@ export function FollowUp({
   draft: [string, SetDraft]
   comments: Comments
   queued: readonly Turn[]
+  /** Whether the session knows of this turn. */
+  isThere: (turnId: string) => boolean
   requests: SessionRequests
   onEscape: () => void
 }) {
@@ -54,12 +57,20 @@ export function FollowUp({
     void sent.then(
       () => forgetUnsent(session.id, turnId),
       () => {
+        noteReturned(session.id, turnId, { written, attached })
         setText((now) => [written, now].filter((one) => one.trim()).join('\n\n'))
         comments.set((now) => [...attached, ...now])
       },
     )
     box.current?.focus()
   }
+  useEffect(() => {
+    const arrived = takeArrived(session.id, isThere)
+    if (!arrived) return
+    setText((now) => without(now, arrived.written))
+    comments.set((now) => now.filter(({ id }) => !arrived.attached.some((one) => one.id === id)))
+    if (send.variables?.turnId === arrived.turnId) send.reset()
+  })
   const sending = useLasting(send.isPending, 400) ? (send.variables?.text ?? null) : null
   const error = send.error ? describeError(send.error) : null
   return (
@@ -105,6 +116,13 @@ export function FollowUp({
       </PromptBox>
     </div>
   )
+}
+
+/** What was written since stays; so does all, where somebody has gone on in it. */
+function without(text: string, written: string): string {
+  if (text === written) return ''
+  const start = `${written}\n\n`
+  return written !== '' && text.startsWith(start) ? text.slice(start.length) : text
 }
 
 function Controls({

@@ -39,6 +39,8 @@ export function SessionFoot({
   useShortcuts({ Escape: onEscape })
   const [question, ...others] = session.questions
   const shown = shownTurns(rows)
+  const isThere = (turnId: string) =>
+    shown.has(turnId) || session.queue.some(({ id }) => id === turnId)
   const queued = session.queue.filter((turn) => !shown.has(turn.id))
   return (
     <footer className="overflow-y-auto px-4 pt-1 pb-3 sm:px-6">
@@ -72,6 +74,7 @@ export function SessionFoot({
             draft={draft}
             comments={comments}
             queued={queued}
+            isThere={isThere}
             requests={requests}
             onEscape={onEscape}
           />
