@@ -42,15 +42,6 @@ export const EMPTY_FIELDS: TaskFields = {
   model: null,
 }
 
-/** Those that somebody has chosen, as they were kept; nothing of what cannot be read. */
-export function readChosenFields(stored: string): Partial<TaskFields> {
-  try {
-    return JSON.parse(stored || '{}')
-  } catch {
-    return {}
-  }
-}
-
 export function missingIn(fields: TaskFields, prompt: string): string | null {
   if (fields.sourceKind === 'remote' && !fields.url.trim())
     return 'Say which repository to work on.'

@@ -5,6 +5,7 @@ import { Input } from '../ui/field.tsx'
 import { plainText } from '../ui/plain-text.ts'
 import { ChoiceButton } from './choice-button.tsx'
 import type { ChoiceProps } from './question-panel.tsx'
+import { readKept } from './use-kept-fields.ts'
 import { useNumberKeys } from './use-number-keys.ts'
 
 type Item = Question['items'][number]
@@ -12,14 +13,16 @@ interface Chosen {
   labels: string[]
   own: string
 }
+/** By the words of the question. */
+type ByQuestion = Record<string, Chosen>
 const NONE: Chosen = { labels: [], own: '' }
 
 export function QuestionChoice({ question, busy, draft, onDraft, onAnswer }: ChoiceProps) {
   const items: Item[] = question.items.length > 0 ? question.items : [openItem(question)]
-  const chosen = readChosen(draft)
+  const chosen = readKept<ByQuestion>(draft)
   const setChosen = (item: Item, next: (old: Chosen) => Chosen) =>
     onDraft((old) => {
-      const all = readChosen(old)
+      const all = readKept<ByQuestion>(old)
       return JSON.stringify({ ...all, [item.question]: next(all[item.question] ?? NONE) })
     })
   const only = items.length === 1 ? items[0] : undefined
@@ -118,15 +121,6 @@ function QuestionFields({
       />
     </fieldset>
   )
-}
-
-/** By the words of the question; nothing where it cannot be read. */
-function readChosen(draft: string): Record<string, Chosen> {
-  try {
-    return JSON.parse(draft || '{}')
-  } catch {
-    return {}
-  }
 }
 
 function toggled(item: Item, chosen: Chosen, label: string): Chosen {

@@ -7,16 +7,19 @@ export type SetDraft = (text: string | ((old: string) => string)) => void
 const drafts = new Map<string, string>()
 const listeners = new Set<() => void>()
 
+/** `page`: in no storage, for what is secret; it does not live on when the page is loaded anew. */
+type Lifetime = 'tab' | 'page'
+
 /** A draft may also be changed for a place that is not shown, or is shown again since. */
-export function useDraft(place: string): [string, SetDraft] {
+export function useDraft(place: string, lifetime: Lifetime = 'tab'): [string, SetDraft] {
   const key = `draft:${place}`
-  const draft = useSyncExternalStore(subscribe, () => read(key))
+  const draft = useSyncExternalStore(subscribe, () => read(key, lifetime))
   const change = useCallback(
     (text: Parameters<SetDraft>[0]) => {
-      write(key, typeof text === 'function' ? text(read(key)) : text)
+      write(key, lifetime, typeof text === 'function' ? text(read(key, lifetime)) : text)
       for (const listener of listeners) listener()
     },
-    [key],
+    [key, lifetime],
   )
   return [draft, change]
 }
@@ -26,8 +29,8 @@ function subscribe(changed: () => void): () => void {
   return () => listeners.delete(changed)
 }
 
-function read(key: string): string {
-  const known = drafts.get(key) ?? stored(key)
+function read(key: string, lifetime: Lifetime): string {
+  const known = drafts.get(key) ?? (lifetime === 'tab' ? stored(key) : '')
   drafts.set(key, known)
   return known
 }
@@ -40,8 +43,9 @@ function stored(key: string): string {
   }
 }
 
-function write(key: string, text: string): void {
+function write(key: string, lifetime: Lifetime, text: string): void {
   drafts.set(key, text)
+  if (lifetime === 'page') return
   try {
     if (text === '') sessionStorage.removeItem(key)
     else sessionStorage.setItem(key, text)
