@@ -1,6 +1,6 @@
 // A new credential. What it is asked for depends on how it goes along with requests; its value leaves the page once.
 import { useMutation, useQueryClient } from '@tanstack/react-query'
-import { type FormEvent, useState } from 'react'
+import type { FormEvent } from 'react'
 import {
   type CredentialKind,
   isApiKind,
@@ -9,6 +9,7 @@ import {
 import type { Environment } from '../../../src/protocol/environment.ts'
 import { describeError, useApi } from '../app/api.ts'
 import { keys } from '../app/queries.ts'
+import { type KeptFields, useKeptFields } from '../composer/use-kept-fields.ts'
 import { Button } from '../ui/button.tsx'
 import { Failure } from '../ui/failure.tsx'
 import { Checkbox, Field, Input, Select, TextArea } from '../ui/field.tsx'
@@ -36,22 +37,31 @@ const EMPTY = {
 }
 type Draft = typeof EMPTY
 
+const SECRETS = ['secret'] as const
+
+/** What was filled in and not kept yet, its value only while the page lives. */
+export const useCredentialDraft = () => useKeptFields<Draft>('credential', SECRETS)
+
 export function CredentialForm({
   environments,
+  filledIn: { kept, change: set, forget },
   onDone,
 }: {
   environments: Environment[]
+  filledIn: KeptFields<Draft>
   onDone: () => void
 }) {
   const api = useApi()
   const queries = useQueryClient()
-  const [draft, setDraft] = useState<Draft>(EMPTY)
+  const draft = { ...EMPTY, ...kept }
   const save = useMutation({
     mutationFn: () => api.createCredential(toCredential(draft)),
-    onSuccess: onDone,
+    onSuccess: () => {
+      forget()
+      onDone()
+    },
     onSettled: () => queries.invalidateQueries({ queryKey: keys.credentials }),
   })
-  const set = (change: Partial<Draft>) => setDraft((before) => ({ ...before, ...change }))
   const submit = (event: FormEvent) => {
     event.preventDefault()
     save.mutate()
@@ -112,7 +122,14 @@ export function CredentialForm({
         <Button type="submit" disabled={!isComplete || save.isPending}>
           Keep it
         </Button>
-        <Button onClick={onDone}>Cancel</Button>
+        <Button
+          onClick={() => {
+            forget()
+            onDone()
+          }}
+        >
+          Cancel
+        </Button>
       </div>
     </form>
   )

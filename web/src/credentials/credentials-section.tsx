@@ -9,11 +9,13 @@ import { Button } from '../ui/button.tsx'
 import { Failure } from '../ui/failure.tsx'
 import { Glyph } from '../ui/glyph.tsx'
 import { Skeleton } from '../ui/skeleton.tsx'
-import { CredentialForm } from './credential-form.tsx'
+import { CredentialForm, useCredentialDraft } from './credential-form.tsx'
 
 export function CredentialsSection({ environments }: { environments: Environment[] }) {
   const api = useApi()
-  const [isAdding, setAdding] = useState(false)
+  const filledIn = useCredentialDraft()
+  const [isOpen, setOpen] = useState(false)
+  const isAdding = isOpen || Object.keys(filledIn.kept).length > 0
   const credentials = useQuery({
     queryKey: keys.credentials,
     queryFn: () => api.listCredentials(),
@@ -32,13 +34,17 @@ export function CredentialsSection({ environments }: { environments: Environment
           </p>
         </div>
         {isAdding ? null : (
-          <Button onClick={() => setAdding(true)}>
+          <Button onClick={() => setOpen(true)}>
             <Glyph name="plus" /> Add a credential
           </Button>
         )}
       </header>
       {isAdding ? (
-        <CredentialForm environments={environments} onDone={() => setAdding(false)} />
+        <CredentialForm
+          environments={environments}
+          filledIn={filledIn}
+          onDone={() => setOpen(false)}
+        />
       ) : null}
       {credentials.isPending ? <Skeleton className="h-12" /> : null}
       {credentials.error ? (

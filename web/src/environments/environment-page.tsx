@@ -3,6 +3,7 @@ import { Link, useNavigate, useParams } from '@tanstack/react-router'
 import { useEffect, useRef, useState } from 'react'
 import { describeError, useApi } from '../app/api.ts'
 import { useEnvironmentChange, useEnvironments } from '../app/queries.ts'
+import { useKeptFields } from '../composer/use-kept-fields.ts'
 import { Button } from '../ui/button.tsx'
 import { Failure } from '../ui/failure.tsx'
 import { Glyph } from '../ui/glyph.tsx'
@@ -87,7 +88,10 @@ function Editor({
   word: string
 }) {
   const navigate = useNavigate()
-  const [draft, setDraft] = useState(first)
+  const place = `environment:${environmentId ?? 'new'}`
+  const { kept, change, forget } = useKeptFields<EnvironmentDraft>(place, MAY_BE_SECRET)
+  const draft = { ...first, ...kept }
+  const isChanged = Object.keys(kept).length > 0
   const [asked, setAsked] = useState(0)
   const form = useFirstProblem(asked)
   const problems = asked > 0 ? problemsIn(draft) : {}
@@ -96,7 +100,11 @@ function Editor({
     event.preventDefault()
     setAsked((times) => times + 1)
     if (Object.keys(problemsIn(draft)).length > 0) return
-    save.mutate(draft, { onSuccess: () => void navigate({ to: '/environments' }) })
+    const saved = save.mutateAsync(draft, {
+      onSuccess: () => void navigate({ to: '/environments' }),
+    })
+    // Also once this is not shown any more.
+    void saved.then(forget, () => undefined)
   }
   return (
     <div className="h-full overflow-y-auto">
@@ -116,7 +124,7 @@ function Editor({
           draft={draft}
           problems={problems}
           environmentId={environmentId}
-          onChange={(change) => setDraft((old) => ({ ...old, ...change }))}
+          onChange={change}
         />
         {error ? (
           <Failure what="It was not saved" why={error.message} reason={error.reason} />
@@ -125,12 +133,25 @@ function Editor({
           <Button type="submit" tone="primary" busy={save.isPending}>
             {word}
           </Button>
+          {isChanged ? (
+            <Button
+              onClick={() => {
+                setAsked(0)
+                forget()
+              }}
+            >
+              Leave it as it was
+            </Button>
+          ) : null}
           <p className="text-xs text-muted">Sessions keep what they started with.</p>
         </div>
       </form>
     </div>
   )
 }
+
+/** People are told not to write any there, and do. */
+const MAY_BE_SECRET = ['variables'] as const
 
 /** What is wrong may be out of sight of the button: the first such field is where the focus goes each time it is pressed. */
 function useFirstProblem(asked: number) {

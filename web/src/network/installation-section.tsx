@@ -4,6 +4,7 @@ import { type FormEvent, useState } from 'react'
 import type { InstallationNetwork } from '../../../src/protocol/installation-network.ts'
 import { describeError, useApi } from '../app/api.ts'
 import { keys, useInstallation } from '../app/queries.ts'
+import { type KeptFields, useKeptFields } from '../composer/use-kept-fields.ts'
 import { Button } from '../ui/button.tsx'
 import { Failure } from '../ui/failure.tsx'
 import { Field, Input, TextArea } from '../ui/field.tsx'
@@ -18,7 +19,9 @@ import {
 
 export function InstallationSection() {
   const api = useApi()
-  const [isChanging, setChanging] = useState(false)
+  const [isOpen, setOpen] = useState(false)
+  const changed = useKeptFields<InstallationDraft>('installation-network')
+  const isChanging = isOpen || Object.keys(changed.kept).length > 0
   const isOwner = useInstallation().data?.user.role === 'owner'
   const network = useQuery({
     queryKey: keys.installationNetwork,
@@ -37,14 +40,21 @@ export function InstallationSection() {
           </p>
         </div>
         {isOwner && network.data && !isChanging ? (
-          <Button onClick={() => setChanging(true)}>Change it</Button>
+          <Button onClick={() => setOpen(true)}>Change it</Button>
         ) : null}
       </header>
       {network.error ? (
         <Failure what="It could not be read" why={describeError(network.error).message} />
       ) : null}
       {network.data && isChanging ? (
-        <ListsForm network={network.data} onDone={() => setChanging(false)} />
+        <ListsForm
+          network={network.data}
+          changed={changed}
+          onDone={() => {
+            changed.forget()
+            setOpen(false)
+          }}
+        />
       ) : null}
       {network.data && !isChanging ? <Lists network={network.data} /> : null}
     </section>
@@ -75,10 +85,18 @@ function Lists({ network: { allow, deny, limits } }: { network: InstallationNetw
   )
 }
 
-function ListsForm({ network, onDone }: { network: InstallationNetwork; onDone: () => void }) {
+function ListsForm({
+  network,
+  changed: { kept, change },
+  onDone,
+}: {
+  network: InstallationNetwork
+  changed: KeptFields<InstallationDraft>
+  onDone: () => void
+}) {
   const api = useApi()
   const queries = useQueryClient()
-  const [draft, setDraft] = useState<InstallationDraft>(() => toInstallationDraft(network))
+  const draft = { ...toInstallationDraft(network), ...kept }
   const [isAsked, setAsked] = useState(false)
   const save = useMutation({
     mutationFn: () => api.patchInstallationNetwork(toInstallationPatch(draft)),
@@ -93,7 +111,6 @@ function ListsForm({ network, onDone }: { network: InstallationNetwork; onDone: 
     setAsked(true)
     if (Object.keys(installationProblemsIn(draft)).length === 0) save.mutate()
   }
-  const set = (change: Partial<InstallationDraft>) => setDraft((old) => ({ ...old, ...change }))
   return (
     <form
       onSubmit={submit}
@@ -107,7 +124,7 @@ function ListsForm({ network, onDone }: { network: InstallationNetwork; onDone: 
               id={id}
               rows={3}
               value={draft[name]}
-              onChange={({ target }) => set({ [name]: target.value })}
+              onChange={({ target }) => change({ [name]: target.value })}
             />
           )}
         </Field>
@@ -125,7 +142,7 @@ function ListsForm({ network, onDone }: { network: InstallationNetwork; onDone: 
                 id={id}
                 inputMode="decimal"
                 value={draft[name]}
-                onChange={({ target }) => set({ [name]: target.value })}
+                onChange={({ target }) => change({ [name]: target.value })}
               />
             )}
           </Field>

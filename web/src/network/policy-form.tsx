@@ -3,6 +3,7 @@ import { useState } from 'react'
 import type { SessionState } from '../../../src/protocol/session.ts'
 import { describeError } from '../app/api.ts'
 import { LEVELS } from '../composer/task-settings.tsx'
+import { useKeptFields } from '../composer/use-kept-fields.ts'
 import {
   type NetworkDraft,
   type NetworkProblems,
@@ -22,21 +23,29 @@ export function PolicyForm({
   session: SessionState
   change: SessionRequests['change']
 }) {
-  const [draft, setDraft] = useState<NetworkDraft | null>(null)
+  const [isOpen, setOpen] = useState(false)
+  const { kept, change: keep, forget } = useKeptFields<NetworkDraft>(`policy:${session.id}`)
   const [problems, setProblems] = useState<NetworkProblems>({})
   const { network } = session.environment
   if (session.status === 'archived') return null
-  if (!draft)
+  const isChanging = isOpen || Object.keys(kept).length > 0
+  if (!isChanging)
     return (
-      <Button className="self-start" onClick={() => setDraft(toNetworkDraft(network))}>
+      <Button className="self-start" onClick={() => setOpen(true)}>
         Change it
       </Button>
     )
+  const draft = { ...toNetworkDraft(network), ...kept }
+  const close = () => {
+    forget()
+    setOpen(false)
+  }
   const save = () => {
     const found = networkProblemsIn(draft)
     setProblems(found)
     if (Object.keys(found).length > 0) return
-    change.mutate({ network: toNetwork(draft, network) }, { onSuccess: () => setDraft(null) })
+    // Also once this is not shown any more.
+    void change.mutateAsync({ network: toNetwork(draft, network) }).then(close, () => undefined)
   }
   return (
     <form
@@ -46,11 +55,7 @@ export function PolicyForm({
         save()
       }}
     >
-      <NetworkFields
-        draft={draft}
-        problems={problems}
-        onChange={(part) => setDraft({ ...draft, ...part })}
-      />
+      <NetworkFields draft={draft} problems={problems} onChange={keep} />
       <p className="text-xs text-muted">
         It holds within two seconds, for this session alone. What is open and no longer allowed is
         ended.
@@ -62,7 +67,7 @@ export function PolicyForm({
         <Button tone="primary" type="submit" busy={change.isPending}>
           Set to {LEVELS[draft.level].toLowerCase()}
         </Button>
-        <Button onClick={() => setDraft(null)}>Leave it</Button>
+        <Button onClick={close}>Leave it</Button>
       </div>
     </form>
   )
