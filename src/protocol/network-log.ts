@@ -2,7 +2,7 @@
 // log, since there may be thousands: the newest are kept.
 import { z } from 'zod'
 import { networkPolicySchema, trafficLimitsSchema } from './environment.ts'
-import { installationNetworkSchema } from './installation-network.ts'
+import { installationNetworkSchema, patternFor } from './installation-network.ts'
 import { registrySchema } from './reach.ts'
 
 export const networkEntrySchema = z.object({
@@ -60,9 +60,10 @@ export const sessionNetworkSchema = networkPageSchema.extend({
 })
 export type SessionNetwork = z.infer<typeof sessionNetworkSchema>
 
-/** All connections to one host and port with one outcome. */
+/** All connections to one host that were let through, or all that were not; the ports of the web are one. */
 export interface HostTotal {
   host: string
+  /** As `at` and the reason of the latest. */
   port: number
   allowed: boolean
   reason: string | null
@@ -80,15 +81,15 @@ export function totalByHost(entries: Iterable<NetworkEntry>): HostTotal[] {
   for (const entry of entries) {
     const { host, port, allowed, at } = entry
     const reason = allowed ? null : entry.reason
-    const key = JSON.stringify([host, port, reason])
+    const key = JSON.stringify([patternFor({ host, port }), allowed])
     const before = totals.get(key)
+    const isLatest = !before || before.at <= at
     totals.set(key, {
-      ...{ host, port, allowed, reason },
+      ...{ host, allowed, ...(isLatest ? { port, reason, at } : before) },
       count: (before?.count ?? 0) + entry.count,
       open: (before?.open ?? 0) + (entry.durationMs === null ? 1 : 0),
       bytesUp: (before?.bytesUp ?? 0) + entry.bytesUp,
       bytesDown: (before?.bytesDown ?? 0) + entry.bytesDown,
-      at: before && before.at > at ? before.at : at,
     })
   }
   return [...totals.values()].sort((a, b) => (a.at < b.at ? 1 : -1))

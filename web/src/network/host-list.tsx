@@ -1,4 +1,5 @@
 // Hosts that a session asked for, with what came of it.
+import { patternFor } from '../../../src/protocol/installation-network.ts'
 import type { HostTotal } from '../../../src/protocol/network-log.ts'
 import { formatBytes, plural } from '../ui/format.ts'
 import { Glyph } from '../ui/glyph.tsx'
@@ -24,7 +25,7 @@ export function HostList({ title, empty, totals, ...rest }: HostListProps) {
       {totals.length === 0 ? <p className="mt-1 text-sm text-muted">{empty}</p> : null}
       <ul className="mt-1 flex flex-col divide-y divide-line">
         {totals.slice(0, SHOWN).map((total) => (
-          <HostRow key={`${total.host}:${total.port} ${total.reason}`} total={total} {...rest} />
+          <HostRow key={patternFor(total)} total={total} {...rest} />
         ))}
       </ul>
       {totals.length > SHOWN ? (
