@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { PHONE } from './chromium.ts'
 import type { Fixture } from './fixture-api.ts'
 import { DIFF } from './fixture-diff.ts'
-import { ready } from './fixture-sessions.ts'
+import { append, HEAD, ready } from './fixture-sessions.ts'
 import { createStage } from './stage.ts'
 
 const stage = createStage()
@@ -96,6 +96,24 @@ describe('changes', () => {
     await expect.poll(() => page.evaluate('document.activeElement.dataset.file')).toBe('29')
     expect(await page.evaluate('scrollY')).toBe(0)
     expect(await page.evaluate('document.documentElement.scrollHeight - innerHeight')).toBe(0)
+  })
+
+  it('calls a binary file so, and counts no lines of it', async () => {
+    const session = ready()
+    const measured = { commit: HEAD, filesChanged: 1, insertions: 0, deletions: 0 }
+    append(session, { type: 'changes.measured', ...measured })
+    fixture.add(session)
+    const head = 'diff --git a/logo.png b/logo.png\nindex 3b18e51..9c1f0aa 100644\n'
+    const file = { ...DIFF.files[0], path: 'logo.png', binary: true, insertions: 0, deletions: 0 }
+    fixture.diff = {
+      ...{ ...DIFF, files: [file], insertions: 0, deletions: 0 },
+      patch: `${head}Binary files a/logo.png and b/logo.png differ\n`,
+    }
+    await visit(session, '?panel=changes')
+    await page.locator('[data-file="0"]').getByText('binary').waitFor()
+    const row = page.locator(`[data-session-row="${session.id}"]`)
+    await row.getByText('1 file').waitFor()
+    expect(await page.getByText('+0').count()).toBe(0)
   })
 
   it('takes comments on lines and files, and sends them as one message', async () => {

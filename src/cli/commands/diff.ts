@@ -58,7 +58,8 @@ function printDiff(
 ): void {
   if (isStat) {
     const rows = diff.files.map((file) => [
-      ...[`+${file.insertions}`, `−${file.deletions}`, file.status, file.path],
+      ...(file.binary ? ['binary', ''] : [`+${file.insertions}`, `−${file.deletions}`]),
+      ...[file.status, file.path],
     ])
     print.line(formatTable(['', '', '', 'file'], rows).trimEnd())
   } else if (diff.patch !== '') {

@@ -5,6 +5,7 @@ import type { SessionSummary } from '../../../src/protocol/api.ts'
 import { totalChanges } from '../sessions/total-changes.ts'
 import { classes } from '../ui/classes.ts'
 import { Counts } from '../ui/counts.tsx'
+import { plural } from '../ui/format.ts'
 import { Glyph, type GlyphName } from '../ui/glyph.tsx'
 
 /** `other`: a page, or a panel of a session, that is none of the three. */
@@ -71,7 +72,11 @@ export function BottomBar({
             {changes ? (
               <>
                 <span className="sr-only">Changes </span>
-                <Counts insertions={changes.insertions} deletions={changes.deletions} />
+                <Counts
+                  insertions={changes.insertions}
+                  deletions={changes.deletions}
+                  none={plural(changes.files, 'file')}
+                />
               </>
             ) : (
               'Changes'

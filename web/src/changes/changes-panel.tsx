@@ -106,7 +106,7 @@ function Summary({ place, diff }: Pick<ShownProps, 'place' | 'diff'>) {
   return (
     <div className="flex flex-col gap-4">
       <p className="flex items-center gap-2 text-sm text-muted">
-        <Counts insertions={diff.insertions} deletions={diff.deletions} />
+        <Counts insertions={diff.insertions} deletions={diff.deletions} none="no lines in" />
         <span className="whitespace-nowrap">{plural(diff.files.length, 'file')}</span>
         <span id={LINE_HINT_ID} className="ml-auto text-right text-xs">
           To comment, press a line number<span className="touch:hidden">, or ↑ ↓ and ↵</span>

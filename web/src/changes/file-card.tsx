@@ -41,7 +41,7 @@ type Annotation = DiffLineAnnotation<ReviewComment | null>
 
 export function FileCard({
   index,
-  patch: { path, patch },
+  patch: { path, patch, binary },
   review,
 }: {
   index: number
@@ -80,7 +80,7 @@ export function FileCard({
         {...drawn}
         selectedLines={keys.selected}
         renderCustomHeader={() => (
-          <FileHeader path={path} file={file}>
+          <FileHeader path={path} file={file} binary={binary}>
             <Button
               ref={header}
               tone="quiet"
@@ -152,10 +152,12 @@ function useAnnotations({
 function FileHeader({
   path,
   file,
+  binary,
   children,
 }: {
   path: string
   file: FileDiffMetadata
+  binary: boolean
   children: ReactNode
 }) {
   const sum = (count: (hunk: FileDiffMetadata['hunks'][number]) => number) =>
@@ -169,6 +171,7 @@ function FileHeader({
         className="ml-auto text-xs"
         insertions={sum((hunk) => hunk.additionLines)}
         deletions={sum((hunk) => hunk.deletionLines)}
+        none={binary ? 'binary' : undefined}
       />
       {children}
     </div>

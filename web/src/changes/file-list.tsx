@@ -101,11 +101,12 @@ function Row({
         {SIGNS[status].sign}
       </span>
       <span className="min-w-0 flex-1 truncate text-sm">{plainText(row.name)}</span>
-      {binary ? (
-        <span className="text-xs text-muted">binary</span>
-      ) : (
-        <Counts className="text-xs" insertions={insertions} deletions={deletions} />
-      )}
+      <Counts
+        className="text-xs"
+        insertions={insertions}
+        deletions={deletions}
+        none={binary ? 'binary' : undefined}
+      />
     </button>
   )
 }

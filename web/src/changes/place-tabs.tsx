@@ -2,6 +2,7 @@
 import type { Repository, SessionState } from '../../../src/protocol/session.ts'
 import { classes } from '../ui/classes.ts'
 import { Counts } from '../ui/counts.tsx'
+import { plural } from '../ui/format.ts'
 import { plainText } from '../ui/plain-text.ts'
 
 export interface ChangedPlace
@@ -55,6 +56,7 @@ export function PlaceTabs({ places, shown, onChoose }: Props) {
                 className="text-xs"
                 insertions={place.changes.insertions}
                 deletions={place.changes.deletions}
+                none={plural(place.changes.filesChanged, 'file')}
               />
             ) : null}
           </button>

@@ -4,13 +4,19 @@ export interface FilePatch {
   path: string
   patch: string
   lines: number
+  binary: boolean
 }
 
 export function splitPatch(patch: string): FilePatch[] {
   return patch
     .split(/^(?=diff --git )/m)
     .filter((part) => part.startsWith('diff --git '))
-    .map((part) => ({ path: pathOf(part), patch: part, lines: part.split('\n').length }))
+    .map((part) => ({
+      path: pathOf(part),
+      patch: part,
+      lines: part.split('\n').length,
+      binary: /^(?:Binary files |GIT binary patch)/m.test(part),
+    }))
 }
 
 function pathOf(part: string): string {

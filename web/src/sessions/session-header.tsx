@@ -56,7 +56,11 @@ export function SessionHeader({
         >
           Changes
           {changes ? (
-            <Counts insertions={changes.insertions} deletions={changes.deletions} />
+            <Counts
+              insertions={changes.insertions}
+              deletions={changes.deletions}
+              none={plural(changes.files, 'file')}
+            />
           ) : null}
         </Button>
         <SessionMenu session={session} requests={requests} />

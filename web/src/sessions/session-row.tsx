@@ -3,6 +3,7 @@ import { Link } from '@tanstack/react-router'
 import type { SessionSummary } from '../../../src/protocol/api.ts'
 import { classes } from '../ui/classes.ts'
 import { Counts } from '../ui/counts.tsx'
+import { plural } from '../ui/format.ts'
 import { Glyph } from '../ui/glyph.tsx'
 import { Ago } from '../ui/time.tsx'
 import { lookOf } from './session-look.ts'
@@ -28,10 +29,16 @@ export function SessionRow({ session, current }: { session: SessionSummary; curr
         <span className="flex gap-1.5 text-xs whitespace-nowrap text-muted">
           <span className={look.glyph === 'diamond' ? 'text-accent' : undefined}>{look.word}</span>
           <span aria-hidden="true">·</span>
-          <span className="min-w-0 truncate">{session.repository.name}</span>
+          <span className="min-w-0 truncate">
+            {session.repository.name}
+          </span>
           {session.additional.length > 0 ? <span>+{session.additional.length}</span> : null}
           {changes ? (
-            <Counts insertions={changes.insertions} deletions={changes.deletions} />
+            <Counts
+              insertions={changes.insertions}
+              deletions={changes.deletions}
+              none={plural(changes.files, 'file')}
+            />
           ) : null}
           {session.queued > 0 ? <span>{session.queued} queued</span> : null}
           <Ago at={session.updatedAt} className="ml-auto shrink-0 whitespace-nowrap" />

@@ -2,6 +2,7 @@
 import type { SessionState } from '../../../src/protocol/session.ts'
 
 export interface TotalChanges {
+  files: number
   insertions: number
   deletions: number
   /** Another text when anything of it is another. */
@@ -15,6 +16,7 @@ export function totalChanges({
   const all = [changes, ...additional.map((one) => one.changes)].filter((one) => one !== null)
   if (all.length === 0) return null
   return {
+    files: all.reduce((sum, one) => sum + one.filesChanged, 0),
     insertions: all.reduce((sum, one) => sum + one.insertions, 0),
     deletions: all.reduce((sum, one) => sum + one.deletions, 0),
     commits: all.map(({ commit }) => commit).join(),
