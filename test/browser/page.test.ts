@@ -151,6 +151,21 @@ describe('list', () => {
     forgive('ERR_')
   })
 
+  it('shows when each session changed, also in large letters', async () => {
+    fixture.add(running(), ready(), asking())
+    await page.goto(fixture.url)
+    await page.evaluate(`document.documentElement.style.fontSize = '200%'`)
+    const rows = page.locator('[data-session-row]')
+    await expect.poll(() => rows.count()).toBe(3)
+    for (const row of await rows.all()) {
+      const [time, around] = [await row.locator('time').boundingBox(), await row.boundingBox()]
+      expect(time && time.x + time.width).toBeLessThanOrEqual(
+        (around?.x ?? 0) + (around?.width ?? 0),
+      )
+      expect(time?.y).toBeLessThan((around?.y ?? 0) + (around?.height ?? 0))
+    }
+  })
+
   it('groups sessions by what they want and finds them', async () => {
     fixture.add(running(), ready(), asking())
     await page.goto(fixture.url)

@@ -26,10 +26,10 @@ export function SessionRow({ session, current }: { session: SessionSummary; curr
       <Glyph name={look.glyph} className={`mt-[2.5px] ${look.color}`} />
       <span className="min-w-0 flex-1">
         <span className="block truncate">{session.title}</span>
-        <span className="flex gap-1.5 text-xs whitespace-nowrap text-muted">
+        <span className="flex flex-wrap gap-x-1.5 text-xs whitespace-nowrap text-muted">
           <span className={look.glyph === 'diamond' ? 'text-accent' : undefined}>{look.word}</span>
           <span aria-hidden="true">·</span>
-          <span className="min-w-0 truncate">
+          <span className="max-w-max min-w-0 flex-1 basis-12 truncate">
             {session.repository.name}
           </span>
           {session.additional.length > 0 ? <span>+{session.additional.length}</span> : null}
