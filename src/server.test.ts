@@ -33,10 +33,12 @@ afterEach(async () => {
 async function startServer(): Promise<void> {
   const keyFile = join(folder, 'sealing.key')
   await writeFile(keyFile, randomBytes(32))
+  const agentStartFile = join(folder, 'agent-start.json')
+  await writeFile(agentStartFile, JSON.stringify({ args: [], env: {} }))
   const settings: ServerSettings = {
     ...{ connection: database.connection, keyFile, logLevel: 'silent' },
     ...{ host: '127.0.0.1', port: 0, publicUrl: null, token: null, version: 'test' },
-    ...{ webDir: folder, namedImagesDir: folder, registries: [] },
+    ...{ agentStartFile, idleMinutes: 30, webDir: folder, namedImagesDir: folder, registries: [] },
     gitSocket: join(folder, 'gitd.sock'),
     gatewaySocket: join(folder, 'gateway.sock'),
     sandboxSocket: join(folder, 'sandboxd.sock'),

@@ -31,11 +31,11 @@ export async function listenHttp(
     },
   )
   const sockets = new Set<Socket>()
-  server.on('upgrade', (req, stream) => {
+  server.on('upgrade', (incoming, stream, head) => {
     const socket = stream as Socket
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
-    void answerWebSocket((request) => app.fetch(request), req, socket)
+    void answerWebSocket((request) => app.fetch(request), { incoming, socket, head })
   })
   await open(server, host, port)
   return {

@@ -108,7 +108,7 @@ export async function startFixture(): Promise<Fixture> {
     })
   })
   // What it streams to an ordinary request it streams through a socket.
-  server.on('upgrade', (request, socket) => {
+  server.on('upgrade', (incoming, stream, head) => {
     const ask = ({ url, signal }: Request) => {
       const { pathname, searchParams } = new URL(url)
       const headers = {
@@ -117,7 +117,7 @@ export async function startFixture(): Promise<Fixture> {
       }
       return fetch(`${fixture.url}${pathname}`, { headers, signal })
     }
-    void answerWebSocket(ask, request, socket as Socket)
+    void answerWebSocket(ask, { incoming, socket: stream as Socket, head })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   fixture.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
