@@ -1,7 +1,7 @@
 // Stop and rm while every phase hangs for real: an upstream that accepts and says nothing, a runtime that does not come back,
 // a filter of git that ignores signals, an agent that does not start, a runner and an agent that are frozen. Each stop is
 // measured on the event times of the server, and then the machine is searched for what is left.
-import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, open, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -10,7 +10,7 @@ import { delay } from '../../src/lib/deadline.ts'
 import type { NewSession } from '../../src/protocol/api.ts'
 import type { SessionEvent } from '../../src/protocol/event.ts'
 import { SANDBOX_PATHS } from '../../src/protocol/network.ts'
-import { findProgram, type ProgramName } from '../faults/processes.ts'
+import { findInside, findProgram, type ProgramName } from '../faults/processes.ts'
 import { eventsOf, type Installation, startInstallation } from './installation.ts'
 import { createIsland, type Island } from './island.ts'
 import { findTraces, firstIdOf, NO_TRACES } from './traces.ts'
@@ -91,23 +91,6 @@ const start = (fields: Partial<NewSession> = {}) =>
     ...fields,
   })
 
-async function pidInside(id: string, who: 'runner' | 'agent'): Promise<number> {
-  const { pid } = JSON.parse(
-    await readFile(join(errand.dataDir, 'sandboxes', id, 'run.json'), 'utf8'),
-  )
-  const runner = await childOf(pid, SANDBOX_PATHS.node)
-  return who === 'runner' ? runner : childOf(runner, SANDBOX_PATHS.agent)
-}
-
-async function childOf(parent: number, program: string): Promise<number> {
-  const path = `/proc/${parent}/task/${parent}/children`
-  for (const pid of (await readFile(path, 'utf8')).trim().split(' ')) {
-    const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
-    if (line.startsWith(`${program}\0`)) return Number(pid)
-  }
-  throw new Error(`${parent} has no child ${program}`)
-}
-
 async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await isTrue())) await delay(50)
 }
@@ -129,7 +112,7 @@ interface Hang {
 const turnRuns = (id: string) => errand.follow(id, ({ body }) => body.type === 'tool.called')
 const freeze = async (id: string, who: 'runner' | 'agent') => {
   await turnRuns(id)
-  process.kill(await pidInside(id, who), 'SIGSTOP')
+  process.kill(findInside(errand.dataDir, id, who), 'SIGSTOP')
 }
 const signalProgram = (name: ProgramName, signal: NodeJS.Signals) =>
   process.kill(findProgram(errand.dataDir, name), signal)

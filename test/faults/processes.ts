@@ -28,7 +28,7 @@ export function findProgram(dataDir: string, name: ProgramName): number {
 }
 
 /**
- * Of one session's sandbox, as this machine sees them: process 1, its child the runner, and that one's child the agent.
+ * Of one session's sandbox, as this machine sees them: process 1, the runner, and the agent, wherever below it they are.
  * Throws while it is not running: its number may be that of any other process then.
  */
 export function findInside(dataDir: string, sessionId: string, name: InsideName): number {
@@ -38,8 +38,10 @@ export function findInside(dataDir: string, sessionId: string, name: InsideName)
   if (!about.some((path) => readFileSync(path, 'utf8').includes(sessionId)))
     throw new Error(`the sandbox of ${sessionId} has ended`)
   if (name === 'container') return container
-  const runner = childOf(container, SANDBOX_PATHS.node)
-  return name === 'runner' ? runner : childOf(runner, SANDBOX_PATHS.agent)
+  const program = name === 'runner' ? SANDBOX_PATHS.node : SANDBOX_PATHS.agent
+  const found = findBelow(container, program)
+  if (found === undefined) throw new Error(`no ${program} runs below ${container}`)
+  return found
 }
 
 /** Of PostgreSQL they do the work: each connection has one, and the first process only starts them. */
@@ -48,10 +50,11 @@ export function childrenOf(parent: number): number[] {
   return children === '' ? [] : children.split(' ').map(Number)
 }
 
-function childOf(parent: number, program: string): number {
-  const found = childrenOf(parent).find((pid) => argsOf(String(pid))[0] === program)
-  if (found === undefined) throw new Error(`${parent} has no child ${program}`)
-  return found
+/** The nearest. */
+function findBelow(parent: number, program: string): number | undefined {
+  const children = childrenOf(parent)
+  const found = children.find((pid) => argsOf(String(pid))[0] === program)
+  return found ?? children.map((pid) => findBelow(pid, program)).find((pid) => pid !== undefined)
 }
 
 /** The command lines of all processes in a sandbox. */
