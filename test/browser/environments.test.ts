@@ -77,6 +77,12 @@ it.each([false, true])('keeps a credential for an API (phone: %s)', async (isPho
     },
   })
   await picture(`credentials-${isPhone ? 'phone' : 'desk'}`)
+  await button('Forget the credential for npm.example.com').click()
+  const [forget, keep] = [
+    await button('Forget it').boundingBox(),
+    await button('Keep it').boundingBox(),
+  ]
+  expect(forget?.y).toBe(keep?.y)
 })
 
 it.each([false, true])('changes one, field by field (phone: %s)', async (isPhone) => {
@@ -217,7 +223,7 @@ it('keeps what was typed while somebody looks elsewhere, and secrets in no stora
   expect(await page.getByLabel('Host', { exact: true }).inputValue()).toBe('')
   await page.goto(`${fixture.url}/environments/new`)
   expect(await name.inputValue()).toBe('Tools')
-  await button('Leave it as it was').click()
+  await button('Start over').click()
   expect(await name.inputValue()).toBe('')
 })
 

@@ -67,6 +67,11 @@ it.each([false, true])(
     await panel.getByText('Refused in every session: *.evil.example').waitFor()
     await panel.getByText('1 open').waitFor()
     await picture(`network-${size}`)
+    const registries = panel.getByText('Package registries of its image (1')
+    // A mark of what opens.
+    await registries.locator('xpath=ancestor-or-self::summary').locator('svg').waitFor()
+    await registries.click()
+    await panel.getByText('named by /etc/npmrc').waitFor()
     // Neither a private address nor what the owner refuses can be allowed here.
     await panel.getByText('169.254.169.254').waitFor()
     expect(await panel.getByRole('button', { name: /^Allow/ }).count()).toBe(2)

@@ -32,7 +32,7 @@ export function PlanChoice({ question, busy, draft, onDraft, onAnswer }: ChoiceP
           value={draft}
           onChange={(event) => onDraft(event.target.value)}
           aria-label="What should be different"
-          placeholder="When sent back: what should be different"
+          placeholder="When sent back: what to change"
           className="flex-1 basis-56"
         />
       </div>

@@ -100,12 +100,12 @@ function Row({
           <p className="text-sm text-muted [overflow-wrap:anywhere]">{parts.join(' · ')}</p>
         </div>
         {isAsked ? (
-          <>
+          <span className="flex gap-2">
             <Button onClick={() => remove.mutate()} disabled={remove.isPending}>
               Forget it
             </Button>
             <Button onClick={() => setAsked(false)}>Keep it</Button>
-          </>
+          </span>
         ) : (
           <Button onClick={() => setAsked(true)} aria-label={`Forget the credential for ${host}`}>
             Forget

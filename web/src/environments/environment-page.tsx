@@ -140,7 +140,7 @@ function Editor({
                 forget()
               }}
             >
-              Leave it as it was
+              {environmentId === null ? 'Start over' : 'Undo the changes'}
             </Button>
           ) : null}
           <p className="text-xs text-muted">Sessions keep what they started with.</p>

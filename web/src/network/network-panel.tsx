@@ -12,6 +12,7 @@ import { describeError } from '../app/api.ts'
 import type { SessionRequests } from '../sessions/use-session-requests.ts'
 import { Failure } from '../ui/failure.tsx'
 import { formatBytes } from '../ui/format.ts'
+import { Glyph } from '../ui/glyph.tsx'
 import { plainText } from '../ui/plain-text.ts'
 import { HostList } from './host-list.tsx'
 import { PolicyForm } from './policy-form.tsx'
@@ -99,10 +100,13 @@ function Registries({ about }: { about: SessionNetwork | undefined }) {
   const { level, includeTrusted } = about.network
   const isCounted = level === 'trusted' || (level === 'custom' && includeTrusted)
   return (
-    <details>
-      <summary className="hit flex cursor-pointer items-center text-sm font-semibold">
-        Package registries of its image ({about.registries.length}
-        {isCounted ? '' : ', not allowed at this level'})
+    <details className="group/registries">
+      <summary className="hit flex cursor-pointer items-center gap-1 text-sm font-semibold">
+        <Glyph name="chevron" className="group-open/registries:rotate-90" />
+        <span>
+          Package registries of its image ({about.registries.length}
+          {isCounted ? '' : ', not allowed at this level'})
+        </span>
       </summary>
       <ul className="mt-1 flex flex-col divide-y divide-line border-y border-line text-sm">
         {about.registries.map(({ tool, host, port, from }) => (
