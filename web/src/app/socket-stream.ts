@@ -10,25 +10,42 @@ export function openSocketStream(
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
   const socket = new WebSocket(url)
   socket.binaryType = 'arraybuffer'
-  const close = () => socket.close()
-  signal.addEventListener('abort', close, { once: true })
+  const ended = new AbortController()
+  const end = () => ended.abort()
+  // At once: a connection that is dead does not answer that it is closed.
+  signal.addEventListener('abort', end, { signal: ended.signal })
+  socket.addEventListener('close', end)
+  let isCancelled = false
   const body = new ReadableStream<Uint8Array>({
     start: (controller) => {
-      socket.onmessage = ({ data }) => controller.enqueue(new Uint8Array(data as ArrayBuffer))
-      socket.addEventListener('close', () => {
-        signal.removeEventListener('abort', close)
-        controller.close()
+      ended.signal.addEventListener('abort', () => {
+        socket.onmessage = null
+        if (!isCancelled) controller.close()
+        close(socket)
       })
+      socket.onmessage = ({ data }) => controller.enqueue(new Uint8Array(data as ArrayBuffer))
     },
-    cancel: close,
+    cancel: () => {
+      isCancelled = true
+      end()
+    },
   })
   return new Promise((resolve) => {
-    const timer = setTimeout(close, OPEN_MS)
-    const settle = (opened: boolean) => {
+    const timer = setTimeout(end, OPEN_MS)
+    socket.addEventListener('open', () => {
       clearTimeout(timer)
-      resolve(opened ? body : null)
-    }
-    socket.addEventListener('open', () => settle(true))
-    socket.addEventListener('close', () => settle(false))
+      resolve(body)
+    })
+    ended.signal.addEventListener('abort', () => {
+      clearTimeout(timer)
+      resolve(null)
+    })
   })
+}
+
+/** One that is still being opened is closed when it is: browsers complain of it otherwise. */
+function close(socket: WebSocket): void {
+  if (socket.readyState === WebSocket.CONNECTING)
+    socket.addEventListener('open', () => socket.close())
+  else socket.close()
 }
