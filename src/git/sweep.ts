@@ -75,10 +75,15 @@ export interface SweepDeps {
 export async function sweep({ paths, nowMs, log, remove }: SweepDeps): Promise<void> {
   for (const name of await readdir(paths.uploads)) {
     const directory = join(paths.uploads, name)
-    const record = await findRecord(directory, uploadRecordSchema)
-    if (record && record.expiresAtMs > nowMs()) continue
-    await remove(directory)
-    log.info({ upload: name }, 'an upload expired')
+    try {
+      const record = await findRecord(directory, uploadRecordSchema)
+      if (record && record.expiresAtMs > nowMs()) continue
+      await remove(directory)
+      log.info({ upload: name }, 'an upload expired')
+    } catch (error) {
+      // The others, and the mirrors, would stay for ever with it.
+      log.warn({ directory, err: error }, 'an upload could not be looked at')
+    }
   }
   const borrowed = await borrowedMirrors(paths)
   for (const name of await readdir(paths.mirrors)) {
@@ -94,8 +99,18 @@ async function borrowedMirrors(paths: GitPaths): Promise<Set<string>> {
   const names = new Set<string>()
   for (const session of await readdir(paths.sessions)) {
     const file = join(paths.sessions, session, 'objects', 'info', 'alternates')
-    for (const line of (await readFile(file, 'utf8')).split('\n'))
+    for (const line of (await readIfThere(file)).split('\n'))
       if (line.endsWith('/objects')) names.add(basename(dirname(line)))
   }
   return names
+}
+
+/** Without the file a repository borrows nothing, whatever became of it. */
+async function readIfThere(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
+    throw error
+  }
 }
