@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { runChecked } from '../../lib/process.ts'
 import { MIGRATED, prepareHome } from './agent-home.ts'
 
 const NOW = new Date('2026-01-02T03:04:05Z')
@@ -36,6 +37,12 @@ describe('prepareHome', () => {
     prepareHome({ HOME: home }, NOW)
     expect(read()).toMatchObject(NOTED)
     expect(readFileSync(at('.claude.json.unreadable'), 'utf8')).toBe(left)
+  })
+
+  it('replaces what is no file, such as a pipe that would never end', async () => {
+    await runChecked('mkfifo', [at()])
+    prepareHome({ HOME: home }, NOW)
+    expect(read()).toMatchObject(NOTED)
   })
 
   it('replaces it by the newest that Claude Code has kept and that can be read', () => {

@@ -2,7 +2,7 @@
 // each with its own fsync, before it takes a prompt. What is missing or too old here it does itself. With a file that was cut
 // off, by a kill or a full disk, it does not start at all, however often it is tried: that is mended here.
 import { randomBytes } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Variables } from './agent-environment.ts'
 
@@ -61,6 +61,8 @@ function newestBackup({ CLAUDE_CONFIG_DIR, HOME = '' }: Variables): string | und
 function checkFile(path: string): 'missing' | 'readable' | 'unreadable' {
   let text: string
   try {
+    // Reading a pipe or a device might never end.
+    if (!statSync(path).isFile()) return 'unreadable'
     text = readFileSync(path, 'utf8')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'missing'
