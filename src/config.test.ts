@@ -108,3 +108,10 @@ it('stops sandboxes that rest after half an hour, after as many minutes as are s
   for (const value of ['-1', '1.5', 'long', '1000000'])
     expect(() => minutes(value), value).toThrow('ERRAND_IDLE_MINUTES')
 })
+
+it('takes a limit of cost with cents', () => {
+  const usd = (value: string) => readConfig({}, { ERRAND_SESSION_USD: value }).model.usd
+  expect([usd(''), usd('2.50'), usd('20')]).toEqual([0, 2.5, 20])
+  for (const value of ['-1', '2,50', 'much'])
+    expect(() => usd(value), value).toThrow('Give a number')
+})

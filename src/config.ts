@@ -72,6 +72,8 @@ export interface ModelCaps {
   concurrency: number
   /** Tokens of one session, in and out, cached ones too; 0 for no limit. */
   tokens: number
+  /** What one session may cost at list price, in US dollars; 0 for no limit. */
+  usd: number
 }
 
 export interface Oddities {
@@ -102,7 +104,7 @@ const VARIABLES = new Set([
   ...['OCI_RUNTIME', 'STANDBYS', 'STANDBY_AGENTS', 'LAYERS_GIB', 'CHECKOUT_FILES', 'CONCURRENCY'],
   ...['IDLE_MINUTES'],
   ...['ALLOW_UNLIMITED', 'BRANCH_TEMPLATE', 'GIT_IDENTITY', 'ALLOWED_NETWORKS'],
-  ...['MODEL', 'MODELS', 'MODEL_REQUESTS', 'SESSION_TOKENS'],
+  ...['MODEL', 'MODELS', 'MODEL_REQUESTS', 'SESSION_TOKENS', 'SESSION_USD'],
 ])
 export const CODE_DIR = resolve(import.meta.dirname, '..')
 /** In the runtime folder: holds the process id of the Errand that uses it. */
@@ -230,6 +232,7 @@ function readModel(env: NodeJS.ProcessEnv): Config['model'] {
     tokens: parseCount('ERRAND_SESSION_TOKENS', env.ERRAND_SESSION_TOKENS, 0, {
       most: Number.MAX_SAFE_INTEGER,
     }),
+    usd: parseCount('ERRAND_SESSION_USD', env.ERRAND_SESSION_USD, 0, { whole: false }),
   }
 }
 
@@ -337,15 +340,15 @@ function parseCount(
   name: string,
   value: string | undefined,
   usual: number,
-  { least = 0, most = MOST } = {},
+  { least = 0, most = MOST, whole = true } = {},
 ): number {
   if (value === undefined || value === '') return usual
   const count = Number(value)
-  if (Number.isInteger(count) && count >= least && count <= most) return count
+  if ((!whole || Number.isInteger(count)) && count >= least && count <= most) return count
   throw new AppError(
     'invalid',
     'invalid_count',
-    `${name} is "${value}". Give a whole number from ${least} to ${most}.`,
+    `${name} is "${value}". Give a ${whole ? 'whole ' : ''}number from ${least} to ${most}.`,
   )
 }
 

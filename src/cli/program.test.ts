@@ -66,6 +66,8 @@ describe('errand run', () => {
   it.each([
     ['model_unauthenticated', 3],
     ['model_rate_limited', 8],
+    ['token_limit_reached', 4],
+    ['cost_limit_reached', 4],
     ['disk_full', 12],
     ['agent_crashed', 70],
   ])('ends with the exit code of %s', async (reason, exitCode) => {

@@ -130,7 +130,7 @@ const CODES: [RegExp, ErrorCode][] = [
   [/no_space|disk_full/, 'no_space'],
   [/timeout|timed_out|took_too_long/, 'timeout'],
   [/not_found/, 'not_found'],
-  [/forbidden|denied|not_allowed/, 'forbidden'],
+  [/forbidden|denied|not_allowed|limit_reached|price_unknown/, 'forbidden'],
   [/^(rootless|limits|image|host)_/, 'unsupported'],
   [/unreachable|overloaded|unavailable|lost/, 'unavailable'],
 ]

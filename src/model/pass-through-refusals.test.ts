@@ -66,7 +66,7 @@ describe('what the model door refuses', () => {
     expect(await third).toMatchObject({ status: 200 })
   })
 
-  it('refuses without tokens left, without a key, and a model that is not allowed', async () => {
+  it('refuses without tokens or money left, without a key, and a model that is not allowed', async () => {
     const reasonOf = async (over: Partial<ModelDoorOptions>) => {
       const { url } = await openDoor((_, res) => sendJson(res, MESSAGE), over)
       return (await call(url)).headers['x-deny-reason']
@@ -74,6 +74,12 @@ describe('what the model door refuses', () => {
     const allowsHost = () => false
     expect(await reasonOf({ policy: { allowsHost, hasTokensLeft: async () => false } })).toBe(
       'token_limit_reached',
+    )
+    expect(await reasonOf({ policy: { allowsHost, hasMoneyLeft: () => false } })).toBe(
+      'cost_limit_reached',
+    )
+    expect(await reasonOf({ policy: { allowsHost, isPriced: () => false } })).toBe(
+      'model_price_unknown',
     )
     expect(await reasonOf({ policy: { allowsHost, allowsModel: () => false } })).toBe(
       'model_not_allowed',

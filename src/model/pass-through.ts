@@ -52,6 +52,10 @@ export interface ModelDoorOptions {
     allowsModel?: (sessionId: string, model: string) => boolean
     /** False when the session has used up its tokens; without limit unless given. */
     hasTokensLeft?: (sessionId: string) => boolean | Promise<boolean>
+    /** False when it has cost as much as it may; without limit unless given. */
+    hasMoneyLeft?: (sessionId: string) => boolean
+    /** False for what must not be asked since its cost could not be counted. */
+    isPriced?: (asked: Record<string, unknown>) => boolean
   }
   limits?: Partial<ModelLimits>
   /** What may be asked and passed on, handed in for tests that leave one out. */
@@ -237,6 +241,9 @@ async function check(
   if (refusal) return refuse(options, exchange, refusal)
   const hasTokensLeft = (await policy.hasTokensLeft?.(sessionId)) ?? true
   if (!hasTokensLeft) return refuse(options, exchange, NO_TOKENS)
+  if (policy.hasMoneyLeft?.(sessionId) === false) return refuse(options, exchange, NO_MONEY)
+  if (policy.isPriced?.(read.asked as Record<string, unknown>) === false)
+    return refuse(options, exchange, NO_PRICE)
   const upstream = fitting(exchange.target, upstreamFor(sessionId))
   if (!isUpstream(upstream)) return refuse(options, exchange, upstream)
   // What was checked is what is sent: of a doubled key the upstream's parser might take another value than this one did.
@@ -301,7 +308,17 @@ const TOO_LARGE: Refusal = {
 const NO_TOKENS: Refusal = {
   status: 400,
   reason: 'token_limit_reached',
-  message: 'this session has used up its tokens',
+  message: 'this session has used up its tokens: ERRAND_SESSION_TOKENS sets how many',
+}
+const NO_MONEY: Refusal = {
+  status: 400,
+  reason: 'cost_limit_reached',
+  message: 'this session has cost as much as it may: ERRAND_SESSION_USD sets how much',
+}
+const NO_PRICE: Refusal = {
+  status: 400,
+  reason: 'model_price_unknown',
+  message: 'there is a limit on cost here, and what this model costs at this speed is not known',
 }
 const UNKNOWN_PATH: Refusal = {
   status: 404,

@@ -92,11 +92,14 @@ function checkFields(body: Json): Found {
   })
 }
 
-function checkModels(body: Json, { allowsModel }: RequestPolicy): Found {
-  // `fallbacks` is a list of models or the word "default", which an allow-list does not hold.
+/** `fallbacks` is a list of models or the word "default", which no list of models holds. */
+export function modelsOf(body: Json): unknown[] {
   const fallbacks = asList(body.fallbacks).map((one) => (isObject(one) ? one.model : one))
-  const models = [body.model, ...fallbacks]
-  return first(models, (model) =>
+  return [body.model, ...fallbacks]
+}
+
+function checkModels(body: Json, { allowsModel }: RequestPolicy): Found {
+  return first(modelsOf(body), (model) =>
     typeof model === 'string' && allowsModel(model)
       ? undefined
       : refuse('model_not_allowed', `the model ${quote(model)} is not allowed here`),
