@@ -93,6 +93,21 @@ describe('over a restart', () => {
     expect(await place.remote('log', '--format=%s', '-2', BRANCH)).toBe('Test isEmpty\nAdd isEmpty')
   })
 
+  it('keeps forgotten what was cleared, and remembers what was said since', async () => {
+    await place.start()
+    await place.endOf(place.ask('Please add a function isEmpty'))
+    expect((await place.endOf(place.ask('/clear'))).type).toBe('turn.completed')
+    await place.endOf(place.ask('how does the discount work'))
+    await place.stop()
+    await place.start()
+    await place.endOf(place.ask('now test it'))
+    const said = place.gateway.ofType('assistant.text').map(({ text }) => text)
+    expect(said.join('\n')).not.toContain('Please add a function isEmpty')
+    const transcript = await place.transcript()
+    expect(transcript).toContain('how does the discount work')
+    expect(transcript).toContain('now test it')
+  })
+
   it('takes up a turn that was cut off by a restart, without asking the prompt twice', async () => {
     await place.start()
     const turn = place.ask('wait in a command')

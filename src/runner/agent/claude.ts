@@ -121,7 +121,7 @@ export function createClaude(deps: ClaudeDeps): Claude {
     return starting
   }
   const consume = async (current: Run) => {
-    const words = await readMessages(deps.events, current)
+    const words = await readMessages(deps, current)
     if (run === current) run = undefined
     const said = current.words().trim() || words
     current.ready.reject(new Error(said))
@@ -190,10 +190,11 @@ function promptMessage(text: string, uuid: string): SDKUserMessage {
 }
 
 /** To its end; resolves with what went wrong at last. */
-async function readMessages(events: ClaudeEvents, run: Run): Promise<string> {
+async function readMessages({ events, state }: ClaudeDeps, run: Run): Promise<string> {
   try {
     for await (const message of run.query) {
       noteMode(run, message)
+      noteConversation(state, message)
       // Its hooks may take minutes: they are told as they run, and what is asked meanwhile waits inside.
       if (message.type === 'system' && message.subtype === 'hook_started') markReady(run)
       handOver(events, message)
@@ -352,6 +353,13 @@ function noteMode(run: Run, message: SDKMessage): void {
   if (message.type !== 'system') return
   if (message.subtype === 'init' || message.subtype === 'status')
     run.mode = message.permissionMode ?? run.mode
+}
+
+/** `/clear` begins a new one, with an id and a transcript of its own: that is gone on with after a restart. */
+function noteConversation(state: StateFile, message: SDKMessage): void {
+  if (message.type !== 'system' || message.subtype !== 'init') return
+  if (message.session_id !== state.get().conversationId)
+    state.set({ conversationId: message.session_id, transcriptFrom: 0 })
 }
 
 interface MessageQueue extends AsyncIterable<SDKUserMessage> {
