@@ -195,6 +195,14 @@ export function refusalCases({ harness }: Cases): void {
     expect(await read()).toBe('{"word":"new"}')
   })
 
+  it('runs what is to run before the runner, which is told of it', async () => {
+    const spec = newSpec({ beforeRunner: 'echo before >/run/before; ahead=word\n' })
+    const { guest } = await startSandbox(harness(), spec)
+    onTestFinished(() => endSandbox(harness(), { sessionId: spec.sessionId, guest }))
+    const { stdout } = await guest.sh(`cat /run/before; tr '\\0' ' ' </proc/$PPID/cmdline`)
+    expect(stdout).toBe(`before\n${SANDBOX_PATHS.node} ${SANDBOX_PATHS.runner} word `)
+  })
+
   it('refuses images that are missing, elsewhere, or without a GNU C library', async () => {
     const { imagesDir } = harness()
     const create = (path: string) => driver().create(newSpec({ image: { kind: 'rootfs', path } }))
