@@ -1,10 +1,11 @@
 // Cleans up: after a crash (at the start, before any git runs) and from time to time.
 // Never removes an object that something may borrow: a mirror goes as a whole, when no session names it.
-import { readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { folderEntries } from '../lib/folder-entries.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { GitPaths } from './paths.ts'
+import { readIfThere } from './read-if-there.ts'
 import { findRecord, uploadRecordSchema } from './records.ts'
 
 const MIRROR_IDLE_MS = 7 * 24 * 3_600_000
@@ -103,14 +104,4 @@ async function borrowedMirrors(paths: GitPaths): Promise<Set<string>> {
       if (line.endsWith('/objects')) names.add(basename(dirname(line)))
   }
   return names
-}
-
-/** Without the file a repository borrows nothing, whatever became of it. */
-async function readIfThere(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
-    throw error
-  }
 }

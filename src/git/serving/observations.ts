@@ -1,12 +1,13 @@
 // What git has seen (pushes), numbered and on disk before the push ends, until the gateway has acknowledged it.
 // The journal is one file of lines; it begins with the number up to which everything was acknowledged.
 import { EventEmitter, once } from 'node:events'
-import { type FileHandle, open, readFile, rename, rm } from 'node:fs/promises'
+import { type FileHandle, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { encodeLine } from '../../lib/ndjson.ts'
 import { sessionIdSchema } from '../../protocol/ids.ts'
 import { outwardSchema } from '../../protocol/session.ts'
+import { readIfThere } from '../read-if-there.ts'
 
 export const observedPushSchema = z.object({
   kind: z.literal('push'),
@@ -176,14 +177,5 @@ function parseLine(line: string): unknown {
     return JSON.parse(line)
   } catch {
     return undefined
-  }
-}
-
-async function readIfThere(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
-    throw error
   }
 }
