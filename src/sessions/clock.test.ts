@@ -49,6 +49,27 @@ it('takes no sandbox for lost because an earlier one of the session was missed',
   expect(told).toMatchObject([{ type: 'sandbox.lost', generation: 2 }])
 })
 
+it('takes for lost what a runner has made ready, though nobody could note that it was started', async () => {
+  const { deps, told, missing } = setUp()
+  const session = (state: string) =>
+    ({
+      id: ID,
+      sandbox: { state, generation: 1, phases: [{ name: 'sandbox', state: 'running' }] },
+    }) as unknown as SessionState
+  const look = (state: string) =>
+    reconcile(
+      {
+        ...deps,
+        directory: { ...deps.directory, listBySandboxState: async () => [session(state)] },
+      },
+      missing,
+    )
+  for (let count = 1; count <= 3; count++) await look('preparing')
+  expect(told).toEqual([])
+  for (let count = 1; count <= 2; count++) await look('ready')
+  expect(told).toMatchObject([{ type: 'sandbox.lost', generation: 1 }])
+})
+
 describe('a session whose state this version cannot read', () => {
   const OTHER = `s_${'b'.repeat(20)}`
   const unreadable =

@@ -3,6 +3,7 @@
 import { delay } from '../lib/deadline.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { ReportCommand } from '../protocol/command.ts'
+import type { SessionState } from '../protocol/session.ts'
 import type { LayerStore } from '../store/layers.ts'
 import type { SessionDirectory } from '../store/sessions.ts'
 import type { StandbyStore } from '../store/standbys.ts'
@@ -83,10 +84,7 @@ export async function reconcile(deps: ClockDeps, missing: Map<string, number>): 
   const looked = new Set(sessions.map(({ id }) => id))
   for (const id of missing.keys()) if (!looked.has(id)) missing.delete(id)
   for (const { id, sandbox } of sessions) {
-    const wasStarted = sandbox.phases.some(
-      ({ name, state }) => name === 'sandbox' && state === 'completed',
-    )
-    if (!wasStarted || found.get(id)?.running) {
+    if (!wasStarted(sandbox) || found.get(id)?.running) {
       missing.delete(id)
     } else if (missing.get(id) === sandbox.generation) {
       missing.delete(id)
@@ -102,6 +100,13 @@ export async function reconcile(deps: ClockDeps, missing: Map<string, number>): 
     }
   }
   await removeOrphans(deps, [...found.keys()])
+}
+
+/** Who started it may not have come to say so: its runner has, where it is ready. */
+function wasStarted({ state, phases }: SessionState['sandbox']): boolean {
+  return (
+    state === 'ready' || phases.some((one) => one.name === 'sandbox' && one.state === 'completed')
+  )
 }
 
 async function removeOrphans(deps: ClockDeps, found: string[]): Promise<void> {

@@ -18,9 +18,11 @@ export function decideReport(draft: Draft, command: ReportCommand, now: Date, ru
     case 'phase.complete':
     case 'phase.withdraw':
     case 'repository.prepared':
-    case 'sandbox.started':
       if (isCurrentPreparation(draft.state, command.generation))
         decidePreparation(draft, command, now)
+      return
+    case 'sandbox.started':
+      decideStarted(draft, command, now)
       return
     case 'sandbox.stopped':
       decideStopped(draft, command)
@@ -63,7 +65,6 @@ type Preparation = Extract<
       | 'phase.complete'
       | 'phase.withdraw'
       | 'repository.prepared'
-      | 'sandbox.started'
   }
 >
 
@@ -114,12 +115,21 @@ function decidePreparation(draft: Draft, command: Preparation, now: Date): void 
       completePhase(draft, 'fetch', now)
       return
     }
-    case 'sandbox.started':
-      if (phaseOf(draft.state, 'sandbox')?.state === 'completed') return
-      draft.emit('system', { type: 'sandbox.isolated', isolation: command.isolation })
-      completePhase(draft, 'sandbox', now)
-      return
   }
+}
+
+/** Its runner may have been ready before that could be told, as while the database was away. */
+function decideStarted(
+  draft: Draft,
+  { generation, isolation }: Extract<ReportCommand, { type: 'sandbox.started' }>,
+  now: Date,
+): void {
+  const { sandbox } = draft.state
+  const isReady = sandbox.state === 'ready' && sandbox.generation === generation
+  if (!isReady && !isCurrentPreparation(draft.state, generation)) return
+  if (phaseOf(draft.state, 'sandbox')?.state === 'completed') return
+  draft.emit('system', { type: 'sandbox.isolated', isolation })
+  completePhase(draft, 'sandbox', now)
 }
 
 /** Those of the sandbox: the fetch goes on. */

@@ -1,7 +1,7 @@
 // A sandbox while it is prepared, and what becomes of the turn when it fails, is stopped, or is lost.
 import { describe, expect, it } from 'vitest'
 import { defaultRules } from './decide.ts'
-import { play, ready, T0, T1, T2 } from './play.fixture.ts'
+import { expectWhole, play, ready, T0, T1, T2 } from './play.fixture.ts'
 
 describe('the sandbox of a session', () => {
   it('prepares a sandbox for the first message and gives the turn to it', () => {
@@ -52,6 +52,21 @@ describe('the sandbox of a session', () => {
       { name: 'fetch' },
       { name: 'sandbox', state: 'running', durationMs: null },
     ])
+  })
+
+  it('takes the word that it was started also when its runner was ready first', () => {
+    const game = play()
+    game.do({ type: 'phase.start', phase: 'fetch', generation: 1 })
+    game.do({ type: 'repository.prepared', generation: 1, commit: 'c0ffee', baseBranch: 'main' })
+    game.do({ type: 'phase.start', phase: 'sandbox', generation: 1 })
+    game.report({ type: 'runner.ready', generation: 1 })
+    const late = { type: 'sandbox.started', generation: 1, isolation: 'container' } as const
+    game.do(late)
+    expect(game.state.sandbox).toMatchObject({ state: 'ready', isolation: 'container' })
+    expect(game.state.sandbox.phases.at(-1)).toMatchObject({ name: 'sandbox', state: 'completed' })
+    expect(game.do(late).events).toEqual([])
+    expect(game.do({ ...late, generation: 2 }).events).toEqual([])
+    expectWhole(game)
   })
 
   it('keeps the turn when a preparation fails, and prepares again on retry', () => {
