@@ -37,6 +37,11 @@ async function endOf(child: AgentChild): Promise<[number | null, string | null]>
   if (isRunning(child)) await once(child, 'exit')
   return [child.exitCode, child.signalCode]
 }
+/** What the agent itself was given, below the shell that waits for it. */
+async function environmentOf({ pid }: AgentChild): Promise<string> {
+  const [agent] = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).split(' ')
+  return agent ? readFile(`/proc/${agent}/environ`, 'utf8') : ''
+}
 /** What `sh` runs there. */
 const doing = (command: string) => running('-c', command, 'sh', '--settings', '{}')
 
@@ -64,7 +69,9 @@ describe('an agent that is started ahead of the runner', () => {
       env: { ADDED: 'by the SDK', COLOUR: boot.variables.COLOUR, HOME: join(folder, 'home') },
     })
     expect(command()?.env[RUN_MARK]).toMatch(/^s_1\/[0-9a-f-]{36}$/)
-    expect(command()?.env).not.toHaveProperty('PWD')
+    // Nothing of the shells in between: the folder would be that of another.
+    await expect.poll(() => environmentOf(child)).toContain('COLOUR=red')
+    expect(await environmentOf(child)).not.toMatch(/\0(?:OLD)?PWD=/)
     const exit = endOf(child)
     child.stdin.end()
     await exit
