@@ -8,6 +8,9 @@ export const SANDBOX_ENVIRONMENT = {
   LANG: 'C.UTF-8',
 } as const
 
+/** Of the text that process 1 reads before it starts the runner. */
+export const MAX_BEFORE_RUNNER_BYTES = 64 << 10
+
 /**
  * A text for /bin/sh. What is to run before the runner may start one process, leave its number in `ahead` and open 3 to 6, which the
  * runner gets. Node.js reaps only its own children; a shell reaps all, hands SIGTERM on and ends as the runner does.

@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import { imageNameSchema } from '../protocol/environment.ts'
 import { layerIdSchema, sessionIdSchema } from '../protocol/ids.ts'
+import { MAX_BEFORE_RUNNER_BYTES } from '../protocol/process-one.ts'
 
 const MIB = 1 << 20
 const MAX_SESSION_FILE_BYTES = 64 << 10
@@ -42,7 +43,7 @@ export const sandboxSpecSchema = z.strictObject({
   /** Put at SANDBOX_PATHS.beforeRunner, read-only: a text for /bin/sh, as PROCESS_ONE expects it. */
   beforeRunner: z
     .string()
-    .refine((text) => Buffer.byteLength(text) <= MAX_SESSION_FILE_BYTES, 'over 64 KiB')
+    .refine((text) => Buffer.byteLength(text) <= MAX_BEFORE_RUNNER_BYTES, 'over 64 KiB')
     .default(''),
   hostname: z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'not a host name'),
 })

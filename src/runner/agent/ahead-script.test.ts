@@ -156,6 +156,13 @@ describe('no agent is started ahead', () => {
     await expect(startAhead(scriptOf(), place.pipes)).rejects.toThrow('no agent')
   })
 
+  it('where its script would be longer than a sandbox takes one', () => {
+    const start = { args: ['--settings', '{}'], env: {} }
+    const withQuotes = (count: number) => ({ ...boot, variables: { QUOTES: "'".repeat(count) } })
+    expect(beforeRunner(withQuotes(1_000), start, NOW)).toContain('setsid')
+    expect(beforeRunner(withQuotes(30_000), start, NOW)).toBe('')
+  })
+
   it('for a layer, or where none may be needed', () => {
     const start = { args: ['--settings', '{}'], env: {} }
     expect(beforeRunner({ ...boot, purpose: 'layer' }, start, NOW)).toBe('')

@@ -3,7 +3,7 @@
 // whether it can be used is found out then, so that nothing that goes wrong here does more than cost time.
 import { randomUUID } from 'node:crypto'
 import { SANDBOX_PATHS } from '../../protocol/network.ts'
-import { SANDBOX_ENVIRONMENT } from '../../protocol/process-one.ts'
+import { MAX_BEFORE_RUNNER_BYTES, SANDBOX_ENVIRONMENT } from '../../protocol/process-one.ts'
 import type { RunnerBoot } from '../../protocol/runner-frames.ts'
 import {
   buildVariables,
@@ -30,16 +30,17 @@ export interface AheadPlace {
 /** The last words of what starts it: its number of the end, 128 and the number of a signal. */
 const HOLDER = `trap : TERM; unset PWD OLDPWD SHLVL; "$@" 6>&-; echo $? >&6`
 
-/** Of a sandbox; empty where no agent is to boot. */
+/** Of a sandbox; empty where no agent is to boot, or the variables are too long to be written so. */
 export function beforeRunner(boot: RunnerBoot, start: AgentStart, now: Date): string {
   if (boot.purpose === 'layer' || boot.agent === 'needed') return ''
-  return aheadScript(boot, start, now, {
+  const script = aheadScript(boot, start, now, {
     agent: SANDBOX_PATHS.agent,
     stateFolder: SANDBOX_PATHS.state,
     pipes: SANDBOX_PATHS.agentPipes,
     inherited: inheritedWith(boot.model, SANDBOX_ENVIRONMENT),
     transport: transportFor(boot.model),
   })
+  return Buffer.byteLength(script) <= MAX_BEFORE_RUNNER_BYTES ? script : ''
 }
 
 /** Only where the agent is certain to be new: there is no conversation yet. */
