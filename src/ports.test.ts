@@ -1,8 +1,20 @@
-// What gitd is asked for when kept commits are pushed outward again.
-import { expect, it } from 'vitest'
+// What the other programs are asked for: kept commits that are pushed outward again, a sandbox and its door.
+import { describe, expect, it } from 'vitest'
 import type { GitClient } from './git/client.ts'
-import { createRepositoryPort } from './ports.ts'
+import { createRepositoryPort, createSandboxPort, type Told } from './ports.ts'
+import { AppError } from './protocol/errors.ts'
 import { type AdditionalState, NO_GRANTS, type SessionState } from './protocol/session.ts'
+import type { IsolationReport, SandboxDriver } from './sandbox/driver.ts'
+import { decideCreate } from './sessions/rules/decide.ts'
+import { exampleId, exampleSession } from './sessions/starting/new-session.fixture.ts'
+
+const TOLD: Told = {
+  model: { form: { kind: 'messages' }, names: {} },
+  agentStart: { args: ['--settings', '{}'], env: {} },
+}
+const ISOLATION: IsolationReport = {
+  ...{ level: 'container', line: 'container', isLimited: true, holds: [], doesNotHold: [] },
+}
 
 it('replaces what is outside only in the repository that this was granted of', async () => {
   const asked: unknown[] = []
@@ -30,4 +42,35 @@ it('replaces what is outside only in the repository that this was granted of', a
     ['api', false],
     [undefined, true],
   ])
+})
+
+describe('a sandbox and its door', () => {
+  async function startBeside(door: Promise<void>) {
+    const done: string[] = []
+    const driver: Partial<SandboxDriver> = {
+      create: async () => void done.push('made'),
+      start: async () => void done.push('started'),
+      isolation: async () => ISOLATION,
+    }
+    const port = createSandboxPort(driver as SandboxDriver, TOLD)
+    const { state } = decideCreate(exampleId('session', 1), exampleSession(1), {
+      ...{ now: new Date(), hasSlot: true },
+    })
+    const hold = { signal: new AbortController().signal, assertHeld: async () => undefined }
+    const anew = async () => []
+    const opened = door.then(() => void done.push('opened'))
+    await port.start(state, hold, () => undefined, { first: [], anew, door: opened })
+    return done
+  }
+
+  it('makes it while the door is being opened, and starts it after that', async () => {
+    const opening = Promise.withResolvers<void>()
+    setImmediate(opening.resolve)
+    expect(await startBeside(opening.promise)).toEqual(['made', 'opened', 'started'])
+  })
+
+  it('starts none whose door cannot be opened', async () => {
+    const refused = new AppError('unavailable', 'gateway_away', 'The gateway does not answer.')
+    await expect(startBeside(Promise.reject(refused))).rejects.toBe(refused)
+  })
 })

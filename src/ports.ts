@@ -116,6 +116,7 @@ export function createSandboxPort(driver: SandboxDriver, told: Told): SandboxPor
     { layers, ...state }: SessionState & { layers: string[] },
     hold: Hold,
     onLine: (line: string) => void,
+    door: Promise<void>,
   ) => {
     const { signal } = hold
     await hold.assertHeld()
@@ -129,21 +130,22 @@ export function createSandboxPort(driver: SandboxDriver, told: Told): SandboxPor
       await slowly(onLine, 'Ending what an earlier preparation left …', () =>
         driver.stop(state.id, { graceMs: 0 }, signal),
       )
+    await door
     await hold.assertHeld()
     await slowly(onLine, 'Starting the sandbox …', () => driver.start(state.id, signal))
     return isolationLine(await driver.isolation(), state.environment.limits)
   }
   return {
-    start: async (state, hold, onLine, layers) => {
+    start: async (state, hold, onLine, { first, anew, door }) => {
       try {
-        return await start({ ...state, layers: layers.first }, hold, onLine)
+        return await start({ ...state, layers: first }, hold, onLine, door)
       } catch (error) {
         const { reason, message } = toAppError(error)
         if (!LOST_DISK.has(reason) && !UNUSABLE_LAYERS.has(reason)) throw error
         onLine(`${message} (${reason}): the sandbox is made anew.`)
         await hold.assertHeld()
         await driver.remove(state.id, hold.signal)
-        return await start({ ...state, layers: await layers.anew() }, hold, onLine)
+        return await start({ ...state, layers: await anew() }, hold, onLine, door)
       }
     },
     startAhead: async ({ hasAgent, ...session }, signal) => {

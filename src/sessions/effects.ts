@@ -60,11 +60,13 @@ export interface SandboxPort {
     hold: Hold,
     /** Is told, in sentences, what takes long, and when the sandbox had to be made anew without its disk. */
     onLine: (line: string) => void,
-    layers: {
-      /** What it is made from when there is none. */
+    from: {
+      /** The layers that it is made from when there is none. */
       first: string[]
-      /** Asked when it has to be made anew, or cannot be made from those. */
+      /** Asked for them when it has to be made anew, or cannot be made from those. */
       anew: () => Promise<string[]>
+      /** Waited for before it starts, not before it is made: the door that is shown inside. */
+      door: Promise<void>
     },
   ): Promise<string>
   /** Whether there is one, running or not: it keeps the layers that it was made from. */

@@ -167,12 +167,15 @@ async function startSandbox(
   // A work tree lies over what a setup script has made.
   const first = isMade ? [] : (await Promise.all([find(), anew()])).flat()
   await inPhase(preparing, 'sandbox', async (generation, onLine) => {
-    await ports.doors.open(state.id, hold.signal)
+    const door = ports.doors.open(state.id, hold.signal)
+    // Also where the sandbox cannot be made: a stop, which closes it, must find no door that is still being opened.
+    const settled = door.catch(() => undefined)
     const asked = { ...state, environment }
     const { image } = environment
     if (image !== reach && image.kind === 'named')
       onLine(`The image ${image.name} is used, as the repository asks (.errand/environment.yaml).`)
-    const isolation = await ports.sandboxes.start(asked, hold, onLine, { first, anew })
+    const started = ports.sandboxes.start(asked, hold, onLine, { first, anew, door })
+    const isolation = await started.finally(() => settled)
     return { type: 'sandbox.started', generation, isolation }
   })
 }
