@@ -9,7 +9,7 @@ import { runChecked, runProcess } from '../../lib/process.ts'
 import { exists } from '../files.ts'
 import type { IdRange } from '../oci/id-ranges.ts'
 import { RANGE_SIZE } from '../oci/id-ranges.ts'
-import { encodePlan, LAUNCHER, TOOLS_ENV } from '../oci/launch-plan.ts'
+import { encodePlan, launcherArgs, TOOLS_ENV } from '../oci/launch-plan.ts'
 
 /** Whether a file system can be shown with other owners below an overlay; tried for real, since versions do not tell. */
 export async function canShiftByMount(path: string, scratch: string): Promise<boolean> {
@@ -22,7 +22,7 @@ export async function canShiftByMount(path: string, scratch: string): Promise<bo
     ['overlay', target, `lowerdir=${shifted}:${other}`],
     ['probe'],
   ]
-  const { exitCode } = await runProcess('perl', [LAUNCHER, 'probe'], {
+  const { exitCode } = await runProcess('perl', launcherArgs('probe'), {
     env: TOOLS_ENV,
     input: encodePlan(plan),
   })

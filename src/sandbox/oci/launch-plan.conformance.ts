@@ -1,10 +1,10 @@
 // What launch.pl says when its holder does not come to the end of a plan: which operation, and how the holder ended.
 import { expect, it } from 'vitest'
 import { runProcess } from '../../lib/process.ts'
-import { encodePlan, LAUNCHER, TOOLS_ENV } from './launch-plan.ts'
+import { encodePlan, launcherArgs, TOOLS_ENV } from './launch-plan.ts'
 
 const play = async (plan: string[][]) => {
-  const { exitCode, stdout } = await runProcess('perl', [LAUNCHER, 'test'], {
+  const { exitCode, stdout } = await runProcess('perl', launcherArgs('test'), {
     env: TOOLS_ENV,
     input: encodePlan(plan),
   })

@@ -9,7 +9,7 @@ import { orWhenMissing, writeWhole } from '../files.ts'
 import { hostMounts } from '../images/host-image.ts'
 import { TOOLS_INSIDE } from '../images/programs-folder.ts'
 import { type CgroupFeatures, countingPlan } from './cgroups.ts'
-import { encodePlan, LAUNCHER } from './launch-plan.ts'
+import { encodePlan, launcherArgs } from './launch-plan.ts'
 import { type MakeConfig, type Mount, readOnlyBind } from './oci-config.ts'
 import { layerPaths, runtimeStateFolder, type SandboxPaths } from './oci-paths.ts'
 import type { SandboxRecord } from './oci-record.ts'
@@ -82,7 +82,7 @@ function programMounts(paths: SandboxPaths, config: LaunchContext['config']): Mo
 
 async function runContainer(context: LaunchContext, signal: AbortSignal): Promise<number> {
   const { paths, rights } = context
-  const { exitCode, stdout, stderr } = await runProcess('perl', [LAUNCHER, paths.sessionId], {
+  const { exitCode, stdout, stderr } = await runProcess('perl', launcherArgs(paths.sessionId), {
     env: rights.env,
     input: encodePlan(context.makePlan(context)),
     signal,

@@ -11,7 +11,7 @@ import { requireSpace } from '../disks/disk-image.ts'
 import { exists, orWhenMissing, readIfThere } from '../files.ts'
 import { type CgroupFeatures, detectCgroups } from '../oci/cgroups.ts'
 import { parseSubordinateIds } from '../oci/id-ranges.ts'
-import { encodePlan, LAUNCHER, TOOLS_ENV } from '../oci/launch-plan.ts'
+import { encodePlan, launcherArgs, TOOLS_ENV } from '../oci/launch-plan.ts'
 import type { OciDriverConfig } from '../oci/oci-context.ts'
 import type { Rights } from '../oci/oci-rights.ts'
 import { type IdSlice, idMaps, pickSlice, slicesOf } from './rootless-ids.ts'
@@ -91,7 +91,7 @@ function createNamespace([uids, gids]: [string, string]): Namespace {
   return {
     enter,
     run: async (operations) => {
-      const { exitCode, stdout, stderr } = await runProcess('perl', [LAUNCHER, 'run'], {
+      const { exitCode, stdout, stderr } = await runProcess('perl', launcherArgs('run'), {
         env: TOOLS_ENV,
         cwd: '/',
         input: encodePlan([enter, ...operations, ['probe']]),
