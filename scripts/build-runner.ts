@@ -14,12 +14,14 @@ const STARTED = 'main.mjs'
 const AGENT_START = 'agent-start.json'
 
 export async function buildRunner(folder = `${root}dist/runner`): Promise<void> {
-  const bundle = await bundled('src/runner/main.ts', {
-    format: 'cjs',
-    banner: { js: BUNDLE_FRAME.begin },
-    footer: { js: BUNDLE_FRAME.end },
-    define: { 'import.meta.url': BUNDLE_FRAME.url },
-  })
+  const bundle = inAscii(
+    await bundled('src/runner/main.ts', {
+      format: 'cjs',
+      banner: { js: BUNDLE_FRAME.begin },
+      footer: { js: BUNDLE_FRAME.end },
+      define: { 'import.meta.url': BUNDLE_FRAME.url },
+    }),
+  )
   const name = `runner-${createHash('sha256').update(bundle).digest('hex').slice(0, 16)}.cjs`
   await mkdir(folder, { recursive: true })
   const path = join(folder, name)
@@ -41,7 +43,7 @@ export async function buildRunner(folder = `${root}dist/runner`): Promise<void> 
     if (!kept.includes(other)) await rm(join(folder, other), { recursive: true })
 }
 
-async function bundled(entry: string, options: BuildOptions): Promise<Uint8Array> {
+async function bundled(entry: string, options: BuildOptions): Promise<string> {
   const { outputFiles } = await build({
     absWorkingDir: root,
     entryPoints: [entry],
@@ -55,7 +57,18 @@ async function bundled(entry: string, options: BuildOptions): Promise<Uint8Array
   })
   const [file] = outputFiles ?? []
   if (!file) throw new Error(`esbuild made nothing of ${entry}`)
-  return file.contents
+  return file.text
+}
+
+/**
+ * esbuild leaves other characters in comments, templates and expressions, and one of them makes all of the text, some 2.5 MB, take
+ * twice the memory and 8 ms more to read at each start. Escaped, they mean the same in each of these but a raw template.
+ */
+function inAscii(text: string): string {
+  return text.replace(/(?<!\\)[^\0-\x7f]/g, (unit) => {
+    const code = unit.charCodeAt(0).toString(16).padStart(4, '0')
+    return `\\u${code}`
+  })
 }
 
 /** Programs that are on PATH inside: single files that begin with the Node.js that is there. */
