@@ -167,10 +167,11 @@ describe('list', () => {
   })
 
   it('groups sessions by what they want and finds them', async () => {
-    fixture.add(running(), ready(), asking())
+    const failed = createSession({ letter: 'd', title: 'Prices', facts: failedPhase })
+    fixture.add(running(), ready(), asking(), failed)
     await page.goto(fixture.url)
     const list = page.getByRole('navigation', { name: 'Sessions' })
-    await list.getByRole('heading', { name: 'Needs you 1' }).waitFor()
+    await list.getByRole('heading', { name: 'Needs you 2' }).waitFor()
     await list.getByRole('heading', { name: 'Working 1' }).waitFor()
     await list.getByRole('heading', { name: 'Ready 1' }).waitFor()
     expect(await page.title()).toContain('needs you')

@@ -66,7 +66,9 @@ export function groupOf(session: Described): Group {
   if (needsYou(session)) return 'Needs you'
   if (session.status === 'queued' || session.status === 'working' || isPreparing(session))
     return 'Working'
-  return session.status === 'idle' && totalChanges(session) ? 'Ready' : 'Idle'
+  // It stands until somebody tries it again or puts it away.
+  if (session.status === 'failed') return 'Needs you'
+  return totalChanges(session) ? 'Ready' : 'Idle'
 }
 
 /** Newest first within each group; groups in their order, empty ones left out. */
