@@ -1,7 +1,7 @@
 // `errand demo` as the command line knows it; what it does is loaded when it is called.
 import type { Command } from 'commander'
 import type { Cli } from './cli/command.ts'
-import type { DemoOptions } from './demo.ts'
+import type { DemoOptions } from './installation/demo.ts'
 
 export function addDemoCommand(program: Command, cli: Cli): void {
   program
@@ -10,7 +10,7 @@ export function addDemoCommand(program: Command, cli: Cli): void {
     .option('--json', 'print one JSON object and nothing else')
     .option('--scenario <name>', 'what the scripted model plays', 'fix-failing-test')
     .action(async (options: DemoOptions) => {
-      const { runDemo } = await import('./demo.ts')
+      const { runDemo } = await import('./installation/demo.ts')
       await runDemo(cli, options)
     })
 }

@@ -4,10 +4,10 @@
 import type { Command } from 'commander'
 import { safeJson } from './cli/terminal/plain-text.ts'
 import { readConfig } from './config.ts'
-import { stopInstance } from './instance.ts'
+import { stopInstance } from './installation/instance.ts'
+import type { Running } from './installation/up.ts'
 import { createLogger } from './lib/logger.ts'
 import { AppError } from './protocol/errors.ts'
-import type { Running } from './up.ts'
 
 interface UpOptions {
   data?: string
@@ -45,7 +45,7 @@ async function up(options: UpOptions): Promise<void> {
   })
   // Listened to from the first moment: whoever stops it meanwhile leaves nothing behind.
   const told = untilTold()
-  const { startErrand } = await import('./up.ts')
+  const { startErrand } = await import('./installation/up.ts')
   const running = await startErrand(config, createLogger('up', config.logLevel))
   const { url, loginUrl } = running
   process.stdout.write(options.json ? `${JSON.stringify({ url, loginUrl })}\n` : greeting(running))

@@ -17,7 +17,7 @@ export function addAttackCommand(program: Command, cli: Cli): void {
     .option('--json', 'print one JSON object for each attack and nothing else')
     .action(async ({ json }: { json?: boolean }) => {
       const { attackInstallation } = await import('./installation.ts')
-      const { inOwnFolder } = await import('../short-lived.ts')
+      const { inOwnFolder } = await import('../installation/short-lived.ts')
       const results: AttackResult[] = []
       const { stdout } = cli.deps
       await inOwnFolder(cli, 'errand-attack', (folder, signal) =>

@@ -8,7 +8,7 @@ import {
   type Layout,
   layoutOf,
   prepareGround,
-} from '../ground.ts'
+} from '../installation/ground.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { DatabaseConnection } from '../store/postgres/database.ts'
 import { startEmbeddedPostgres } from '../store/postgres/embedded-postgres.ts'

@@ -3,13 +3,13 @@ import { spawn } from 'node:child_process'
 import { mkdirSync, openSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
-import type { Connection } from './cli/deps.ts'
-import { createClient } from './client/client.ts'
-import { type Config, inheritedEnvironment, modelVariables, readRemote } from './config.ts'
+import type { Connection } from '../cli/deps.ts'
+import { createClient } from '../client/client.ts'
+import { type Config, inheritedEnvironment, modelVariables, readRemote } from '../config.ts'
+import { delay } from '../lib/deadline.ts'
+import { AppError, type ErrorBody } from '../protocol/errors.ts'
 import { unfitFolder } from './data-folder.ts'
 import { findInstance } from './instance.ts'
-import { delay } from './lib/deadline.ts'
-import { AppError, type ErrorBody } from './protocol/errors.ts'
 
 const START_LIMIT_MS = 60_000
 const POLL_MS = 100

@@ -14,11 +14,11 @@ import {
   writeFile,
 } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { CLAIM_FILE, type Config, SYSTEM_USERS } from './config.ts'
+import { CLAIM_FILE, type Config, SYSTEM_USERS } from '../config.ts'
+import { isWhole, makeAuthority } from '../egress/tls/authority.ts'
+import { runChecked, runProcess } from '../lib/process.ts'
+import { AppError } from '../protocol/errors.ts'
 import { namesIn, refuseForeignFolder, unfitFolder } from './data-folder.ts'
-import { isWhole, makeAuthority } from './egress/tls/authority.ts'
-import { runChecked, runProcess } from './lib/process.ts'
-import { AppError } from './protocol/errors.ts'
 
 export interface Account {
   uid: number

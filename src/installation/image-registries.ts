@@ -2,12 +2,12 @@
 // followed below its own root, and nothing of it is run.
 import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { join, relative } from 'node:path'
-import type { Config } from './config.ts'
-import { createFetchPage } from './egress/registries/fetch-page.ts'
-import { discoverRegistries, type RegistriesFound } from './egress/registries/registries.ts'
-import type { ImageFiles } from './egress/registries/registry-defaults.ts'
-import { createHostDial } from './git-egress.ts'
-import { pathInRoot } from './sandbox/images/path-in-root.ts'
+import type { Config } from '../config.ts'
+import { createFetchPage } from '../egress/registries/fetch-page.ts'
+import { discoverRegistries, type RegistriesFound } from '../egress/registries/registries.ts'
+import type { ImageFiles } from '../egress/registries/registry-defaults.ts'
+import { createHostDial } from '../git-egress.ts'
+import { pathInRoot } from '../sandbox/images/path-in-root.ts'
 
 /** A program of a language is large; what is larger holds no default. */
 const MOST_BYTES = 256 << 20

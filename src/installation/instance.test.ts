@@ -5,7 +5,7 @@ import { chown, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { CLAIM_FILE, type Config, readConfig } from './config.ts'
+import { CLAIM_FILE, type Config, readConfig } from '../config.ts'
 import { claimInstance, findInstance } from './instance.ts'
 
 let folder: string

@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { createSilentLogger, type Logger } from './lib/logger.ts'
+import { createSilentLogger, type Logger } from '../lib/logger.ts'
 import { type Program, type ProgramOptions, startProgram } from './programs.ts'
 
 /** Says over a socket that it runs, and answers as every program does. */

@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs'
 import { link, mkdir, readdir, readFile, rm, rmdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { CLAIM_FILE, type Config } from './config.ts'
-import { delay } from './lib/deadline.ts'
-import { AppError } from './protocol/errors.ts'
-import type { Instance } from './settings.ts'
+import { CLAIM_FILE, type Config } from '../config.ts'
+import { delay } from '../lib/deadline.ts'
+import { AppError } from '../protocol/errors.ts'
+import type { Instance } from '../settings.ts'
 
 const POLL_MS = 50
 /** Longer than all programs together may take to end in order. */

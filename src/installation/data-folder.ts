@@ -1,6 +1,6 @@
 // Whether a folder can hold an installation, said so that a person knows what to do: for whoever makes one, and for doctor.
 import { readdir } from 'node:fs/promises'
-import { AppError } from './protocol/errors.ts'
+import { AppError } from '../protocol/errors.ts'
 
 /** What a data folder may hold before its database is made. */
 const NOT_FOREIGN = new Set(['log', 'keys', 'git', 'gateway', 'sandboxes', 'images', 'lost+found'])

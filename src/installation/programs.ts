@@ -1,11 +1,11 @@
 // Starts the programs of an installation as children and starts those again that end by themselves or do not answer.
 // A program says that it is ready by an IPC message; its settings are in a file that only its user can read.
 import { type ChildProcess, spawn } from 'node:child_process'
+import { backoffMs } from '../lib/backoff.ts'
+import { delay } from '../lib/deadline.ts'
+import type { Logger } from '../lib/logger.ts'
+import { AppError } from '../protocol/errors.ts'
 import type { Account } from './ground.ts'
-import { backoffMs } from './lib/backoff.ts'
-import { delay } from './lib/deadline.ts'
-import type { Logger } from './lib/logger.ts'
-import { AppError } from './protocol/errors.ts'
 
 export interface ProgramOptions {
   name: string

@@ -3,8 +3,15 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import type { Config } from './config.ts'
-import type { Registry } from './egress/registries/registry-files.ts'
+import type { Config } from '../config.ts'
+import type { Registry } from '../egress/registries/registry-files.ts'
+import { probePort } from '../http/listen.ts'
+import type { Logger } from '../lib/logger.ts'
+import { createShutdown } from '../lib/shutdown.ts'
+import { describeInside, isUpstream, readUpstream } from '../model/upstream.ts'
+import type { GatewaySettings, SandboxdReady, ServerReady, ServerSettings } from '../settings.ts'
+import type { DatabaseConnection } from '../store/postgres/database.ts'
+import { startEmbeddedPostgres } from '../store/postgres/embedded-postgres.ts'
 import {
   type Accounts,
   clearRuntimeFolder,
@@ -14,16 +21,9 @@ import {
   prepareGround,
   writeSettings,
 } from './ground.ts'
-import { probePort } from './http/listen.ts'
 import { findRegistries } from './image-registries.ts'
 import { claimInstance, untilServerEnded, versionOf } from './instance.ts'
-import type { Logger } from './lib/logger.ts'
-import { createShutdown } from './lib/shutdown.ts'
-import { describeInside, isUpstream, readUpstream } from './model/upstream.ts'
 import { type Program, startProgram } from './programs.ts'
-import type { GatewaySettings, SandboxdReady, ServerReady, ServerSettings } from './settings.ts'
-import type { DatabaseConnection } from './store/postgres/database.ts'
-import { startEmbeddedPostgres } from './store/postgres/embedded-postgres.ts'
 
 export interface Running {
   url: string

@@ -2,12 +2,12 @@
 // `errand attack`.
 import { mkdir, mkdtemp, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type { Cli } from './cli/command.ts'
-import { InterruptedError } from './cli/deps.ts'
-import { type Config, readConfig } from './config.ts'
+import type { Cli } from '../cli/command.ts'
+import { InterruptedError } from '../cli/deps.ts'
+import { type Config, readConfig } from '../config.ts'
+import { removeUserTree } from '../sandbox/rootless/rootless-rights.ts'
 import { connectTo } from './connect.ts'
 import { findInstance, stopInstance } from './instance.ts'
-import { removeUserTree } from './sandbox/rootless/rootless-rights.ts'
 
 /** Ctrl-C, and what else ends a program whose terminal is closed. */
 const ENDINGS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const

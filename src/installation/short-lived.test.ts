@@ -2,8 +2,8 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import type { Cli } from './cli/command.ts'
-import { InterruptedError } from './cli/deps.ts'
+import type { Cli } from '../cli/command.ts'
+import { InterruptedError } from '../cli/deps.ts'
 import { inOwnFolder } from './short-lived.ts'
 
 const cli = { deps: { stderr: { isTTY: false, write: () => undefined } } } as unknown as Cli
