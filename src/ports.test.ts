@@ -45,14 +45,17 @@ it('replaces what is outside only in the repository that this was granted of', a
 })
 
 describe('a sandbox and its door', () => {
-  async function startBeside(door: Promise<void>) {
-    const done: string[] = []
+  async function startBeside(door: Promise<void>, done: string[] = []) {
     const driver: Partial<SandboxDriver> = {
       create: async () => void done.push('made'),
       start: async () => void done.push('started'),
       isolation: async () => ISOLATION,
     }
-    const port = createSandboxPort(driver as SandboxDriver, TOLD)
+    const gate = {
+      enter: async () => void done.push('let in'),
+      leave: () => void done.push('left'),
+    }
+    const port = createSandboxPort(driver as SandboxDriver, TOLD, gate)
     const { state } = decideCreate(exampleId('session', 1), exampleSession(1), {
       ...{ now: new Date(), hasSlot: true },
     })
@@ -66,11 +69,13 @@ describe('a sandbox and its door', () => {
   it('makes it while the door is being opened, and starts it after that', async () => {
     const opening = Promise.withResolvers<void>()
     setImmediate(opening.resolve)
-    expect(await startBeside(opening.promise)).toEqual(['made', 'opened', 'started'])
+    expect(await startBeside(opening.promise)).toEqual(['let in', 'made', 'opened', 'started'])
   })
 
-  it('starts none whose door cannot be opened', async () => {
+  it('starts none whose door cannot be opened, and lets the next one start', async () => {
     const refused = new AppError('unavailable', 'gateway_away', 'The gateway does not answer.')
-    await expect(startBeside(Promise.reject(refused))).rejects.toBe(refused)
+    const done: string[] = []
+    await expect(startBeside(Promise.reject(refused), done)).rejects.toBe(refused)
+    expect(done).toEqual(['let in', 'made', 'left'])
   })
 })

@@ -15,6 +15,7 @@ import { isolationLine, type SandboxDriver, type SandboxStatus } from './sandbox
 import type { SandboxSpec } from './sandbox/spec.ts'
 import type { Hold, RepositoryPort, SandboxPort } from './sessions/effects.ts'
 import type { LayerEnvironment, LayerSandboxes } from './sessions/layers/layer-making.ts'
+import type { StartGate } from './sessions/start-gate.ts'
 
 export type FindCredential = (
   ownerId: string,
@@ -111,7 +112,11 @@ export interface Told {
   agentStart: AgentStart
 }
 
-export function createSandboxPort(driver: SandboxDriver, told: Told): SandboxPort {
+export function createSandboxPort(
+  driver: SandboxDriver,
+  told: Told,
+  gate: Pick<StartGate, 'enter' | 'leave'>,
+): SandboxPort {
   const start = async (
     { layers, ...state }: SessionState & { layers: string[] },
     hold: Hold,
@@ -135,17 +140,28 @@ export function createSandboxPort(driver: SandboxDriver, told: Told): SandboxPor
     await slowly(onLine, 'Starting the sandbox …', () => driver.start(state.id, signal))
     return isolationLine(await driver.isolation(), state.environment.limits)
   }
+  const startOrAnew: SandboxPort['start'] = async (state, hold, onLine, { first, anew, door }) => {
+    try {
+      return await start({ ...state, layers: first }, hold, onLine, door)
+    } catch (error) {
+      const { reason, message } = toAppError(error)
+      if (!LOST_DISK.has(reason) && !UNUSABLE_LAYERS.has(reason)) throw error
+      onLine(`${message} (${reason}): the sandbox is made anew.`)
+      await hold.assertHeld()
+      await driver.remove(state.id, hold.signal)
+      return await start({ ...state, layers: await anew() }, hold, onLine, door)
+    }
+  }
   return {
-    start: async (state, hold, onLine, { first, anew, door }) => {
+    start: async (state, hold, onLine, from) => {
+      await slowly(onLine, 'Waiting for other sandboxes that are being started …', () =>
+        gate.enter(state.id, hold.signal),
+      )
       try {
-        return await start({ ...state, layers: first }, hold, onLine, door)
+        return await startOrAnew(state, hold, onLine, from)
       } catch (error) {
-        const { reason, message } = toAppError(error)
-        if (!LOST_DISK.has(reason) && !UNUSABLE_LAYERS.has(reason)) throw error
-        onLine(`${message} (${reason}): the sandbox is made anew.`)
-        await hold.assertHeld()
-        await driver.remove(state.id, hold.signal)
-        return await start({ ...state, layers: await anew() }, hold, onLine, door)
+        gate.leave(state.id)
+        throw error
       }
     },
     startAhead: async ({ hasAgent, ...session }, signal) => {

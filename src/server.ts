@@ -1,6 +1,8 @@
 // The API, the page and the worker, as a user of its own. It holds the database and the sealing key, and opens git
 // credentials to prepare and forward; it has no model key. Killing it cuts no work: sandboxes talk to the gateway.
+
 import { readFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import { TRUSTED_GROUPS } from './egress/rules/trusted-domains.ts'
 import { createDoorkeeperClient, followLive, type LiveDelta } from './gateway/control.ts'
@@ -29,6 +31,7 @@ import { endLeftLeases } from './sessions/left-leases.ts'
 import { removalsDone } from './sessions/removal.ts'
 import { rulesOf } from './sessions/rules/decide.ts'
 import { createStandbys, type Standbys } from './sessions/standbys.ts'
+import { createStartGate } from './sessions/start-gate.ts'
 import { createWorker, WORKER_PACE } from './sessions/worker.ts'
 import { createSessionsApi } from './sessions-api.ts'
 import type { ServerReady, ServerSettings } from './settings.ts'
@@ -81,9 +84,33 @@ interface Ports extends EffectPorts {
   checkouts: CheckoutLayers
 }
 
+/** The last of as many as may work waits for the others three times this long at most, within the limit of its phase. */
+const START_HOLD_MS = 5_000
+const STARTS_AFTER_EACH_OTHER = 4
+
 function createPorts(parts: Parts, agentStart: AgentStart): Ports {
-  const { store, dispatch, git, sandboxes: driver, settings, notifications, logger } = parts
-  const sandboxes = createSandboxPort(driver, { model: settings.modelInside, agentStart })
+  const {
+    store,
+    dispatch,
+    git,
+    sandboxes: driver,
+    settings,
+    notifications,
+    logger,
+    shutdown,
+  } = parts
+  const gate = createStartGate(
+    { onSession: notifications.onSession, getSession: store.sessions.get },
+    {
+      atOnce: Math.max(
+        availableParallelism(),
+        Math.ceil(settings.concurrency / STARTS_AFTER_EACH_OTHER),
+      ),
+      holdMs: START_HOLD_MS,
+    },
+  )
+  shutdown.add('start gate', () => gate.close())
+  const sandboxes = createSandboxPort(driver, { model: settings.modelInside, agentStart }, gate)
   const doors = createDoorkeeperClient(settings.gatewaySocket)
   const making = {
     ...{ store: store.layers, sandboxes: createLayerSandboxes(driver, sandboxes), doors },
