@@ -4,7 +4,7 @@ import type { GitClient } from './git/client.ts'
 import { createRepositoryPort, createSandboxPort, type Told } from './ports.ts'
 import { AppError } from './protocol/errors.ts'
 import { type AdditionalState, NO_GRANTS, type SessionState } from './protocol/session.ts'
-import type { IsolationReport, SandboxDriver } from './sandbox/driver.ts'
+import type { IsolationReport, SandboxDriver, SandboxStatus } from './sandbox/driver.ts'
 import { decideCreate } from './sessions/rules/decide.ts'
 import { exampleId, exampleSession } from './sessions/starting/new-session.fixture.ts'
 
@@ -45,13 +45,24 @@ it('replaces what is outside only in the repository that this was granted of', a
 })
 
 describe('a sandbox and its door', () => {
-  async function startBeside(door: Promise<void>, done: string[] = []) {
+  interface Beside {
+    isFull?: boolean
+    state?: SandboxStatus['state']
+    /** What has happened, in order. */
+    done?: string[]
+  }
+  async function startBeside(
+    door: Promise<void>,
+    { isFull = false, state: found = 'created', done = [] }: Beside = {},
+  ) {
     const driver: Partial<SandboxDriver> = {
+      list: async () => [{ sessionId: exampleId('session', 1), state: found }],
       create: async () => void done.push('made'),
       start: async () => void done.push('started'),
       isolation: async () => ISOLATION,
     }
     const gate = {
+      isFull: () => isFull,
       enter: async () => void done.push('let in'),
       leave: () => void done.push('left'),
     }
@@ -72,10 +83,18 @@ describe('a sandbox and its door', () => {
     expect(await startBeside(opening.promise)).toEqual(['let in', 'made', 'opened', 'started'])
   })
 
+  it('waits for the start of no other with one that was started ahead', async () => {
+    const opened = Promise.resolve()
+    const ahead = await startBeside(opened, { isFull: true, state: 'running' })
+    expect(ahead).not.toContain('let in')
+    expect(await startBeside(opened, { isFull: true })).toContain('let in')
+    expect(await startBeside(opened, { state: 'running' })).toContain('let in')
+  })
+
   it('starts none whose door cannot be opened, and lets the next one start', async () => {
     const refused = new AppError('unavailable', 'gateway_away', 'The gateway does not answer.')
     const done: string[] = []
-    await expect(startBeside(Promise.reject(refused), done)).rejects.toBe(refused)
+    await expect(startBeside(Promise.reject(refused), { done })).rejects.toBe(refused)
     expect(done).toEqual(['let in', 'made', 'left'])
   })
 })

@@ -115,7 +115,7 @@ export interface Told {
 export function createSandboxPort(
   driver: SandboxDriver,
   told: Told,
-  gate: Pick<StartGate, 'enter' | 'leave'>,
+  gate: Pick<StartGate, 'isFull' | 'enter' | 'leave'>,
 ): SandboxPort {
   const start = async (
     { layers, ...state }: SessionState & { layers: string[] },
@@ -154,9 +154,11 @@ export function createSandboxPort(
   }
   return {
     start: async (state, hold, onLine, from) => {
-      await slowly(onLine, 'Waiting for other sandboxes that are being started …', () =>
-        gate.enter(state.id, hold.signal),
-      )
+      // One that was started ahead has nothing to wait for.
+      if (!gate.isFull() || !(await isRunning(driver, state.id)))
+        await slowly(onLine, 'Waiting for other sandboxes that are being started …', () =>
+          gate.enter(state.id, hold.signal),
+        )
       try {
         return await startOrAnew(state, hold, onLine, from)
       } catch (error) {
@@ -188,6 +190,11 @@ export function createSandboxPort(
         message: endOf(status),
       })),
   }
+}
+
+async function isRunning(driver: SandboxDriver, id: string): Promise<boolean> {
+  const all = await driver.list()
+  return all.some(({ sessionId, state }) => sessionId === id && state === 'running')
 }
 
 /** What is done at once needs no line in the log; what takes long says what it is, and then how long it took. */

@@ -15,6 +15,8 @@ export interface StartGateOptions {
 }
 
 export interface StartGate {
+  /** Whoever enters now has to wait. */
+  isFull(): boolean
   /** Resolves, in the order of the calls, when this sandbox may start. Its place is free again once the sandbox is ready or has ended. */
   enter(sessionId: string, signal: AbortSignal): Promise<void>
   /** It could not be started: the next one may. */
@@ -54,6 +56,7 @@ export function createStartGate(
     if (waiting.size > 0 && starting.has(sessionId)) void look(sessionId)
   })
   return {
+    isFull: () => starting.size >= atOnce,
     enter: async (sessionId, signal) => {
       signal.throwIfAborted()
       leave(sessionId)
