@@ -45,6 +45,8 @@ export interface RecordedRequest {
   fault?: Fault
   /** The tokens that were reported for it. */
   usage?: Usage
+  /** When all of it was there, as `performance.now()`. */
+  receivedAt: number
   /** When the whole answer had been written, as `performance.now()`; undefined before, and when it was cut off. */
   answeredAt?: number
 }
@@ -211,6 +213,7 @@ async function record(req: IncomingMessage): Promise<RecordedRequest> {
     path: req.url ?? '',
     headers: req.headers,
     body: Buffer.concat(chunks).toString('utf8'),
+    receivedAt: performance.now(),
     side: false,
   }
 }

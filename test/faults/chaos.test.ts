@@ -58,7 +58,7 @@ async function runRound(sessions: NoteSession[], plan: Plan): Promise<void> {
   const target = sessions[plan.session] as NoteSession
   await untilMoment(target, plan, async () => {
     for (const session of sessions) session.mayRetry = endsSandboxOf(session, target, plan)
-    await killing(bench, sessions, async () => {
+    await killing(sessions, async () => {
       if (plan.victim === 'everything') await cutPower(bench)
       else await kill(bench, plan.victim, target.id)
     })

@@ -156,7 +156,7 @@ describe.each([...PROGRAMS, ...INSIDE, 'everything'] as const)('%s killed', (vic
       bench,
       (body) => sessions.find(({ notes }) => body.includes(`add the note ${notes[0]}"`))?.id,
     )
-    await killing(bench, sessions, () => killIt(victim, sessions)).catch(failWithStories)
+    await killing(sessions, () => killIt(victim, sessions)).catch(failWithStories)
     await Promise.all(all.map(({ release }) => release()))
     if (victim === 'everything') await bench.errand.startAgain()
     const settled = await Promise.allSettled(sessions.map((session) => settle(bench, session)))
@@ -197,6 +197,6 @@ async function killGatewayInAnswer(session: NoteSession): Promise<void> {
   const { id, lastSeq } = session
   for await (const item of bench.errand.client.followEvents(id, { afterSeq: lastSeq, signal }))
     if (item.kind === 'delta') break
-  await killing(bench, [session], () => kill(bench, 'gateway', id))
+  await killing([session], () => kill(bench, 'gateway', id))
   await settle(bench, session)
 }

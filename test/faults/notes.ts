@@ -23,14 +23,14 @@ export interface NoteSession {
   mayRetry: boolean
   /** How often a sandbox that was lost while it rested was started again, by a command. */
   wakes: number
-  /** Requests whose answers were under way, or just over, when something on their way was killed. */
-  doubtful: Set<RecordedRequest>
+  /** From when until when something was killed, as `performance.now()`. */
+  kills: { from: number; to: number }[]
 }
 
 /** Longer than a worker's lease, after which its work is taken over. */
 const SETTLE_LIMIT_MS = 90_000
 const LOOK_MS = 100
-/** An answer that was written so shortly before a kill may not have been read. */
+/** An answer that was written so shortly before a kill may not have been read, and a request so shortly after it have been sent before. */
 const UNREAD_MS = 1_000
 
 export async function startNote(
@@ -47,7 +47,7 @@ export async function startNote(
     notes: [note],
     mayRetry: false,
     wakes: 0,
-    doubtful: new Set(),
+    kills: [],
   }
 }
 
@@ -63,23 +63,19 @@ export async function askForNote(
   session.notes.push(note)
 }
 
-/** Answers that are under way before `act`, or come while it kills one process after the other, may be counted or not. */
-export async function killing(
-  bench: Bench,
-  sessions: NoteSession[],
-  act: () => Promise<void>,
-): Promise<void> {
-  markDoubtful(bench, sessions)
+/** `act` kills one process, or one after the other. */
+export async function killing(sessions: NoteSession[], act: () => Promise<void>): Promise<void> {
+  const from = performance.now()
   await act()
-  markDoubtful(bench, sessions)
+  const to = performance.now()
+  for (const session of sessions) session.kills.push({ from, to })
 }
 
-function markDoubtful({ errand }: Bench, sessions: NoteSession[]): void {
-  const now = performance.now()
-  const doubtful = errand.model.requests.filter(
-    ({ answeredAt }) => answeredAt === undefined || answeredAt > now - UNREAD_MS,
+/** Whether it was under way at a kill: then it may be counted or not. */
+function isDoubtful({ kills }: NoteSession, { receivedAt, answeredAt }: RecordedRequest): boolean {
+  return kills.some(
+    ({ from, to }) => (answeredAt ?? from) > from - UNREAD_MS && receivedAt < to + UNREAD_MS,
   )
-  for (const session of sessions) for (const request of doubtful) session.doubtful.add(request)
 }
 
 /** Resolves when the session rests and everything holds; rejects with what does not, after a time. */
@@ -260,7 +256,7 @@ function findUsageProblems(
       usage && conversations.includes(String(headers['x-claude-code-session-id'])),
   )
   const most = sumOf(served)
-  const least = sumOf(served.filter((request) => !session.doubtful.has(request)))
+  const least = sumOf(served.filter((request) => !isDoubtful(session, request)))
   const counted: Usage = state.usage
   const ids = eventsOf(events, 'model.used').map(({ requestId }) => requestId)
   const problems = (Object.keys(most) as (keyof Counted)[]).flatMap((name) =>
