@@ -88,7 +88,7 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
     broadcast: (delta) => control?.broadcast(delta),
     publicUrl: settings.publicUrl,
     onParked: (sessionId) => store.standbys.markReady(sessionId),
-    logger,
+    ...{ closing: closing.signal, logger },
   })
   const doors: Doors = createDoors({
     doorsDir: settings.doorsDir,
@@ -118,10 +118,9 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
   await reopenDoors({ store, watch, builds, log, doors })
   const git = createGitClient(settings.gitSocket)
   const following = followPushes({ git, store: reports.pushed, logger }, closing.signal)
-  const watching = link.watchSilence(closing.signal)
   shutdown.add('reports', async () => {
     closing.abort()
-    await Promise.allSettled([following, watching, reports.settled()])
+    await Promise.allSettled([following, link.ended, reports.settled()])
   })
 }
 

@@ -1,5 +1,5 @@
 // A runner of another version, on the rules of sessions: refused with a reason, and its sandbox replaced.
-import { expect, it } from 'vitest'
+import { afterEach, beforeEach, expect, it } from 'vitest'
 import { createSilentLogger } from '../lib/logger.ts'
 import type { Command } from '../protocol/command.ts'
 import { type Directives, RUNNER_PROTOCOL, type RunnerReport } from '../protocol/runner-frames.ts'
@@ -14,7 +14,13 @@ import type { SessionWatch } from './sessions.ts'
 const NOW = { now: new Date('2026-01-01T00:00:00Z'), hasSlot: true }
 const ID = exampleId('session', 1)
 
-function play() {
+let closing: AbortController
+beforeEach(() => {
+  closing = new AbortController()
+})
+afterEach(() => closing.abort())
+
+function play(lookMs?: number) {
   let last = decideCreate(ID, exampleSession(1), NOW)
   const command = async (_id: string, asked: Command) => {
     const outcome = decide(last.state, asked, NOW)
@@ -35,6 +41,8 @@ function play() {
       if (tries === 1) throw new Error('the database is away')
       parked.resolve()
     },
+    closing: closing.signal,
+    ...(lookMs === undefined ? {} : { lookMs }),
     logger: createSilentLogger(),
   })
   const sent: Directives[] = []
@@ -63,12 +71,12 @@ function play() {
   const disconnect = () => link.events(ID).onDisconnected('silent')
   return {
     ...{ hello, connect, disconnect, park, command, report, see, told, sent },
-    ...{ watchSilence: link.watchSilence, last: () => last },
+    ...{ ended: link.ended, last: () => last },
   }
 }
 
-async function ready() {
-  const game = play()
+async function ready(lookMs?: number) {
+  const game = play(lookMs)
   await game.command('', {
     ...{ type: 'repository.prepared', generation: 1, commit: 'c0ffee', baseBranch: null },
   })
@@ -86,15 +94,13 @@ it('replaces the sandbox of a ready session, whose turn goes on in another', asy
 })
 
 it('replaces the sandbox whose runner does not come again in a turn, as when it is frozen', async () => {
-  const game = await ready()
+  const game = await ready(0)
   game.see()
   await game.connect()
-  const closing = new AbortController()
-  const watching = game.watchSilence(closing.signal, 0)
   game.disconnect()
   await expect.poll(() => game.last().state.sandbox.generation).toBe(2)
   closing.abort()
-  await watching
+  await game.ended
   expect(game.last().state).toMatchObject({ status: 'working', sandbox: { state: 'preparing' } })
 })
 

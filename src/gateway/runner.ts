@@ -23,8 +23,8 @@ export interface RunnerLink {
   /** Sends the directives of this state when they differ from those sent last; nothing of one that is older than what is known. */
   direct(state: SessionState): void
   forget(sessionId: string): void
-  /** Gives up the sandboxes of runners that are silent in a turn, until the signal aborts. */
-  watchSilence(signal: AbortSignal, lookMs?: number): Promise<void>
+  /** Once `closing` has aborted and no sandbox is being given up any more. */
+  ended: Promise<void>
 }
 
 export interface RunnerLinkDeps {
@@ -35,6 +35,10 @@ export interface RunnerLinkDeps {
   publicUrl: string | null
   /** A sandbox that waits for its session can be taken. */
   onParked(sessionId: string): Promise<void>
+  /** Until it aborts the sandboxes of runners that are silent in a turn are given up. */
+  closing: AbortSignal
+  /** Between two looks for them. */
+  lookMs?: number
   logger: Logger
 }
 
@@ -65,7 +69,7 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
       newest.forget(sessionId)
       silence.forget(sessionId)
     },
-    watchSilence: silence.watch,
+    ended: silence.watch(deps.closing, deps.lookMs),
     events: (sessionId) => ({
       onHello: async ({ protocol }, { wait, signal }): Promise<Welcome | { refused: string }> => {
         silence.heard(sessionId)
