@@ -115,7 +115,8 @@ async function startGateway({ settings, logger, shutdown }: Context): Promise<vo
     },
   })
   shutdown.add('control', () => control?.close())
-  await reopenDoors({ store, watch, builds, log, doors })
+  const reopening = await reopenDoors({ store, watch, builds, log, doors, logger })
+  shutdown.add('doors to open', () => reopening.close())
   const git = createGitClient(settings.gitSocket)
   const following = followPushes({ git, store: reports.pushed, logger }, closing.signal)
   shutdown.add('reports', async () => {
