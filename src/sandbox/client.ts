@@ -1,5 +1,6 @@
 // The driver as other programs see it: the same interface, carried to sandboxd over its unix socket.
 import { z } from 'zod'
+import { withDeadline } from '../lib/deadline.ts'
 import { requestUnix } from '../lib/unix-http.ts'
 import { AppError, isErrorCode } from '../protocol/errors.ts'
 import {
@@ -18,9 +19,17 @@ export interface SandboxClientConfig {
   socketPath: string
   /** The kind that sandboxd drives. */
   kind: string
+  /** How long it may take to say what there is. */
+  answerMs?: number
 }
 
-export function createSandboxClient({ socketPath, kind }: SandboxClientConfig): SandboxDriver {
+const ANSWER_MS = 30_000
+
+export function createSandboxClient({
+  socketPath,
+  kind,
+  answerMs = ANSWER_MS,
+}: SandboxClientConfig): SandboxDriver {
   const send = async (method: string, path: string, body?: unknown, signal?: AbortSignal) => {
     const answer = await requestUnix(socketPath, { method, path, body, signal }).catch((error) => {
       signal?.throwIfAborted()
@@ -31,10 +40,15 @@ export function createSandboxClient({ socketPath, kind }: SandboxClientConfig): 
     if (answer.status !== 200) throw toError(answer.body)
     return answer.body
   }
+  /** Nobody ends this: who asks would wait for ever for one that hangs. */
+  const look = (path: string) =>
+    withDeadline('an answer of sandboxd', answerMs, (signal) =>
+      send('GET', path, undefined, signal),
+    )
   const at = (sessionId: string) => `/sandboxes/${encodeURIComponent(sessionId)}`
   return {
     kind,
-    isolation: async () => isolationReportSchema.parse(await send('GET', '/isolation')),
+    isolation: async () => isolationReportSchema.parse(await look('/isolation')),
     create: async (spec, signal) => {
       await send('POST', '/sandboxes', spec, signal)
     },
@@ -44,7 +58,7 @@ export function createSandboxClient({ socketPath, kind }: SandboxClientConfig): 
     stop: async (sessionId, options, signal) => {
       await send('POST', `${at(sessionId)}/stop`, options, signal)
     },
-    list: async () => z.array(sandboxStatusSchema).parse(await send('GET', '/sandboxes')),
+    list: async () => z.array(sandboxStatusSchema).parse(await look('/sandboxes')),
     remove: async (sessionId, signal) => {
       await send('DELETE', at(sessionId), undefined, signal)
     },
@@ -52,7 +66,7 @@ export function createSandboxClient({ socketPath, kind }: SandboxClientConfig): 
       imageIdentitySchema.parse(await send('POST', '/images/identify', image)).identity,
     keepLayer: async (sessionId, layerId) =>
       keptLayerSchema.parse(await send('POST', `${at(sessionId)}/keep`, { layerId })),
-    listLayers: async () => z.array(keptLayerSchema).parse(await send('GET', '/layers')),
+    listLayers: async () => z.array(keptLayerSchema).parse(await look('/layers')),
     removeLayer: async (layerId) => {
       await send('DELETE', `/layers/${encodeURIComponent(layerId)}`)
     },
