@@ -83,6 +83,27 @@ say('requests', summary(answers.find((answer) => !answer.startsWith('HTTP/1.1 20
     notOnInstallation: 'the tokens of a session would have to be used up',
   },
   {
+    id: 'model-cost',
+    title: 'ask the model after the session has cost as much as it may',
+    script: () => inNode(`${MODEL}say('request', summary(await model({})))`),
+    held: /^400 cost_limit_reached$/,
+    broken: /^200\b/,
+    notOnInstallation: 'the money of a session would have to be used up',
+  },
+  {
+    id: 'model-uncounted-cost',
+    title: 'ask the model for what has no price, where the cost of a session has a limit',
+    script: () =>
+      inNode(`${MODEL}
+const priced = 'claude-haiku-4-5'
+say('model', summary(await model({ model: 'claude-unpriced' })))
+say('fallback', summary(await model({ model: priced, fallbacks: [{ model: 'claude-unpriced' }] })))
+say('speed', summary(await model({ model: priced, speed: 'fast' })))`),
+    held: /^400 model_price_unknown$/,
+    broken: /^200\b/,
+    notOnInstallation: 'an installation may have no limit on cost',
+  },
+  {
     id: 'model-not-allowed',
     title: 'ask a model that is not allowed',
     script: () =>

@@ -6,6 +6,7 @@ import type { RunnerLimits } from '../../src/door/runner-connection.ts'
 import { createConnect } from '../../src/egress/dialling/connect.ts'
 import { decideHost } from '../../src/egress/rules/decide.ts'
 import { createRedactor } from '../../src/lib/redact.ts'
+import { createModelCaps } from '../../src/model/caps.ts'
 import type { RunnerFrame } from '../../src/protocol/runner-frames.ts'
 import { decide } from '../../src/sessions/rules/decide.ts'
 import type { GatewayParts } from './gateway.ts'
@@ -37,6 +38,13 @@ const channelWith =
 
 /** Whatever names its type is taken. */
 const anyFrame = z.looseObject({ type: z.string() }) as unknown as z.ZodType<RunnerFrame>
+
+/** Of a session that has cost so much, and may cost one dollar. */
+const capsOfOneDollar = (costUsd: number) =>
+  createModelCaps({ allowed: [], tokens: 0, usd: 1 }, () => ({
+    ...{ requests: 1, inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheCreationTokens: 0 },
+    costUsd,
+  }))
 
 /** Addresses at a host that the owner keeps no credential for, some of which look like the forge that there is one for. */
 const namedSubmodules = (port: number): string[] => [
@@ -131,6 +139,14 @@ export const MODEL_SWITCHES: Record<string, GatewaySwitch> = {
   'model-at-once': { off: { model: { limits: { maxConcurrent: 1000 } } } },
   'model-tokens': {
     on: { model: { policy: { hasTokensLeft: () => false } } },
+    off: {},
+  },
+  'model-cost': {
+    on: { model: { policy: capsOfOneDollar(1) } },
+    off: {},
+  },
+  'model-uncounted-cost': {
+    on: { model: { policy: capsOfOneDollar(0) } },
     off: {},
   },
   'model-not-allowed': {
