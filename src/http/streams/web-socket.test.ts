@@ -1,8 +1,11 @@
 // Live streams through a WebSocket on a real port: held by the same checks as any request.
-import { connect, type Socket } from 'node:net'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { type AddressInfo, connect, type Socket } from 'node:net'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { type Caller, HOST, ORIGIN, type OwnersApp, openOwnersApp } from '../app.fixture.ts'
 import { type Listening, listenHttp } from '../listen.ts'
+import { answerWebSocket } from './web-socket.ts'
 
 let site: OwnersApp
 let owner: Caller
@@ -25,8 +28,8 @@ const HANDSHAKE = {
   'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
 }
 
-function ask(path: string, headers: Record<string, string>) {
-  const socket: Socket = connect(listening.port, '127.0.0.1')
+function ask(path: string, headers: Record<string, string>, port = listening.port) {
+  const socket: Socket = connect(port, '127.0.0.1')
   const lines = Object.entries({ host: HOST, ...headers }).map(
     ([name, value]) => `${name}: ${value}`,
   )
@@ -80,4 +83,33 @@ describe('a stream through a WebSocket', () => {
     const other = { connection: 'Upgrade, close', upgrade: 'h2c', ...signedIn }
     expect(await ask('/me', other).until(() => false)).toMatch(/^HTTP\/1.1 200 /)
   })
+})
+
+it('renews the sign-in of who asks, and ends for one that reads nothing any more', async () => {
+  const left = Promise.withResolvers<void>()
+  const answer = ({ signal }: Request) => {
+    signal.addEventListener('abort', () => left.resolve())
+    const body = new ReadableStream({
+      pull: (controller) => controller.enqueue(new Uint8Array(1 << 20)),
+    })
+    const headers = [
+      ['content-type', 'text/event-stream'],
+      ['set-cookie', 'a=1; Path=/'],
+      ['set-cookie', 'b=2; Path=/'],
+    ] satisfies [string, string][]
+    return new Response(body, { headers })
+  }
+  const server = createServer().listen(0, '127.0.0.1')
+  onTestFinished(() => void server.close())
+  server.on('upgrade', (incoming, stream, head) => {
+    void answerWebSocket(answer, { incoming, socket: stream as Socket, head }, 100)
+  })
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const { socket, until } = ask('/', HANDSHAKE, port)
+  const head = await until((text) => text.includes('\r\n\r\n'))
+  expect(head).toContain('Set-Cookie: a=1; Path=/\r\nSet-Cookie: b=2; Path=/\r\n')
+  socket.pause()
+  await left.promise
+  socket.destroy()
 })

@@ -17,6 +17,11 @@ const sockets = new WebSocketServer({
   ...{ noServer: true, clientTracking: false, perMessageDeflate: false },
   maxPayload: MOST_SAID_BYTES,
 })
+/** What renews the sign-in of who asks. */
+const cookies = new WeakMap<IncomingMessage, string[]>()
+sockets.on('headers', (lines, incoming) => {
+  for (const cookie of cookies.get(incoming) ?? []) lines.push(`Set-Cookie: ${cookie}`)
+})
 
 export function wantsWebSocket({ method, headers }: IncomingMessage): boolean {
   return method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket'
@@ -25,16 +30,22 @@ export function wantsWebSocket({ method, headers }: IncomingMessage): boolean {
 export async function answerWebSocket(
   answer: (request: Request) => Response | Promise<Response>,
   { incoming, socket, head }: { incoming: IncomingMessage; socket: Socket; head: Buffer },
+  stuckMs = STUCK_MS,
 ): Promise<void> {
   const left = new AbortController()
   socket.on('error', () => undefined)
   socket.on('close', () => left.abort())
-  socket.setTimeout(STUCK_MS, () => socket.destroy())
+  socket.setTimeout(stuckMs, () => socket.destroy())
   try {
     const response = await answer(toRequest(incoming, left.signal))
     if (!response.headers.get('content-type')?.startsWith('text/event-stream'))
       return await refuse(incoming, socket, response)
-    sockets.handleUpgrade(incoming, socket, head, (opened) => void passOn(response, opened, left))
+    cookies.set(incoming, response.headers.getSetCookie())
+    sockets.handleUpgrade(incoming, socket, head, (opened) => {
+      // It has taken that away.
+      socket.setTimeout(stuckMs)
+      void passOn(response, opened, left)
+    })
   } catch {
     socket.destroy()
   }
