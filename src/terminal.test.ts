@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { expect, it } from 'vitest'
-import { outputOf } from './terminal.ts'
+import { createCliDeps, outputOf } from './terminal.ts'
 
 const ERRAND = [process.execPath, join(import.meta.dirname, 'command-line.ts')]
 const HELP = [...ERRAND, '--help']
@@ -41,4 +41,17 @@ it('writes to a terminal that only prints as to a file', () => {
   expect(outputOf(stream, { TERM: 'xterm' })).toMatchObject({ isTTY: true, hasColors: true })
   expect(outputOf(stream, { TERM: 'dumb' })).toMatchObject({ isTTY: false, hasColors: false })
   expect(outputOf(stream, { NO_COLOR: '1' })).toMatchObject({ isTTY: true, hasColors: false })
+})
+
+it('asks nobody at a terminal whose input was read to its end, as for a prompt that is typed', async () => {
+  const stream = () => Object.assign(new PassThrough(), { isTTY: true, columns: 80 })
+  const streams = { stdin: stream(), stdout: stream(), stderr: stream() }
+  const deps = createCliDeps(
+    () => Promise.reject(new Error('nothing is asked')),
+    streams as unknown as Parameters<typeof createCliDeps>[1],
+  )
+  expect(deps.prompt).toBeDefined()
+  streams.stdin.end('fix it\n')
+  expect(await deps.readStdin()).toBe('fix it\n')
+  expect(deps.prompt).toBeUndefined()
 })

@@ -10,17 +10,27 @@ import { ERROR_CODES } from './protocol/errors.ts'
 /** As a shell says of a program whose reader has gone (SIGPIPE), as in `errand logs … | head -1`. */
 const UNREAD = 141
 
-export function createCliDeps(connect: CliDeps['connect']): CliDeps {
+export function createCliDeps(
+  connect: CliDeps['connect'],
+  { stdin, stdout, stderr }: Pick<NodeJS.Process, 'stdin' | 'stdout' | 'stderr'> = process,
+): CliDeps {
   const env = inheritedEnvironment()
-  const isInteractive = process.stdin.isTTY && process.stdout.isTTY
+  const prompt = stdin.isTTY && stdout.isTTY ? createPrompt(stdin, stdout) : undefined
+  let hasEnded = false
   return {
-    stdout: outputOf(process.stdout, env, createLoss()),
-    stderr: outputOf(process.stderr, env),
+    stdout: outputOf(stdout, env, createLoss()),
+    stderr: outputOf(stderr, env),
     connect,
     cwd: process.cwd(),
     env,
-    prompt: isInteractive ? createPrompt(process.stdin, process.stdout) : undefined,
-    readStdin: () => text(process.stdin),
+    get prompt() {
+      return hasEnded ? undefined : prompt
+    },
+    readStdin: async () => {
+      const all = await text(stdin)
+      hasEnded = true
+      return all
+    },
     onInterrupt: (listener) => {
       process.on('SIGINT', listener)
       return () => {

@@ -43,7 +43,7 @@ export interface CliDeps {
   cwd: string
   /** The environment that git runs with. */
   env: Record<string, string>
-  /** Undefined where nobody can answer: standard input or output is no terminal. */
+  /** Undefined where nobody can answer: standard input or output is no terminal, or the input was read to its end. */
   prompt: Prompt | undefined
   /** All of standard input. */
   readStdin(): Promise<string>
