@@ -228,7 +228,10 @@ function createRoutes(parts: RouteParts) {
     upstreamFor: (sessionId) => (watch.get(sessionId) ? upstream : NO_SESSION),
     limits: { maxConcurrent: settings.model.concurrency },
     policy: {
-      ...createModelCaps(settings.model, (sessionId) => watch.get(sessionId)?.state.usage),
+      ...createModelCaps(settings.model, {
+        stored: (sessionId) => watch.get(sessionId)?.state.usage,
+        waiting: reports.waiting,
+      }),
       allowsHost: (sessionId, host) =>
         decideListed(rulesFor(sessionId), parseHost(host), HTTPS_PORT).allow,
     },

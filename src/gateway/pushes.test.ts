@@ -9,7 +9,7 @@ import type { ChangeOptions } from '../store/event-log.ts'
 import { followPushes } from './pushes.ts'
 import { createReports } from './reports.ts'
 
-const NO_JOURNAL = { note: () => undefined, forget: () => undefined }
+const NO_JOURNAL = { note: () => undefined, forget: () => undefined, waiting: () => [] }
 
 const logger = createSilentLogger()
 const [ANN, BOB] = [`s_${'a'.repeat(20)}`, `s_${'b'.repeat(20)}`]

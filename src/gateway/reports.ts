@@ -18,6 +18,8 @@ export interface Reports {
   /** What an answer has used so far: told by the next run of the gateway when this one does not come to its end. */
   using(usage: ModelUsage): void
   used(usage: ModelUsage): void
+  /** What answers of a session have used and the database does not know yet. */
+  waiting(sessionId: string): ModelUsage[]
   failed(problem: ModelProblem): void
   /** Resolves when the push is stored, or never can be. */
   pushed(observation: Observation): Promise<void>
@@ -39,7 +41,7 @@ const DENIALS = { windowMs: 10_000, mostPerWindow: 50 }
 
 export interface ReportsDeps {
   dispatch: Dispatch
-  journal: Pick<UsageJournal, 'note' | 'forget'>
+  journal: Pick<UsageJournal, 'note' | 'forget' | 'waiting'>
   logger: Logger
 }
 
@@ -66,6 +68,7 @@ export function createReports(
       )
     },
     using: journal.note,
+    waiting: journal.waiting,
     used: (usage) => {
       // An error costs nothing and is told by `failed`.
       if (usage.status >= 300) return

@@ -1,4 +1,5 @@
-// What a session may take of the model, by the installation's settings. Pure: usage is what the gateway has counted.
+// What a session may take of the model, by the installation's settings. Pure: usage is what the gateway has counted, also while
+// the database is away and does not take it.
 // Requests that are under way when tokens or money run out still end, so a session may go over by as many as it has at once.
 import type { Usage } from '../protocol/session.ts'
 import { costUsd } from './prices.ts'
@@ -13,24 +14,37 @@ interface ModelCaps {
   usd: number
 }
 
-export function createModelCaps(
-  { allowed, tokens, usd }: ModelCaps,
-  usageOf: (sessionId: string) => Usage | undefined,
-) {
+type Counts = Omit<Usage, 'requests' | 'costUsd'>
+
+export interface SessionUsage {
+  stored(sessionId: string): (Counts & Pick<Usage, 'costUsd'>) | undefined
+  /** Of each answer that is not stored yet. */
+  waiting(sessionId: string): (Counts & { costUsd: number | undefined })[]
+}
+
+export function createModelCaps({ allowed, tokens, usd }: ModelCaps, usage: SessionUsage) {
+  const usedBy = (sessionId: string) => [
+    usage.stored(sessionId) ?? NOTHING,
+    ...usage.waiting(sessionId),
+  ]
+  const tokensOf = (sessionId: string) =>
+    usedBy(sessionId).reduce((sum, one) => sum + totalOf(one), 0)
+  const costOf = (sessionId: string) =>
+    usedBy(sessionId).reduce((sum, { costUsd: cost }) => sum + (cost ?? 0), 0)
   const patterns = allowed.map(patternOf)
   return {
     allowsModel: (_sessionId: string, model: string) =>
       patterns.length === 0 || patterns.some((pattern) => pattern.test(model)),
-    hasTokensLeft: (sessionId: string) => tokens === 0 || totalOf(usageOf(sessionId)) < tokens,
+    hasTokensLeft: (sessionId: string) => tokens === 0 || tokensOf(sessionId) < tokens,
     /** False for a request whose cost could not be counted, where there is a limit. */
     isPriced: (asked: Record<string, unknown>) => usd === 0 || hasPrice(asked),
-    hasMoneyLeft: (sessionId: string) => usd === 0 || (usageOf(sessionId)?.costUsd ?? 0) < usd,
+    hasMoneyLeft: (sessionId: string) => usd === 0 || costOf(sessionId) < usd,
   }
 }
 
 const NOTHING = {
   ...{ inputTokens: 0, outputTokens: 0, cacheReadTokens: 0 },
-  ...{ cacheCreationTokens: 0, cacheCreation1hTokens: 0 },
+  ...{ cacheCreationTokens: 0, cacheCreation1hTokens: 0, costUsd: null },
 }
 
 function hasPrice(asked: Record<string, unknown>): boolean {
@@ -43,8 +57,7 @@ function patternOf(text: string): RegExp {
   return new RegExp(`^${parts.join('.*')}$`)
 }
 
-function totalOf(usage: Usage | undefined): number {
-  if (!usage) return 0
-  const { inputTokens, outputTokens, cacheReadTokens, cacheCreationTokens } = usage
+function totalOf(used: Counts): number {
+  const { inputTokens, outputTokens, cacheReadTokens, cacheCreationTokens } = used
   return inputTokens + outputTokens + cacheReadTokens + cacheCreationTokens
 }

@@ -122,3 +122,13 @@ it('is opened where there is no room to write it anew, and loses nothing', async
     ...['a', 'b', 'c'],
   ])
 })
+
+it('knows what of each session is not stored yet', () => {
+  const journal = openUsageJournal(path, fail)
+  const [a, b] = [usage('a', 1), { ...usage('b', 1), sessionId: 's_b' }]
+  for (const one of [usage('a', 0), a, b]) journal.note(one)
+  expect(journal.waiting(a.sessionId)).toEqual([a])
+  expect(journal.waiting(b.sessionId)).toEqual([b])
+  journal.forget('a')
+  expect(journal.waiting(a.sessionId)).toEqual([])
+})

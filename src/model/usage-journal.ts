@@ -8,6 +8,8 @@ import type { ModelUsage } from './pass-through.ts'
 export interface UsageJournal {
   /** What an earlier run of this program did not come to store. */
   left: ModelUsage[]
+  /** What of a session is not stored yet. */
+  waiting(sessionId: string): ModelUsage[]
   /** Is in the file when it returns; replaces what was noted of the same request before. */
   note(usage: ModelUsage): void
   /** It is stored. */
@@ -76,6 +78,7 @@ export function openUsageJournal(path: string, report: (error: unknown) => void)
   }
   return {
     left,
+    waiting: (sessionId) => [...open.values()].filter((used) => used.sessionId === sessionId),
     note: (usage) => {
       open.set(usage.requestId, usage)
       append({ used: usage })

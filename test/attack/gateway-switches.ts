@@ -41,10 +41,16 @@ const anyFrame = z.looseObject({ type: z.string() }) as unknown as z.ZodType<Run
 
 /** Of a session that has cost so much, and may cost one dollar. */
 const capsOfOneDollar = (costUsd: number) =>
-  createModelCaps({ allowed: [], tokens: 0, usd: 1 }, () => ({
-    ...{ requests: 1, inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheCreationTokens: 0 },
-    costUsd,
-  }))
+  createModelCaps(
+    { allowed: [], tokens: 0, usd: 1 },
+    {
+      stored: () => ({
+        ...{ inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheCreationTokens: 0 },
+        costUsd,
+      }),
+      waiting: () => [],
+    },
+  )
 
 /** Addresses at a host that the owner keeps no credential for, some of which look like the forge that there is one for. */
 const namedSubmodules = (port: number): string[] => [
