@@ -67,6 +67,8 @@ export interface ResultParts {
   leftOut: string[]
   /** What was asked for here: what ended before it says nothing of it. */
   turnId: string
+  /** The session as it was when that ended; it may have begun with something else since. */
+  atEnd: SessionState | null
   /** Nobody watched it to its end. */
   isUnfinished: boolean
 }
@@ -75,8 +77,9 @@ export function createResult(parts: ResultParts): RunResult {
   const { session, found } = parts
   const main = found.find(({ name }) => name === null)
   const { sandbox } = session
-  const failure = parts.isUnfinished ? null : session.failure
-  const lastTurn = session.lastTurn?.id === parts.turnId ? session.lastTurn : null
+  const then = parts.atEnd ?? session
+  const failure = parts.isUnfinished ? null : then.failure
+  const lastTurn = then.lastTurn?.id === parts.turnId ? then.lastTurn : null
   return {
     sessionId: session.id,
     status: session.status,
@@ -97,7 +100,7 @@ export function createResult(parts: ResultParts): RunResult {
       )
       return { name, access, ...work, outward, requestUrl: requestUrlOf(one, outward) }
     }),
-    questions: session.questions.map(({ id, title }) => ({ id, title })),
+    questions: then.questions.map(({ id, title }) => ({ id, title })),
     url: pageOf(parts.connection, session),
     leftOut: parts.leftOut,
     error: failure && { code: codeOfReason(failure.reason), ...failure },
@@ -143,7 +146,8 @@ function codeOfReason(reason: string): ErrorCode {
 export function exitCodeOf({ error, exitCode, outcome, questions }: RunResult): number {
   if (error) return ERROR_CODES[error.code].exitCode
   if (outcome === 'interrupted') return 130
-  if (questions.length > 0) return ERROR_CODES.conflict.exitCode
+  // It waits, or was taken back before it began.
+  if (questions.length > 0 || outcome === null) return ERROR_CODES.conflict.exitCode
   return exitCode ?? 0
 }
 

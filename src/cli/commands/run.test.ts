@@ -50,6 +50,33 @@ describe('errand send', () => {
     expect(JSON.parse(cli.stdout.text())).toMatchObject({ outcome: 'failed' })
   })
 
+  it('says how its message ended, whatever the session has done since', async () => {
+    const next = `t_${'c'.repeat(20)}`
+    const goneOn: EventBody[] = [
+      { type: 'message.queued', turnId: next, kind: 'agent', text: 'another one' },
+      { type: 'turn.started', turnId: next },
+      { ...DONE, turnId: next },
+    ]
+    const failed: EventBody = { ...DONE, turnId: sentTurnId, exitCode: 3 }
+    const cli = createTestCli({ client: createSent(DONE, failed, ...goneOn).client })
+    expect(await cli.run('send', 'aaaa', 'make test', '--command', '--json')).toBe(3)
+    expect(JSON.parse(cli.stdout.text())).toMatchObject({ outcome: 'completed', exitCode: 3 })
+  })
+
+  it('does not end well where its message was taken back', async () => {
+    const errand = createErrand([...BEGIN])
+    const { sendMessage } = errand.client
+    errand.client.sendMessage = async (...args) => {
+      const state = await sendMessage?.(...args)
+      const [queued] = SENT as [EventBody]
+      errand.tell(queued, { type: 'message.withdrawn', turnId: sentTurnId })
+      return state ?? { turnId: sentTurnId }
+    }
+    const cli = createTestCli({ client: errand.client })
+    expect(await cli.run('send', 'aaaa', 'and the docs', '--json')).toBe(6)
+    expect(JSON.parse(cli.stdout.text())).toMatchObject({ outcome: null })
+  })
+
   it('reads a message from standard input', async () => {
     const { client, calls } = createSent(DONE, { ...DONE, turnId: sentTurnId })
     expect(await createTestCli({ client, stdin: 'a long\nstory\n' }).run('send', 'aaaa', '-')).toBe(

@@ -100,13 +100,13 @@ export async function runTask(
   }
   const session = await sendUntilAnswered(() => connection.client.createSession(task))
   print.line(`session ${shortId(session)}  ${pageOf(connection, session)}`)
-  const end = options.detach
-    ? 'detached'
+  const watched = options.detach
+    ? DETACHED
     : await watchTurn(cli, { connection, print, session, turnId, liveFrom: 0 })
   const all = [main, ...additional]
   const leftOut = all.flatMap((one) => one.leftOut)
   const roots = all.map(({ local }) => local?.root ?? null)
-  const facts = { connection, print, sessionId: session.id, turnId, end, startedAt }
+  const facts = { connection, print, sessionId: session.id, turnId, watched, startedAt }
   return finish(cli, { ...facts, roots, leftOut })
 }
 
@@ -135,7 +135,7 @@ function parseNetwork({ network, allow = [] }: RunOptions): NewSession['network'
   return { level: 'custom', domains: allow, includeTrusted: network === undefined }
 }
 
-interface WatchedTurn {
+interface TurnToWatch {
   connection: Connection
   print: Printer
   session: SessionState
@@ -143,20 +143,33 @@ interface WatchedTurn {
   liveFrom: number
 }
 
-function watchTurn(
+interface WatchedTurn {
+  end: WatchEnd
+  /** The session as it was when its turn ended, where that was seen: it may have gone on since. */
+  atEnd: SessionState | null
+}
+
+const DETACHED: WatchedTurn = { end: 'detached', atEnd: null }
+
+async function watchTurn(
   cli: Cli,
-  { connection, print, session, turnId, liveFrom }: WatchedTurn,
-): Promise<WatchEnd> {
+  { connection, print, session, turnId, liveFrom }: TurnToWatch,
+): Promise<WatchedTurn> {
+  let seen: SessionState | null = null
   const renderer = createRenderer({
     output: print.isJson ? NOWHERE : cli.deps.stdout,
     quietUntil: liveFrom,
     plainText: cli.plainText,
   })
-  return watchSession(print.isJson ? { ...cli, deps: { ...cli.deps, prompt: undefined } } : cli, {
+  const quiet = print.isJson ? { ...cli, deps: { ...cli.deps, prompt: undefined } } : cli
+  const end = await watchSession(quiet, {
     ...{ connection, sessionId: session.id, renderer, liveFrom, unanswered: 'end' },
-    isOver: (view, { seq, body }) =>
-      seq > liveFrom && (view.session?.lastTurn?.id === turnId || endsTurn(body, turnId)),
+    isOver: (view, { seq, body }) => {
+      seen = view.session
+      return seq > liveFrom && (seen?.lastTurn?.id === turnId || endsTurn(body, turnId))
+    },
   })
+  return { end, atEnd: end === 'over' ? seen : null }
 }
 
 /** The turn will not end any more: it cannot begin, or was taken back. */
@@ -179,7 +192,7 @@ interface Ended {
   print: Printer
   sessionId: string
   turnId: string
-  end: WatchEnd
+  watched: WatchedTurn
   startedAt: number
   /** Of the main repository and each additional one: where it lies on this disk. */
   roots: (string | null)[]
@@ -187,7 +200,8 @@ interface Ended {
 }
 
 async function finish(cli: Cli, ended: Ended): Promise<RunResult> {
-  const { connection, print, end, startedAt, roots, leftOut } = ended
+  const { connection, print, startedAt, roots, leftOut } = ended
+  const { end, atEnd } = ended.watched
   const session = await connection.client.getSession(ended.sessionId)
   const isOver = end === 'over'
   // Without a commit to start from there is nothing to compare.
@@ -201,7 +215,7 @@ async function finish(cli: Cli, ended: Ended): Promise<RunResult> {
   const durationMs = Date.now() - startedAt
   const { turnId } = ended
   const facts = { connection, session, found, durationMs, leftOut, turnId }
-  const result = createResult({ ...facts, isUnfinished: !isOver })
+  const result = createResult({ ...facts, atEnd, isUnfinished: !isOver })
   print.json(result)
   if (isOver) {
     printResult(print, result)
@@ -262,10 +276,10 @@ function addSend(cli: Cli, program: Command): void {
       const turnId = newTurnId()
       const message: NewMessage = { text: words, kind, turnId }
       await sendUntilAnswered(() => connection.client.sendMessage(session.id, message))
-      const end = options.detach
-        ? 'detached'
+      const watched = options.detach
+        ? DETACHED
         : await watchTurn(cli, { connection, print, session, turnId, liveFrom: session.lastSeq })
-      const facts = { connection, print, sessionId: session.id, turnId, end, startedAt }
+      const facts = { connection, print, sessionId: session.id, turnId, watched, startedAt }
       await finish(cli, { ...facts, roots: [], leftOut: [] })
     },
   )
