@@ -154,7 +154,7 @@ async function startWork(
   shutdown.add('admission', () => admission.close())
   const { standbys, layers } = store
   const clock = createClock(
-    { directory, dispatch, sandboxes: ports.sandboxes, standbys, layers, logger },
+    { directory, dispatch, sandboxes: ports.sandboxes, standbys, layers, effects, logger },
     CLOCK,
   )
   shutdown.add('clock', () => clock.close())

@@ -4,7 +4,7 @@ import type { Command } from '../protocol/command.ts'
 import { AppError } from '../protocol/errors.ts'
 import type { SessionState } from '../protocol/session.ts'
 import type { SessionDirectory } from '../store/sessions.ts'
-import { type ClockDeps, reconcile, tick } from './clock.ts'
+import { type ClockDeps, createClock, reconcile, tick } from './clock.ts'
 import type { Dispatch } from './dispatch.ts'
 import type { SandboxPort } from './effects.ts'
 
@@ -29,6 +29,7 @@ function setUp() {
     sandboxes: { list: async () => [] } as unknown as SandboxPort,
     standbys: { has: async () => false },
     layers: { findBuilding: async () => undefined },
+    effects: { countOpen: async () => 0 },
     logger: createSilentLogger(),
   }
   return {
@@ -68,6 +69,32 @@ it('takes for lost what a runner has made ready, though nobody could note that i
   expect(told).toEqual([])
   for (let count = 1; count <= 2; count++) await look('ready')
   expect(told).toMatchObject([{ type: 'sandbox.lost', generation: 1 }])
+})
+
+it('counts the time of what rests anew when it begins, once it could', async () => {
+  const { deps, told } = setUp()
+  const resting = { id: ID, turn: null, sandbox: { state: 'ready' } } as unknown as SessionState
+  let tries = 0
+  let ticks = 0
+  const ticked = Promise.withResolvers<void>()
+  const directory: SessionDirectory = {
+    ...deps.directory,
+    listBySandboxState: async (states) => {
+      if (states.length > 1) return []
+      tries++
+      if (tries === 1) throw new Error('the database is away')
+      return [resting]
+    },
+    listOverdue: async () => {
+      ticks++
+      if (ticks === 2) ticked.resolve()
+      return []
+    },
+  }
+  const clock = createClock({ ...deps, directory }, { tickMs: 1, reconcileMs: 60_000 })
+  await ticked.promise
+  await clock.close()
+  expect(told).toEqual([{ type: 'clock.tick' }])
 })
 
 describe('a session whose state this version cannot read', () => {

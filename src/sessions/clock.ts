@@ -4,6 +4,7 @@ import { delay } from '../lib/deadline.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { ReportCommand } from '../protocol/command.ts'
 import type { SessionState } from '../protocol/session.ts'
+import type { EffectQueue } from '../store/effects.ts'
 import type { LayerStore } from '../store/layers.ts'
 import type { SessionDirectory } from '../store/sessions.ts'
 import type { StandbyStore } from '../store/standbys.ts'
@@ -16,6 +17,7 @@ export interface ClockDeps {
   sandboxes: SandboxPort
   standbys: Pick<StandbyStore, 'has'>
   layers: Pick<LayerStore, 'findBuilding'>
+  effects: Pick<EffectQueue, 'countOpen'>
   logger: Logger
 }
 
@@ -37,7 +39,17 @@ const MISSED_MS = 1_000
 export function createClock(deps: ClockDeps, options: ClockOptions): Clock {
   const closing = new AbortController()
   const missing = new Map<string, number>()
-  const ticking = every(options.tickMs, closing.signal, () => tick(deps), deps.logger)
+  let isCounted = false
+  const ticking = every(
+    options.tickMs,
+    closing.signal,
+    async () => {
+      if (!isCounted) await countAnew(deps)
+      isCounted = true
+      return tick(deps)
+    },
+    deps.logger,
+  )
   const reconciling = every(
     options.reconcileMs,
     closing.signal,
@@ -55,6 +67,18 @@ export function createClock(deps: ClockDeps, options: ClockOptions): Clock {
   }
 }
 
+/**
+ * How long a sandbox may rest is a setting, and it may have been another one when its time was noted, or none. A stop that is asked
+ * for already is not asked for again.
+ */
+export async function countAnew(
+  deps: Pick<ClockDeps, 'directory' | 'dispatch' | 'effects' | 'logger'>,
+): Promise<void> {
+  for (const { id, turn } of await deps.directory.listBySandboxState(['ready']))
+    if (turn === null && (await deps.effects.countOpen('sandbox.stop', id)) === 0)
+      await tell(deps, id, { type: 'clock.tick' })
+}
+
 export async function tick(deps: ClockDeps): Promise<undefined> {
   for (const sessionId of await deps.directory.listOverdue(new Date(), MOST_AT_ONCE))
     await tell(deps, sessionId, { type: 'clock.tick' })
@@ -62,7 +86,7 @@ export async function tick(deps: ClockDeps): Promise<undefined> {
 
 /** One that is gone meanwhile, or cannot be read by this version, must not keep the limits of the others. */
 async function tell(
-  { dispatch, logger }: ClockDeps,
+  { dispatch, logger }: Pick<ClockDeps, 'dispatch' | 'logger'>,
   sessionId: string,
   command: ReportCommand,
 ): Promise<void> {

@@ -1,11 +1,13 @@
 // Work whose other end does not answer, or says no: what goes on meanwhile, and what comes of it later.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createSilentLogger } from '../lib/logger.ts'
 import { AppError } from '../protocol/errors.ts'
 import type { SessionState } from '../protocol/session.ts'
 import type { Store } from '../store/store.ts'
+import { countAnew } from './clock.ts'
 import { createDispatch, type Dispatch, toNewEffect } from './dispatch.ts'
 import { failureOf } from './effects.ts'
-import { defaultRules } from './rules/decide.ts'
+import { defaultRules, rulesOf } from './rules/decide.ts'
 import type { EffectRequest } from './rules/draft.ts'
 import { exampleId } from './starting/new-session.fixture.ts'
 import { hang, OWN, openWorkshop, type Workshop } from './worker.fixture.ts'
@@ -140,6 +142,21 @@ describe('a sandbox that rests for too long', () => {
     expect(await isDue()).toBe(false)
     await endTurn(3, turnId)
     expect(await isDue()).toBe(true)
+  })
+
+  it('is asked to stop by a setting that is newer than its rest, once', async () => {
+    const { id, turn } = await prepareSession()
+    const never = createDispatch(store, rulesOf({ concurrency: 1, idleMinutes: 0 }))
+    const ended = { type: 'turn.completed', turnId: turn?.id ?? '', exitCode: null } as const
+    await never.reports(id, [{ n: 2, report: { ...ended, durationMs: 1 } }])
+    const logger = createSilentLogger()
+    const startWith = (rules: Dispatch) =>
+      countAnew({ directory: store.sessions, effects: store.effects, dispatch: rules, logger })
+    const stops = () => store.effects.countOpen('sandbox.stop', id)
+    await startWith(never)
+    expect(await stops()).toBe(0)
+    for (let start = 1; start <= 2; start++) await startWith(atOnce)
+    expect(await stops()).toBe(1)
   })
 })
 

@@ -325,6 +325,7 @@ describe('the clock', () => {
       sandboxes,
       standbys: store.standbys,
       layers: store.layers,
+      effects: store.effects,
       logger,
     }
     const missing = new Map<string, number>()
