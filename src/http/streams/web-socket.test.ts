@@ -48,6 +48,17 @@ function ask(path: string, headers: Record<string, string>, port = listening.por
   return { socket, until }
 }
 
+/** A server of its own that answers every upgrade; resolves with its port. */
+async function listenFor(answer: (request: Request) => Response, stuckMs?: number) {
+  const server = createServer().listen(0, '127.0.0.1')
+  onTestFinished(() => void server.close())
+  server.on('upgrade', (incoming, stream, head) => {
+    void answerWebSocket(answer, { incoming, socket: stream as Socket, head }, stuckMs)
+  })
+  await once(server, 'listening')
+  return (server.address() as AddressInfo).port
+}
+
 describe('a stream through a WebSocket', () => {
   it('goes on from the number that is named, live, and ends when the page closes', async () => {
     const { id } = await site.newSession()
@@ -85,6 +96,19 @@ describe('a stream through a WebSocket', () => {
   })
 })
 
+it('lets a stream in which nothing comes go as soon as the page has closed', async () => {
+  const left = Promise.withResolvers<void>()
+  const answer = ({ signal }: Request) => {
+    signal.addEventListener('abort', () => left.resolve())
+    return new Response(new ReadableStream(), { headers: { 'content-type': 'text/event-stream' } })
+  }
+  const { socket, until } = ask('/', HANDSHAKE, await listenFor(answer))
+  await until((text) => text.includes('\r\n\r\n'))
+  socket.write(Uint8Array.of(0x88, 0x80, 0, 0, 0, 0))
+  await left.promise
+  socket.destroy()
+})
+
 it('renews the sign-in of who asks, and ends for one that reads nothing any more', async () => {
   const left = Promise.withResolvers<void>()
   const answer = ({ signal }: Request) => {
@@ -99,14 +123,7 @@ it('renews the sign-in of who asks, and ends for one that reads nothing any more
     ] satisfies [string, string][]
     return new Response(body, { headers })
   }
-  const server = createServer().listen(0, '127.0.0.1')
-  onTestFinished(() => void server.close())
-  server.on('upgrade', (incoming, stream, head) => {
-    void answerWebSocket(answer, { incoming, socket: stream as Socket, head }, 100)
-  })
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  const { socket, until } = ask('/', HANDSHAKE, port)
+  const { socket, until } = ask('/', HANDSHAKE, await listenFor(answer, 100))
   const head = await until((text) => text.includes('\r\n\r\n'))
   expect(head).toContain('Set-Cookie: a=1; Path=/\r\nSet-Cookie: b=2; Path=/\r\n')
   socket.pause()
