@@ -219,7 +219,7 @@ it('an agent whose own file was cut off, as by a full disk, starts all the same 
 
 it('an agent that hangs between two turns and is to work in another mode is ended, and the turn goes on with another', async () => {
   await place.close()
-  place = await createPlace(SCENARIOS, {}, { agentStartMs: 20_000 })
+  place = await createPlace(SCENARIOS, {}, { agentStartMs: 10_000 })
   await place.start()
   await place.endOf(place.ask('and once more'))
   const frozen = await agentPids()
