@@ -194,7 +194,7 @@ describe('an image of one’s own', { timeout: BASE_MS }, () => {
   it('is taken in from a folder and from an archive, and removed', async () => {
     const root = await findNamed(dataDir, 'small')
     const archive = join(top, 'root.tar.gz')
-    await runChecked('tar', ['-czf', archive, '-C', root, '.'])
+    await runChecked('tar', ['-I', 'gzip -1', '-cf', archive, '-C', root, '.'])
     for (const [name, source] of [
       ['from-folder', root],
       ['from-archive', archive],
