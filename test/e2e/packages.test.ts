@@ -20,6 +20,8 @@ const SHORT_LIVED =
 /** Maven ends with a change of colour. */
 const WORKS = /it works$/m
 const LIMIT_MS = 240_000
+/** In the order of the file: a session does one thing at a time. The two sessions work beside each other. */
+const IN_ORDER = { timeout: LIMIT_MS, concurrent: false }
 
 let errand: Installation
 let folder: string
@@ -54,33 +56,27 @@ function script(name: string, text: string): string {
 
 const PROJECT_NAMES = Object.keys(PROJECTS)
 
-describe('in universal', () => {
-  it.for(PROJECT_NAMES)('%s builds and tests a project', { timeout: LIMIT_MS }, async (name) => {
+describe.concurrent('in universal', () => {
+  it.for(PROJECT_NAMES)('%s builds and tests a project', IN_ORDER, async (name) => {
     const said = await runInside(errand, universal, script(name, PROJECTS[name] ?? ''))
     expect(said).toMatch(WORKS)
   })
 
-  it.for(Object.keys(INSTALLS))(
-    '%s needs no proxy variables',
-    { timeout: LIMIT_MS },
-    async (name) => {
-      const said = await runInside(
-        errand,
-        universal,
-        script(`direct-${name}`, `${DIRECT}\n${INSTALLS[name]}`),
-      )
-      expect(said).toMatch(WORKS)
-    },
-  )
+  it.for(Object.keys(INSTALLS))('%s needs no proxy variables', IN_ORDER, async (name) => {
+    const said = await runInside(
+      errand,
+      universal,
+      script(`direct-${name}`, `${DIRECT}\n${INSTALLS[name]}`),
+    )
+    expect(said).toMatch(WORKS)
+  })
 
-  it('apt-get installs a package with proxy variables', { timeout: LIMIT_MS }, async () => {
+  it('apt-get installs a package with proxy variables', IN_ORDER, async () => {
     const said = await runInside(errand, universal, script('apt', INSTALLS['apt-get'] ?? ''))
     expect(said).toMatch(WORKS)
   })
 
-  it('has databases that are stopped until somebody starts them', {
-    timeout: LIMIT_MS,
-  }, async () => {
+  it('has databases that are stopped until somebody starts them', IN_ORDER, async () => {
     const text = `! pgrep -x postgres; ! pgrep -x redis-server
 service postgresql start && service redis-server start
 su postgres -c "psql --tuples-only --command 'select 40 + 2'" | grep 42
@@ -89,7 +85,7 @@ service postgresql stop && service redis-server stop`
     expect(await runInside(errand, universal, script('databases', text))).toMatch(WORKS)
   })
 
-  it('has a browser with fonts', { timeout: LIMIT_MS }, async () => {
+  it('has a browser with fonts', IN_ORDER, async () => {
     const page = 'data:text/html,<p id=p></p><script>p.textContent=6*7</script>'
     const text = `chromium --headless --dump-dom "${page}" 2>/dev/null | grep '>42<'
 fc-list | grep -qi emoji`
@@ -97,11 +93,11 @@ fc-list | grep -qi emoji`
   })
 })
 
-describe('in host', () => {
+describe.concurrent('in host', () => {
   const names = Object.keys(INSTALLS).filter((name) => name !== 'apt-get' && name !== 'uv')
   const ways = { 'with proxy variables': '', 'without proxy variables': `${DIRECT}\n` }
   const cases = names.flatMap((name) => Object.keys(ways).map((way) => [name, way] as const))
-  it.for(cases)('%s installs a package %s', { timeout: LIMIT_MS }, async ([name, way]) => {
+  it.for(cases)('%s installs a package %s', IN_ORDER, async ([name, way]) => {
     const before = `${ways[way as keyof typeof ways]}PATH=$PATH:/usr/local/go/bin`
     const text = script(`${name}-${way.replaceAll(' ', '-')}`, `${before}\n${INSTALLS[name]}`)
     expect(await runInside(errand, host, text)).toMatch(WORKS)
