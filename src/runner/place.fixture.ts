@@ -154,7 +154,8 @@ export async function createPlace(
       await stop()
       await gateway.down()
       await model.close()
-      await rm(folder, { recursive: true, force: true })
+      // A runner waits only so long for a save that is under way when it stops, which may still write.
+      await rm(folder, { recursive: true, force: true, maxRetries: 20 })
     },
   }
 }
