@@ -1,6 +1,5 @@
 // The API, the page and the worker, as a user of its own. It holds the database and the sealing key, and opens git
 // credentials to prepare and forward; it has no model key. Killing it cuts no work: sandboxes talk to the gateway.
-
 import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
@@ -85,7 +84,7 @@ interface Ports extends EffectPorts {
 }
 
 /** The last of as many as may work waits for the others three times this long at most, within the limit of its phase. */
-const START_HOLD_MS = 5_000
+const START_HOLD_MS = 3_000
 const STARTS_AFTER_EACH_OTHER = 4
 
 function createPorts(parts: Parts, agentStart: AgentStart): Ports {
