@@ -5,13 +5,14 @@ import { createHash } from 'node:crypto'
 import { chmod, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type BuildOptions, build } from 'esbuild'
+import { type BuildOptions, build, type Plugin } from 'esbuild'
 import { BUNDLE_FRAME, compiledPath, loadBundle } from '../src/runner/bundle.ts'
 import type * as runner from '../src/runner/main.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const STARTED = 'main.mjs'
 const AGENT_START = 'agent-start.json'
+const MCP_SDK = /^@modelcontextprotocol\/sdk\//
 
 export async function buildRunner(folder = `${root}dist/runner`): Promise<void> {
   const bundle = inAscii(
@@ -20,6 +21,7 @@ export async function buildRunner(folder = `${root}dist/runner`): Promise<void> 
       banner: { js: BUNDLE_FRAME.begin },
       footer: { js: BUNDLE_FRAME.end },
       define: { 'import.meta.url': BUNDLE_FRAME.url },
+      plugins: [withoutUnused(MCP_SDK)],
     }),
   )
   const name = `runner-${createHash('sha256').update(bundle).digest('hex').slice(0, 16)}.cjs`
@@ -58,6 +60,23 @@ async function bundled(entry: string, options: BuildOptions): Promise<string> {
   const [file] = outputFiles ?? []
   if (!file) throw new Error(`esbuild made nothing of ${entry}`)
   return file.text
+}
+
+/**
+ * Leaves out modules of which nothing is used, which esbuild keeps for what loading them might do. The agent SDK has the SDK of MCP
+ * for servers inside this process: the runner has none, and loading it would be 15 ms of each start.
+ */
+function withoutUnused(filter: RegExp): Plugin {
+  return {
+    name: 'without-unused',
+    setup: (builds) => {
+      builds.onResolve({ filter }, async ({ path, kind, resolveDir, pluginData }) => {
+        if (pluginData === filter) return undefined
+        const resolved = await builds.resolve(path, { kind, resolveDir, pluginData: filter })
+        return { ...resolved, sideEffects: false }
+      })
+    },
+  }
 }
 
 /**

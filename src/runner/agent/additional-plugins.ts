@@ -4,7 +4,7 @@
 // Does not protect against the agent itself, which may start any of it as well: what holds it is the gateway.
 import { lstat, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type { SdkPluginConfig } from '@anthropic-ai/claude-agent-sdk'
+import type { SdkPluginConfig } from '@anthropic-ai/claude-agent-sdk/core'
 import { z } from 'zod'
 import { readPlainFile } from '../../lib/plain-file.ts'
 import type { AdditionalFolder } from './additional-settings.ts'

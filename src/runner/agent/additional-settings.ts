@@ -2,7 +2,7 @@
 // its own repository. Everything else in these files is the main repository's to say, and is named for the user.
 // Does not protect against the agent itself, which may change these files: what holds it is the gateway.
 import { join } from 'node:path'
-import type { Options } from '@anthropic-ai/claude-agent-sdk'
+import type { Options } from '@anthropic-ai/claude-agent-sdk/core'
 import { z } from 'zod'
 import { readPlainFile } from '../../lib/plain-file.ts'
 import { SETTINGS_FILES } from './repository-settings.ts'

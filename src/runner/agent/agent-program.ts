@@ -8,7 +8,7 @@ import {
   prewarm,
   type SdkPluginConfig,
   type SpareProcess,
-} from '@anthropic-ai/claude-agent-sdk'
+} from '@anthropic-ai/claude-agent-sdk/core'
 import type { AdditionalSettings } from './additional-settings.ts'
 import type { AgentAhead } from './agent-ahead.ts'
 import { RUN_MARK, type Variables } from './agent-environment.ts'

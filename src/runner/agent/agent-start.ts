@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import type { EventEmitter } from 'node:events'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
-import type { SpawnOptions as AskedSpawn } from '@anthropic-ai/claude-agent-sdk'
+import type { SpawnOptions as AskedSpawn } from '@anthropic-ai/claude-agent-sdk/core'
 import type { Variables } from './agent-environment.ts'
 
 /** What the SDK starts for an agent that waits for its folder, without what the place adds: settings and environment. */

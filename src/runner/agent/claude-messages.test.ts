@@ -1,4 +1,4 @@
-import type { SDKMessage } from '@anthropic-ai/claude-agent-sdk'
+import type { SDKMessage } from '@anthropic-ai/claude-agent-sdk/core'
 import { describe, expect, it } from 'vitest'
 import { deltaOf, outcomeOf, type ResultMessage, refusalOf, reportsOf } from './claude-messages.ts'
 

@@ -1,5 +1,5 @@
 // From the messages of Claude Code to the reports of the protocol. Pure; unknown messages say nothing.
-import type { SDKMessage } from '@anthropic-ai/claude-agent-sdk'
+import type { SDKMessage } from '@anthropic-ai/claude-agent-sdk/core'
 import type { RunnerReport } from '../../protocol/runner-frames.ts'
 
 type AssistantMessage = Extract<SDKMessage, { type: 'assistant' }>

@@ -9,7 +9,7 @@ import {
   query,
   type SDKMessage,
   type SDKUserMessage,
-} from '@anthropic-ai/claude-agent-sdk'
+} from '@anthropic-ai/claude-agent-sdk/core'
 import { withDeadline } from '../../lib/deadline.ts'
 import type { Logger } from '../../lib/logger.ts'
 import { readPlainFile } from '../../lib/plain-file.ts'

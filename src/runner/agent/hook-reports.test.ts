@@ -1,4 +1,4 @@
-import type { SDKMessage } from '@anthropic-ai/claude-agent-sdk'
+import type { SDKMessage } from '@anthropic-ai/claude-agent-sdk/core'
 import { expect, it } from 'vitest'
 import { createHookReports } from './hook-reports.ts'
 

@@ -1,6 +1,6 @@
 // Hooks of the repository as they begin and end, with how long each took. Only what Claude Code says of them: it is what
 // runs them, with their limits.
-import type { SDKMessage } from '@anthropic-ai/claude-agent-sdk'
+import type { SDKMessage } from '@anthropic-ai/claude-agent-sdk/core'
 import type { RunnerReport } from '../../protocol/runner-frames.ts'
 
 const MOST_AT_ONCE = 1_000

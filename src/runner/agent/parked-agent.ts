@@ -1,7 +1,7 @@
 // An agent that is started while the runner does not know its repository yet, or has not made the checkout: it boots, and waits
 // for a folder. It is used at most once. Whatever goes wrong with it costs time only: an agent is then started as usual.
 import { mkdir } from 'node:fs/promises'
-import type { SpareProcess } from '@anthropic-ai/claude-agent-sdk'
+import type { SpareProcess } from '@anthropic-ai/claude-agent-sdk/core'
 import type { Logger } from '../../lib/logger.ts'
 import { killGroup } from '../../lib/process.ts'
 import type { AgentAhead } from './agent-ahead.ts'

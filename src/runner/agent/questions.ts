@@ -1,6 +1,6 @@
 // What the agent asks while it works: questions, permissions, plans. Each becomes one open question that is answered by the
 // directives, whenever that is; the agent waits as long as it takes. Also open while nobody is attached.
-import type { CanUseTool, PermissionResult } from '@anthropic-ai/claude-agent-sdk'
+import type { CanUseTool, PermissionResult } from '@anthropic-ai/claude-agent-sdk/core'
 import { z } from 'zod'
 import type { RunnerReport } from '../../protocol/runner-frames.ts'
 import { type Answer, type Question, questionOptionSchema } from '../../protocol/session.ts'

@@ -2,7 +2,7 @@
 // at `projects/<folder of the checkout>/<id>.jsonl`, those of subagents below `<id>/`, one message a line.
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { SDKMessage } from '@anthropic-ai/claude-agent-sdk'
+import type { SDKMessage } from '@anthropic-ai/claude-agent-sdk/core'
 import { z } from 'zod'
 import { openPlainFile } from '../../lib/plain-file.ts'
 import type { Variables } from './agent-environment.ts'

@@ -1,7 +1,7 @@
 // One turn of the agent: remembers what the work tree was like, hands the prompt over, reports what comes, starts an agent
 // that died again, and at the end commits and pushes what was changed. Exactly one turn at a time.
 import { createHash } from 'node:crypto'
-import type { SDKMessage } from '@anthropic-ai/claude-agent-sdk'
+import type { SDKMessage } from '@anthropic-ai/claude-agent-sdk/core'
 import { orAborted } from '../../lib/deadline.ts'
 import type { RunnerReport } from '../../protocol/runner-frames.ts'
 import type { Claude } from '../agent/claude.ts'
