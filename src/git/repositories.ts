@@ -2,6 +2,7 @@
 import { readdir, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from '../lib/logger.ts'
+import { createTrust } from '../lib/trust.ts'
 import { createGit, type Git } from './git-process.ts'
 import { endLeftoverProcesses } from './leftovers.ts'
 import { createLfsDoor } from './lfs/lfs-door.ts'
@@ -204,7 +205,12 @@ async function createServeLfs(
   const ca = caFile === undefined ? undefined : await readFile(caFile, 'utf8')
   const askOverSsh = createAskOverSsh({ paths, network, path })
   const rules = { isContentOf, isSizeOf }
-  const lfs = createLfsDoor({ network: { proxyUrl, ca }, askOverSsh, ...rules, ...deps })
+  const lfs = createLfsDoor({
+    network: { proxyUrl, trust: createTrust(ca) },
+    askOverSsh,
+    ...rules,
+    ...deps,
+  })
   return async (request, exchange) => {
     const place = await findPlace(paths, request, exchange.incoming.headers)
     await lfs.serve(request.lfs, place, exchange)

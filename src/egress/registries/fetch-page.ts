@@ -1,8 +1,9 @@
 // Fetches one small page over a checked connection, for registry discovery. Follows redirects on the same host alone.
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import { connect as connectTls, getCACertificates } from 'node:tls'
+import { connect as connectTls } from 'node:tls'
 import { withDeadline } from '../../lib/deadline.ts'
+import { createTrust, type Trust } from '../../lib/trust.ts'
 import { AppError } from '../../protocol/errors.ts'
 import type { Dial } from '../dialling/dial.ts'
 import { parseHost } from '../rules/hosts.ts'
@@ -16,6 +17,7 @@ const MAX_REDIRECTS = 3
 
 /** Private addresses are refused here as anywhere else, unless the owner listed host and network. */
 export function createFetchPage(dial: Dial, allowedNetworks: readonly AllowedNetwork[]): FetchPage {
+  const trust = createTrust()
   const fetchOnce = async (url: URL, accept: string, signal: AbortSignal) => {
     const port = url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port)
     const policy = {
@@ -26,7 +28,7 @@ export function createFetchPage(dial: Dial, allowedNetworks: readonly AllowedNet
     const rules = compileRules(policy, { registries: [], allowedNetworks })
     const socket = await dial({ rules, host: parseHost(url.hostname), port }, signal)
     try {
-      return await readAnswer(await ask(url, secure(url, socket), accept, signal))
+      return await readAnswer(await ask(url, secure(url, socket, trust), accept, signal))
     } finally {
       socket.destroy()
     }
@@ -50,10 +52,9 @@ export function createFetchPage(dial: Dial, allowedNetworks: readonly AllowedNet
     )
 }
 
-function secure(url: URL, socket: Socket): Socket {
+function secure(url: URL, socket: Socket, trust: Trust): Socket {
   if (url.protocol !== 'https:') return socket
-  const ca = [...getCACertificates('default'), ...getCACertificates('system')]
-  return connectTls({ socket, servername: url.hostname, ca })
+  return connectTls({ socket, servername: url.hostname, secureContext: trust() })
 }
 
 function ask(

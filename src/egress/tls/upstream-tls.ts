@@ -2,8 +2,9 @@
 // them, for the very name that was asked for. There is no switch that leaves the verification out.
 import type { Socket } from 'node:net'
 import { isIP } from 'node:net'
-import { connect, createSecureContext, getCACertificates, type TLSSocket } from 'node:tls'
+import { connect, type SecureContext, type TLSSocket } from 'node:tls'
 import { DeadlineError, withDeadline } from '../../lib/deadline.ts'
+import { createTrust } from '../../lib/trust.ts'
 import { AppError } from '../../protocol/errors.ts'
 
 /** Rejects with AppError `upstream_certificate`, `upstream_broken` or `upstream_timeout`. */
@@ -17,13 +18,12 @@ const HANDSHAKE_MS = 15_000
 
 /** `authorities`: PEM certificates; those of this host when absent. */
 export function createSecureUpstream(authorities?: readonly string[]): SecureUpstream {
-  const ca = authorities ?? [...getCACertificates('default'), ...getCACertificates('system')]
-  const secureContext = createSecureContext({ ca: [...ca], minVersion: 'TLSv1.2' })
+  const trust = createTrust(authorities)
   return (socket, host, signal) =>
     withDeadline(
       'the TLS handshake with the host',
       HANDSHAKE_MS,
-      (limit) => shakeHands(socket, { host, secureContext }, limit),
+      (limit) => shakeHands(socket, { host, secureContext: trust() }, limit),
       signal,
     ).catch((error: unknown) => {
       socket.destroy()
@@ -33,7 +33,7 @@ export function createSecureUpstream(authorities?: readonly string[]): SecureUps
 
 function shakeHands(
   socket: Socket,
-  { host, secureContext }: { host: string; secureContext: ReturnType<typeof createSecureContext> },
+  { host, secureContext }: { host: string; secureContext: SecureContext },
   signal: AbortSignal,
 ): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {

@@ -3,7 +3,8 @@
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import type { Socket } from 'node:net'
-import { connect as connectTls, getCACertificates, rootCertificates } from 'node:tls'
+import { connect as connectTls } from 'node:tls'
+import type { Trust } from '../../lib/trust.ts'
 import { AppError } from '../../protocol/errors.ts'
 
 export interface OutwardRequest {
@@ -15,8 +16,7 @@ export interface OutwardRequest {
 
 export interface OutwardNetwork {
   proxyUrl?: string | undefined
-  /** Certificates in PEM form to trust instead of those of the system. */
-  ca?: string | undefined
+  trust: Trust
 }
 
 const SILENCE_LIMIT_MS = 120_000
@@ -38,14 +38,14 @@ export async function requestOutward(
 }
 
 async function open(
-  { proxyUrl, ca }: OutwardNetwork,
+  { proxyUrl, trust }: OutwardNetwork,
   { url, method, headers, signal }: OutwardRequest,
 ): Promise<ClientRequest> {
   const isTls = url.protocol === 'https:'
   const common = { method, headers, signal, agent: false as const }
-  const trusted = ca ?? [...rootCertificates, ...getCACertificates('system')]
+  const tls = () => ({ secureContext: trust() })
   if (proxyUrl === undefined)
-    return isTls ? httpsRequest(url, { ...common, ca: trusted }) : httpRequest(url, common)
+    return isTls ? httpsRequest(url, { ...common, ...tls() }) : httpRequest(url, common)
   if (!isTls) {
     const proxied = { ...common, headers: { ...headers, host: url.host }, path: url.href }
     return httpRequest(new URL(proxyUrl), proxied)
@@ -54,7 +54,7 @@ async function open(
   const servername = url.hostname
   return httpsRequest(url, {
     ...common,
-    createConnection: () => connectTls({ socket, servername, ca: trusted }),
+    createConnection: () => connectTls({ socket, servername, ...tls() }),
   })
 }
 

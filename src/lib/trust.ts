@@ -1,0 +1,22 @@
+// Which authorities a TLS connection of ours is checked against.
+import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
+
+/** Made when it is asked for first, and then the same: hundreds of certificates take 20 ms and more of processor time. */
+export type Trust = () => SecureContext
+
+/** `authorities`: certificates in PEM form; without them those that this machine trusts, its owner's own among them. */
+export function createTrust(authorities?: string | readonly string[]): Trust {
+  let context: SecureContext | undefined
+  return () => {
+    context ??= createSecureContext({
+      ca: [authorities ?? ofThisMachine()].flat(),
+      minVersion: 'TLSv1.2',
+    })
+    return context
+  }
+}
+
+/** Most stand in several places of a system: none is taken twice. */
+function ofThisMachine(): string[] {
+  return [...new Set([...getCACertificates('default'), ...getCACertificates('system')])]
+}
