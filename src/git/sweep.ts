@@ -89,10 +89,14 @@ export async function sweep({ paths, nowMs, log, remove }: SweepDeps): Promise<v
   const borrowed = await borrowedMirrors(paths)
   for (const name of await readdir(paths.mirrors)) {
     const directory = join(paths.mirrors, name)
-    const { mtimeMs } = await stat(directory)
-    if (borrowed.has(name) || nowMs() - mtimeMs < MIRROR_IDLE_MS) continue
-    await remove(directory)
-    log.info({ mirror: name }, 'a mirror was not used for a week')
+    try {
+      const { mtimeMs } = await stat(directory)
+      if (borrowed.has(name) || nowMs() - mtimeMs < MIRROR_IDLE_MS) continue
+      await remove(directory)
+      log.info({ mirror: name }, 'a mirror was not used for a week')
+    } catch (error) {
+      log.warn({ directory, err: error }, 'a mirror could not be looked at')
+    }
   }
 }
 
