@@ -134,6 +134,16 @@ describe('finishWork', () => {
     expect(await outside('log', '--format=%s', BRANCH)).toBe('Do the thing\nStart')
   })
 
+  it('commits the others where a repository inside has no commit yet, also beside what was there before', async () => {
+    await write('by-hand.txt', 'mine')
+    const finished = await turn(async () => {
+      await git('init', '--quiet', join(folder, 'empty'))
+      await write('new.txt', 'new')
+    })
+    expect(finished).toEqual(quiet)
+    expect(await outside('show', `${BRANCH}:new.txt`)).toBe('new')
+  })
+
   it('commits changes that are too many to be told', async () => {
     const name = (index: number) => `${'x'.repeat(200)}${index}`
     await turn(() => Promise.all(Array.from({ length: 5_500 }, (_, at) => write(name(at), 'x'))))

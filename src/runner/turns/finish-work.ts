@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type Backoff, backoffMs } from '../../lib/backoff.ts'
 import { delay } from '../../lib/deadline.ts'
-import { type RunResult, runChecked, runProcess } from '../../lib/process.ts'
+import { ProcessError, type RunResult, runChecked, runProcess } from '../../lib/process.ts'
 import { type LfsCredentialReason, lfsReasonIn } from '../../protocol/git-door.ts'
 import type { Variables } from '../agent/agent-environment.ts'
 import { pushLargeFiles } from '../checkout/large-files.ts'
@@ -15,7 +15,7 @@ import { clearStaleLocks } from '../checkout/stale-locks.ts'
 const MESSAGE_CHARS = 72
 const PUSH_AGAIN: Backoff = { firstMs: 500, mostMs: 8_000 }
 const MOST_PUSHES_AGAIN = 5
-/** With 1 it has done what it could, but for files that it could not read. */
+/** With 1 it has done what it could, but for files that it could not read and repositories inside without a commit. */
 const GIT_DIED = 128
 const UNFINISHED = [
   'MERGE_HEAD',
@@ -94,7 +94,8 @@ async function treeOfFiles(deps: FinishDeps, signal: AbortSignal): Promise<strin
     if (existsSync(index)) await copyFile(index, copy)
     const variables = { ...deps.variables, GIT_INDEX_FILE: copy }
     const scratchDeps = { ...deps, variables }
-    await git(scratchDeps, ['add', '--all', '--ignore-errors', '--', '.'], signal)
+    const added = await addAll(scratchDeps, signal)
+    if (added.exitCode === GIT_DIED) throw new ProcessError('git add', added)
     return await git(scratchDeps, ['write-tree'], signal)
   } finally {
     await rm(scratch, { recursive: true, force: true })
@@ -143,7 +144,7 @@ async function commitAll(deps: FinishDeps, prompt: string, signal: AbortSignal) 
   const gitFolder = resolve(folder, await git(deps, ['rev-parse', '--git-dir'], signal))
   // As of a commit of the agent that was killed with it.
   await clearStaleLocks({ folder, gitFolder }, signal)
-  const added = await run(deps, ['add', '--all', '--ignore-errors', '--', '.'], signal)
+  const added = await addAll(deps, signal)
   if (added.exitCode === GIT_DIED) return uncommitted(added)
   const staged = await run(deps, ['diff', '--cached', '--quiet'], signal)
   if (staged.exitCode === 0) return undefined
@@ -185,6 +186,10 @@ const UNSENT =
 const gotNoAnswer = ({ exitCode, stdout }: RunResult) => exitCode !== 0 && !/^!\t/m.test(stdout)
 
 const words = ({ stdout, stderr }: RunResult) => `${stderr.trim()}\n${stdout.trim()}`.trim()
+
+function addAll(deps: FinishDeps, signal: AbortSignal): Promise<RunResult> {
+  return run(deps, ['add', '--all', '--ignore-errors', '--', '.'], signal)
+}
 
 async function git(deps: FinishDeps, args: string[], signal: AbortSignal): Promise<string> {
   return (await runChecked('git', args, { cwd: deps.folder, env: deps.variables, signal })).trim()
