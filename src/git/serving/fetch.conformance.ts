@@ -52,6 +52,20 @@ it('brings pull and merge requests that are named, as they are now, each at most
   expect(pushed.stderr).toContain('errand: this session may push to')
 })
 
+it('shows upstream as it is also when the clock was set back', async () => {
+  const { workbench } = scene.room
+  const made = await workbench.commit(scene.upstream.checkout, { 'new.txt': 'new\n' })
+  await inUpstream('push', '--quiet', 'origin', 'main', 'HEAD:refs/pull/7/head')
+  scene.room.pass(-3_600_000)
+  await inClone('fetch', '--quiet', 'origin')
+  expect(await inClone('rev-parse', 'origin/main')).toBe(made)
+  await inClone('fetch', '--quiet', 'origin', 'pull/7/head')
+  await inUpstream('push', '--quiet', '--force', 'origin', 'HEAD~1:refs/pull/7/head')
+  scene.room.pass(-3_600_000)
+  await inClone('fetch', '--quiet', 'origin', 'pull/7/head')
+  expect(await inClone('rev-parse', 'FETCH_HEAD')).toBe(session.commit)
+})
+
 it('serves shallow and partial clones, which bring the rest when it is wanted', async () => {
   const { room } = scene
   const { workbench } = room

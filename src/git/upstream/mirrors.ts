@@ -153,8 +153,9 @@ function createWriting() {
 
 /** True, and noted, when it was not tried within the last ten seconds. */
 function dueAgain(triedAtMs: Map<string, number>, what: string, nowMs: number): boolean {
-  const last = triedAtMs.get(what) ?? Number.NEGATIVE_INFINITY
-  if (nowMs - last < REFRESH_INTERVAL_MS) return false
+  const sinceMs = nowMs - (triedAtMs.get(what) ?? Number.NEGATIVE_INFINITY)
+  // Less than none where the clock was set back.
+  if (sinceMs >= 0 && sinceMs < REFRESH_INTERVAL_MS) return false
   if (triedAtMs.size > MOST_REMEMBERED) triedAtMs.clear()
   triedAtMs.set(what, nowMs)
   return true
