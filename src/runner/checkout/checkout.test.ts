@@ -11,6 +11,7 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vit
 import { runChecked } from '../../lib/process.ts'
 import { askedAtDoor, rewrittenSubmoduleUrl, rewrittenUrl } from '../../protocol/git-door.ts'
 import type { RunnerSetup } from '../../protocol/runner-frames.ts'
+import { SAVED_WORK_REF } from '../../protocol/saved-refs.ts'
 import { failOnDisk } from '../state-file.fixture.ts'
 import { openStateFile } from '../state-file.ts'
 import { type CheckoutRequest, makeCheckout } from './checkout.ts'
@@ -202,6 +203,18 @@ describe('makeCheckout', () => {
       expect(await makeCheckout(deps, (more) => lines.push(...more), signal)).toBe('made')
       expect(await readFile(join(work(), 'file'), 'utf8')).toBe('one')
       expect(lines.filter((line) => line.includes('cloned again'))).toHaveLength(2)
+    })
+
+    it('is asked again for what a lost sandbox has saved', async () => {
+      const upstream = join(root, 'upstream')
+      const saved = await run(upstream, 'commit-tree', 'HEAD^{tree}', '-m', 'saved')
+      await run(upstream, 'update-ref', SAVED_WORK_REF, saved)
+      let asked = 0
+      // The second is for what was saved: the branches are there with the first.
+      deps.source = await serve(() => ++asked === 2)
+      deps.isFirst = false
+      expect(await makeCheckout(deps, () => undefined, signal)).toBe('made')
+      expect(asked).toBe(4)
     })
 
     it('fails with what git said when that goes on', async () => {

@@ -1,7 +1,7 @@
 // Git on the checkout for the runner's own purposes: it runs no hook of the repository, and names of files stay bytes.
 // A list of names comes as strings of one character a byte (latin1), since a name need not be valid UTF-8.
 import { spawn } from 'node:child_process'
-import { killGroup } from '../../lib/process.ts'
+import { killGroup, ProcessError } from '../../lib/process.ts'
 import type { Variables } from '../agent/agent-environment.ts'
 
 const QUIET = [
@@ -39,7 +39,8 @@ export function createGitInside(cwd: string, env: Variables, signal: AbortSignal
     })
   const checked = async (args: string[], call?: GitCall) => {
     const { exitCode, stdout, stderr } = await run(args, call)
-    if (exitCode !== 0) throw new Error(`git ${args[0]}: ${stderr.trim() || `code ${exitCode}`}`)
+    if (exitCode !== 0)
+      throw new ProcessError(`git ${args[0]}`, { exitCode, signal: null, stdout: '', stderr })
     return stdout
   }
   return {
