@@ -232,6 +232,32 @@ it('keeps the commits while another push of the branch has not ended at the upst
   })
 })
 
+const BROKEN: [string, () => void | Promise<void>][] = [
+  ['its hooks', () => scene.upstream.refusePushes('Gitea: Internal Server Error')],
+  ['its refs', () => answerPushes(`ng refs/heads/${BRANCH} Internal Server Error\n`)],
+]
+it.each(BROKEN)(
+  'keeps the commits while the upstream has an error of its own in %s',
+  async (_, breakIt) => {
+    const { upstream, room } = scene
+    const made = await commit({ 'a.txt': 'a\n' })
+    await breakIt()
+    const { exitCode, stderr } = await push(BRANCH)
+    expect(exitCode, stderr).toBe(0)
+    expect(stderr).toContain('errand: the commits are kept in Errand')
+    expect(await room.observed(1)).toMatchObject([
+      { accepted: true, outward: 'kept', reason: 'upstream_broken' },
+    ])
+    const { sessionId } = session
+    expect(await room.client.forward({ sessionId })).toMatchObject({ outward: 'kept' })
+    upstream.answer = upstream.serve
+    await rm(join(upstream.directory, 'hooks', 'pre-receive'), { force: true })
+    expect(await room.client.forward({ sessionId })).toMatchObject({
+      ...{ outward: 'forwarded', commit: made },
+    })
+  },
+)
+
 it('waits five seconds for the upstream and no longer', async () => {
   scene.upstream.answer = (incoming) => incoming.resume()
   await commit({ 'a.txt': 'a\n' })
@@ -319,6 +345,19 @@ it('ends git when the client goes away', async () => {
   await until(async () => !(await gitRunsIn(directory)))
   expect((await room.client.sessionRefs(session.sessionId)).tip).toBe(null)
 })
+
+/** The upstream takes in every pack, and then says this of its refs. */
+function answerPushes(status: string): void {
+  const { upstream } = scene
+  const line = (text: string) => `${(text.length + 4).toString(16).padStart(4, '0')}${text}`
+  upstream.answer = (incoming, outgoing) => {
+    if (incoming.method !== 'POST') return upstream.serve(incoming, outgoing)
+    incoming.resume().once('end', () => {
+      outgoing.setHeader('content-type', 'application/x-git-receive-pack-result')
+      outgoing.end(`${line(`\u0001${line('unpack ok\n')}${line(status)}0000`)}0000`)
+    })
+  }
+}
 
 async function until(done: () => Promise<boolean>): Promise<void> {
   const endAt = performance.now() + 20_000

@@ -83,6 +83,13 @@ describe('explainFailure', () => {
       'upstream_failed',
       true,
     ],
+    [
+      'remote: GitLab: Internal API unreachable\nerror: failed to push some refs',
+      'upstream_broken',
+      true,
+    ],
+    ['remote: GitLab: 500 Internal Server Error', 'upstream_broken', true],
+    ['remote: do not write "Internal Server Error" in a commit', 'upstream_failed', true],
     ['fatal: something new', 'upstream_failed', true],
   ])('reads %j', (stderr, reason, passing) => {
     const failure = explainFailure(stderr)

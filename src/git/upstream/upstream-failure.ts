@@ -37,6 +37,13 @@ const RULES: readonly Rule[] = [
     'Another push of the branch has not ended at the host.',
   ),
   rule(
+    // Also where its hooks decline for that reason, or it says so of the branch itself.
+    /^(?:remote: (?:\w+: )?(?:\d+ )?|\[remote rejected\] \()Internal (?:Server|API)\b/im,
+    'unavailable',
+    'upstream_broken',
+    'The host has an error of its own.',
+  ),
+  rule(
     // The last is what the proxy itself says where it is asked without CONNECT, for http.
     /HTTP code 403 from proxy|CONNECT tunnel failed, response 403|returned error: 451|^remote: Errand refused \S+ \(/im,
     'forbidden',
@@ -101,6 +108,7 @@ export function upstreamError(stderr: string): AppError {
 export function isPassing(reason: string): boolean {
   return [
     'upstream_ref_busy',
+    'upstream_broken',
     'upstream_unreachable',
     'upstream_rate_limited',
     'upstream_failed',

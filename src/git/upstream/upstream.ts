@@ -178,14 +178,17 @@ async function pushBranch(
   }
 }
 
+/** Of a branch: the host has not looked at what was pushed. */
+const NO_ANSWERS = ['upstream_ref_busy', 'upstream_broken']
+
 function readPush({ exitCode, stdout, stderr }: GitResult): PushOutcome {
   const lines = remoteLines(stderr)
   if (exitCode === 0) return { result: 'forwarded', reason: null, message: '', lines }
   // "!\t<from>:<to>\t[remote rejected] (pre-receive hook declined)"
   const rejected = /^!\t\S+\t(.*)$/m.exec(stdout.toString('utf8'))?.[1]
-  const { reason, message } = explainFailure(stderr)
-  const isBusy = reason === 'upstream_ref_busy' || /remote failure/.test(rejected ?? '')
-  if (rejected !== undefined && !isBusy)
+  const { reason, message } = explainFailure(`${stderr}\n${rejected ?? ''}`)
+  const isNoAnswer = NO_ANSWERS.includes(reason) || /remote failure/.test(rejected ?? '')
+  if (rejected !== undefined && !isNoAnswer)
     return { result: 'refused', reason: 'upstream_refused', message: rejected, lines }
   return { result: isPassing(reason) ? 'passing' : 'refused', reason, message, lines }
 }
