@@ -10,6 +10,7 @@ import {
   rm,
   stat,
   symlink,
+  truncate,
   writeFile,
 } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -137,6 +138,29 @@ it('starts although something else lies where a mirror should be, and keeps that
   ])
   const [note = ''] = aside.filter((one) => one.startsWith('mirrors-'))
   expect(await readFile(join(dataDir, 'aside', note), 'utf8')).toBe('a note')
+})
+
+it('goes on where branches are empty files, as a machine leaves them that lost its power', async () => {
+  const wanted = request()
+  const { sessionId } = wanted
+  await client.prepareSession(wanted)
+  await killProgram()
+  program = await startProgram()
+  const made = await workbench.commit(upstream.checkout, { 'new.txt': 'new\n' })
+  await workbench.git(upstream.checkout, ['push', '--quiet', 'origin', 'main'])
+  const clone = join(root, 'clone')
+  await workbench.git(root, ['clone', '--quiet', door.url(sessionId), clone])
+  await killProgram()
+  const [mirror = ''] = await readdir(join(dataDir, 'mirrors'))
+  for (const repository of [`mirrors/${mirror}`, `sessions/${sessionId}.git`])
+    await truncate(join(dataDir, repository, 'refs/heads/main'))
+  program = await startProgram()
+  expect((await client.prepareSession(request())).commit).toBe(made)
+  await workbench.git(clone, ['checkout', '--quiet', '-b', BRANCH])
+  await workbench.commit(clone, { 'a.txt': 'a\n' })
+  await workbench.git(clone, ['push', '--quiet', 'origin', BRANCH])
+  await workbench.git(clone, ['fetch', '--quiet', 'origin'])
+  expect(await workbench.git(clone, ['rev-parse', 'origin/main'])).toBe(made)
 })
 
 it('loses no observation when it is killed, and forgets what was acknowledged', async () => {

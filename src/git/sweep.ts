@@ -1,6 +1,6 @@
 // Cleans up: after a crash (at the start, before any git runs) and from time to time.
 // Never removes an object that something may borrow: a mirror goes as a whole, when no session names it.
-import { readdir, rename, rm, stat } from 'node:fs/promises'
+import { lstat, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { folderEntries } from '../lib/folder-entries.ts'
 import type { Logger } from '../lib/logger.ts'
@@ -45,7 +45,7 @@ async function isFolder(path: string): Promise<boolean> {
 /** Nobody may be writing in it. Nothing happens where there is no such folder. */
 export async function clearRepository(directory: string): Promise<void> {
   await clearFolder(directory, (name) => name.endsWith('.lock') || name.endsWith('.new'))
-  await clearTree(join(directory, 'refs'), (name) => name.endsWith('.lock'))
+  await clearRefs(join(directory, 'refs'))
   await clearFolder(join(directory, 'objects'), (name) => name.startsWith('tmp_objdir-'))
   await clearFolder(
     join(directory, 'objects', 'pack'),
@@ -53,10 +53,17 @@ export async function clearRepository(directory: string): Promise<void> {
   )
 }
 
-async function clearTree(folder: string, doomed: (name: string) => boolean): Promise<void> {
-  await clearFolder(folder, doomed)
-  for (const entry of await folderEntries(folder))
-    if (entry.isDirectory()) await clearTree(join(folder, entry.name), doomed)
+/** An empty one is what a cut of the machine's power leaves of a ref, and git can neither read nor replace it: it comes again. */
+async function clearRefs(folder: string): Promise<void> {
+  await clearFolder(folder, (name) => name.endsWith('.lock'))
+  const entries = await folderEntries(folder)
+  const clear = async (path: string) => {
+    if ((await lstat(path)).size === 0) await rm(path, { force: true })
+  }
+  await Promise.all(
+    entries.filter((entry) => entry.isFile()).map(({ name }) => clear(join(folder, name))),
+  )
+  for (const entry of entries) if (entry.isDirectory()) await clearRefs(join(folder, entry.name))
 }
 
 async function clearFolder(folder: string, doomed: (name: string) => boolean): Promise<void> {
