@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import { createSilentLogger } from '../lib/logger.ts'
 import { createPaths, makeFolders } from './paths.ts'
-import { sweep } from './sweep.ts'
+import { clearLeftovers, sweep } from './sweep.ts'
 
 async function createFolders() {
   const root = await mkdtemp(join(tmpdir(), 'errand-sweep-'))
@@ -35,6 +35,16 @@ it('passes over an upload and a session that are damaged, and takes away what no
   await sweep({ paths, ...around, remove })
   expect(await readdir(paths.uploads)).toEqual(['u_a.git'])
   expect(await readdir(paths.mirrors)).toEqual(['used.git'])
+})
+
+it('clears what is left in the others where one repository cannot be read, so that gitd starts', async () => {
+  const { root, paths, made, log, nowMs } = await createFolders()
+  for (const name of ['mirrors/a.git', 'sessions/a.git', 'sessions/b.git']) await made(name)
+  for (const name of ['mirrors/a.git', 'sessions/a.git'])
+    await symlink('refs', join(root, name, 'refs'))
+  await writeFile(join(root, 'sessions/b.git/packed-refs.lock'), '')
+  await clearLeftovers(paths, { log, nowMs })
+  expect(await readdir(join(root, 'sessions/b.git'))).toEqual([])
 })
 
 it('passes over mirrors that cannot be read or taken away, in whatever order they come', async () => {

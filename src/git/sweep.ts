@@ -23,11 +23,16 @@ export async function clearLeftovers(
   for (const folder of [paths.mirrors, paths.sessions, paths.uploads])
     for (const name of await readdir(folder)) {
       const path = join(folder, name)
-      if (await isFolder(path)) await clearRepository(path)
-      else {
-        const to = join(paths.aside, `${basename(folder)}-${name}-${nowMs()}`)
-        await rename(path, to)
-        log.warn({ path, to }, 'this is no repository: it was put aside')
+      try {
+        if (await isFolder(path)) await clearRepository(path)
+        else {
+          const to = join(paths.aside, `${basename(folder)}-${name}-${nowMs()}`)
+          await rename(path, to)
+          log.warn({ path, to }, 'this is no repository: it was put aside')
+        }
+      } catch (error) {
+        // The others need gitd meanwhile.
+        log.error({ path, err: error }, 'a repository could not be cleared')
       }
     }
 }
