@@ -68,6 +68,10 @@ async function newestBase(git: GitInside, { head, branch }: SavedWork, ownBranch
 }
 
 async function restoreRefs(git: GitInside, work: SavedWork, base: string | null): Promise<void> {
+  // A branch that the clone has made and that was not there any more: others may stand in its place, such as `main/a`.
+  const made = await git.text(['for-each-ref', '--format=%(refname)', 'refs/heads'])
+  for (const ref of made.split('\n'))
+    if (ref !== '' && !(ref in work.refs)) await git.text(['update-ref', '-d', ref])
   for (const [ref, id] of Object.entries(work.refs)) await git.text(['update-ref', ref, id])
   for (const { id, text } of work.stash.toReversed())
     await git.text(['stash', 'store', '--quiet', '--message', text, id])

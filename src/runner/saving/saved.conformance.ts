@@ -245,6 +245,20 @@ describe('a work tree', () => {
     expect(await third.git('rev-parse', 'HEAD')).toBe(detached)
   })
 
+  it('comes back with branches that stand where the clone has one', async () => {
+    const first = await start()
+    await first.git('branch', '-D', 'main')
+    await first.git('branch', 'main/one')
+    await first.write('untracked.txt', 'mine')
+    await save(first)
+    const second = await start()
+    expect(await second.git('for-each-ref', '--format=%(refname:short)', 'refs/heads')).toBe(
+      `${BRANCH}\nmain/one`,
+    )
+    expect(await second.git('branch', '--show-current')).toBe(BRANCH)
+    expect(await second.git('status', '--porcelain')).toBe('?? untracked.txt')
+  })
+
   it('goes on from later pushes with what was uncommitted', async () => {
     const first = await start()
     await first.write('untracked.txt', 'untracked\n')
