@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs'
 import { lstat, realpath } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import { ProcessError } from '../../lib/process.ts'
 import type { GitInside, RawName } from '../checkout/git-inside.ts'
 import { readSubmodules } from '../checkout/submodules.ts'
 import { type SavedStore, withoutFilters } from './saved-store.ts'
@@ -16,7 +17,7 @@ export interface SavedFiles {
   tree: string
   /** Folders with a repository of their own. */
   nested: RawName[]
-  /** Files that are too large; one that was saved when it was smaller stays as it was. */
+  /** Files that are too large, or that git cannot take; one that was saved before stays as it was then. */
   leftOut: RawName[]
 }
 
@@ -37,18 +38,13 @@ export async function saveFiles(
   const leftOut = new Set(await findLarge(folder, [...untracked, ...changed]))
 
   const excluded = [...leftOut, ...pointers.keys()].map((name) => `:(exclude,top,literal)${name}`)
-  // A file that cannot be read, or is gone while it is read, does not keep the others from being saved.
-  await git.succeeds(
-    [
-      ...filters,
-      'add',
-      '--all',
-      '--ignore-errors',
-      '--pathspec-from-file=-',
-      '--pathspec-file-nul',
-    ],
-    { names: ['.', ...excluded] },
-  )
+  if (await isDeadly(git, filters, ['.', ...excluded])) {
+    const single = [...untracked, ...changed].filter(
+      (name) => !leftOut.has(name) && !pointers.has(name),
+    )
+    for (const name of await addMost(git, filters, single))
+      if (await isThere(folder, name)) leftOut.add(name)
+  }
   await git.text(['update-index', '-z', '--index-info'], { names: [...pointers.values()] })
   const ignored = await git.names(['ls-files', '-z', '--cached', '--ignored', '--exclude-standard'])
   const dropped = ignored.filter((name) => !theirs.has(name))
@@ -60,6 +56,41 @@ export async function saveFiles(
   const tree = await git.text(['write-tree'])
   return { tree, nested: findNested(folder, saved), leftOut: [...leftOut] }
 }
+
+const GIT_DIED = 128
+/** No file by itself is the reason. */
+const OF_THE_DISK = /unable to (?:create|write)|No space left|quota exceeded/i
+const ADD = ['add', '--all', '--ignore-errors', '--pathspec-from-file=-', '--pathspec-file-nul']
+
+/**
+ * A file that cannot be read, or is gone while it is read, does not keep the others from being added. At one that cannot be
+ * what the attributes of the repository say, as one in another encoding, git ends and has added none.
+ */
+async function isDeadly(git: GitInside, filters: string[], paths: RawName[]): Promise<boolean> {
+  try {
+    await git.text([...filters, ...ADD], { names: paths })
+    return false
+  } catch (error) {
+    if (!(error instanceof ProcessError) || OF_THE_DISK.test(error.result.stderr)) throw error
+    return error.result.exitCode === GIT_DIED
+  }
+}
+
+/** Resolves with those at which git ends. */
+async function addMost(git: GitInside, filters: string[], names: RawName[]): Promise<RawName[]> {
+  const paths = names.map((name) => `:(top,literal)${name}`)
+  if (names.length === 0 || !(await isDeadly(git, filters, paths))) return []
+  if (names.length === 1) return names
+  const half = names.length >> 1
+  const first = await addMost(git, filters, names.slice(0, half))
+  return [...first, ...(await addMost(git, filters, names.slice(half)))]
+}
+
+const isThere = (folder: string, name: RawName) =>
+  lstat(rawPath(folder, name)).then(
+    () => true,
+    () => false,
+  )
 
 const UNTRACKED = ['--others', '--exclude-standard']
 

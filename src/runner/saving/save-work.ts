@@ -16,7 +16,7 @@ export interface WorkCommit {
   commit: string
   /** The same for the same work. */
   content: string
-  /** Files that are too large to be saved. */
+  /** Files that could not be saved. */
   leftOut: string[]
 }
 

@@ -316,6 +316,24 @@ describe('a work tree', () => {
     expect(await second.read('small.txt')).toBe('small\n')
   })
 
+  it('is saved but for a file that git cannot take, and says which', async () => {
+    const first = await start()
+    await first.write('.gitattributes', '*.rc working-tree-encoding=UTF-16\n')
+    await first.write('menu.rc', 'no UTF-16')
+    for (const name of ['before.txt', 'z/after.txt', '*.rc.txt']) await first.write(name, 'mine')
+    await rm(join(first.checkout, 'package.json'))
+    await save(first)
+    const notices = first.reports.filter(({ type }) => type === 'agent.notice')
+    expect(notices).toMatchObject([
+      { kind: 'not_saved', text: expect.stringMatching(/committed: menu\.rc$/) },
+    ])
+    const second = await start()
+    for (const name of ['before.txt', 'z/after.txt', '*.rc.txt'])
+      expect(await second.read(name)).toBe('mine')
+    expect(existsSync(join(second.checkout, 'package.json'))).toBe(false)
+    expect(existsSync(join(second.checkout, 'menu.rc'))).toBe(false)
+  })
+
   it('is saved as it lies there, past the filters of the repository', async () => {
     const first = await start()
     await first.git('config', 'filter.other.clean', 'echo pointer')

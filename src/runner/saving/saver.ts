@@ -151,7 +151,7 @@ function createLeftOut(report: SaverDeps['report']) {
     const news = names.filter((name) => !told.has(name))
     for (const name of news) told.add(name)
     if (news.length === 0) return
-    const text = `Too large to be saved; these files would be lost with the sandbox until they are committed: ${news.join(', ')}`
+    const text = `Too large to be saved, or not in the form that the attributes of the repository ask for; these files would be lost with the sandbox until they are committed: ${news.join(', ')}`
     report({ type: 'agent.notice', turnId: null, kind: 'not_saved', text })
   }
 }
