@@ -13,6 +13,9 @@ const STDERR_CHARS = 4_000
 /** A file's name as git gives it, one character a byte. */
 export type RawName = string
 
+/** As people read it. */
+export const textOf = (raw: RawName) => Buffer.from(raw, 'latin1').toString('utf8')
+
 export interface GitInside {
   /** stdout as text, trimmed; rejects with git's own words when it fails. */
   text(args: string[], call?: GitCall): Promise<string>

@@ -7,7 +7,7 @@ import { runProcess } from '../../lib/process.ts'
 import { rewrittenSubmoduleUrl } from '../../protocol/git-door.ts'
 import type { Variables } from '../agent/agent-environment.ts'
 import { rewriting } from './git-config.ts'
-import { createGitInside, type GitInside, type RawName } from './git-inside.ts'
+import { createGitInside, type GitInside, type RawName, textOf } from './git-inside.ts'
 import { bringLargeFiles, WITHOUT_LARGE_FILES } from './large-files.ts'
 
 const LIMIT_MS = 300_000
@@ -79,8 +79,6 @@ async function bringLevel(at: Place, bringing: Bringing): Promise<string[]> {
   }
   return failed
 }
-
-const textOf = (raw: RawName) => Buffer.from(raw, 'latin1').toString('utf8')
 
 /** ssh has no other way: the addresses are asked of git, which makes whole ones of those that are relative. */
 async function leadToDoor(

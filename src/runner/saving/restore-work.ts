@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { SAVED_WORK_REF } from '../../protocol/saved-refs.ts'
-import { createGitInside, type GitInside } from '../checkout/git-inside.ts'
+import { createGitInside, type GitInside, textOf } from '../checkout/git-inside.ts'
 import { rawPath } from './save-files.ts'
 import {
   onCheckout,
@@ -122,8 +122,9 @@ async function restoreNested(
     const cwd = rawPath(folder, name).toString('utf8')
     const isInside = resolve(folder, name) === `${resolve(folder)}/${name}`
     if (!isInside || !existsSync(cwd)) continue
-    told.push(`${name} was a repository of its own: its files are back, its history is not.`)
-    if ((await git.text(['ls-files', '--stage', '--', `:(literal)${name}`])).startsWith('160000'))
+    const shown = textOf(name)
+    told.push(`${shown} was a repository of its own: its files are back, its history is not.`)
+    if ((await git.text(['ls-files', '--stage', '--', `:(literal)${shown}`])).startsWith('160000'))
       continue
     await git.text(['init', '--quiet'], { cwd })
     await git.succeeds(['add', '--all'], { cwd })

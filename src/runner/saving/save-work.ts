@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import type { GitInside } from '../checkout/git-inside.ts'
+import { type GitInside, textOf } from '../checkout/git-inside.ts'
 import { saveFiles } from './save-files.ts'
 import { onCheckout, type SavedPlaces, type SavedStore } from './saved-store.ts'
 import { describeWork, PENDING_HEADS, type SavedWork } from './saved-work.ts'
@@ -35,7 +35,7 @@ export async function saveWork(
     if (content === since) return undefined
     const input = describeWork({ at: new Date().toISOString(), ...facts, nested })
     const commit = await git.text(['commit-tree', tree, ...parentsOf(facts)], { input })
-    const shown = leftOut.map((name) => Buffer.from(name, 'latin1').toString('utf8'))
+    const shown = leftOut.map(textOf)
     return { commit, content, leftOut: shown }
   } catch (error) {
     // What the index names may be gone with a repository that was made anew: the next time begins from nothing.
