@@ -142,6 +142,10 @@ function differencesOf(work: SavedWork, base: string | null): string[] {
     told.push(
       'Commits that were pushed later are there too; where they changed a file, theirs is taken.',
     )
+  if (work.rebasing !== null)
+    told.push(
+      `A rebase of ${work.rebasing} was in progress, and is not any more: the branch is as it was before, and HEAD, which is detached, where the rebase had come to.`,
+    )
   if (Object.keys(work.pending).length > 0)
     told.push('A merge or the like was in progress: which of its files are resolved is not known.')
   return told

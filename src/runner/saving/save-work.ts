@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path'
 import { type GitInside, textOf } from '../checkout/git-inside.ts'
 import { saveFiles } from './save-files.ts'
 import { onCheckout, type SavedPlaces, type SavedStore } from './saved-store.ts'
-import { describeWork, PENDING_HEADS, type SavedWork } from './saved-work.ts'
+import { describeWork, MOST_NAME_CHARS, PENDING_HEADS, type SavedWork } from './saved-work.ts'
 
 /** The latest local branches; those beyond are not saved. */
 const MOST_BRANCHES = 100
@@ -60,8 +60,10 @@ async function readFacts(git: GitInside, folder: string): Promise<Facts> {
   ])
   const lines = listed.split('\n').filter((line) => line !== '')
   const refs = Object.fromEntries(lines.map((line) => [line.slice(41), line.slice(0, 40)]))
-  const pending = await readPending(git, folder)
-  return { head, branch, refs, stash: await readStash(git), pending }
+  const gitFolder = resolve(folder, await git.text(['rev-parse', '--git-dir']))
+  const pending = await readPending(gitFolder)
+  const rebasing = await readRebasing(gitFolder)
+  return { head, branch, refs, stash: await readStash(git), pending, rebasing }
 }
 
 async function readStash(git: GitInside): Promise<Facts['stash']> {
@@ -71,8 +73,16 @@ async function readStash(git: GitInside): Promise<Facts['stash']> {
   return lines.map((line) => ({ id: line.slice(0, 40), text: line.slice(41) }))
 }
 
-async function readPending(git: GitInside, folder: string): Promise<Facts['pending']> {
-  const gitFolder = resolve(folder, await git.text(['rev-parse', '--git-dir']))
+async function readRebasing(gitFolder: string): Promise<Facts['rebasing']> {
+  const path = ['rebase-merge', 'rebase-apply']
+    .map((name) => join(gitFolder, name, 'head-name'))
+    .find(existsSync)
+  if (path === undefined) return null
+  const name = (await readFile(path, 'utf8')).trim().replace(/^refs\/heads\//, '')
+  return name.slice(0, MOST_NAME_CHARS)
+}
+
+async function readPending(gitFolder: string): Promise<Facts['pending']> {
   const pending: Facts['pending'] = {}
   for (const name of PENDING_HEADS) {
     const path = join(gitFolder, name)

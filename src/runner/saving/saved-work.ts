@@ -5,6 +5,8 @@ import { z } from 'zod'
 /** What git writes while a merge or the like waits for its commit. */
 export const PENDING_HEADS = ['MERGE_HEAD', 'CHERRY_PICK_HEAD', 'REVERT_HEAD'] as const
 
+export const MOST_NAME_CHARS = 1000
+
 const commitId = z.string().regex(/^[0-9a-f]{40}$/)
 const branchName = z.string().regex(/^refs\/heads\/./)
 
@@ -19,6 +21,8 @@ const savedWorkSchema = z.object({
   /** The latest first. */
   stash: z.array(z.object({ id: commitId, text: z.string() })),
   pending: z.partialRecord(z.enum(PENDING_HEADS), commitId),
+  /** The branch that a rebase in progress has taken HEAD off; null where there is none. What it had still to do is not saved. */
+  rebasing: z.string().max(MOST_NAME_CHARS).nullable().default(null),
   /** Folders with a repository of their own: their files are saved, their history is not. Names as in git-inside.ts. */
   nested: z.array(z.string()),
 })

@@ -243,6 +243,10 @@ describe('a work tree', () => {
     const third = await start()
     await expect(third.git('symbolic-ref', '--quiet', 'HEAD')).rejects.toThrow()
     expect(await third.git('rev-parse', 'HEAD')).toBe(detached)
+
+    await third.git('rebase', '--quiet', 'other', BRANCH).catch(() => undefined)
+    await save(third)
+    expect(textOf((await start()).outcome)).toContain(`A rebase of ${BRANCH} was in progress`)
   })
 
   it('comes back with branches that stand where the clone has one', async () => {
