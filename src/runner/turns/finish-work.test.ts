@@ -126,10 +126,7 @@ describe('finishWork', () => {
     await turn(() => git('-C', inner, 'commit', '--quiet', '--allow-empty', '-m', 'Second'))
     const told = await git('-C', inner, 'rev-parse', 'HEAD')
     expect(await outside('rev-parse', `${BRANCH}:inner`)).toBe(told)
-    const untouched = await turn(async () => {
-      await writeFile(join(inner, 'new.txt'), 'not of this repository')
-      await git('init', '--quiet', join(folder, 'empty'))
-    })
+    const untouched = await turn(() => writeFile(join(inner, 'new.txt'), 'not of this repository'))
     expect(untouched).toEqual(quiet)
     expect(await outside('log', '--format=%s', BRANCH)).toBe('Do the thing\nStart')
   })
@@ -140,8 +137,29 @@ describe('finishWork', () => {
       await git('init', '--quiet', join(folder, 'empty'))
       await write('new.txt', 'new')
     })
-    expect(finished).toEqual(quiet)
+    expect(finished.pushPending).toBe(false)
     expect(await outside('show', `${BRANCH}:new.txt`)).toBe('new')
+  })
+
+  it('says once that files of a repository inside are not in the branch, with or without a commit there', async () => {
+    const inner = join(folder, 'inner')
+    const finished = await turn(async () => {
+      await git('init', '--quiet', inner)
+      await write('inner/a.txt', 'not in the branch')
+    })
+    const notice = { kind: 'commit', text: expect.stringContaining("'inner/'") }
+    expect(finished).toEqual({ notices: [notice], pushPending: false })
+    expect(await hasPushed()).toBe(false)
+    expect(await turn(nothing)).toEqual(quiet)
+    const committed = await turn(async () => {
+      await git('-C', inner, 'add', '--all')
+      await git('-C', inner, 'commit', '--quiet', '-m', 'Inside')
+    })
+    expect(committed).toEqual({
+      notices: [{ kind: 'commit', text: expect.stringContaining('repository: inner') }],
+      pushPending: false,
+    })
+    expect(await turn(() => write('kept.txt', 'two'))).toEqual(quiet)
   })
 
   it('commits changes that are too many to be told', async () => {

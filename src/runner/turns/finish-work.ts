@@ -17,6 +17,10 @@ const PUSH_AGAIN: Backoff = { firstMs: 500, mostMs: 8_000 }
 const MOST_PUSHES_AGAIN = 5
 /** With 1 it has done what it could, but for files that it could not read and repositories inside without a commit. */
 const GIT_DIED = 128
+const LEFT_OUT = /^error: |^warning: adding embedded git repository: /
+const MOST_LEFT_OUT = 20
+const NOT_ALL =
+  'Not all files are in the branch; those of a repository inside of this one never are.'
 const UNFINISHED = [
   'MERGE_HEAD',
   'CHERRY_PICK_HEAD',
@@ -147,11 +151,19 @@ async function commitAll(deps: FinishDeps, prompt: string, signal: AbortSignal) 
   const added = await addAll(deps, signal)
   if (added.exitCode === GIT_DIED) return uncommitted(added)
   const staged = await run(deps, ['diff', '--cached', '--quiet'], signal)
-  if (staged.exitCode === 0) return undefined
+  if (staged.exitCode === 0) return leftOut(added)
   // Without the repository's hooks: a hook that refuses or never ends must not lose the work.
   const message = commitMessage(prompt)
   const result = await run(deps, ['commit', '--quiet', '--no-verify', '-m', message], signal)
-  return result.exitCode === 0 ? undefined : uncommitted(result)
+  return result.exitCode === 0 ? leftOut(added) : uncommitted(result)
+}
+
+/** What lies in the work tree and came into no commit, in git's own words. */
+function leftOut({ stderr }: RunResult) {
+  const words = stderr.split('\n').filter((line) => LEFT_OUT.test(line))
+  if (words.length === 0) return undefined
+  const lines = [NOT_ALL, ...words.slice(0, MOST_LEFT_OUT)]
+  return { kind: 'commit' as const, text: lines.join('\n') }
 }
 
 const uncommitted = (result: RunResult) => ({
