@@ -57,7 +57,8 @@ interface ForwardPush {
 }
 
 const WITHIN_LIMIT_MS = 5_000
-const FORWARD_LIMIT_MS = 120_000
+/** A push may hold a gibibyte, and many a line is slow; one at which nothing moves is ended by git or ssh after a minute. */
+const FORWARD_LIMIT_MS = 590_000
 
 interface Deps {
   git: Git
