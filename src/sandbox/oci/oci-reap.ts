@@ -44,13 +44,18 @@ export async function reap(context: ReapContext): Promise<void> {
   await thaw(paths.sessionId)
   await killContainer(paths)
   await endHolders(paths, runtime)
-  const exit = await observeExit(paths)
-  if (exit) await writeWhole(paths.lastExit, JSON.stringify(exit))
+  await noteExit(paths)
   if (await readIfThere(`${paths.runtimeState}/state.json`)) await forgetContainer(context)
   await rm(paths.runtimeState, { recursive: true, force: true })
   await removeCgroups(paths.sessionId)
   await rights.settle(paths, UNMOUNT_LIMIT_MS)
   await rm(paths.bundle, { recursive: true, force: true })
+}
+
+/** As on a disk that is full it may stay unknown: what takes the sandbox away, and so makes room, goes on. */
+async function noteExit(paths: SandboxPaths): Promise<void> {
+  const exit = await observeExit(paths)
+  if (exit) await writeWhole(paths.lastExit, JSON.stringify(exit)).catch(() => undefined)
 }
 
 /** By the runtime. What one that hangs, or that cannot, leaves of it is taken away by who asks. */
