@@ -10,7 +10,7 @@ import { exists, orWhenMissing, readIfThere, writeWhole } from '../files.ts'
 import { type IdRange, RANGE_SIZE } from '../oci/id-ranges.ts'
 import { type Oci, readAllClaims } from '../oci/oci-context.ts'
 import { type LayerPaths, layerPaths, layersFolder, type SandboxPaths } from '../oci/oci-paths.ts'
-import { readRecord, readRun } from '../oci/oci-record.ts'
+import { parseAs, readRecord, readRun } from '../oci/oci-record.ts'
 
 const layerRecordSchema = z.object({
   /** The ids that own its files. */
@@ -62,11 +62,13 @@ export async function removeLayer(oci: Oci, layerId: string): Promise<void> {
   await oci.rights.removeTree(layer.folder)
 }
 
-/** Takes away what was begun and never finished. */
+/** Takes away what was begun and never finished, or whose record is damaged; a sandbox keeps what it is made from all the same. */
 export async function removeUnfinished(oci: Oci): Promise<void> {
+  const claims = await readAllClaims(oci)
+  const used = new Set(claims.flatMap(({ kept }) => kept.map(({ layerId }) => layerId)))
   for (const layerId of await listIds(oci)) {
     const layer = layerPaths(oci.config, layerId)
-    if (!(await readLayer(layer))) await oci.rights.removeTree(layer.folder)
+    if (!used.has(layerId) && !(await readLayer(layer))) await oci.rights.removeTree(layer.folder)
   }
 }
 
@@ -105,7 +107,7 @@ async function hasFiles({ disk, files }: LayerPaths): Promise<boolean> {
   return (await exists(disk)) || (await exists(files))
 }
 
+/** One whose record cannot be read is none: it can be made again. */
 async function readLayer({ record }: LayerPaths): Promise<LayerRecord | undefined> {
-  const text = await readIfThere(record)
-  return text === undefined ? undefined : layerRecordSchema.parse(JSON.parse(text))
+  return parseAs(layerRecordSchema, await readIfThere(record))
 }

@@ -70,7 +70,7 @@ export async function listSessionIds(folder: string): Promise<string[]> {
 }
 
 /** Undefined for what is not there or not in this form. */
-function parseAs<T>(schema: z.ZodType<T>, text: string | undefined): T | undefined {
+export function parseAs<T>(schema: z.ZodType<T>, text: string | undefined): T | undefined {
   if (text === undefined) return undefined
   try {
     return schema.safeParse(JSON.parse(text)).data
