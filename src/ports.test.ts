@@ -50,14 +50,24 @@ describe('a sandbox and its door', () => {
     state?: SandboxStatus['state']
     /** What has happened, in order. */
     done?: string[]
+    /** Of the sandbox as it is found. */
+    damage?: AppError
   }
   async function startBeside(
     door: Promise<void>,
-    { isFull = false, state: found = 'created', done = [] }: Beside = {},
+    { isFull = false, state: found = 'created', done = [], damage }: Beside = {},
   ) {
+    let isDamaged = damage !== undefined
     const driver: Partial<SandboxDriver> = {
       list: async () => [{ sessionId: exampleId('session', 1), state: found }],
-      create: async () => void done.push('made'),
+      create: async () => {
+        if (isDamaged) throw damage
+        done.push('made')
+      },
+      remove: async () => {
+        isDamaged = false
+        done.push('removed')
+      },
       start: async () => void done.push('started'),
       isolation: async () => ISOLATION,
     }
@@ -90,6 +100,15 @@ describe('a sandbox and its door', () => {
     expect(await startBeside(opened, { isFull: true })).toContain('let in')
     expect(await startBeside(opened, { state: 'running' })).toContain('let in')
   })
+
+  it.each(['disk_missing', 'disk_damaged', 'record_damaged', 'layer_missing'])(
+    'makes one anew that cannot be started as it is (%s)',
+    async (reason) => {
+      const damage = new AppError('internal', reason, 'It is damaged.')
+      const done = await startBeside(Promise.resolve(), { damage })
+      expect(done.slice(-3)).toEqual(['removed', 'made', 'started'])
+    },
+  )
 
   it('starts none whose door cannot be opened, and lets the next one start', async () => {
     const refused = new AppError('unavailable', 'gateway_away', 'The gateway does not answer.')

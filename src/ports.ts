@@ -100,8 +100,8 @@ const WORTH_TELLING_MS = 1_000
 /** Nothing runs there any more but the runner. */
 const LAYER_GRACE_MS = 2_000
 
-/** Without its disk a sandbox cannot be started; what it had saved lies in the session's repository. */
-const LOST_DISK = new Set(['disk_missing', 'disk_damaged'])
+/** Without its disk or its record a sandbox cannot be started; what it had saved lies in the session's repository. */
+const LOST = new Set(['disk_missing', 'disk_damaged', 'record_damaged'])
 /** Without these it can be made, or from others. */
 const UNUSABLE_LAYERS = new Set(['layer_missing', 'layers_differ'])
 
@@ -145,7 +145,7 @@ export function createSandboxPort(
       return await start({ ...state, layers: first }, hold, onLine, door)
     } catch (error) {
       const { reason, message } = toAppError(error)
-      if (!LOST_DISK.has(reason) && !UNUSABLE_LAYERS.has(reason)) throw error
+      if (!LOST.has(reason) && !UNUSABLE_LAYERS.has(reason)) throw error
       onLine(`${message} (${reason}): the sandbox is made anew.`)
       await hold.assertHeld()
       await driver.remove(state.id, hold.signal)

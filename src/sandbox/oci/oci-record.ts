@@ -34,17 +34,16 @@ export type SandboxRun = z.infer<typeof runSchema>
 const claimsSchema = recordSchema.pick({ uidBase: true, layers: true, kept: true })
 export type SandboxClaims = z.infer<typeof claimsSchema>
 
-/** Undefined when there is no such sandbox; one that cannot be read is an error, so that nobody takes it for absent. */
+/**
+ * Undefined when there is no such sandbox; one that cannot be read is an error, so that nobody takes it for absent. What is
+ * no JSON was cut off, as by a failure of power; a foreign one may be read by another version of Errand.
+ */
 export async function readRecord(paths: SandboxPaths): Promise<SandboxRecord | undefined> {
   const text = await readIfThere(paths.record)
   const record = parseAs(recordSchema, text)
-  if (text !== undefined && !record)
-    throw new AppError(
-      'internal',
-      'record_unreadable',
-      'The record of this sandbox is not readable',
-    )
-  return record
+  if (text === undefined || record) return record
+  const reason = parseAs(z.unknown(), text) === undefined ? 'record_damaged' : 'record_unreadable'
+  throw new AppError('internal', reason, 'The record of this sandbox is not readable')
 }
 
 export async function readClaims(paths: SandboxPaths): Promise<SandboxClaims | undefined> {
