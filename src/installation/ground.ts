@@ -19,6 +19,7 @@ import { isWhole, makeAuthority } from '../egress/tls/authority.ts'
 import { runChecked, runProcess } from '../lib/process.ts'
 import { AppError } from '../protocol/errors.ts'
 import { namesIn, refuseForeignFolder, unfitFolder } from './data-folder.ts'
+import { putWhole } from './put-whole.ts'
 
 export interface Account {
   uid: number
@@ -258,8 +259,7 @@ async function unbindPaths({ code, data, node }: Layout): Promise<void> {
 
 async function makeKey(path: string, owner: Account): Promise<void> {
   try {
-    await writeFile(path, randomBytes(32), { mode: 0o640, flag: 'wx' })
-    await chown(path, owner.uid, owner.gid)
+    await putWhole(path, randomBytes(32), { mode: 0o640, owner })
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }

@@ -1,11 +1,12 @@
 // The one Errand that runs on a data folder: claimed by whoever starts it, found by the command line, stopped by it.
 import { readFileSync } from 'node:fs'
-import { link, mkdir, readdir, readFile, rm, rmdir, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, rmdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CLAIM_FILE, type Config } from '../config.ts'
 import { delay } from '../lib/deadline.ts'
 import { AppError } from '../protocol/errors.ts'
 import type { Instance } from '../settings.ts'
+import { putWhole } from './put-whole.ts'
 
 const POLL_MS = 50
 /** Longer than all programs together may take to end in order. */
@@ -20,6 +21,7 @@ export async function claimInstance({ runtimeDir }: Config) {
   let followsKilled = false
   for (;;) {
     try {
+      // An empty claim would be nobody's, and taken over.
       await putWhole(claim, String(process.pid))
       break
     } catch (error) {
@@ -44,17 +46,6 @@ export async function claimInstance({ runtimeDir }: Config) {
         if (error.code !== 'ENOTEMPTY') throw error
       })
     },
-  }
-}
-
-/** Rejects when it is there. Never is there in part: an empty claim would be nobody's, and taken over. */
-async function putWhole(path: string, content: string): Promise<void> {
-  const unfinished = `${path}.${process.pid}`
-  await writeFile(unfinished, content)
-  try {
-    await link(unfinished, path)
-  } finally {
-    await rm(unfinished, { force: true })
   }
 }
 
