@@ -10,6 +10,8 @@ export async function openBuildFolder(
   dataDir: string,
   name: string,
 ): Promise<{ folder: string; unlock: () => Promise<void> }> {
+  // It is for all users inside, whatever the user who makes it leaves others to read.
+  process.umask(0o022)
   const images = join(dataDir, 'images')
   // The gateway passes through, and sees what stands beside the images.
   await mkdir(images, { recursive: true, mode: 0o711 })

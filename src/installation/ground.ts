@@ -100,6 +100,8 @@ export function layoutOf({ codeDir, dataDir, runtimeDir, isRoot }: Config): Layo
 
 /** Makes whatever is missing of users, folders and keys. As root it needs the mount namespace already (see `isInside`). */
 export async function prepareGround(config: Config, layout: Layout): Promise<Accounts> {
+  // Its programs have users of their own: whatever the user who starts them leaves others to read, they need more.
+  process.umask(0o022)
   const accounts = await findAccounts(config.isRoot)
   await ownFolder(dirname(config.runtimeDir), accounts.root, config.isRoot ? 0o711 : 0o700)
   await folder(config.runtimeDir, accounts.root, 0o711)
@@ -155,7 +157,8 @@ export async function gatherCertificates(
   const files = await Promise.all(
     [SYSTEM_CERTIFICATES, ...extraCaFiles].map((path) => readFile(path, 'utf8').catch(() => '')),
   )
-  await writeFile(layout.caFile, [...new Set(files)].join('\n'), { mode: 0o644 })
+  await writeFile(layout.caFile, [...new Set(files)].join('\n'))
+  await chmod(layout.caFile, 0o644)
   return true
 }
 
@@ -263,6 +266,7 @@ async function makeKey(path: string, owner: Account): Promise<void> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }
+  await chmod(path, 0o640)
 }
 
 /** Once; anew when either file is missing or they do not belong together, which the next sandboxes then trust. */
@@ -277,7 +281,8 @@ async function makeAuthorityFiles(
     const made = await makeAuthority(Date.now())
     await rm(authorityKeyFile, { force: true })
     await writeFile(authorityKeyFile, made.key, { mode: 0o400, flag: 'wx' })
-    await writeFile(authorityFile, made.certificate, { mode: 0o644 })
+    await writeFile(authorityFile, made.certificate)
   }
+  await chmod(authorityFile, 0o644)
   await chown(authorityKeyFile, gateway.uid, root.gid)
 }

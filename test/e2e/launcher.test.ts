@@ -63,16 +63,20 @@ async function cloneRepository(to: string): Promise<void> {
 /** The PATH of a bare machine, where Node.js may be older than what Errand wants. */
 const barePath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 const launcher = () => ({ program: [join(clone, 'errand')] })
-const launch = (args: string[], env: Record<string, string> = {}) =>
-  runCommand(args, { ...launcher(), env: { HOME: home, PATH: barePath, ...env } })
+const launch = (args: string[], env: Record<string, string> = {}, { program } = launcher()) =>
+  runCommand(args, { program, env: { HOME: home, PATH: barePath, ...env } })
+/** As a user whose files others may not read. */
+const closedLauncher = () => ({
+  program: ['sh', '-c', 'umask 077 && exec "$0" "$@"', join(clone, 'errand')],
+})
 
 describe('a fresh clone below a closed folder, with an empty home', () => {
   it(
-    'installs, builds and plays the demo with one command',
+    'installs, builds and plays the demo with one command, also where others may read nothing new',
     async () => {
       const data = join(folder, 'demo/data')
       await mkdir(dirname(data))
-      const result = await launch(['demo', '--json'], { ERRAND_DATA: data })
+      const result = await launch(['demo', '--json'], { ERRAND_DATA: data }, closedLauncher())
       expect(result.exitCode, result.stderr).toBe(0)
       expect(jsonOf<RunResult>(result)).toMatchObject({ status: 'idle', filesChanged: 1 })
       expect(result.stderr).toContain('errand: installing npm packages')
