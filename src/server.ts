@@ -30,7 +30,7 @@ import { endLeftLeases } from './sessions/left-leases.ts'
 import { removalsDone } from './sessions/removal.ts'
 import { rulesOf } from './sessions/rules/decide.ts'
 import { createStandbys, type Standbys } from './sessions/standbys.ts'
-import { createStartGate } from './sessions/start-gate.ts'
+import { createStartGate, startPlaces } from './sessions/start-gate.ts'
 import { createWorker, WORKER_PACE } from './sessions/worker.ts'
 import { createSessionsApi } from './sessions-api.ts'
 import type { ServerReady, ServerSettings } from './settings.ts'
@@ -83,10 +83,6 @@ interface Ports extends EffectPorts {
   checkouts: CheckoutLayers
 }
 
-/** The last of as many as may work waits for the others three times this long at most, within the limit of its phase. */
-const START_HOLD_MS = 3_000
-const STARTS_AFTER_EACH_OTHER = 4
-
 function createPorts(parts: Parts, agentStart: AgentStart): Ports {
   const {
     store,
@@ -100,13 +96,7 @@ function createPorts(parts: Parts, agentStart: AgentStart): Ports {
   } = parts
   const gate = createStartGate(
     { onSession: notifications.onSession, getSession: store.sessions.get },
-    {
-      atOnce: Math.max(
-        availableParallelism(),
-        Math.ceil(settings.concurrency / STARTS_AFTER_EACH_OTHER),
-      ),
-      holdMs: START_HOLD_MS,
-    },
+    startPlaces({ processors: availableParallelism(), concurrency: settings.concurrency }),
   )
   shutdown.add('start gate', () => gate.close())
   const sandboxes = createSandboxPort(driver, { model: settings.modelInside, agentStart }, gate)

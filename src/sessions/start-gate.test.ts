@@ -1,7 +1,7 @@
 // Who may start when: the order, and each way in which a place becomes free again.
 import { expect, it, onTestFinished, vi } from 'vitest'
-import type { SessionState } from '../protocol/session.ts'
-import { createStartGate } from './start-gate.ts'
+import { PHASE_LIMITS_MS, type SessionState } from '../protocol/session.ts'
+import { createStartGate, startPlaces } from './start-gate.ts'
 
 type SandboxState = SessionState['sandbox']['state']
 
@@ -105,4 +105,24 @@ it('gives one that starts again a place anew', async () => {
   become('a', 'ready')
   await third
   expect(entered).toEqual(['a', 'b', 'a', 'c'])
+})
+
+it.each([
+  { processors: 2, concurrency: 4, atOnce: 2 },
+  { processors: 2, concurrency: 20, atOnce: 5 },
+  { processors: 16, concurrency: 4, atOnce: 16 },
+  { processors: 1, concurrency: 1, atOnce: 1 },
+])(
+  'has $atOnce places for $processors processors where $concurrency may work',
+  ({ atOnce, ...machine }) => {
+    expect(startPlaces(machine).atOnce).toBe(atOnce)
+  },
+)
+
+it('keeps the last of as many as may work waiting for a small part of the limit of its phase', () => {
+  for (const concurrency of [1, 10, 100, 1_000]) {
+    const { atOnce, holdMs } = startPlaces({ processors: 1, concurrency })
+    const waitedMs = (Math.ceil(concurrency / atOnce) - 1) * holdMs
+    expect(waitedMs).toBeLessThan(PHASE_LIMITS_MS.sandbox / 4)
+  }
 })

@@ -14,6 +14,24 @@ export interface StartGateOptions {
   holdMs: number
 }
 
+/** The last of as many as may work waits for the others three times this long at most, within the limit of its phase. */
+const HOLD_MS = 3_000
+const AFTER_EACH_OTHER = 4
+
+/** On a machine with so many processors, where so many sessions may work at one time. */
+export function startPlaces({
+  processors,
+  concurrency,
+}: {
+  processors: number
+  concurrency: number
+}): StartGateOptions {
+  return {
+    atOnce: Math.max(processors, Math.ceil(concurrency / AFTER_EACH_OTHER)),
+    holdMs: HOLD_MS,
+  }
+}
+
 export interface StartGate {
   /** Whoever enters now has to wait. */
   isFull(): boolean
