@@ -1,11 +1,22 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { chown, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import {
+  chown,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { CLAIM_FILE, type Config, readConfig } from '../config.ts'
+import { runChecked } from '../lib/process.ts'
 import { claimInstance, findInstance } from './instance.ts'
 
 let folder: string
@@ -43,6 +54,29 @@ it('takes over from one that was killed, and is refused by one that lives', asyn
   }
   expect((await claimInstance(config)).followsKilled).toBe(true)
   expect(await readFile(claimFile(), 'utf8')).toBe(String(process.pid))
+})
+
+it('leaves the claim to another one that was faster in taking over', async () => {
+  const args = ['-e', 'setInterval(() => undefined, 1000)', '/srv/errand/src/main.ts', 'up']
+  const faster = spawn(process.execPath, args, { stdio: 'ignore' })
+  try {
+    await once(faster, 'spawn')
+    await mkdir(config.runtimeDir)
+    // What one that was killed has left, read only when the other one has taken over.
+    await runChecked('mkfifo', [claimFile()])
+    const claiming = claimInstance(config)
+    const left = await open(claimFile(), 'w')
+    await writeFile(`${claimFile()}.new`, String(faster.pid))
+    await rename(`${claimFile()}.new`, claimFile())
+    await left.write('4194304')
+    await left.close()
+    await expect(claiming).rejects.toMatchObject({ reason: 'already_starting' })
+    expect(await readFile(claimFile(), 'utf8')).toBe(String(faster.pid))
+    expect(await readdir(config.runtimeDir)).toEqual([CLAIM_FILE])
+  } finally {
+    faster.kill('SIGKILL')
+    await once(faster, 'exit')
+  }
 })
 
 it.runIf(process.getuid?.() === 0)('believes nobody else where Errand is', async () => {

@@ -1,6 +1,16 @@
 // The one Errand that runs on a data folder: claimed by whoever starts it, found by the command line, stopped by it.
 import { readFileSync } from 'node:fs'
-import { mkdir, readdir, readFile, rm, rmdir, stat, writeFile } from 'node:fs/promises'
+import {
+  link,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  writeFile,
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import { CLAIM_FILE, type Config } from '../config.ts'
 import { delay } from '../lib/deadline.ts'
@@ -26,9 +36,9 @@ export async function claimInstance({ runtimeDir }: Config) {
       break
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-      await refuseWhenRunning(runtimeDir)
-      await rm(claim, { force: true })
-      followsKilled = true
+      const found = await readClaim(runtimeDir)
+      await refuseWhenRunning(runtimeDir, found)
+      followsKilled = (await takeAway(claim, found)) || followsKilled
     }
   }
   return {
@@ -78,7 +88,7 @@ function otherUsers(): AppError {
 
 /** Resolves when everything of it has ended, with its process id; undefined when none runs. Sandboxes go on. */
 export async function stopInstance({ runtimeDir }: Config): Promise<number | undefined> {
-  const pid = await claimedBy(runtimeDir)
+  const pid = await claimedBy(await readClaim(runtimeDir))
   if (pid === undefined) return undefined
   process.kill(pid, 'SIGTERM')
   const signal = AbortSignal.timeout(STOP_LIMIT_MS)
@@ -109,13 +119,35 @@ function filesOf(runtimeDir: string) {
   return { claim: join(runtimeDir, CLAIM_FILE), instance: join(runtimeDir, 'instance.json') }
 }
 
-async function claimedBy(runtimeDir: string): Promise<number | undefined> {
-  const pid = Number(await readFile(filesOf(runtimeDir).claim, 'utf8').catch(() => ''))
+/** Empty where there is none. */
+function readClaim(runtimeDir: string): Promise<string> {
+  return readFile(filesOf(runtimeDir).claim, 'utf8').catch(() => '')
+}
+
+async function claimedBy(text: string): Promise<number | undefined> {
+  const pid = Number(text)
   return pid !== process.pid && (await isErrand(pid)) ? pid : undefined
 }
 
-async function refuseWhenRunning(runtimeDir: string): Promise<void> {
-  const pid = await claimedBy(runtimeDir)
+/** False when another one has taken over since the claim was read: its own stays. */
+async function takeAway(claim: string, read: string): Promise<boolean> {
+  const moved = `${claim}.${process.pid}`
+  try {
+    await rename(claim, moved)
+    if ((await readFile(moved, 'utf8')) === read) return true
+    await link(moved, claim)
+    return false
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'ENOENT' && code !== 'EEXIST') throw error
+    return false
+  } finally {
+    await rm(moved, { force: true })
+  }
+}
+
+async function refuseWhenRunning(runtimeDir: string, claim: string): Promise<void> {
+  const pid = await claimedBy(claim)
   if (pid === undefined) return
   const text = await readFile(filesOf(runtimeDir).instance, 'utf8').catch(() => undefined)
   const [doing, where] = text ? ['runs', `, at ${JSON.parse(text).url}`] : ['starts', '']
