@@ -79,6 +79,16 @@ it('leaves the claim to another one that was faster in taking over', async () =>
   }
 })
 
+it('is where it says in one moment: who looks just then reads nothing half', async () => {
+  const claim = await claimInstance(config)
+  await claim.ready('http://127.0.0.1:9', '0.1.0')
+  const reading = await open(join(config.runtimeDir, 'instance.json'))
+  await claim.ready('http://127.0.0.1:10', '0.1.0')
+  const seen = await reading.readFile('utf8')
+  await reading.close()
+  expect(JSON.parse(seen)).toMatchObject({ url: 'http://127.0.0.1:9' })
+})
+
 it.runIf(process.getuid?.() === 0)('believes nobody else where Errand is', async () => {
   const claim = await claimInstance(config)
   await claim.ready('http://127.0.0.1:9', '0.1.0')

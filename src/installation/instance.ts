@@ -1,20 +1,11 @@
 // The one Errand that runs on a data folder: claimed by whoever starts it, found by the command line, stopped by it.
 import { readFileSync } from 'node:fs'
-import {
-  link,
-  mkdir,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  rmdir,
-  stat,
-  writeFile,
-} from 'node:fs/promises'
+import { link, mkdir, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CLAIM_FILE, type Config } from '../config.ts'
 import { delay } from '../lib/deadline.ts'
 import { AppError } from '../protocol/errors.ts'
+import { writeWhole } from '../sandbox/files.ts'
 import type { Instance } from '../settings.ts'
 import { putWhole } from './put-whole.ts'
 
@@ -46,7 +37,7 @@ export async function claimInstance({ runtimeDir }: Config) {
     followsKilled,
     ready: (url: string, version: string) => {
       const value: Instance = { pid: process.pid, url, version }
-      return writeFile(instance, JSON.stringify(value))
+      return writeWhole(instance, JSON.stringify(value), 0o644)
     },
     retract: () => rm(instance, { force: true }),
     /** The folder goes as well, unless running sandboxes need something in it. */
