@@ -2,9 +2,10 @@
 // is not run again, so a build that was ended goes on where it was; the image appears by a rename when all is done.
 import { copyFile, mkdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { z } from 'zod'
 import type { AllowedNetwork } from '../config.ts'
 import { AppError } from '../protocol/errors.ts'
-import { exists, orWhenMissing, writeWhole } from '../sandbox/files.ts'
+import { exists, parseAs, readIfThere, writeWhole } from '../sandbox/files.ts'
 import { publishVersion } from '../sandbox/images/named-images.ts'
 import { type DefinedStep, type Definition, stepKeys } from './definition.ts'
 import { type BuildPlaces, runInside, runOutside, type StepRun } from './inside.ts'
@@ -118,9 +119,10 @@ async function planSteps(build: Build): Promise<Step[]> {
 }
 
 async function runSteps(build: Build, steps: Step[]): Promise<void> {
-  const { folder, progress, signal } = build
+  const { folder, root, progress, signal } = build
   const stateFile = join(folder, 'done.json')
-  let done = await readDone(stateFile, steps)
+  // An image that was put in its place has left the rest behind when the build was ended just then.
+  let done = (await exists(root)) ? await readDone(stateFile, steps) : []
   for (const [at, { name, key, run }] of steps.entries()) {
     if (key !== '' && done[at] === key) continue
     progress.step(at + 1, steps.length, name)
@@ -139,8 +141,7 @@ async function runSteps(build: Build, steps: Step[]): Promise<void> {
 
 /** The keys of finished steps; none when what was done is no beginning of what is wanted now. */
 async function readDone(path: string, steps: Step[]): Promise<string[]> {
-  const text = await orWhenMissing('[]', readFile(path, 'utf8'))
-  const done = JSON.parse(text) as string[]
+  const done = parseAs(z.array(z.string()), await readIfThere(path)) ?? []
   return done.every((key, at) => steps[at]?.key === key) ? done : []
 }
 

@@ -1,5 +1,6 @@
 // Small things about files on the host that the drivers share. None of it follows a path below a sandbox's writable layer.
 import { access, readFile, rename, writeFile } from 'node:fs/promises'
+import type { z } from 'zod'
 
 export async function exists(path: string): Promise<boolean> {
   try {
@@ -28,6 +29,16 @@ export async function ignoreMissing(work: Promise<void>): Promise<void> {
 /** The text of a file, undefined when there is none. */
 export async function readIfThere(path: string): Promise<string | undefined> {
   return await orWhenMissing<string | undefined>(undefined, readFile(path, 'utf8'))
+}
+
+/** Undefined for what is not there or not in this form. */
+export function parseAs<T>(schema: z.ZodType<T>, text: string | undefined): T | undefined {
+  if (text === undefined) return undefined
+  try {
+    return schema.safeParse(JSON.parse(text)).data
+  } catch {
+    return undefined
+  }
 }
 
 /** Never leaves half a file behind. */

@@ -6,11 +6,11 @@ import { isAlive } from '../../lib/process-identity.ts'
 import { AppError } from '../../protocol/errors.ts'
 import { layerIdSchema } from '../../protocol/ids.ts'
 import type { KeptLayer } from '../driver.ts'
-import { exists, orWhenMissing, readIfThere, writeWhole } from '../files.ts'
+import { exists, orWhenMissing, parseAs, readIfThere, writeWhole } from '../files.ts'
 import { type IdRange, RANGE_SIZE } from '../oci/id-ranges.ts'
 import { type Oci, readAllClaims } from '../oci/oci-context.ts'
 import { type LayerPaths, layerPaths, layersFolder, type SandboxPaths } from '../oci/oci-paths.ts'
-import { parseAs, readRecord, readRun } from '../oci/oci-record.ts'
+import { readRecord, readRun } from '../oci/oci-record.ts'
 
 const layerRecordSchema = z.object({
   /** The ids that own its files. */

@@ -5,7 +5,7 @@ import type { ProcessIdentity } from '../../lib/process-identity.ts'
 import { AppError } from '../../protocol/errors.ts'
 import { layerIdSchema, sessionIdSchema } from '../../protocol/ids.ts'
 import { sandboxExitSchema } from '../driver.ts'
-import { orWhenMissing, readIfThere, writeWhole } from '../files.ts'
+import { orWhenMissing, parseAs, readIfThere, writeWhole } from '../files.ts'
 import { sandboxSpecSchema } from '../spec.ts'
 import type { SandboxPaths } from './oci-paths.ts'
 
@@ -66,14 +66,4 @@ export async function readRun(paths: SandboxPaths): Promise<SandboxRun | undefin
 export async function listSessionIds(folder: string): Promise<string[]> {
   const names = await orWhenMissing([], readdir(folder))
   return names.filter((name) => sessionIdSchema.safeParse(name).success)
-}
-
-/** Undefined for what is not there or not in this form. */
-export function parseAs<T>(schema: z.ZodType<T>, text: string | undefined): T | undefined {
-  if (text === undefined) return undefined
-  try {
-    return schema.safeParse(JSON.parse(text)).data
-  } catch {
-    return undefined
-  }
 }
