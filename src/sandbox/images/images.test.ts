@@ -1,4 +1,15 @@
-import { mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import {
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -52,8 +63,27 @@ describe('layers', () => {
     await writeLayer(path, entries)
     expect((await stat(join(path, 'tmp'))).mode & 0o7777).toBe(0o1777)
     expect((await stat(join(path, 'etc/a'))).mode & 0o777).toBe(0o600)
-    await writeLayer(path, [file('etc/a', 'other')])
-    expect(await readFile(join(path, 'etc/a'), 'utf8')).toBe('x')
+    const { ino } = await stat(path)
+    await writeLayer(path, entries)
+    expect((await stat(path)).ino).toBe(ino)
+  })
+
+  it('are made again where a failure of power has left them without all of their words', async () => {
+    const entries = [file('etc/a', 'words'), file('etc/b', ''), link('bin', 'usr/bin')]
+    const path = join(top, 'layer')
+    await writeLayer(path, entries)
+    for (const damage of [
+      () => truncate(join(path, 'etc/a')),
+      () => rm(join(path, 'etc/a')),
+      () => rm(join(path, 'bin')),
+      () => rm(join(path, 'etc'), { recursive: true }),
+    ]) {
+      await damage()
+      await writeLayer(path, entries)
+      expect(await readFile(join(path, 'etc/a'), 'utf8')).toBe('words')
+      expect(await readlink(join(path, 'bin'))).toBe('usr/bin')
+      expect(await readdir(top)).toEqual(['layer'])
+    }
   })
 
   it('are named by what is in them', () => {

@@ -1,9 +1,9 @@
 // A layer: files that Errand makes and lays over an image, as data first (so that it can be tested and hashed) and as a
 // folder then. Layers are read-only lower folders of a sandbox's root; root inside owns what is in them.
 import { createHash } from 'node:crypto'
-import { chmod, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, lstat, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { exists } from '../files.ts'
+import { exists, orWhenMissing } from '../files.ts'
 
 export type LayerEntry =
   | { kind: 'folder'; path: string; mode: number }
@@ -38,15 +38,27 @@ export function hashEntries(entries: LayerEntry[]): string {
   return hash.digest('hex').slice(0, 24)
 }
 
-/** Makes the folder once; another with the same name is taken as finished, since it appears by a rename. */
+/** Makes the folder once: it appears by a rename, and is made again only where a failure of power has left files empty. */
 export async function writeLayer(path: string, entries: LayerEntry[]): Promise<void> {
-  if (await exists(path)) return
+  if (await isWhole(path, entries)) return
   const unfinished = `${path}.new`
   await rm(unfinished, { recursive: true, force: true })
   await mkdir(unfinished, { recursive: true, mode: 0o755 })
   await chmod(unfinished, 0o755)
   for (const entry of entries) await writeEntry(join(unfinished, entry.path), entry)
+  await rm(path, { recursive: true, force: true })
   await rename(unfinished, path)
+}
+
+async function isWhole(path: string, entries: LayerEntry[]): Promise<boolean> {
+  if (!(await exists(path))) return false
+  const parts = await Promise.all(
+    entries.map(async (entry) => {
+      const stats = await orWhenMissing(undefined, lstat(join(path, entry.path)))
+      return entry.kind === 'file' ? stats?.size === Buffer.byteLength(entry.data) : stats
+    }),
+  )
+  return parts.every(Boolean)
 }
 
 async function writeEntry(path: string, entry: LayerEntry): Promise<void> {
