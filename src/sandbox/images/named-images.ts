@@ -1,7 +1,7 @@
 // Images that have a name: `images/named/<name>/<version>/rootfs` below the data folder, with a link `current` to the version
 // that new sandboxes get. A version is never changed; one that was replaced stays as long as a sandbox is made of it.
 import { chmod, mkdir, readdir, readlink, realpath, rename, rm, symlink } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { AppError } from '../../protocol/errors.ts'
 import { orWhenMissing } from '../files.ts'
 
@@ -68,10 +68,14 @@ export async function listVersions(dataDir: string): Promise<NamedVersion[]> {
   return found
 }
 
-/** `used` are paths of layers. */
+/** `used` are paths of layers as sandboxd has seen them: the data folder may be shown to it in another place. */
 export async function unusedVersions(dataDir: string, used: string[]): Promise<string[]> {
   const versions = (await listVersions(dataDir)).filter(({ isCurrent }) => !isCurrent)
-  return versions.map(({ path }) => path).filter((path) => !used.includes(join(path, 'rootfs')))
+  const isUsed = (path: string) => {
+    const end = `/${relative(dataDir, path)}/rootfs`
+    return used.some((layer) => layer.endsWith(end))
+  }
+  return versions.map(({ path }) => path).filter((path) => !isUsed(path))
 }
 
 async function namesIn(path: string): Promise<string[]> {
