@@ -1,11 +1,12 @@
 // What the oci driver keeps on disk about each sandbox, so that a new sandboxd knows everything that an old one knew.
 import { readdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import type { ProcessIdentity } from '../../lib/process-identity.ts'
 import { AppError } from '../../protocol/errors.ts'
 import { layerIdSchema, sessionIdSchema } from '../../protocol/ids.ts'
 import { sandboxExitSchema } from '../driver.ts'
-import { orWhenMissing, parseAs, readIfThere, writeWhole } from '../files.ts'
+import { exists, orWhenMissing, parseAs, readIfThere, writeWhole } from '../files.ts'
 import { sandboxSpecSchema } from '../spec.ts'
 import type { SandboxPaths } from './oci-paths.ts'
 
@@ -41,13 +42,31 @@ export type SandboxClaims = z.infer<typeof claimsSchema>
 export async function readRecord(paths: SandboxPaths): Promise<SandboxRecord | undefined> {
   const text = await readIfThere(paths.record)
   const record = parseAs(recordSchema, text)
-  if (text === undefined || record) return record
+  if (text === undefined) return undefined
+  if (record) return await relocate(paths, record)
   const reason = parseAs(z.unknown(), text) === undefined ? 'record_damaged' : 'record_unreadable'
   throw new AppError('internal', reason, 'The record of this sandbox is not readable')
 }
 
 export async function readClaims(paths: SandboxPaths): Promise<SandboxClaims | undefined> {
-  return parseAs(claimsSchema, await readIfThere(paths.record))
+  const claims = parseAs(claimsSchema, await readIfThere(paths.record))
+  return claims && (await relocate(paths, claims))
+}
+
+/** What Errand keeps of images below its data folder, and of a sandbox. */
+const BELOW_DATA =
+  /\/(images\/layers\/[^/]+|images\/named\/[^/]+\/[^/]+\/rootfs|sandboxes\/[^/]+\/[^/]+)$/
+
+/** The data folder may have been moved since, or be shown elsewhere: then what lay below it is found beside the sandbox. */
+async function relocate<T extends SandboxClaims>(paths: SandboxPaths, claims: T): Promise<T> {
+  const dataDir = dirname(dirname(paths.kept))
+  const layers = claims.layers.map(async (layer) => {
+    const [, below] = BELOW_DATA.exec(layer) ?? []
+    if (below === undefined || (await exists(layer))) return layer
+    const moved = join(dataDir, below)
+    return (await exists(moved)) ? moved : layer
+  })
+  return { ...claims, layers: await Promise.all(layers) }
 }
 
 export async function writeRecord(paths: SandboxPaths, record: SandboxRecord): Promise<void> {
