@@ -102,6 +102,23 @@ describe('errand run', () => {
     expect(cli.stdout.text()).toContain('errand logs s_aaaaaa --follow')
   })
 
+  it('lets go at Ctrl-C while Errand cannot be reached, and says how to come back', async () => {
+    const { client } = createErrand(BEGIN)
+    client.getSession = async () => {
+      throw new AppError('unavailable', 'errand_unreachable', 'cut off')
+    }
+    const cli = createTestCli({ client })
+    const ended = cli.run(...RUN)
+    while (cli.listeners() === 0) await new Promise(setImmediate)
+    cli.interrupt()
+    expect(await ended).toBe(0)
+    expect(cli.stderr.text()).toBe('')
+    expect(cli.stdout.text()).toContain('errand logs s_aaaaaa --follow')
+    const detached = createTestCli({ client })
+    expect(await detached.run(...RUN, '--detach', '--json')).toBe(0)
+    expect(JSON.parse(detached.stdout.text())).toMatchObject({ sessionId, outcome: null })
+  })
+
   it('asks at a terminal and goes on with the answer', async () => {
     const { client, calls, tell } = createErrand([
       ...BEGIN,

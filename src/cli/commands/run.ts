@@ -106,7 +106,7 @@ export async function runTask(
   const all = [main, ...additional]
   const leftOut = all.flatMap((one) => one.leftOut)
   const roots = all.map(({ local }) => local?.root ?? null)
-  const facts = { connection, print, sessionId: session.id, turnId, watched, startedAt }
+  const facts = { connection, print, session, turnId, watched, startedAt }
   return finish(cli, { ...facts, roots, leftOut })
 }
 
@@ -145,17 +145,16 @@ interface TurnToWatch {
 
 interface WatchedTurn {
   end: WatchEnd
-  /** The session as it was when its turn ended, where that was seen: it may have gone on since. */
-  atEnd: SessionState | null
+  /** The session as it was seen last; when its turn ended, it may have gone on since. */
+  seen: SessionState | null
 }
 
-const DETACHED: WatchedTurn = { end: 'detached', atEnd: null }
+const DETACHED: WatchedTurn = { end: 'detached', seen: null }
 
 async function watchTurn(
   cli: Cli,
   { connection, print, session, turnId, liveFrom }: TurnToWatch,
 ): Promise<WatchedTurn> {
-  let seen: SessionState | null = null
   const renderer = createRenderer({
     output: print.isJson ? NOWHERE : cli.deps.stdout,
     quietUntil: liveFrom,
@@ -164,12 +163,10 @@ async function watchTurn(
   const quiet = print.isJson ? { ...cli, deps: { ...cli.deps, prompt: undefined } } : cli
   const end = await watchSession(quiet, {
     ...{ connection, sessionId: session.id, renderer, liveFrom, unanswered: 'end' },
-    isOver: (view, { seq, body }) => {
-      seen = view.session
-      return seq > liveFrom && (seen?.lastTurn?.id === turnId || endsTurn(body, turnId))
-    },
+    isOver: ({ session: seen }, { seq, body }) =>
+      seq > liveFrom && (seen?.lastTurn?.id === turnId || endsTurn(body, turnId)),
   })
-  return { end, atEnd: end === 'over' ? seen : null }
+  return { end, seen: renderer.view().session }
 }
 
 /** The turn will not end any more: it cannot begin, or was taken back. */
@@ -190,7 +187,8 @@ const NOWHERE: Output = { write: () => undefined, isTTY: false, columns: () => u
 interface Ended {
   connection: Connection
   print: Printer
-  sessionId: string
+  /** As it began here. */
+  session: SessionState
   turnId: string
   watched: WatchedTurn
   startedAt: number
@@ -201,9 +199,9 @@ interface Ended {
 
 async function finish(cli: Cli, ended: Ended): Promise<RunResult> {
   const { connection, print, startedAt, roots, leftOut } = ended
-  const { end, atEnd } = ended.watched
-  const session = await connection.client.getSession(ended.sessionId)
+  const { end, seen } = ended.watched
   const isOver = end === 'over'
+  const session = await readSession(ended)
   // Without a commit to start from there is nothing to compare.
   const hasBegun = isOver && session.repository.commit !== null
   const places = [null, ...session.additional.map(({ name }) => name)]
@@ -215,6 +213,7 @@ async function finish(cli: Cli, ended: Ended): Promise<RunResult> {
   const durationMs = Date.now() - startedAt
   const { turnId } = ended
   const facts = { connection, session, found, durationMs, leftOut, turnId }
+  const atEnd = isOver ? seen : null
   const result = createResult({ ...facts, atEnd, isUnfinished: !isOver })
   print.json(result)
   if (isOver) {
@@ -223,6 +222,17 @@ async function finish(cli: Cli, ended: Ended): Promise<RunResult> {
   } else sayHowToComeBack(print, session, end)
   if (end === 'waiting') cli.setExitCode(exitCodeOf(result))
   return result
+}
+
+/** Who lets go of it while Errand cannot be reached is told of the session as it was seen last. */
+async function readSession({ connection, session, watched }: Ended): Promise<SessionState> {
+  try {
+    return await connection.client.getSession(session.id)
+  } catch (error) {
+    const isAway = error instanceof AppError && error.code === 'unavailable'
+    if (watched.end === 'over' || !isAway) throw error
+    return watched.seen ?? session
+  }
 }
 
 interface Work {
@@ -279,7 +289,7 @@ function addSend(cli: Cli, program: Command): void {
       const watched = options.detach
         ? DETACHED
         : await watchTurn(cli, { connection, print, session, turnId, liveFrom: session.lastSeq })
-      const facts = { connection, print, sessionId: session.id, turnId, watched, startedAt }
+      const facts = { connection, print, session, turnId, watched, startedAt }
       await finish(cli, { ...facts, roots: [], leftOut: [] })
     },
   )
