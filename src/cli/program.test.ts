@@ -138,6 +138,43 @@ describe('errand run', () => {
     ])
   })
 
+  it('sends an answer again while Errand is being started anew, and goes on watching', async () => {
+    const { client, calls, tell } = createErrand([
+      ...BEGIN,
+      { type: 'question.asked', question: QUESTION },
+    ])
+    const { answerQuestion } = client
+    const given = { allow: true, answers: { 'Which one?': 'Blue' }, message: '' }
+    client.answerQuestion = async (...args) => {
+      const state = answerQuestion?.(...args)
+      if (calls.filter(({ name }) => name === 'answerQuestion').length === 1)
+        throw new AppError('unavailable', 'errand_unreachable', 'cut off')
+      tell({ type: 'question.answered', questionId: 'q1', answer: given }, DONE)
+      return state as Promise<SessionState>
+    }
+    const cli = createTestCli({ client, prompt: async () => '2' })
+    expect(await cli.run(...RUN), cli.stderr.text()).toBe(0)
+    expect(cli.stderr.text()).toBe('')
+    expect(cli.stdout.text()).toContain('✓ done')
+  })
+
+  it('takes an answer for given whose answer was lost, once it is seen that it arrived', async () => {
+    const { client, tell } = createErrand([
+      ...BEGIN,
+      { type: 'question.asked', question: QUESTION },
+    ])
+    const given = { allow: true, answers: { 'Which one?': 'Blue' }, message: '' }
+    client.answerQuestion = async () => {
+      tell({ type: 'question.answered', questionId: 'q1', answer: given })
+      setImmediate(() => tell(DONE))
+      throw new AppError('unavailable', 'errand_unreachable', 'cut off')
+    }
+    const cli = createTestCli({ client, prompt: async () => '2' })
+    expect(await cli.run(...RUN), cli.stderr.text()).toBe(0)
+    expect(cli.stderr.text()).toBe('')
+    expect(cli.stdout.text()).toContain('✓ done')
+  })
+
   it('takes the question back when it was answered elsewhere', async () => {
     const { client, tell } = createErrand([
       ...BEGIN,

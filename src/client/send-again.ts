@@ -11,10 +11,11 @@ export interface Patience {
 
 const PATIENCE: Patience = { ms: 20_000, pauses: { firstMs: 200, mostMs: 2_000 } }
 
-/** `send` must name what it sends, as `turnId` does. Fails with the last refusal. */
+/** `send` must name what it sends, as `turnId` does. Fails with the last refusal, or with the reason of `signal`. */
 export async function sendUntilAnswered<T>(
   send: () => Promise<T>,
   { ms, pauses }: Patience = PATIENCE,
+  signal?: AbortSignal,
 ): Promise<T> {
   const until = Date.now() + ms
   for (let attempt = 0; ; attempt += 1) {
@@ -24,7 +25,7 @@ export async function sendUntilAnswered<T>(
       if (!(error instanceof AppError && error.code === 'unavailable')) throw error
       const pauseMs = backoffMs(pauses, attempt, Math.random())
       if (Date.now() + pauseMs > until) throw error
-      await delay(pauseMs)
+      await delay(pauseMs, signal)
     }
   }
 }

@@ -1,5 +1,6 @@
 // Follows a session at the terminal until something is reached, somebody is needed, or Ctrl-C lets go of it.
 import type { Followed } from '../../client/follow.ts'
+import { sendUntilAnswered } from '../../client/send-again.ts'
 import type { SessionView } from '../../protocol/apply-event.ts'
 import { AppError } from '../../protocol/errors.ts'
 import type { SessionEvent } from '../../protocol/event.ts'
@@ -95,7 +96,8 @@ function createQuestions(cli: Cli, { connection, sessionId, renderer, signal, de
     try {
       const answer = await askQuestion(question, askLine)
       done.add(question.id)
-      await connection.client.answerQuestion(sessionId, question.id, answer)
+      const send = () => connection.client.answerQuestion(sessionId, question.id, answer)
+      await sendUntilAnswered(send, undefined, both)
     } catch (error) {
       if (!both.aborted && !isAnswered(error)) {
         const said = error instanceof Error ? error.message : String(error)
