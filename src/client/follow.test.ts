@@ -152,6 +152,7 @@ describe('requests', () => {
       new TypeError('refused'),
       Response.json({ id: 1 }),
       new Response('<html>', { status: 502 }),
+      new Response('<html>'),
     ])
     await expect(client.getMe()).rejects.toMatchObject({
       code: 'unavailable',
@@ -162,6 +163,7 @@ describe('requests', () => {
       code: 'unavailable',
       reason: 'answer_unreadable',
     })
+    await expect(client.getMe()).rejects.toMatchObject({ reason: 'answer_unreadable' })
   })
 
   it('go to the address of their route', async () => {

@@ -46,12 +46,14 @@ export async function send(options: ClientOptions, request: ApiRequest): Promise
     })
   } catch (error) {
     if (signal?.aborted) throw error
-    throw new AppError('unavailable', 'errand_unreachable', 'Errand cannot be reached', {
-      cause: error,
-    })
+    throw unreachable(error)
   }
   if (!response.ok) throw await refusalOf(response)
   return response
+}
+
+function unreachable(cause: unknown): AppError {
+  return new AppError('unavailable', 'errand_unreachable', 'Errand cannot be reached', { cause })
 }
 
 export function requestJson<S extends z.ZodType>(
@@ -59,9 +61,11 @@ export function requestJson<S extends z.ZodType>(
   schema: S,
   request: ApiRequest,
 ): Promise<z.output<S>> {
-  return withinLimit(options, request, async (response) =>
-    parseAnswer(schema, await response.json()),
-  )
+  return withinLimit(options, request, async (response) => {
+    // Cut off in the middle it is as good as none.
+    const text = await response.text().catch((error) => Promise.reject(unreachable(error)))
+    return parseAnswer(schema, text)
+  })
 }
 
 export function requestNothing(options: ClientOptions, request: ApiRequest): Promise<void> {
@@ -83,11 +87,17 @@ async function withinLimit<T>(
   }
 }
 
-function parseAnswer<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
-  const parsed = schema.safeParse(value)
-  if (parsed.success) return parsed.data
+function parseAnswer<S extends z.ZodType>(schema: S, text: string): z.output<S> {
+  let cause: unknown
+  try {
+    const parsed = schema.safeParse(JSON.parse(text))
+    if (parsed.success) return parsed.data
+    cause = parsed.error
+  } catch (error) {
+    cause = error
+  }
   const message = 'the answer is not one that this version understands; are both of one version?'
-  throw new AppError('internal', 'answer_unreadable', message, { cause: parsed.error })
+  throw new AppError('internal', 'answer_unreadable', message, { cause })
 }
 
 async function refusalOf(response: Response): Promise<AppError> {

@@ -55,6 +55,17 @@ describe('what is sent until it is answered', () => {
     expect(JSON.parse(bodies[0] ?? '')).toMatchObject({ text: 'go on', turnId: TURN })
   })
 
+  it('is sent again when its answer was cut off in the middle', async () => {
+    answer = (response, count) => {
+      const whole = JSON.stringify({ turnId: TURN })
+      if (count === 2) return response.writeHead(202).end(whole)
+      response.writeHead(202, { 'content-length': whole.length })
+      response.write(whole.slice(0, 5), () => response.destroy())
+    }
+    expect(await sendMessage()).toEqual({ turnId: TURN })
+    expect(bodies).toEqual([bodies[0], bodies[0]])
+  })
+
   it('is not sent again when it was refused', async () => {
     answer = (response) => refuse(response, new AppError('conflict', 'session_archived', 'no'))
     await expect(sendMessage()).rejects.toMatchObject({ reason: 'session_archived' })
