@@ -130,6 +130,13 @@ describe('errand teleport', () => {
     expect(JSON.parse(await readFile(file, 'utf8')).message.content).toEqual(content(root))
   })
 
+  it('goes on where git makes repositories of another format', async () => {
+    await save({ [`${PROJECT}/000000`]: line({ type: 'user', uuid: '1' }) }, CONVERSATION)
+    env.GIT_DEFAULT_HASH = 'sha256'
+    const cli = createCli()
+    expect(await cli.run('teleport', 'aaaa'), cli.stderr.text()).toBe(0)
+  })
+
   it('takes nothing that would say what the agent may do here, or touch files', async () => {
     const other = '99999999-2222-4333-8444-555555555555'
     const transcript =

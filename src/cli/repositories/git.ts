@@ -32,6 +32,8 @@ export function createGit(userEnv: Record<string, string>): Git {
     GIT_TERMINAL_PROMPT: '0',
     // Looking at a repository writes nothing into it, not even a fresher index.
     GIT_OPTIONAL_LOCKS: '0',
+    // What is made here speaks with Errand's repositories, which are of this format.
+    GIT_DEFAULT_HASH: 'sha1',
   }
   const attempt: Git['try'] = async (args, { cwd, env = {}, signal }) => {
     try {
