@@ -1,6 +1,8 @@
 // What every command of the command line shares: `--json`, output, and how an error ends it.
+import { randomBytes } from 'node:crypto'
 import type { Command } from 'commander'
 import { AppError } from '../protocol/errors.ts'
+import { createId } from '../protocol/ids.ts'
 import type { SessionState } from '../protocol/session.ts'
 import type { CliDeps, Connection } from './deps.ts'
 import type { Git } from './repositories/git.ts'
@@ -84,6 +86,11 @@ export function sessionId(id: string | undefined): string {
     'session_id_invalid',
     `${plainLine(text)} is not the id of a session`,
   )
+}
+
+/** Chosen here, so that what is sent again counts once. */
+export function newTurnId(): string {
+  return createId('turn', randomBytes(20))
 }
 
 /** Short enough to type, long enough to be unique for a person. */

@@ -4,9 +4,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { sendUntilAnswered } from '../../client/send-again.ts'
 import { AppError } from '../../protocol/errors.ts'
-import { addCommand, type Cli, type Running } from '../command.ts'
-import type { Connection } from '../deps.ts'
+import { addCommand, type Cli, newTurnId, type Running } from '../command.ts'
+import { type Connection, InterruptedError } from '../deps.ts'
 import { pushCommit } from '../repositories/repository.ts'
 import { plainText } from '../terminal/plain-text.ts'
 
@@ -46,19 +47,31 @@ async function askSandbox(
   const source = await uploadNothing(cli, connection)
   const prompt = print.isJson ? `${NAME} --json` : NAME
   const { environment } = options
-  const session = await client.createSession({
-    ...{ prompt, kind: 'command' as const, title: NAME, source, environment },
+  const task = { prompt, turnId: newTurnId(), kind: 'command' as const, title: NAME }
+  const session = await sendUntilAnswered(() =>
+    client.createSession({ ...task, source, environment }),
+  )
+  const interrupted = new AbortController()
+  const stopListening = cli.deps.onInterrupt(() => {
+    // A second Ctrl-C ends the program at once.
+    stopListening()
+    interrupted.abort(new InterruptedError())
   })
   try {
-    return await readOutput(connection, session.id)
+    return await readOutput(connection, session.id, interrupted.signal)
   } finally {
+    stopListening()
     await client.removeSession(session.id)
   }
 }
 
-async function readOutput({ client }: Connection, sessionId: string): Promise<string> {
+async function readOutput(
+  { client }: Connection,
+  sessionId: string,
+  interrupted: AbortSignal,
+): Promise<string> {
   let output = ''
-  const signal = AbortSignal.timeout(LIMIT_MS)
+  const signal = AbortSignal.any([interrupted, AbortSignal.timeout(LIMIT_MS)])
   for await (const item of client.followEvents(sessionId, { signal })) {
     if (item.kind !== 'event') continue
     const { body } = item.event
@@ -74,6 +87,7 @@ async function readOutput({ client }: Connection, sessionId: string): Promise<st
       )
     }
   }
+  interrupted.throwIfAborted()
   throw new AppError(
     'unavailable',
     'check_tools_ended',

@@ -1,15 +1,14 @@
 // `errand run`: a task goes in, its work is shown, a branch comes out. Also `send` and `fetch`, which share the end.
-import { randomBytes } from 'node:crypto'
 import { type Command, Option } from 'commander'
 import { sendUntilAnswered } from '../../client/send-again.ts'
 import type { NewMessage, NewSession } from '../../protocol/api.ts'
 import { AppError } from '../../protocol/errors.ts'
 import type { EventBody } from '../../protocol/event.ts'
-import { createId } from '../../protocol/ids.ts'
 import type { SessionState } from '../../protocol/session.ts'
 import {
   addCommand,
   type Cli,
+  newTurnId,
   type Printer,
   pageOf,
   type Running,
@@ -117,11 +116,6 @@ async function wordsOf({ deps }: Cli, text: string): Promise<string> {
 
 function requireWords(text: string): void {
   if (text.trim() === '') throw new AppError('invalid', 'prompt_empty', 'say what is to be done')
-}
-
-/** Chosen here, so that what is sent again counts once. */
-function newTurnId(): string {
-  return createId('turn', randomBytes(20))
 }
 
 function parseNetwork({ network, allow = [] }: RunOptions): NewSession['network'] {
