@@ -100,4 +100,14 @@ describe('a session that is asked for', () => {
     const { sessions } = await store.sessions.list({ ownerId: ANN.id, limit: 50 })
     expect(sessions.filter(({ turn }) => turn?.id === turnId)).toHaveLength(1)
   })
+
+  it('is found by that turn, by its owner alone', async () => {
+    const found = async (ownerId: string, id: string) =>
+      (await api().listBegun(ownerId, id)).sessions.map((session) => session.id)
+    const turnId = newTurn()
+    const made = await api().create(ANN, asked(turnId))
+    expect(await found(ANN.id, turnId)).toEqual([made.id])
+    expect(await found('somebody', turnId)).toEqual([])
+    expect(await found(ANN.id, newTurn())).toEqual([])
+  })
 })

@@ -56,6 +56,10 @@ export function createSessionsApi({
     command: (sessionId, command) => dispatch.command(sessionId, command),
     findByPrefix: directory.findByPrefix,
     list: (ownerId, page) => directory.list({ ownerId, ...page }),
+    listBegun: async (ownerId, turnId) => {
+      const session = await directory.findByFirstTurn(ownerId, turnId)
+      return { sessions: session ? [session] : [], next: null }
+    },
     places: async () => placesIn(await directory.readLoad()),
     readEvents: store.readEvents,
     network: store.networkLog,

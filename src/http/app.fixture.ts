@@ -161,6 +161,12 @@ function createFakeSessions(network: SessionsApi['network']): FakeSessions {
       sessions: [...states.values()].filter((state) => state.ownerId === ownerId),
       next: null,
     }),
+    listBegun: async (ownerId, turnId) => ({
+      sessions: [...states.values()].filter(
+        (state) => state.ownerId === ownerId && state.turn?.id === turnId,
+      ),
+      next: null,
+    }),
     readEvents: async (sessionId, { afterSeq, limit }) => {
       const rest = (logs.get(sessionId) ?? []).filter(({ seq }) => seq > afterSeq)
       const events = rest.slice(0, limit)

@@ -41,6 +41,8 @@ export interface SessionsApi {
     ownerId: string,
     page: { limit: number; before?: string; includeArchived: boolean },
   ): Promise<{ sessions: SessionState[]; next: string | null }>
+  /** That which began with this turn. */
+  listBegun(ownerId: string, turnId: string): Promise<{ sessions: SessionState[]; next: null }>
   /** Of all sessions that wait for a free slot, whoever they belong to. */
   places(): Promise<ReadonlyMap<string, Place>>
   readEvents(sessionId: string, range: { afterSeq: number; limit: number }): Promise<EventPage>

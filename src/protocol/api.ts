@@ -139,6 +139,8 @@ export const sessionListQuerySchema = z.object({
   limit: z.coerce.number().int().min(1).max(200).default(50),
   before: z.string().max(100).optional(),
   archived: flagSchema.default(false),
+  /** That which began with this turn, archived or not, and no other. */
+  turnId: turnIdSchema.optional(),
 })
 export const sessionPageSchema = z.object({
   sessions: z.array(sessionSummarySchema),

@@ -45,8 +45,11 @@ export function addSessionRoutes(api: Api, deps: HttpDeps): void {
       ...{ query: sessionListQuerySchema, answer: sessionPageSchema },
     },
     async ({ user, query }) => {
-      const { limit, before, archived: includeArchived } = query
-      const page = await sessions.list(user.id, { limit, before, includeArchived })
+      const { limit, before, archived: includeArchived, turnId } = query
+      const page =
+        turnId === undefined
+          ? await sessions.list(user.id, { limit, before, includeArchived })
+          : await sessions.listBegun(user.id, turnId)
       const summaries = await summarizeWithPlaces(sessions, page.sessions)
       return { sessions: summaries, next: page.next }
     },
