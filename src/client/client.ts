@@ -71,6 +71,10 @@ function sessionMethods(options: ClientOptions) {
     createSession: (fields: NewSession) => state('POST', '/sessions', fields),
     listSessions: (query: { limit?: number; before?: string; archived?: boolean } = {}) =>
       requestJson(options, sessionPageSchema, { path: '/sessions', query }),
+    /** That which began with this turn; undefined: none has. */
+    findBegun: async (turnId: string) =>
+      (await requestJson(options, sessionPageSchema, { path: '/sessions', query: { turnId } }))
+        .sessions[0],
     getSession: (id: string) => state('GET', pathOf(id)),
     patchSession: (id: string, patch: SessionPatch) => state('PATCH', pathOf(id), patch),
     actOnSession: (id: string, action: SessionAction) => state('POST', pathOf(id, `/${action}`)),

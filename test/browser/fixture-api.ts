@@ -35,6 +35,8 @@ export interface Fixture {
   signedIn: boolean
   /** While true, every request of the API is refused as if nothing listened. */
   down: boolean
+  /** By the turn that began it, which a client chose. */
+  firstTurns: Record<string, FixtureSession>
   diff: unknown
   /** By the name of the additional repository. */
   additionalDiffs: Record<string, unknown>
@@ -59,6 +61,7 @@ export async function startFixture(): Promise<Fixture> {
     requests: [],
     signedIn: true,
     down: false,
+    firstTurns: {},
     diff: null,
     additionalDiffs: {},
     environments: createEnvironments(),
@@ -68,6 +71,7 @@ export async function startFixture(): Promise<Fixture> {
     clear: () => {
       sessions.clear()
       fixture.requests = []
+      fixture.firstTurns = {}
       fixture.environments = createEnvironments()
     },
     emit: (session, ...facts) => {
@@ -171,6 +175,13 @@ interface Asked {
   request: IncomingMessage
 }
 
+/** All, or the one that a turn began. */
+function listed({ fixture, sessions }: Parts, turn: string | null): Iterable<FixtureSession> {
+  if (turn === null) return sessions.values()
+  const begun = fixture.firstTurns[turn]
+  return begun ? [begun] : []
+}
+
 function answerApi(parts: Parts, asked: Asked, response: ServerResponse): void {
   const { method, path } = asked
   const states = () => [...parts.sessions.values()].flatMap((session) => stateOf(session) ?? [])
@@ -181,8 +192,8 @@ function answerApi(parts: Parts, asked: Asked, response: ServerResponse): void {
     case 'GET /sessions': {
       const { searchParams } = new URL(asked.request.url ?? '', 'http://fixture')
       const from = Number(searchParams.get('before') ?? 0)
-      const to = from + Number(searchParams.get('limit'))
-      const sessions = summariesOf(parts.sessions.values())
+      const to = from + Number(searchParams.get('limit') ?? 50)
+      const sessions = summariesOf(listed(parts, searchParams.get('turnId')))
       const next = to < sessions.length ? String(to) : null
       sendJson(response, { sessions: sessions.slice(from, to), next })
       break

@@ -17,6 +17,7 @@ export const keys = {
   sessions: ['sessions'],
   environments: ['environments'],
   credentials: ['credentials'],
+  begun: (turnId: string) => ['begun', turnId],
   view: (id: string) => ['view', id],
   diff: (id: string) => ['diff', id],
   network: (id: string) => ['network', id],

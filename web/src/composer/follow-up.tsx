@@ -13,7 +13,14 @@ import { AttachedComments } from './attached-comments.tsx'
 import { ModelField, ModeSelect } from './mode-model.tsx'
 import { PromptBox } from './prompt-box.tsx'
 import { Queue } from './queue.tsx'
-import { forgetUnsent, noteReturned, takeArrived, turnIdFor } from './unsent-turn.ts'
+import {
+  forgetUnsent,
+  noteReturned,
+  takeArrived,
+  takeLeft,
+  turnIdFor,
+  type Written,
+} from './unsent-turn.ts'
 import type { SetDraft } from './use-draft.ts'
 
 export function FollowUp({
@@ -36,6 +43,7 @@ export function FollowUp({
 }) {
   const box = useRef<HTMLTextAreaElement>(null)
   const { send } = requests
+  const giveBack = useGivenBack({ session, setText, comments, isThere, send })
   const busy = session.turn !== null && session.status !== 'failed'
   const submit = () => {
     const written = text.trim()
@@ -44,7 +52,7 @@ export function FollowUp({
     const attached = command ? [] : comments.all
     const message = withComments(written, attached)
     if (message === '' || message === '!' || send.isPending) return
-    const turnId = turnIdFor(session.id, message)
+    const turnId = turnIdFor(session.id, message, { written, attached })
     // Cleared at once, so that the next message can be begun; a refusal brings the text back.
     setText('')
     if (attached.length > 0) comments.set(() => [])
@@ -57,20 +65,12 @@ export function FollowUp({
     void sent.then(
       () => forgetUnsent(session.id, turnId),
       () => {
-        noteReturned(session.id, turnId, { written, attached })
-        setText((now) => [written, now].filter((one) => one.trim()).join('\n\n'))
-        comments.set((now) => [...attached, ...now])
+        noteReturned(session.id, turnId)
+        giveBack({ written, attached })
       },
     )
     box.current?.focus()
   }
-  useEffect(() => {
-    const arrived = takeArrived(session.id, isThere)
-    if (!arrived) return
-    setText((now) => without(now, arrived.written))
-    comments.set((now) => now.filter(({ id }) => !arrived.attached.some((one) => one.id === id)))
-    if (send.variables?.turnId === arrived.turnId) send.reset()
-  })
   const sending = useLasting(send.isPending, 400) ? (send.variables?.text ?? null) : null
   const error = send.error ? describeError(send.error) : null
   return (
@@ -116,6 +116,36 @@ export function FollowUp({
       </PromptBox>
     </div>
   )
+}
+
+/** Puts into the composer again what was not sent, and takes out of it what had arrived all the same. */
+function useGivenBack({
+  session: { id },
+  setText,
+  comments,
+  isThere,
+  send,
+}: {
+  session: SessionState
+  setText: SetDraft
+  comments: Comments
+  isThere: (turnId: string) => boolean
+  send: SessionRequests['send']
+}) {
+  const giveBack = ({ written, attached }: Written) => {
+    setText((now) => [written, now].filter((one) => one.trim()).join('\n\n'))
+    comments.set((now) => [...attached, ...now])
+  }
+  useEffect(() => {
+    const left = takeLeft(id)
+    if (left) giveBack(left)
+    const arrived = takeArrived(id, isThere)
+    if (!arrived) return
+    setText((now) => without(now, arrived.written))
+    comments.set((now) => now.filter((one) => !arrived.attached.some((sent) => sent.id === one.id)))
+    if (send.variables?.turnId === arrived.turnId) send.reset()
+  })
+  return giveBack
 }
 
 /** What was written since stays; so does all, where somebody has gone on in it. */

@@ -20,7 +20,8 @@ import { namedEnvironment, prefilled } from './prefill.ts'
 import { PromptBox } from './prompt-box.tsx'
 import { recentUrls, SourceField } from './source-field.tsx'
 import { TaskSettings } from './task-settings.tsx'
-import { forgetUnsent, turnIdFor } from './unsent-turn.ts'
+import { forgetUnsent, noteReturned, takeArrived, turnIdFor } from './unsent-turn.ts'
+import { useBegun } from './use-begun.ts'
 import { useDraft } from './use-draft.ts'
 import { useTaskFields } from './use-task-fields.ts'
 
@@ -127,26 +128,37 @@ function useNewTask(recentUrl: string) {
     keep(changed)
   }
   usePrefill({ change, setPrompt, setProblem, environment: fields.environment })
+  const toSession = ({ id }: { id: string }) =>
+    navigate({ to: '/sessions/$sessionId', params: { sessionId: id } })
+  const clear = (written: string) => {
+    setPrompt((now) => (now === written ? '' : now))
+    forget()
+  }
   const send = () => {
     const missing = missingIn(fields, prompt)
     setProblem(missing)
     if (missing) focusMissing(fields, box.current)
     if (missing || request.isPending) return
     const task = toNewSession(fields, prompt)
-    const turnId = turnIdFor(PLACE, JSON.stringify(task))
-    const toSession = ({ id }: { id: string }) =>
-      navigate({ to: '/sessions/$sessionId', params: { sessionId: id } })
+    const turnId = turnIdFor(PLACE, JSON.stringify(task), { written: prompt, attached: [] })
     const sent = request.mutateAsync({ ...task, turnId }, { onSuccess: toSession })
     // Also once this is not shown any more.
     void sent.then(
       () => {
         forgetUnsent(PLACE, turnId)
-        setPrompt((now) => (now === prompt ? '' : now))
-        forget()
+        clear(prompt)
       },
-      () => undefined,
+      (error) => (isUnknown(error) ? noteReturned(PLACE, turnId) : forgetUnsent(PLACE, turnId)),
     )
   }
+  useBegun(PLACE, (session) => {
+    const { turnId, written } = takeArrived(PLACE, () => true) ?? {}
+    if (turnId === request.variables?.turnId) request.reset()
+    // Who has gone on writing since stays.
+    if (written !== prompt) return
+    clear(prompt)
+    void toSession(session)
+  })
   const choose = (text: string) => {
     setPrompt(text)
     const repository = document.querySelector<HTMLInputElement>('[data-repository]')
@@ -154,6 +166,11 @@ function useNewTask(recentUrl: string) {
     else box.current?.focus()
   }
   return { box, fields, prompt, change, setPrompt, problem, request, send, choose }
+}
+
+/** Whether it was started all the same: no refusal has arrived. */
+function isUnknown(error: unknown): boolean {
+  return ['unavailable', 'timeout', 'internal'].includes(describeError(error).code)
 }
 
 /** What the address of the page says goes into the fields once, and then stands there alone. */

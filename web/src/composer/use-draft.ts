@@ -24,6 +24,16 @@ export function useDraft(place: string, lifetime: Lifetime = 'tab'): [string, Se
   return [draft, change]
 }
 
+/** The same outside of what is drawn. */
+export function keptDraft(place: string): string {
+  return read(`draft:${place}`, 'tab')
+}
+
+export function keepDraft(place: string, text: string): void {
+  write(`draft:${place}`, 'tab', text)
+  for (const listener of listeners) listener()
+}
+
 function subscribe(changed: () => void): () => void {
   listeners.add(changed)
   return () => listeners.delete(changed)

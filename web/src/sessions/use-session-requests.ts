@@ -5,6 +5,7 @@ import type { NewMessage, SessionPatch } from '../../../src/protocol/api.ts'
 import type { AllowScope, Answer, PushGrantChange } from '../../../src/protocol/session.ts'
 import { useApi } from '../app/api.ts'
 import { useRequest } from '../app/queries.ts'
+import { forgetUnsent, noteReturned, turnIdFor } from '../composer/unsent-turn.ts'
 import type { SetDraft } from '../composer/use-draft.ts'
 
 type SessionAction = Parameters<Client['actOnSession']>[1]
@@ -44,9 +45,16 @@ export function useSessionRequests(id: string, setDraft: SetDraft) {
         () => undefined,
       ),
     /** What was not sent is in the composer, from where it can be. */
-    sendAgain: (message: Pick<NewMessage, 'text' | 'kind'>) =>
-      void send
-        .mutateAsync(message)
-        .catch(() => writeFirst(message.kind === 'command' ? `!${message.text}` : message.text)),
+    sendAgain: (message: Pick<NewMessage, 'text' | 'kind'>) => {
+      const written = message.kind === 'command' ? `!${message.text}` : message.text
+      const turnId = turnIdFor(id, written, { written, attached: [] })
+      void send.mutateAsync({ ...message, turnId }).then(
+        () => forgetUnsent(id, turnId),
+        () => {
+          noteReturned(id, turnId)
+          writeFirst(written)
+        },
+      )
+    },
   }
 }
