@@ -2,7 +2,7 @@
 import type { Page } from 'playwright-core'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Fixture } from './fixture-api.ts'
-import { append, createSession, running, turnId } from './fixture-sessions.ts'
+import { append, createSession, queued, running, turnId } from './fixture-sessions.ts'
 import { createStage } from './stage.ts'
 
 const stage = createStage()
@@ -55,6 +55,24 @@ describe('a message', () => {
     await page.reload()
     await queue.getByText(text).waitFor()
     expect(await message().inputValue()).toBe('')
+  })
+
+  it('that was taken back is in the composer, though nobody said that it was', async () => {
+    const session = running()
+    fixture.add(session)
+    fixture.emit(session, queued('q', text))
+    await visit(session)
+    const queue = page.getByRole('region', { name: 'Queued messages' })
+    await queue.getByText(text).waitFor()
+    fixture.down = true
+    await button('Take this message back').click()
+    await page.getByText('The message was not taken back').waitFor()
+    expect(await message().inputValue()).toBe('')
+    fixture.down = false
+    fixture.emit(session, { type: 'message.withdrawn', turnId: turnId('q') })
+    await page.getByText('The message was not taken back').waitFor({ state: 'detached' })
+    await expect.poll(() => message().inputValue()).toBe(text)
+    forgive('ERR_')
   })
 })
 

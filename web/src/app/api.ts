@@ -22,3 +22,8 @@ export function describeError(error: unknown): AppError {
     'Nothing answers at this address. Errand may be stopped (errand up starts it), or the network is down.',
   )
 }
+
+/** No refusal has arrived: what was asked may have been done all the same. */
+export function isUnanswered(error: unknown): boolean {
+  return ['unavailable', 'timeout', 'internal'].includes(describeError(error).code)
+}

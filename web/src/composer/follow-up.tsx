@@ -1,7 +1,7 @@
 // The composer of a session: the next message, and the controls of the turn that runs.
 import { useEffect, useRef } from 'react'
 import type { SessionState, Turn } from '../../../src/protocol/session.ts'
-import { describeError } from '../app/api.ts'
+import { describeError, isUnanswered } from '../app/api.ts'
 import { withComments } from '../changes/review-comments.ts'
 import type { Comments } from '../changes/use-comments.ts'
 import type { SessionRequests } from '../sessions/use-session-requests.ts'
@@ -43,7 +43,7 @@ export function FollowUp({
 }) {
   const box = useRef<HTMLTextAreaElement>(null)
   const { send } = requests
-  const giveBack = useGivenBack({ session, setText, comments, isThere, send })
+  const giveBack = useGivenBack({ session, setText, comments, isThere, requests })
   const busy = session.turn !== null && session.status !== 'failed'
   const submit = () => {
     const written = text.trim()
@@ -124,13 +124,13 @@ function useGivenBack({
   setText,
   comments,
   isThere,
-  send,
+  requests: { send, withdraw, writeFirst },
 }: {
   session: SessionState
   setText: SetDraft
   comments: Comments
   isThere: (turnId: string) => boolean
-  send: SessionRequests['send']
+  requests: SessionRequests
 }) {
   const giveBack = ({ written, attached }: Written) => {
     setText((now) => [written, now].filter((one) => one.trim()).join('\n\n'))
@@ -144,6 +144,12 @@ function useGivenBack({
     setText((now) => without(now, arrived.written))
     comments.set((now) => now.filter((one) => !arrived.attached.some((sent) => sent.id === one.id)))
     if (send.variables?.turnId === arrived.turnId) send.reset()
+  })
+  useEffect(() => {
+    const { error, variables } = withdraw
+    if (!error || !variables || !isUnanswered(error) || isThere(variables.turnId)) return
+    withdraw.reset()
+    writeFirst(variables.text)
   })
   return giveBack
 }

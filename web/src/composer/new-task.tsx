@@ -2,7 +2,7 @@
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { useEffect, useRef, useState } from 'react'
 import type { EnvironmentDefaults } from '../../../src/protocol/api.ts'
-import { describeError, useApi } from '../app/api.ts'
+import { describeError, isUnanswered, useApi } from '../app/api.ts'
 import {
   useEnvironmentDefaults,
   useEnvironments,
@@ -148,7 +148,7 @@ function useNewTask(recentUrl: string) {
         forgetUnsent(PLACE, turnId)
         clear(prompt)
       },
-      (error) => (isUnknown(error) ? noteReturned(PLACE, turnId) : forgetUnsent(PLACE, turnId)),
+      (error) => (isUnanswered(error) ? noteReturned(PLACE, turnId) : forgetUnsent(PLACE, turnId)),
     )
   }
   useBegun(PLACE, (session) => {
@@ -166,11 +166,6 @@ function useNewTask(recentUrl: string) {
     else box.current?.focus()
   }
   return { box, fields, prompt, change, setPrompt, problem, request, send, choose }
-}
-
-/** Whether it was started all the same: no refusal has arrived. */
-function isUnknown(error: unknown): boolean {
-  return ['unavailable', 'timeout', 'internal'].includes(describeError(error).code)
 }
 
 /** What the address of the page says goes into the fields once, and then stands there alone. */

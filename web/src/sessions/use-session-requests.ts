@@ -38,6 +38,7 @@ export function useSessionRequests(id: string, setDraft: SetDraft) {
     unarchive: useRequest(act('unarchive')),
     remove: useRequest(() => api.removeSession(id)),
     withdraw,
+    writeFirst,
     /** The text goes back in front of what is being written, also once this session is not shown any more. */
     takeBack: (turnId: string, text: string) =>
       void withdraw.mutateAsync({ turnId, text }).then(
