@@ -76,6 +76,28 @@ describe('a message', () => {
   })
 })
 
+describe('a press of a button', () => {
+  it('is not said to have failed once the session shows what it did', async () => {
+    const session = running()
+    fixture.add(session)
+    await visit(session)
+    await timeline().getByText('2 files read').waitFor()
+    fixture.down = true
+    await button(/^Interrupt/).click()
+    await page.keyboard.press('Enter')
+    await page.getByText('The turn was not interrupted').waitFor()
+    await page.getByLabel('Mode', { exact: true }).selectOption('plan')
+    await page.getByText('The change was not taken').waitFor()
+    fixture.down = false
+    fixture.emit(session, { type: 'turn.interrupted', turnId: turnId('a') })
+    await page.getByText('The turn was not interrupted').waitFor({ state: 'detached' })
+    expect(await page.getByText('The change was not taken').count()).toBe(1)
+    fixture.emit(session, { type: 'mode.changed', mode: 'plan' })
+    await page.getByText('The change was not taken').waitFor({ state: 'detached' })
+    forgive('ERR_')
+  })
+})
+
 describe('a new task', () => {
   it.each([
     ['', false],

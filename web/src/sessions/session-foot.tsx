@@ -1,8 +1,8 @@
 // The foot of a session: what went wrong with a request, what the agent needs, and the composer.
-import { useState } from 'react'
+import { useEffect, useState } from 'react'
 import type { Place } from '../../../src/protocol/api.ts'
 import type { SessionState } from '../../../src/protocol/session.ts'
-import { describeError } from '../app/api.ts'
+import { describeError, isUnanswered } from '../app/api.ts'
 import { useShortcuts } from '../app/keyboard.ts'
 import type { Comments } from '../changes/use-comments.ts'
 import { FollowUp } from '../composer/follow-up.tsx'
@@ -46,7 +46,7 @@ export function SessionFoot({
     <footer className="overflow-y-auto px-4 pt-1 pb-3 sm:px-6">
       <div className="mx-auto max-w-[760px]">
         <Connection followed={followed} />
-        <RequestFailures requests={requests} />
+        <RequestFailures session={session} requests={requests} />
         {session.status === 'queued' ? <WaitingForSlot place={followed.place} /> : null}
         <OutwardBars session={session} rows={rows} push={requests.push} />
         {asking && interruptible ? (
@@ -131,8 +131,36 @@ const NAMES = {
   withdraw: 'The message was not taken back',
 } as const
 
-function RequestFailures({ requests }: { requests: SessionRequests }) {
+/** Whether a session is as it was asked to be, where it can be seen of it. */
+const IS_DONE: Partial<
+  Record<keyof typeof NAMES, (session: SessionState, requests: SessionRequests) => boolean>
+> = {
+  interrupt: ({ turn }) => turn === null || turn.interruptRequested,
+  stop: ({ turn, sandbox }) => turn === null && !['preparing', 'ready'].includes(sandbox.state),
+  retry: ({ status }) => status !== 'failed',
+  archive: ({ status }) => status === 'archived',
+  unarchive: ({ status }) => status !== 'archived',
+  change: (session, { change: { variables: asked = {} } }) =>
+    (['title', 'mode', 'model'] as const).every(
+      (name) => asked[name] === undefined || asked[name] === session[name],
+    ) && asked.network === undefined,
+}
+
+function RequestFailures({
+  session,
+  requests,
+}: {
+  session: SessionState
+  requests: SessionRequests
+}) {
   const names = Object.keys(NAMES) as (keyof typeof NAMES)[]
+  // Only the answer was lost.
+  useEffect(() => {
+    for (const name of names) {
+      const { error, reset } = requests[name]
+      if (error && isUnanswered(error) && IS_DONE[name]?.(session, requests)) reset()
+    }
+  })
   return names.map((name) => {
     const request = requests[name]
     if (!request.error) return null
