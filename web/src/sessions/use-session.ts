@@ -1,7 +1,7 @@
 // One session as its events tell it: replayed from the start, then followed. Events are applied in batches, one for each
 // frame that is drawn; a hidden tab, which draws none, applies them on a timer.
 import { useQueryClient } from '@tanstack/react-query'
-import { useEffect, useState } from 'react'
+import { useEffect, useRef, useState } from 'react'
 import type { Client } from '../../../src/client/client.ts'
 import type { Followed } from '../../../src/client/follow.ts'
 import type { Place } from '../../../src/protocol/api.ts'
@@ -40,10 +40,15 @@ export function useSession(id: string): FollowedSession & { reconnect: () => voi
   const [attempt, setAttempt] = useState(0)
   const [followed, setFollowed] = useState<FollowedSession & { id: string }>(() => start(id))
 
+  const shownLast = useRef(followed)
+  shownLast.current = followed
+
   // biome-ignore lint/correctness/useExhaustiveDependencies: `attempt` opens the stream again
   useEffect(() => {
     if (!seen) return
-    const known = queries.getQueryData<SessionView>(keys.view(id)) ?? emptyView
+    // After some minutes nothing is kept but what is shown.
+    const left = shownLast.current.id === id ? shownLast.current.view : emptyView
+    const known = queries.getQueryData<SessionView>(keys.view(id)) ?? left
     let current: FollowedSession & { id: string } = { ...start(id), view: known }
     current.loaded = known.session !== null
     setFollowed(current)
