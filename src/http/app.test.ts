@@ -40,6 +40,23 @@ const post: OwnersApp['post'] = (path, body) => site.post(path, body)
 const newSession = () => site.newSession()
 
 describe('the API', () => {
+  it('lists the session that a turn began, and no other', async () => {
+    const [{ id }] = [await newSession(), await newSession()]
+    const turn = { id: `t_${'b'.repeat(20)}`, kind: 'agent' as const, text: 'do it' }
+    const began = { ...turn, submittedAt: '', startedAt: null, interruptRequested: false }
+    const state = test.sessions.states.get(id)
+    if (state) test.sessions.states.set(id, { ...state, turn: began })
+    const listed = async (turnId: string) => {
+      const response = await call(test, `/api/v1/sessions?turnId=${turnId}`, { as: owner })
+      if (response.status !== 200) return response.status
+      const page = (await response.json()) as { sessions: { id: string }[] }
+      return page.sessions.map((one) => one.id)
+    }
+    expect(await listed(turn.id)).toEqual([id])
+    expect(await listed(`t_${'c'.repeat(20)}`)).toEqual([])
+    expect(await listed('all')).toBe(400)
+  })
+
   it('names the fields of a body that does not fit', async () => {
     const response = await post('/api/v1/sessions', { prompt: '', source: { kind: 'moon' } })
     expect(response.status).toBe(400)
