@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { decodeCredential, encodeCredential, redact } from './credential.ts'
-import { explainFailure, isPassing } from './upstream-failure.ts'
+import { explainFailure, isButForRefs, isPassing } from './upstream-failure.ts'
 
 describe('explainFailure', () => {
   it('tells a disk that is full here from one at the host', () => {
@@ -96,6 +96,20 @@ describe('explainFailure', () => {
     expect(failure.reason).toBe(reason)
     expect(isPassing(failure.reason)).toBe(passing)
     expect(failure.message).toContain('git said: ')
+  })
+})
+
+describe('isButForRefs', () => {
+  const lock = "error: cannot lock ref 'refs/heads/a': Unable to create '/m/refs/heads/a.lock'"
+
+  it.each([
+    [`${lock}: File name too long`, true],
+    // A session would start from what the branch was before.
+    [`${lock}: No space left on device`, false],
+    [`${lock}: Disk quota exceeded`, false],
+    [`${lock}: File name too long\nfatal: early EOF`, false],
+  ])('of %j', (stderr, is) => {
+    expect(isButForRefs(stderr)).toBe(is)
   })
 })
 

@@ -104,6 +104,15 @@ export function upstreamError(stderr: string): AppError {
   return new AppError(code, reason, message)
 }
 
+/** Of a fetch: only single refs could not be written, whose names are too long for the disk, say; the others are there. */
+export function isButForRefs(stderr: string): boolean {
+  return (
+    !/^fatal: /m.test(stderr) &&
+    !NO_ROOM.test(stderr) &&
+    /unable to update local ref|cannot lock ref|unable to create/i.test(stderr)
+  )
+}
+
 /** Failures after which the same push may well succeed; all others are the host's own refusal. */
 export function isPassing(reason: string): boolean {
   return [

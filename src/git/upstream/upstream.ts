@@ -6,7 +6,7 @@ import type { Git, GitCall, GitResult } from '../git-process.ts'
 import type { GitPaths } from '../paths.ts'
 import { redact } from './credential.ts'
 import { type UpstreamNetwork, type UpstreamTarget, withUpstreamAccess } from './upstream-access.ts'
-import { explainFailure, isPassing, upstreamError } from './upstream-failure.ts'
+import { explainFailure, isButForRefs, isPassing, upstreamError } from './upstream-failure.ts'
 
 export interface Upstream {
   /** The commit and the branch that HEAD names; both null when the repository is empty. Rejects when access is refused. */
@@ -98,8 +98,7 @@ export function createUpstream(deps: {
       const args = fetchArguments(directory, prune, [target.url, ...wanted])
       const call = { args, signal, limitMs: FETCH_LIMIT_MS, onLine }
       const result = await orTimeout(run(target, call))
-      // Without `fatal:` only single refs could not be written (a name too long for the disk); the others are there.
-      if (result.exitCode !== 0 && !isPartial(result.stderr)) throw upstreamError(result.stderr)
+      if (result.exitCode !== 0 && !isButForRefs(result.stderr)) throw upstreamError(result.stderr)
     },
     push: (target, push) => pushBranch(run, target, push),
   }
@@ -119,13 +118,6 @@ function fetchArguments(directory: string, prune: boolean, rest: string[]): stri
     '--',
     ...rest,
   ]
-}
-
-function isPartial(stderr: string): boolean {
-  return (
-    !/^fatal: /m.test(stderr) &&
-    /unable to update local ref|cannot lock ref|unable to create/i.test(stderr)
-  )
 }
 
 function parseHead(text: string): UpstreamHead {
