@@ -47,6 +47,8 @@ export interface TestCli {
   stderr: TestOutput
   interrupt(): void
   listeners(): number
+  /** How often Errand was asked for. */
+  connections(): number
 }
 
 export interface TestCliOptions {
@@ -77,9 +79,13 @@ export function createTestCli(options: TestCliOptions): TestCli {
   const stdout = createTestOutput(isTTY, columns)
   const stderr = createTestOutput(isTTY, columns)
   const listeners = new Set<() => void>()
+  let connections = 0
   const deps: CliDeps = {
     ...{ stdout, stderr, cwd, env, prompt },
-    connect: async () => ({ client: client as Client, baseUrl, token: 'errand_token' }),
+    connect: async () => {
+      connections += 1
+      return { client: client as Client, baseUrl, token: 'errand_token' }
+    },
     readStdin: async () => stdin,
     onInterrupt: (listener) => {
       listeners.add(listener)
@@ -95,6 +101,7 @@ export function createTestCli(options: TestCliOptions): TestCli {
       for (const listener of listeners) listener()
     },
     listeners: () => listeners.size,
+    connections: () => connections,
   }
 }
 

@@ -60,7 +60,14 @@ export function addCommand<O extends object>(
     specification,
     description,
     start = false,
-  }: { specification: string; description: string; start?: boolean },
+    check,
+  }: {
+    specification: string
+    description: string
+    start?: boolean
+    /** Refuses what is given before Errand is asked for, or started. */
+    check?: (args: string[], options: O) => void
+  },
   run: (args: string[], running: Running<O>) => Promise<void>,
 ): Command {
   const command = parent.command(specification).description(description)
@@ -68,8 +75,10 @@ export function addCommand<O extends object>(
   command.action(async () => {
     const options = command.opts<O & { json?: boolean }>()
     const print = createPrinter(cli.deps, options.json === true)
+    const args = command.processedArgs.flat().filter(isText)
+    check?.(args, options)
     const connection = await cli.deps.connect({ start })
-    await run(command.processedArgs.flat().filter(isText), { connection, print, options })
+    await run(args, { connection, print, options })
   })
   return command
 }

@@ -232,6 +232,16 @@ describe('errors', () => {
   })
 
   it.each([
+    [['run', '']],
+    [['run', 'x', '--network', 'custom']],
+    [['run', 'x', '--network', 'none', '--allow', 'a.b']],
+  ])('%j start nothing', async (args) => {
+    const cli = createTestCli({})
+    expect(await cli.run(...args)).toBe(2)
+    expect(cli.connections()).toBe(0)
+  })
+
+  it.each([
     [['show'], 'errand show --help'],
     [['network', 'set', 's_a', '--frob'], 'errand network set --help'],
     [['network'], 'errand network --help'],
@@ -278,6 +288,21 @@ describe('the other commands', () => {
     expect(await createTestCli({ client }).run('answer', 'aaaa', '1', '2')).toBe(2)
     expect(await createTestCli({ client }).run('answer', 'aaaa')).toBe(2)
     expect(await createTestCli({ client }).run('answer', 'aaaa', '1', '--question', 'q2')).toBe(5)
+  })
+
+  it('answer once more while Errand starts anew', async () => {
+    const { client } = createErrand([...BEGIN, { type: 'question.asked', question: QUESTION }])
+    const answered: unknown[] = []
+    client.answerQuestion = async (...args) => {
+      answered.push(args)
+      if (answered.length === 1)
+        throw new AppError('unavailable', 'errand_unreachable', 'starts anew')
+      return client.getSession?.('aaaa') as Promise<SessionState>
+    }
+    const cli = createTestCli({ client })
+    expect(await cli.run('answer', 'aaaa', '1'), cli.stderr.text()).toBe(0)
+    expect(answered).toHaveLength(2)
+    expect(cli.stdout.text()).toContain('answered: Which one?')
   })
 
   it('show what is asked, title and turn with nothing in it that acts on a terminal', async () => {

@@ -46,6 +46,10 @@ export function addRunCommands(cli: Cli, program: Command): void {
       description:
         'start a session on a repository and watch it work; - reads the prompt from stdin',
       start: true,
+      check: ([prompt = ''], options) => {
+        requireWords(prompt)
+        parseNetwork(options)
+      },
     },
     async ([prompt = ''], running) => {
       await runTask(cli, await wordsOf(cli, prompt), running)

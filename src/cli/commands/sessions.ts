@@ -1,5 +1,6 @@
 // Looking at sessions and steering them: sessions, show, answer, allow, grant.
 import { type Command, Option } from 'commander'
+import { sendUntilAnswered } from '../../client/send-again.ts'
 import type { SessionAnswer, SessionSummary } from '../../protocol/api.ts'
 import { describeNetwork } from '../../protocol/environment.ts'
 import { AppError } from '../../protocol/errors.ts'
@@ -277,7 +278,8 @@ function addAnswer(cli: Cli, program: Command): void {
       const allow = options.allow ? true : options.deny ? false : undefined
       const words = { choices, allow, message: options.message }
       const answer = parseAnswer(question, words) ?? (await askHere(cli, question, print))
-      const state = await connection.client.answerQuestion(session.id, question.id, answer)
+      const send = () => connection.client.answerQuestion(session.id, question.id, answer)
+      const state = await sendUntilAnswered(send)
       print.json(state)
       print.line(`answered: ${plainLine(question.title)}`)
     },
