@@ -60,7 +60,7 @@ export function createClient(options: ClientOptions) {
   }
 }
 
-type SessionAction = 'interrupt' | 'stop' | 'retry' | 'push' | 'archive' | 'unarchive'
+type SessionAction = 'stop' | 'retry' | 'push' | 'archive' | 'unarchive'
 
 /** Ids may be shortened to a start that is unique. */
 function sessionMethods(options: ClientOptions) {
@@ -78,6 +78,11 @@ function sessionMethods(options: ClientOptions) {
     getSession: (id: string) => state('GET', pathOf(id)),
     patchSession: (id: string, patch: SessionPatch) => state('PATCH', pathOf(id), patch),
     actOnSession: (id: string, action: SessionAction) => state('POST', pathOf(id, `/${action}`)),
+    /** Without `turnId` whichever turn is worked on. */
+    interruptTurn: (id: string, turnId?: string) =>
+      requestJson(options, sessionAnswerSchema, {
+        ...{ method: 'POST', path: pathOf(id, '/interrupt'), query: { turnId } },
+      }),
     removeSession: (id: string) => requestNothing(options, { method: 'DELETE', path: pathOf(id) }),
     /** `repository`: which of the additional ones; the main one without. */
     getDiff: (id: string, repository?: string) =>

@@ -108,7 +108,15 @@ describe('the API', () => {
       as: owner,
       body: { mode: 'plan', model: null },
     })
-    for (const name of ['interrupt', 'stop', 'archive', 'unarchive', 'retry', 'push']) {
+    for (const name of [
+      'interrupt',
+      `interrupt?turnId=${turnId}`,
+      'stop',
+      'archive',
+      'unarchive',
+      'retry',
+      'push',
+    ]) {
       expect((await post(`/api/v1/sessions/${id}/${name}`, undefined)).status).toBe(200)
     }
     expect(test.sessions.commands.map(({ command }) => command)).toEqual([
@@ -121,8 +129,9 @@ describe('the API', () => {
       },
       { type: 'mode.set', mode: 'plan' },
       { type: 'model.set', model: null },
+      { type: 'turn.interrupt' },
+      { type: 'turn.interrupt', turnId },
       ...[
-        'turn.interrupt',
         'session.stop',
         'session.archive',
         'session.unarchive',

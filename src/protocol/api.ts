@@ -152,6 +152,8 @@ export const eventQuerySchema = z.object({
   after: z.coerce.number().int().min(0).default(0),
   limit: z.coerce.number().int().min(1).max(1000).default(500),
 })
+/** Refused unless this is the turn that is worked on. */
+export const interruptQuerySchema = z.object({ turnId: turnIdSchema.optional() })
 /** Read on after `through`; it may be later than the last event, since unknown types are skipped. */
 export const eventPageSchema = z.object({
   events: z.array(eventSchema),

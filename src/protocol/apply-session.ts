@@ -33,6 +33,7 @@ export function createSessionState(
     questions: [],
     answers: {},
     lastTurn: null,
+    endedTurnIds: [],
     usage: {
       requests: 0,
       inputTokens: 0,
@@ -239,12 +240,17 @@ function applyTurn(state: SessionState, body: TurnBody, at: string): SessionStat
   }
 }
 
+/** More than anybody has under way who sends a message again. */
+const ENDED_KEPT = 32
+
 function endTurn(
   state: SessionState,
   lastTurn: NonNullable<SessionState['lastTurn']>,
 ): SessionState {
   if (state.turn?.id !== lastTurn.id) return state
-  return { ...state, status: 'idle', turn: null, questions: [], answers: {}, lastTurn }
+  const endedTurnIds = [...state.endedTurnIds, lastTurn.id].slice(-ENDED_KEPT)
+  const nothing = { turn: null, questions: [], answers: {} }
+  return { ...state, ...nothing, status: 'idle', lastTurn, endedTurnIds }
 }
 
 type QuestionBody = EventOf<'question.asked' | 'question.answered' | 'question.closed'>

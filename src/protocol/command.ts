@@ -50,7 +50,8 @@ export const userCommandSchema = z.discriminatedUnion('type', [
   command('push.grant', pushGrantChangeSchema.shape),
   command('turn.submit', { turnId: turnIdSchema, kind: turnKindSchema, text: promptSchema }),
   command('message.withdraw', { turnId: turnIdSchema }),
-  command('turn.interrupt', {}),
+  /** `turnId`: only while this one is worked on; without one, whichever is. */
+  command('turn.interrupt', { turnId: turnIdSchema.optional() }),
   command('question.answer', { questionId: text, answer: answerSchema }),
   command('mode.set', { mode: modeSchema }),
   command('model.set', { model: text.nullable() }),

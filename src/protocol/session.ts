@@ -260,6 +260,8 @@ export const sessionStateSchema = z.object({
       exitCode: z.int().nullable(),
     })
     .nullable(),
+  /** The last of those that ended, the newest last: by these a message is known that is sent once more. */
+  endedTurnIds: z.array(turnIdSchema).default([]),
   usage: usageSchema,
   /** Of the main repository, as is `outward`. */
   changes: changesSchema,

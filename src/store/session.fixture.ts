@@ -54,6 +54,7 @@ export function testState(id: string, { lastSeq, now }: { lastSeq: number; now: 
     questions: [],
     answers: {},
     lastTurn: null,
+    endedTurnIds: [],
     usage: {
       requests: 0,
       inputTokens: 0,

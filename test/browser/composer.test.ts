@@ -173,6 +173,30 @@ describe('composer', () => {
     await expect.poll(() => sent()?.body).toMatchObject({ text: 'npm run lint', kind: 'command' })
   })
 
+  it('interrupts the turn that it asked about, and no other', async () => {
+    const session = running()
+    fixture.add(session)
+    await visit(session)
+    await timeline().getByText('2 files read').waitFor()
+    fixture.emit(session, queued('q', 'And then this'))
+    await page.keyboard.press('Escape')
+    await page.getByRole('alertdialog').waitFor()
+    fixture.emit(
+      session,
+      { type: 'turn.completed', turnId: turnId('a'), exitCode: null, durationMs: 900 },
+      { type: 'turn.started', turnId: turnId('q') },
+    )
+    await page.getByRole('alertdialog').waitFor({ state: 'detached' })
+    await page.keyboard.press('Escape')
+    await page.getByRole('alertdialog').waitFor()
+    await page.keyboard.press('Enter')
+    await timeline().getByText('Interrupted').waitFor()
+    const interrupts = fixture.requests.filter(({ path }) => path.includes('/interrupt'))
+    expect(interrupts.map(({ path }) => path)).toEqual([
+      expect.stringContaining(`/interrupt?turnId=${turnId('q')}`),
+    ])
+  })
+
   it('says when a message was not sent and keeps it', async () => {
     const session = running()
     fixture.add(session)

@@ -153,7 +153,7 @@ async function respond(parts: Parts, request: IncomingMessage, response: ServerR
   const body: unknown = sent ? JSON.parse(sent) : undefined
   const method = request.method ?? 'GET'
   const path = url.pathname.replace('/api/v1', '')
-  if (method !== 'GET') parts.fixture.requests.push({ method, path, body })
+  if (method !== 'GET') parts.fixture.requests.push({ method, path: path + url.search, body })
   answerApi(parts, { method, path, body, request }, response)
 }
 

@@ -121,13 +121,13 @@ it(
     const stopped = await errand.follow(second, ({ body }) => body.type === 'sandbox.stopped')
     expect(eventsOf(stopped, 'turn.interrupted')).toHaveLength(1)
     expect(await errand.client.getSession(third)).toMatchObject({ place: { number: 2, of: 3 } })
-    await errand.client.actOnSession(ids[0] ?? '', 'interrupt')
+    await errand.client.interruptTurn(ids[0] ?? '')
     await moved
     const after = (await readAll(first)).findLast(({ body }) => body.type === 'session.queued')
     await errand.follow(first, ({ body }) => body.type === 'turn.started', after?.seq)
     for (const id of [...ids.slice(1, AT_ONCE), first, third, fourth]) {
       const { lastSeq } = await errand.client.getSession(id)
-      await errand.client.actOnSession(id, 'interrupt')
+      await errand.client.interruptTurn(id)
       await errand.follow(id, ({ body }) => body.type === 'turn.interrupted', lastSeq)
     }
     const [freed = ''] = await lastOf('turn.interrupted', ids.slice(0, 1))

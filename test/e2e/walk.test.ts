@@ -174,7 +174,7 @@ describe('a task', () => {
   it('is interrupted while it streams and while a command runs, and takes the next message', async () => {
     const { id } = await errand.start(repository, 'wait in a command')
     await errand.follow(id, ({ body }) => body.type === 'tool.called')
-    await errand.client.actOnSession(id, 'interrupt')
+    await errand.client.interruptTurn(id)
     const events = await errand.finish(id)
     expect(eventsOf(events, 'turn.interrupted')).toHaveLength(1)
     await errand.client.sendMessage(id, { text: 'how does the discount work?' })

@@ -21,6 +21,10 @@ function createCli() {
       sent.push([id, action])
       return { id } as SessionAnswer
     },
+    interruptTurn: async (id, turnId) => {
+      sent.push([id, 'interrupt', turnId])
+      return { id } as SessionAnswer
+    },
     getSession: async (id) => ({ id }) as SessionAnswer,
     removeSession: async (id) => {
       sent.push([id, 'rm'])
@@ -58,6 +62,13 @@ it('does the same to several sessions, and one that cannot keeps no other', asyn
     [A, 'rm'],
     [C, 'rm'],
   ])
+})
+
+it('interrupts whatever a session works on', async () => {
+  const cli = createCli()
+  expect(await cli.run('interrupt', A)).toBe(0)
+  expect(cli.sent).toEqual([[A, 'interrupt', undefined]])
+  expect(cli.stdout.text()).toBe('s_aaaaaa is interrupted\n')
 })
 
 it('does nothing where one of them is no id, and says of each what became of it with --json', async () => {

@@ -19,7 +19,10 @@ export function addSessionActions(cli: Cli, program: Command): void {
   for (const name of Object.keys(ACTIONS) as (keyof typeof ACTIONS)[]) {
     const { description, past } = ACTIONS[name]
     addForEach(cli, program, { name, description }, async (id, { connection, print }) => {
-      const session = await connection.client.actOnSession(id, name)
+      const { client } = connection
+      const session = await (name === 'interrupt'
+        ? client.interruptTurn(id)
+        : client.actOnSession(id, name))
       print.json(session)
       print.line(`${shortId(session)} ${past}`)
     })

@@ -4,6 +4,7 @@ import {
   allowBodySchema,
   diffQuerySchema,
   diffSchema,
+  interruptQuerySchema,
   newSessionSchema,
   sessionAnswerSchema,
   sessionListQuerySchema,
@@ -83,6 +84,7 @@ export function addSessionRoutes(api: Api, deps: HttpDeps): void {
   )
   addPatch(api, deps)
   addActions(api, deps)
+  addInterrupt(api, deps)
   addAllow(api, deps)
   addGrant(api, deps)
 }
@@ -120,7 +122,6 @@ function patchCommands({
 }
 
 const ACTIONS = {
-  interrupt: { summary: 'Interrupt the working turn', type: 'turn.interrupt' },
   stop: { summary: 'Stop the sandbox; its files stay', type: 'session.stop' },
   retry: { summary: 'Try again what failed', type: 'session.retry' },
   push: { summary: 'Push outward again, now, what is kept here', type: 'push.retry' },
@@ -142,6 +143,22 @@ function addActions(api: Api, deps: HttpDeps): void {
       },
     )
   }
+}
+
+function addInterrupt(api: Api, deps: HttpDeps): void {
+  addRoute(
+    api,
+    {
+      ...{ method: 'post', path: '/sessions/{id}/interrupt', tag },
+      summary: 'Interrupt the working turn; with its id only while it is that one',
+      ...{ params: sessionParams, query: interruptQuerySchema, answer: sessionAnswerSchema },
+    },
+    async ({ user, params, query: { turnId } }) => {
+      const session = await ownedSession(deps, user, params.id)
+      const interrupt = { type: 'turn.interrupt' as const, ...(turnId ? { turnId } : {}) }
+      return withPlace(deps.sessions, await deps.sessions.command(session.id, interrupt))
+    },
+  )
 }
 
 function addAllow(api: Api, deps: HttpDeps): void {

@@ -1,7 +1,18 @@
 // Commands against the rules of a session.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { expectWhole, failedForward, play, push, ready, T0, T1, T2 } from './play.fixture.ts'
+import { exampleId } from '../starting/new-session.fixture.ts'
+import {
+  expectWhole,
+  failedForward,
+  play,
+  push,
+  ready,
+  submit,
+  T0,
+  T1,
+  T2,
+} from './play.fixture.ts'
 
 describe('decide', () => {
   it('allows what the repository asks to reach only when somebody says so, once', () => {
@@ -69,6 +80,32 @@ describe('decide', () => {
     game.report({ type: 'turn.completed', turnId: T1, exitCode: null, durationMs: 5 })
     expect(game.state.turn?.id).toBe(T2)
     expect(game.state.queue).toEqual([])
+  })
+
+  it('takes a message once, however often it is sent, also when others have ended since', () => {
+    const game = ready()
+    const complete = (turnId: string) =>
+      game.report({ type: 'turn.completed', turnId, exitCode: null, durationMs: 5 })
+    game.do(submit(T2))
+    complete(T1)
+    complete(T2)
+    const { log } = game
+    for (const turnId of [T1, T2]) expect(game.do(submit(turnId)).events).toEqual([])
+    expect([game.state.turn, game.state.queue]).toEqual([null, []])
+    const queued = log.flatMap(({ body }) => (body.type === 'message.queued' ? [body.turnId] : []))
+    expect(queued).toEqual([T1, T2])
+  })
+
+  it('interrupts only the turn that was meant, where one is named', () => {
+    const game = ready()
+    game.do(submit(T2))
+    expect(() => game.do({ type: 'turn.interrupt', turnId: T2 })).toThrow('turn_not_current')
+    expect(game.state.turn).toMatchObject({ id: T1, interruptRequested: false })
+    game.report({ type: 'turn.completed', turnId: T1, exitCode: null, durationMs: 5 })
+    expect(() => game.do({ type: 'turn.interrupt', turnId: T1 })).toThrow('turn_not_current')
+    expect(game.state.turn).toMatchObject({ id: T2, interruptRequested: false })
+    game.do({ type: 'turn.interrupt', turnId: T2 })
+    expect(game.state.turn).toMatchObject({ id: T2, interruptRequested: true })
   })
 
   it('takes a waiting message back, but not one that was started', () => {
@@ -141,7 +178,9 @@ describe('decide', () => {
   it('builds the same state as the events alone, whatever happens', () => {
     const step = fc.constantFrom<(game: ReturnType<typeof play>) => void>(
       (game) => game.do({ type: 'turn.submit', turnId: T2, kind: 'agent', text: 'x' }),
+      (game) => game.do(submit(exampleId('turn', game.log.length + 2))),
       (game) => game.do({ type: 'turn.interrupt' }),
+      (game) => game.do({ type: 'turn.interrupt', turnId: T2 }),
       (game) => game.do({ type: 'session.stop' }),
       (game) => game.do({ type: 'session.retry' }),
       (game) => game.do({ type: 'push.retry' }),
@@ -218,7 +257,7 @@ describe('decide', () => {
             take(game)
           } catch (error) {
             expect((error as Error).message).toMatch(
-              /^(no_turn|nothing_failed|nothing_kept|nothing_to_retry|session_archived|message_\w+)$/,
+              /^(no_turn|turn_not_current|nothing_failed|nothing_kept|nothing_to_retry|session_archived|message_\w+)$/,
             )
           }
         }

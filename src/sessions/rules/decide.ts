@@ -144,7 +144,7 @@ function decideUserCommand(draft: Draft, command: Asked, rules: Rules): Refusal 
     case 'message.withdraw':
       return withdraw(draft, command.turnId)
     case 'turn.interrupt':
-      return interrupt(draft)
+      return interrupt(draft, command.turnId)
     case 'question.answer':
       return answer(draft, command)
     case 'environment.allow':
@@ -216,9 +216,9 @@ function submit(
   command: Extract<UserCommand, { type: 'turn.submit' }>,
   rules: Rules,
 ): Refusal | undefined {
-  const { turn, queue } = draft.state
-  const known = [...queue, ...(turn ? [turn] : [])].some((other) => other.id === command.turnId)
-  if (known || draft.state.lastTurn?.id === command.turnId) return undefined
+  const { turn, queue, endedTurnIds } = draft.state
+  const known = [...endedTurnIds, turn?.id, ...queue.map(({ id }) => id)]
+  if (known.includes(command.turnId)) return undefined
   if (queue.length >= rules.maxQueued) {
     return refuse(
       'rate_limited',
@@ -248,8 +248,16 @@ function withdraw(draft: Draft, turnId: string): Refusal | undefined {
   return refuse('not_found', 'message_not_found', 'No waiting message has this id.')
 }
 
-function interrupt(draft: Draft): Refusal | undefined {
-  const { turn, sandbox, status } = draft.state
+function interrupt(draft: Draft, asked: string | undefined): Refusal | undefined {
+  const { turn, queue, sandbox, status } = draft.state
+  const current = status === 'queued' ? queue[0] : turn
+  if (asked !== undefined && current?.id !== asked) {
+    return refuse(
+      'conflict',
+      'turn_not_current',
+      'The agent is not working on this message now, so that nothing was interrupted.',
+    )
+  }
   if (status === 'queued') {
     endTurnBySystem(draft)
     // Its next message waits in the same place.

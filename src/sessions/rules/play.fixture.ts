@@ -13,6 +13,10 @@ export const SESSION = exampleId('session', 1)
 export const [T1, T2] = [exampleId('turn', 1), exampleId('turn', 2)]
 export const T0 = new Date('2026-01-01T00:00:00Z')
 
+export const submit = (turnId: string): Command => ({
+  ...{ type: 'turn.submit', turnId, kind: 'agent', text: 'and then' },
+})
+
 /** Plays commands one second apart and keeps the log, as the store does. */
 export function play() {
   let clock = T0.getTime()

@@ -6,6 +6,7 @@ import { createId } from '../../protocol/ids.ts'
 import type { Load } from '../../store/load.ts'
 import { decide, decideCreate } from './decide.ts'
 import { isRefusal } from './draft.ts'
+import { submit } from './play.fixture.ts'
 import { hasSlot, orderQueue, placesIn } from './slots.ts'
 
 const id = (kind: 'session' | 'turn' | 'environment', n: number) =>
@@ -111,10 +112,6 @@ function queued() {
     last: () => last,
   }
 }
-
-const submit = (turnId: string): Command => ({
-  ...{ type: 'turn.submit', turnId, kind: 'agent', text: 'and then' },
-})
 
 /** One with a ready sandbox that works on its first turn. */
 function working() {

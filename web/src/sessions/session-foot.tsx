@@ -33,9 +33,9 @@ export function SessionFoot({
   requests: SessionRequests
   followed: FollowedSession & { reconnect: () => void }
 }) {
-  const [asking, setAsking] = useState(false)
-  const interruptible = session.turn !== null && !session.turn.interruptRequested
-  const onEscape = () => setAsking(interruptible && !asking)
+  const [asking, setAsking] = useState<string | null>(null)
+  const interruptible = session.turn?.interruptRequested === false ? session.turn.id : null
+  const onEscape = () => setAsking(asking === interruptible ? null : interruptible)
   useShortcuts({ Escape: onEscape })
   const [question, ...others] = session.questions
   const shown = shownTurns(rows)
@@ -49,13 +49,14 @@ export function SessionFoot({
         <RequestFailures session={session} requests={requests} />
         {session.status === 'queued' ? <WaitingForSlot place={followed.place} /> : null}
         <OutwardBars session={session} rows={rows} push={requests.push} />
-        {asking && interruptible ? (
+        {interruptible !== null && asking === interruptible ? (
           <InterruptBar
+            key={interruptible}
             onInterrupt={() => {
-              setAsking(false)
-              requests.interrupt.mutate()
+              setAsking(null)
+              requests.interrupt.mutate({ turnId: interruptible })
             }}
-            onCancel={() => setAsking(false)}
+            onCancel={() => setAsking(null)}
           />
         ) : null}
         {question ? (
@@ -135,7 +136,8 @@ const NAMES = {
 const IS_DONE: Partial<
   Record<keyof typeof NAMES, (session: SessionState, requests: SessionRequests) => boolean>
 > = {
-  interrupt: ({ turn }) => turn === null || turn.interruptRequested,
+  interrupt: ({ turn }, { interrupt: { variables: asked } }) =>
+    turn?.id !== asked?.turnId || turn?.interruptRequested === true,
   stop: ({ turn, sandbox }) => turn === null && !['preparing', 'ready'].includes(sandbox.state),
   retry: ({ status }) => status !== 'failed',
   archive: ({ status }) => status === 'archived',

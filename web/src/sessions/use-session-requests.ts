@@ -30,7 +30,7 @@ export function useSessionRequests(id: string, setDraft: SetDraft) {
       api.allow(id, scope, host),
     ),
     changeGrants: useRequest((change: PushGrantChange) => api.changeGrants(id, change)),
-    interrupt: useRequest(act('interrupt')),
+    interrupt: useRequest(({ turnId }: { turnId: string }) => api.interruptTurn(id, turnId)),
     stop: useRequest(act('stop')),
     retry: useRequest(act('retry')),
     push: useRequest(act('push')),
