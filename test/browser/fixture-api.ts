@@ -264,6 +264,10 @@ function openEvents(
   response: ServerResponse,
 ): void {
   const after = Number(headers['last-event-id'] ?? 0)
+  if (after > (events.at(-1)?.seq ?? 0)) {
+    sendError(response, 409, 'conflict', 'log_ends_before', 'The log ends before that.')
+    return
+  }
   openStream(streams, response, id)
   if (place) response.write(`event: place\ndata: ${JSON.stringify(place)}\n\n`)
   for (const event of events)

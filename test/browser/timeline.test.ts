@@ -19,7 +19,7 @@ import {
 import { createStage } from './stage.ts'
 
 const stage = createStage()
-const { visit, button, timeline, sent, focused } = stage
+const { visit, button, timeline, sent, focused, forgive } = stage
 
 let fixture: Fixture
 let page: Page
@@ -76,6 +76,21 @@ describe('timeline', () => {
     fixture.emit(session, text('a', 'Said while nobody listened.'))
     await timeline().getByText('Said while nobody listened.').waitFor()
     expect(await timeline().getByText('I will run the tests first').count()).toBe(1)
+  })
+
+  it('shows what a restored backup has, where that is less than it had shown', async () => {
+    const session = running()
+    fixture.add(session)
+    await visit(session)
+    fixture.emit(session, text('a', 'Said after the backup.'))
+    await timeline().getByText('Said after the backup.').waitFor()
+    session.events.pop()
+    fixture.cutStreams()
+    await timeline().getByText('Said after the backup.').waitFor({ state: 'detached' })
+    await timeline().getByText('2 files read').waitFor()
+    fixture.emit(session, text('a', 'Said after it was restored.'))
+    await timeline().getByText('Said after it was restored.').waitFor()
+    forgive('409')
   })
 
   it('shows in the head which phase runs, until the sandbox is ready', async () => {

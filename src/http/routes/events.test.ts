@@ -5,6 +5,7 @@ import { sessionPageSchema } from '../../protocol/api.ts'
 import {
   type Caller,
   call,
+  errorOf,
   type OwnersApp,
   openOwnersApp,
   signIn,
@@ -80,6 +81,18 @@ describe('the event stream', () => {
     expect((await frames).at(-1)).toBe(
       `event: delta\ndata: ${JSON.stringify({ turnId, text: 'typing' })}`,
     )
+  })
+
+  it('refuses to go on after the end of the log, which is that of a restored backup then', async () => {
+    const { id } = await newSession()
+    const end = test.sessions.append(id, 'the last').seq
+    const path = `/api/v1/sessions/${id}/events/stream?after=`
+    const refused = await call(test, `${path}${end + 1}`, { as: owner })
+    expect(refused.status).toBe(409)
+    expect(await errorOf(refused)).toMatchObject({ reason: 'log_ends_before' })
+    const taken = await call(test, `${path}${end}`, { as: owner })
+    expect(taken.status).toBe(200)
+    await taken.body?.cancel()
   })
 
   it('shows places in the queue where sessions are shown, and live when they change', async () => {

@@ -43,11 +43,11 @@ export function addEventRoutes(api: Api, deps: HttpDeps): void {
     const release = open.enter(ownerId)
     return respondWithStream(c, make, release)
   }
-  const streamOf = (c: ApiContext, session: SessionState, after: number) =>
-    respond(c, session.ownerId, (signal) =>
+  const streamOf = (c: ApiContext, session: SessionState, afterSeq: number) => {
+    refuseBehindEnd(session, afterSeq)
+    return respond(c, session.ownerId, (signal) =>
       streamSession({
-        sessionId: session.id,
-        afterSeq: Math.min(after, session.lastSeq),
+        ...{ sessionId: session.id, afterSeq },
         live: deps.live,
         read: (range) => deps.sessions.readEvents(session.id, range),
         place: async () => (await deps.sessions.places()).get(session.id) ?? null,
@@ -55,6 +55,7 @@ export function addEventRoutes(api: Api, deps: HttpDeps): void {
         signal,
       }),
     )
+  }
   addListStream(api, deps, respond)
   addNetworkLog(api, deps, respond)
   api.openapi(
@@ -86,6 +87,13 @@ export function addEventRoutes(api: Api, deps: HttpDeps): void {
       return streamOf(c, session, resumeAfter(c, query.after))
     }) as never,
   )
+}
+
+/** What such a client knows is of another log than the one that a restored backup has. */
+function refuseBehindEnd({ lastSeq }: SessionState, after: number): void {
+  if (after <= lastSeq) return
+  const message = `the log of this session ends at ${lastSeq}, before ${after}, as after a backup was restored: read it from its start`
+  throw new AppError('conflict', 'log_ends_before', message)
 }
 
 type Respond = (

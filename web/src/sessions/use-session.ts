@@ -53,6 +53,12 @@ export function useSession(id: string): FollowedSession & { reconnect: () => voi
     current.loaded = known.session !== null
     setFollowed(current)
     const stop = followInBatches(api, id, known.session?.lastSeq ?? 0, (batch) => {
+      if (batch.some(isOfAnotherLog)) {
+        queries.removeQueries({ queryKey: keys.view(id) })
+        setFollowed(start(id))
+        setAttempt((count) => count + 1)
+        return
+      }
       current = { ...batch.reduce<FollowedSession>(applyItem, current), id }
       queries.setQueryData(keys.view(id), current.view)
       setFollowed(current)
@@ -69,6 +75,11 @@ function start(id: string): FollowedSession & { id: string } {
 }
 
 type Received = Followed | { kind: 'failed'; error: AppError }
+
+/** A backup was restored meanwhile: what is shown is no longer so, and is told anew from the start. */
+function isOfAnotherLog(item: Received): boolean {
+  return item.kind === 'failed' && item.error.reason === 'log_ends_before'
+}
 
 function followInBatches(
   api: Client,
