@@ -82,7 +82,7 @@ export async function startErrand(
   const model = await startModel(context)
   const dataDir = join(context.folder, 'data')
   context.say('starting Errand')
-  const main = join(ROOT, 'src/main.ts')
+  const main = join(ROOT, 'src/main.js')
   const child = spawn(process.execPath, [main, 'up', '--json', '--port', '0', '--data', dataDir], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {

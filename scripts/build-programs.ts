@@ -50,7 +50,7 @@ export async function buildPrograms(): Promise<void> {
   await rm(unfinished, { recursive: true, force: true })
   for (const name of PROGRAMS) await bundle([name], false)
   // What only some commands need stays apart, and is loaded when it is called.
-  await bundle(['command-line'], true)
+  await bundle(['command-line', 'mount-namespace'], true)
   await rm(folder, { recursive: true, force: true })
   await rename(unfinished, folder)
 }

@@ -50,7 +50,7 @@ async function runChecks(): Promise<string> {
 
 /** Built once for its definition, beside the suites that do not need it: most of it is waiting for registries. */
 function startImage(dataDir: string): Promise<void> {
-  const errand = [process.execPath, join(root, 'src/main.ts')]
+  const errand = [process.execPath, join(root, 'src/main.js')]
   const build = ['image', 'build', 'universal', '--data', dataDir]
   const child = spawn('nice', ['-n', '10', ...errand, ...build], { cwd: root, stdio: 'inherit' })
   return once(child, 'exit').then(([code]) => {

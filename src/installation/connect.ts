@@ -71,7 +71,7 @@ export async function startInBackground({
   const logFile = join(dataDir, 'log/errand.log')
   const log = openLog(logFile, dataDir)
   const args = [
-    join(codeDir, 'src/main.ts'),
+    join(codeDir, 'src/main.js'),
     'up',
     '--data',
     dataDir,

@@ -40,7 +40,7 @@ it('claims a folder with nothing but its number, and lets go of it', async () =>
 })
 
 it('takes over from one that was killed, and is refused by one that lives', async () => {
-  const args = ['-e', 'setInterval(() => undefined, 1000)', '/srv/errand/src/main.ts', 'up']
+  const args = ['-e', 'setInterval(() => undefined, 1000)', '/srv/errand/src/main.js', 'up']
   const other = spawn(process.execPath, args, { stdio: 'ignore' })
   try {
     await once(other, 'spawn')
@@ -57,7 +57,7 @@ it('takes over from one that was killed, and is refused by one that lives', asyn
 })
 
 it('leaves the claim to another one that was faster in taking over', async () => {
-  const args = ['-e', 'setInterval(() => undefined, 1000)', '/srv/errand/src/main.ts', 'up']
+  const args = ['-e', 'setInterval(() => undefined, 1000)', '/srv/errand/src/main.js', 'up']
   const faster = spawn(process.execPath, args, { stdio: 'ignore' })
   try {
     await once(faster, 'spawn')

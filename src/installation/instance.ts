@@ -150,5 +150,5 @@ async function refuseWhenRunning(runtimeDir: string, claim: string): Promise<voi
 async function isErrand(pid: number): Promise<boolean> {
   if (!Number.isInteger(pid) || pid < 2) return false
   const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
-  return /\/src\/main\.ts\0(up|backup|restore)\0/.test(command)
+  return /\/src\/main\.[jt]s\0(up|backup|restore)\0/.test(command)
 }

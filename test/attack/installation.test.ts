@@ -6,7 +6,7 @@ import { ATTACK_CASES } from '../../src/attack/all-cases.ts'
 import { runProcess } from '../../src/lib/process.ts'
 import { requireOwnNetwork } from './own-network.ts'
 
-const MAIN = join(import.meta.dirname, '../../src/main.ts')
+const MAIN = join(import.meta.dirname, '../../src/main.js')
 const LIMIT_MS = 600_000
 
 it(

@@ -6,12 +6,12 @@ import { type RunResult, runProcess } from '../../src/lib/process.ts'
 import { ERROR_CODES, type ErrorBody } from '../../src/protocol/errors.ts'
 import { ROOT } from './installation.ts'
 
-export const MAIN = join(ROOT, 'src/main.ts')
+export const MAIN = join(ROOT, 'src/main.js')
 
 export interface CommandOptions {
   cwd?: string
   env?: Record<string, string>
-  /** With what it is called; Node.js and src/main.ts unless told. */
+  /** With what it is called; Node.js and src/main.js unless told. */
   program?: string[]
   uid?: number
   gid?: number

@@ -142,7 +142,7 @@ function startUp(
   at: { dataDir: string; modelUrl: string; port: string },
 ): ChildProcess {
   const { island, user } = options
-  const errand = [process.execPath, join(ROOT, 'src/main.ts')]
+  const errand = [process.execPath, join(ROOT, 'src/main.js')]
   const up = ['up', '--json', '--port', at.port, '--data', at.dataDir, ...(options.args ?? [])]
   const before = [...(island?.command ?? []), ...(user ? asUser(user) : [])]
   const [command = '', ...args] = [...before, ...errand, ...up]

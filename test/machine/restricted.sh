@@ -4,7 +4,7 @@
 set -eu
 useradd --create-home ann
 errand() {
-  setpriv --reuid=ann --regid=ann --init-groups env HOME=/home/ann USER=ann node /errand/code/src/main.ts "$@"
+  setpriv --reuid=ann --regid=ann --init-groups env HOME=/home/ann USER=ann node /errand/code/src/main.js "$@"
 }
 fix_of() {
   node -p 'JSON.parse(fs.readFileSync(process.argv[1])).checks.find(({ name }) => name === "user namespaces").fix' "$1"

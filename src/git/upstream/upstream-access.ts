@@ -24,7 +24,7 @@ export interface UpstreamTarget {
   credential?: UpstreamCredential | undefined
 }
 
-const SSH_CONNECT = fileURLToPath(new URL('./ssh-connect.ts', import.meta.url))
+const SSH_CONNECT = fileURLToPath(new URL('./ssh-connect.js', import.meta.url))
 
 export async function withUpstreamAccess<T>(
   deps: { paths: GitPaths; network: UpstreamNetwork },

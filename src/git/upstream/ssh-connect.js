@@ -1,8 +1,14 @@
-// ProxyCommand of git's ssh: `node ssh-connect.ts <proxy url> <host> <port>` joins stdin and stdout to host:port through the
-// CONNECT of an HTTP proxy. A program of its own that imports nothing of Errand, since ssh starts it for each connection.
+// ProxyCommand of git's ssh: `node ssh-connect.js <proxy url> <host> <port>` joins stdin and stdout to host:port through the
+// CONNECT of an HTTP proxy. A program of its own that imports nothing of Errand, since ssh starts it for each connection; no
+// TypeScript, for which Node.js would load a compiler first.
+// @ts-check
 import { request } from 'node:http'
 
-function connect(proxy: URL, target: string): void {
+/**
+ * @param {URL} proxy
+ * @param {string} target
+ */
+function connect(proxy, target) {
   const outgoing = request({
     host: proxy.hostname,
     port: proxy.port === '' ? 80 : Number(proxy.port),
@@ -26,7 +32,11 @@ function connect(proxy: URL, target: string): void {
   outgoing.end()
 }
 
-function fail(message: string): never {
+/**
+ * @param {string} message
+ * @returns {never}
+ */
+function fail(message) {
   process.stderr.write(`${message}\n`)
   process.exit(1)
 }

@@ -2,13 +2,19 @@
 // loads the command line: as it was built, or from source where nothing was built yet. The kept code lies beside what was
 // built, in a folder for each user, which Node.js names; where that cannot be written to, nothing is kept. What needs a mount
 // namespace of its own moves there before anything is loaded, so that nothing is loaded twice.
+// No TypeScript: before it reads any, Node.js loads a compiler, which would be two fifths of what a command takes.
+// @ts-check
 import { existsSync } from 'node:fs'
 import { enableCompileCache } from 'node:module'
 import { join } from 'node:path'
-import { enterMountNamespace } from './mount-namespace.ts'
 
-enterMountNamespace(process.argv.slice(2))
 const dist = join(import.meta.dirname, '../dist')
-const built = join(dist, 'programs/command-line.mjs')
+const isBuilt = existsSync(join(dist, 'programs/command-line.mjs'))
+/** @param {string} name */
+const placeOf = (name) => (isBuilt ? `../dist/programs/${name}.mjs` : `./${name}.ts`)
+
 enableCompileCache(join(dist, 'compile-cache'))
-await import(existsSync(built) ? built : './command-line.ts')
+/** @type {typeof import('./mount-namespace.ts')} */
+const { enterMountNamespace } = await import(placeOf('mount-namespace'))
+enterMountNamespace(process.argv.slice(2))
+await import(placeOf('command-line'))
