@@ -102,14 +102,15 @@ printf '[dependencies]\\nitoa = "=1.0.10"\\n' >Cargo.toml.new
 sed -i '/^\\[dependencies\\]/d' Cargo.toml && cat Cargo.toml.new >>Cargo.toml
 echo 'fn main() { assert_eq!(itoa::Buffer::new().format(7), "7") }' >src/main.rs
 cargo run --quiet`,
+  // It imports nothing itself, so that the whole library of Go need not be compiled for it.
   go: `
 export GOPATH=$PWD/go GOFLAGS=-modcacherw
 go mod init example.org/small
-go get github.com/pkg/errors@v0.9.1
-echo 'package main
-import "github.com/pkg/errors"
-func main() { println(errors.New("works").Error()) }' >main.go
-go run .`,
+go get golang.org/x/exp@v0.0.0-20230224173230-c95f2b4c22f2
+echo 'package small
+import "golang.org/x/exp/constraints"
+func Less[T constraints.Ordered](a, b T) bool { return a < b }' >less.go
+go build .`,
   mvn: `
 mvn --batch-mode --quiet -Dmaven.repo.local=$PWD/m2 org.apache.maven.plugins:maven-dependency-plugin:3.6.0:get -Dartifact=junit:junit:4.13.2 -Dtransitive=false
 test -f m2/junit/junit/4.13.2/junit-4.13.2.jar`,
