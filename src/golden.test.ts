@@ -45,7 +45,9 @@ describe.each(goldenVersions)('the data of version %s', (version) => {
     expect(rows.map(({ id }) => id)).toEqual(expected.map(({ id }) => id))
     for (const { id, state } of rows) {
       const { session } = (events.get(id ?? '') ?? []).reduce(applyEvent, emptyView)
-      expect(sessionStateSchema.parse(json(state))).toEqual(session)
+      expect(sessionStateSchema.safeParse(json(state)).error).toBeUndefined()
+      // A later version may tell more by the same events.
+      expect(session).toMatchObject(json(state) as object)
     }
   })
 

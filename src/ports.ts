@@ -4,6 +4,7 @@ import type { GitClient } from './git/client.ts'
 import type { PrepareRequest } from './git/messages.ts'
 import type { UpstreamCredential } from './git/upstream/credential.ts'
 import { isCommitId } from './git/upstream/repository-url.ts'
+import { delay } from './lib/deadline.ts'
 import type { Diff } from './protocol/api.ts'
 import { AppError, toAppError } from './protocol/errors.ts'
 import type { ModelInside } from './protocol/model-endpoint.ts'
@@ -97,6 +98,9 @@ export async function readDiff(
 }
 
 const WORTH_TELLING_MS = 1_000
+/** Runner and agent that wait use far less than this share of a processor, and what works at all soon more. */
+const WATCHED_MS = 10_000
+const WORKING_SHARE = 0.03
 /** Nothing runs there any more but the runner. */
 const LAYER_GRACE_MS = 2_000
 
@@ -181,6 +185,7 @@ export function createSandboxPort(
       }
     },
     has: async (sessionId) => (await driver.list()).some((one) => one.sessionId === sessionId),
+    isWorking: (sessionId, signal) => isWorking(driver, sessionId, signal),
     stop: ({ id }, graceMs, signal) => driver.stop(id, { graceMs }, signal),
     remove: (sessionId, signal) => driver.remove(sessionId, signal),
     list: async () =>
@@ -190,6 +195,12 @@ export function createSandboxPort(
         message: endOf(status),
       })),
   }
+}
+
+async function isWorking(driver: SandboxDriver, id: string, signal: AbortSignal): Promise<boolean> {
+  const before = await driver.usedMs(id)
+  await delay(WATCHED_MS, signal)
+  return (await driver.usedMs(id)) - before > WATCHED_MS * WORKING_SHARE
 }
 
 async function isRunning(driver: SandboxDriver, id: string): Promise<boolean> {

@@ -27,7 +27,10 @@ export function createSessionState(
     createdAt: event.at,
     updatedAt: event.at,
     lastSeq: event.seq,
-    sandbox: { state: 'none', generation: 0, isolation: null, isReplacement: false, phases: [] },
+    sandbox: {
+      ...{ state: 'none', generation: 0, isolation: null, isReplacement: false },
+      ...{ busySince: null, phases: [] },
+    },
     turn: null,
     queue: [],
     questions: [],
@@ -69,9 +72,10 @@ function change(state: SessionState, { body, at }: SessionEvent): SessionState {
     case 'sandbox.preparing':
     case 'sandbox.isolated':
     case 'sandbox.ready':
+    case 'sandbox.busy':
     case 'sandbox.stopped':
     case 'sandbox.lost':
-      return applySandbox(state, body)
+      return applySandbox(state, body, at)
     case 'phase.started':
     case 'phase.logged':
     case 'phase.completed':
@@ -224,7 +228,9 @@ function applyTurn(state: SessionState, body: TurnBody, at: string): SessionStat
       const turn = state.queue.find((queued) => queued.id === body.turnId)
       if (!turn) return state
       const queue = state.queue.filter((queued) => queued !== turn)
-      return { ...state, status: 'working', failure: null, queue, turn: { ...turn, startedAt: at } }
+      const sandbox = { ...state.sandbox, busySince: null }
+      const begun = { ...turn, startedAt: at }
+      return { ...state, status: 'working', failure: null, sandbox, queue, turn: begun }
     }
     case 'turn.interrupt-requested':
       if (state.turn?.id !== body.turnId) return state
@@ -276,10 +282,11 @@ function applyQuestion(state: SessionState, body: QuestionBody): SessionState {
 }
 
 type SandboxBody = EventOf<
-  'sandbox.preparing' | 'sandbox.isolated' | 'sandbox.ready' | 'sandbox.stopped' | 'sandbox.lost'
+  | ('sandbox.preparing' | 'sandbox.isolated' | 'sandbox.ready' | 'sandbox.busy')
+  | ('sandbox.stopped' | 'sandbox.lost')
 >
 
-function applySandbox(state: SessionState, body: SandboxBody): SessionState {
+function applySandbox(state: SessionState, body: SandboxBody, at: string): SessionState {
   const { sandbox } = state
   switch (body.type) {
     case 'sandbox.preparing': {
@@ -288,6 +295,7 @@ function applySandbox(state: SessionState, body: SandboxBody): SessionState {
         state: 'preparing' as const,
         isReplacement: sandbox.state === 'lost',
         generation: body.generation,
+        busySince: null,
         phases: [],
       }
       return {
@@ -301,6 +309,8 @@ function applySandbox(state: SessionState, body: SandboxBody): SessionState {
       return { ...state, sandbox: { ...sandbox, isolation: body.isolation } }
     case 'sandbox.ready':
       return { ...state, sandbox: { ...sandbox, state: 'ready' } }
+    case 'sandbox.busy':
+      return { ...state, sandbox: { ...sandbox, busySince: sandbox.busySince ?? at } }
     case 'sandbox.stopped':
       return { ...state, sandbox: { ...sandbox, state: 'stopped' } }
     case 'sandbox.lost':

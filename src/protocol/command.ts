@@ -89,6 +89,7 @@ export const reportCommandSchema = z.discriminatedUnion('type', [
   }),
   command('sandbox.started', { generation, isolation: text }),
   command('sandbox.stopped', { generation, why: z.enum(['user', 'idle', 'archived', 'failed']) }),
+  command('sandbox.watched', { generation, isWorking: z.boolean() }),
   command('sandbox.lost', { generation, reason: text, message: text }),
   ...seenFacts,
   command('session.admit', {}),

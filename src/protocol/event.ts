@@ -159,6 +159,8 @@ export const eventBodySchema = z.discriminatedUnion('type', [
   fact('sandbox.isolated', { isolation: text }),
   fact('sandbox.ready', { generation }),
   fact('sandbox.stopped', { generation, why: z.enum(['user', 'idle', 'archived', 'failed']) }),
+  /** Something computes in it though it has no turn, so that it is not put to rest now. */
+  fact('sandbox.busy', { generation }),
   fact('sandbox.lost', { generation, reason: text, message: text }),
 
   /** Kept commits did not get outside. `nextAt`: when it is tried again; null when not by itself. */

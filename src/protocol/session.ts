@@ -245,6 +245,8 @@ export const sessionStateSchema = z.object({
     isolation: z.string().nullable(),
     /** The last preparation follows a loss. */
     isReplacement: z.boolean().default(false),
+    /** Since when it has been kept for what computes in it without a turn. */
+    busySince: z.string().nullable().default(null),
     phases: z.array(phaseSchema),
   }),
   turn: turnSchema.nullable(),

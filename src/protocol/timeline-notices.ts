@@ -46,6 +46,8 @@ export function noticeOf(body: SessionEvent['body']): Notice | undefined {
           ? 'The sandbox was stopped after a while without work. Its files are kept.'
           : 'The sandbox was stopped. Its files are kept.',
       )
+    case 'sandbox.busy':
+      return plain('Something in the sandbox computes on, so that it is kept running.')
     case 'mode.changed':
       return plain(`Mode: ${body.mode}`)
     case 'model.changed':

@@ -143,12 +143,20 @@ export function applyToTimeline(
     case 'assistant.thinking':
     case 'command.output':
       return [...items, { ...at, ...written(body) }]
+    case 'sandbox.busy':
+      return isSaidLast(items, body.type) ? items : withNotice(items, body, at)
     case 'sandbox.stopped':
     case 'sandbox.lost':
       return withNotice(applyPreparation(items, body, at), body, at)
     default:
       return withNotice(items, body, at)
   }
+}
+
+/** What stays as it is need not be said twice in a row. */
+function isSaidLast(items: readonly TimelineItem[], code: string): boolean {
+  const last = items.at(-1)
+  return last?.kind === 'notice' && last.code === code
 }
 
 function withNotice(

@@ -8,6 +8,7 @@ import {
   keptLayerSchema,
   type SandboxDriver,
   sandboxStatusSchema,
+  sandboxUseSchema,
 } from './driver.ts'
 import { imageIdentitySchema } from './spec.ts'
 
@@ -59,6 +60,7 @@ export function createSandboxClient({
       await send('POST', `${at(sessionId)}/stop`, options, signal)
     },
     list: async () => z.array(sandboxStatusSchema).parse(await look('/sandboxes')),
+    usedMs: async (sessionId) => sandboxUseSchema.parse(await look(`${at(sessionId)}/use`)).usedMs,
     remove: async (sessionId, signal) => {
       await send('DELETE', at(sessionId), undefined, signal)
     },

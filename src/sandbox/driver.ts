@@ -37,6 +37,8 @@ export const sandboxStatusSchema = z.object({
 })
 export type SandboxStatus = z.infer<typeof sandboxStatusSchema>
 
+export const sandboxUseSchema = z.object({ usedMs: z.number() })
+
 export const keptLayerSchema = z.object({
   layerId: layerIdSchema,
   /** What it takes on the disk of the host. */
@@ -59,6 +61,8 @@ export interface SandboxDriver {
   /** Resolves when nothing of it runs and nothing is mounted any more; its files stay. */
   stop(sessionId: string, options: StopOptions, signal?: AbortSignal): Promise<void>
   list(): Promise<SandboxStatus[]>
+  /** Milliseconds of processor time that all in it has used since it was started; 0 where it does not run. */
+  usedMs(sessionId: string): Promise<number>
   /**
    * Stops without grace and deletes everything; works on half-made and unknown ones too. Like `stop` it ends a `create` or
    * `start` of the same session that is under way. The signal of the two ends the waiting, not the work.

@@ -18,6 +18,7 @@ export function createRefusingDriver(kind: string, refusal: AppError): SandboxDr
     start: refuse,
     stop: async () => undefined,
     list: async () => [],
+    usedMs: async () => 0,
     remove: async () => undefined,
     identify: refuse,
     keepLayer: refuse,

@@ -59,6 +59,8 @@ async function route(
         parse(sandboxSpecSchema, await readBody(request)),
         closeSignal(response),
       )
+    case 'GET sandboxes id use':
+      return { usedMs: await driver.usedMs(parse(sessionIdSchema, id)) }
     case 'POST sandboxes id start':
       return await driver.start(parse(sessionIdSchema, id), closeSignal(response))
     case 'POST sandboxes id stop':

@@ -75,8 +75,14 @@ export async function countAnew(
   deps: Pick<ClockDeps, 'directory' | 'dispatch' | 'effects' | 'logger'>,
 ): Promise<void> {
   for (const { id, turn } of await deps.directory.listBySandboxState(['ready']))
-    if (turn === null && (await deps.effects.countOpen('sandbox.stop', id)) === 0)
+    if (turn === null && !(await isAskedFor(deps.effects, id)))
       await tell(deps, id, { type: 'clock.tick' })
+}
+
+async function isAskedFor(effects: ClockDeps['effects'], id: string): Promise<boolean> {
+  const kinds = ['sandbox.watch', 'sandbox.stop'] as const
+  const open = await Promise.all(kinds.map((kind) => effects.countOpen(kind, id)))
+  return open.some((count) => count > 0)
 }
 
 export async function tick(deps: ClockDeps): Promise<undefined> {

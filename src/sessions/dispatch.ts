@@ -126,8 +126,11 @@ function takeReports(
 
 function toChange(decision: Decision, rules: Rules): Change {
   const { events, effects, cancels, takesSlot, state } = decision
-  // A stop is never given up: the clock asks for it once. What makes it unwanted is an event, which counts the time anew.
-  const isPutToRest = effects.some((asked) => asked.kind === 'sandbox.stop' && asked.why === 'idle')
+  // Neither is ever given up: the clock asks for it once. What makes it unwanted is an event, which counts the time anew.
+  const isPutToRest = effects.some(
+    (asked) =>
+      asked.kind === 'sandbox.watch' || (asked.kind === 'sandbox.stop' && asked.why === 'idle'),
+  )
   return {
     events,
     state,

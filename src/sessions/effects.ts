@@ -78,6 +78,8 @@ export interface SandboxPort {
     session: Pick<SessionState, 'id' | 'environment'> & { layers: string[]; hasAgent: boolean },
     signal: AbortSignal,
   ): Promise<void>
+  /** Whether anything computes in it; takes some seconds to say. */
+  isWorking(sessionId: string, signal: AbortSignal): Promise<boolean>
   stop(state: SessionState, graceMs: number, signal: AbortSignal): Promise<void>
   remove(sessionId: string, signal: AbortSignal): Promise<void>
   list(): Promise<{ sessionId: string; running: boolean; message: string }[]>
@@ -107,6 +109,7 @@ const effectSchema = z.discriminatedUnion('kind', [
     generation,
     why: z.enum(['user', 'idle', 'archived', 'failed']),
   }),
+  z.object({ kind: z.literal('sandbox.watch'), generation }),
   z.object({ kind: z.literal('changes.measure'), repository }),
   z.object({
     kind: z.literal('push.forward'),
@@ -158,6 +161,10 @@ export async function runEffect(
       await hold.assertHeld()
       await closeDoor(ports, sessionId, signal)
       return { type: 'sandbox.stopped', generation: effect.generation, why: effect.why }
+    case 'sandbox.watch': {
+      const isWorking = await ports.sandboxes.isWorking(sessionId, signal)
+      return { type: 'sandbox.watched', generation: effect.generation, isWorking }
+    }
     case 'changes.measure': {
       const { repository } = effect
       const measured = await ports.repositories.measure({ sessionId, repository }, signal)
@@ -218,6 +225,9 @@ export function failureOf(effect: EffectRequest, error: AppError): Command | und
       message,
     }
   }
+  // Nothing speaks for keeping it.
+  if (effect.kind === 'sandbox.watch')
+    return { type: 'sandbox.watched', generation: effect.generation, isWorking: false }
   if (effect.kind !== 'sandbox.start') return undefined
   const phase = error instanceof PreparationError ? error.phase : 'sandbox'
   return { type: 'phase.fail', phase, generation: effect.generation, reason, message }

@@ -2,12 +2,13 @@
 import type { EffectRequest } from './rules/draft.ts'
 
 /** Effects of one session and lane run one after the other; those of other lanes beside them. */
-export type Lane = 'sandbox' | 'changes' | 'outward' | `outward ${string}`
+export type Lane = 'sandbox' | 'rest' | 'changes' | 'outward' | `outward ${string}`
 
 const LANES: Record<EffectRequest['kind'], Lane> = {
   'sandbox.start': 'sandbox',
   'sandbox.stop': 'sandbox',
   'session.remove': 'sandbox',
+  'sandbox.watch': 'rest',
   'changes.measure': 'changes',
   'push.forward': 'outward',
 }

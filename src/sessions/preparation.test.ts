@@ -66,6 +66,7 @@ function createOutside({ file, hasImage = false, ...rest }: Outside) {
       startAhead: () => Promise.reject(new Error('not asked')),
       has: async () => sandboxes > 0,
       hasImage: async () => hasImage,
+      isWorking: async () => false,
       stop: async () => undefined,
       remove: async () => {
         step('remove')

@@ -74,6 +74,7 @@ function outside(name: string, before: (step: string) => Promise<void> = async (
       startAhead: () => step('start ahead'),
       has: async () => false,
       hasImage: async () => true,
+      isWorking: () => step('watch').then(() => false),
       stop: () => step('stop'),
       remove: () => step('remove'),
       list: async () => [],
@@ -123,6 +124,11 @@ async function until(id: string, fits: (state: SessionState) => boolean): Promis
   }
 }
 
+/** What is let go of is put back, and would be done by the next test. */
+async function settled(id: string): Promise<void> {
+  for (;;) if ((await store.effects.list(id)).every(({ state }) => state === 'done')) return
+}
+
 const isStarted = ({ sandbox: { phases }, repository }: SessionState) =>
   repository.commit !== null &&
   phases.some(({ name }) => name === 'sandbox') &&
@@ -146,6 +152,7 @@ it('counts the tries of each piece of work for itself', async () => {
   })
   const worker = startHeir(failing)
   await until(id, isStarted)
+  await settled(id)
   await worker.close()
   expect(failing.done.filter((step) => step.endsWith('prepare'))).toHaveLength(3)
   expect(failing.done.filter((step) => step.endsWith('open'))).toHaveLength(3)

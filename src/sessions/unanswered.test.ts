@@ -118,7 +118,7 @@ describe('a sandbox that rests for too long', () => {
     const stop = async () => {
       stops++
     }
-    const close = shop.startWorker(shop.ports({ stop }))
+    const close = shop.startWorker(shop.ports({ stop }), atOnce)
     await shop.untilSettled(id)
     expect(await store.sessions.get(id)).toMatchObject({ status: 'working', turn: { id: turnId } })
     expect(stops).toBe(0)
@@ -129,19 +129,28 @@ describe('a sandbox that rests for too long', () => {
     await close()
   })
 
-  it('is asked once to stop, however long nobody does it, and again after the next turn', async () => {
+  it('is asked for once, however long nobody does it, and again after the next turn', async () => {
     const { id, turn, endTurn } = await prepareSession()
     const isDue = async () => (await store.sessions.listOverdue(new Date(), 100)).includes(id)
     await endTurn(2, turn?.id)
     expect(await isDue()).toBe(true)
     await atOnce.command(id, { type: 'clock.tick' })
     expect(await isDue()).toBe(false)
-    expect(await store.effects.countOpen('sandbox.stop', id)).toBe(1)
+    expect(await store.effects.countOpen('sandbox.watch', id)).toBe(1)
     const turnId = exampleId('turn', 32)
     await atOnce.command(id, { type: 'turn.submit', turnId, text: 'more', kind: 'agent' })
     expect(await isDue()).toBe(false)
     await endTurn(3, turnId)
     expect(await isDue()).toBe(true)
+  })
+
+  it('is stopped where nobody can say whether something computes in it', async () => {
+    const { id, turn, rest } = await prepareSession()
+    const isWorking = () => Promise.reject(new AppError('internal', 'sandboxd_answer', 'No.'))
+    await rest(2, turn?.id)
+    const close = shop.startWorker(shop.ports({ isWorking }), atOnce)
+    await shop.until(id, ({ sandbox }) => sandbox.state === 'stopped')
+    await close()
   })
 
   it('is asked to stop by a setting that is newer than its rest, once', async () => {
@@ -152,11 +161,11 @@ describe('a sandbox that rests for too long', () => {
     const logger = createSilentLogger()
     const startWith = (rules: Dispatch) =>
       countAnew({ directory: store.sessions, effects: store.effects, dispatch: rules, logger })
-    const stops = () => store.effects.countOpen('sandbox.stop', id)
+    const asked = () => store.effects.countOpen('sandbox.watch', id)
     await startWith(never)
-    expect(await stops()).toBe(0)
+    expect(await asked()).toBe(0)
     for (let start = 1; start <= 2; start++) await startWith(atOnce)
-    expect(await stops()).toBe(1)
+    expect(await asked()).toBe(1)
   })
 })
 

@@ -22,8 +22,8 @@ export interface Workshop {
   createSession(): Promise<SessionState>
   /** Everything succeeds but what is given. */
   ports(overrides?: Partial<EffectPorts['repositories'] & EffectPorts['sandboxes']>): EffectPorts
-  /** Returns what ends it. */
-  startWorker(given: EffectPorts): () => Promise<void>
+  /** By the rules of `dispatch` unless told. Returns what ends it. */
+  startWorker(given: EffectPorts, rules?: Dispatch): () => Promise<void>
   /** Resolves with the state that fits, woken by each change. */
   until(id: string, fits: (state: SessionState) => boolean): Promise<SessionState>
   /** Resolves when nothing is left to do for the session. */
@@ -45,10 +45,10 @@ export async function openWorkshop(): Promise<Workshop> {
       return dispatch.create(exampleId('session', counter), exampleSession(counter))
     },
     ports: (overrides = {}) => portsOf(dispatch, overrides),
-    startWorker: (ports) => {
+    startWorker: (ports, rules = dispatch) => {
       const getSession = store.sessions.get
       const { effects } = store
-      const worker = createWorker({ effects, dispatch, ports, getSession, logger }, OPTIONS)
+      const worker = createWorker({ effects, dispatch: rules, ports, getSession, logger }, OPTIONS)
       const stopWaking = notifications.onEffects(() => worker.wake())
       return async () => {
         stopWaking()
@@ -106,6 +106,7 @@ function portsOf(
       startAhead: async () => undefined,
       has: async () => false,
       hasImage: async () => true,
+      isWorking: async () => false,
       stop: async () => undefined,
       remove: async () => undefined,
       list: async () => [],

@@ -245,11 +245,12 @@ async function settle(
   else await effects.complete(effect.id, effect.generation)
 }
 
-/** Has nothing to do any more: it is of an earlier preparation, or stops a sandbox for a rest that is over. */
+/** Has nothing to do any more: it is of an earlier preparation, or puts a sandbox to a rest that is over. */
 function isPast(request: EffectRequest, { sandbox, turn }: SessionState): boolean {
   if (!('generation' in request)) return false
   if (request.generation !== sandbox.generation) return true
-  const isForRest = request.kind === 'sandbox.stop' && request.why === 'idle'
+  const isForRest =
+    request.kind === 'sandbox.watch' || (request.kind === 'sandbox.stop' && request.why === 'idle')
   return isForRest && (turn !== null || sandbox.state !== 'ready')
 }
 

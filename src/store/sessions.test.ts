@@ -61,7 +61,14 @@ test('ids of tests sort as they were made, which the tests below count on', () =
 
 test('sessions are found by the state of their sandbox and by their deadline', async () => {
   const sandbox = (state: SessionState['sandbox']['state']) => ({
-    sandbox: { state, generation: 1, isolation: null, isReplacement: false, phases: [] },
+    sandbox: {
+      state,
+      generation: 1,
+      isolation: null,
+      isReplacement: false,
+      busySince: null,
+      phases: [],
+    },
   })
   const soon = new Date(nowMs + 60_000)
   const later = new Date(nowMs + 120_000)

@@ -2,8 +2,9 @@
 // everything but process 1, the runner, what was there before the agent and what commands of people started: also what
 // cleared its environment, left its group or was orphaned twice. Elsewhere only what carries the mark of the agent's run.
 // Protects against accidents, not against a process that hides behind the mark of a command.
-import { readdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { delay } from '../../lib/deadline.ts'
+import { familyOf, listProcesses, type ProcessEntry } from '../../lib/process-list.ts'
 import { COMMAND_MARK, RUN_MARK } from './agent-environment.ts'
 
 const LOOK_MS = 10
@@ -14,13 +15,6 @@ export interface Processes {
   present(except?: number): Promise<ReadonlySet<string>>
   /** Resolves when nothing of the run is left; with how many there were. */
   endRun(run: string, spared: ReadonlySet<string>, agentPid?: number): Promise<number>
-}
-
-interface ProcessEntry {
-  pid: number
-  parent: number
-  /** With the number: what tells a process from a later one of the same number. */
-  name: string
 }
 
 /** `ownsAll`: this process is the only child of process 1 of a sandbox, and all that runs there is its concern. */
@@ -63,30 +57,6 @@ export function createProcesses({ ownsAll }: { ownsAll: boolean }, proc = '/proc
 function withoutHelpers(all: ProcessEntry[], agentPid: number | undefined): ProcessEntry[] {
   const helpers = familyOf(all, process.pid, agentPid)
   return all.filter(({ pid }) => !helpers.has(pid))
-}
-
-/** A process and its descendants, but for one and those that it alone leads to. */
-function familyOf(all: ProcessEntry[], first: number, without?: number): ReadonlySet<number> {
-  const family = new Set([first])
-  for (let before = 0; before !== family.size; ) {
-    before = family.size
-    for (const { pid, parent } of all) if (family.has(parent) && pid !== without) family.add(pid)
-  }
-  return family
-}
-
-async function listProcesses(proc: string): Promise<ProcessEntry[]> {
-  const pids = (await readdir(proc)).filter((name) => /^\d+$/.test(name)).map(Number)
-  const entries = await Promise.all(pids.map((pid) => readProcess(proc, pid)))
-  return entries.filter((entry) => entry !== undefined)
-}
-
-/** Undefined for one that has ended, also when nobody has waited for it yet. */
-async function readProcess(proc: string, pid: number): Promise<ProcessEntry | undefined> {
-  const stat = await readFile(`${proc}/${pid}/stat`, 'latin1').catch(() => '')
-  const [state, parent, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  if (!state || state === 'Z' || state === 'X') return undefined
-  return { pid, parent: Number(parent), name: `${pid} ${rest[17]}` }
 }
 
 async function hasMark(proc: string, pid: number, mark: string): Promise<boolean> {

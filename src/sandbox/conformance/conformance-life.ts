@@ -59,6 +59,20 @@ export function lifeCases({ harness, start }: Cases): void {
     expect(await statusOf(harness(), spec.sessionId)).toBeUndefined()
   })
 
+  it('tells what all in it uses of the processors, also what has ended', async () => {
+    const { guest, sessionId } = await start()
+    const used = () => driver().usedMs(sessionId)
+    const before = await used()
+    await guest.sh('timeout 1 sh -c "while :; do :; done"; true')
+    const after = await used()
+    expect(after - before).toBeGreaterThan(150)
+    await guest.sh('setsid sh -c "while :; do :; done" >/dev/null 2>&1 &')
+    await expect.poll(used).toBeGreaterThan(after + 300)
+    await driver().stop(sessionId, { graceMs: 0 })
+    expect(await used()).toBe(0)
+    expect(await driver().usedMs(newSpec().sessionId)).toBe(0)
+  })
+
   it('leaves nothing behind after a removal', async () => {
     const { guest, sessionId } = await start()
     await guest.sh(

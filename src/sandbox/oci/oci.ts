@@ -3,6 +3,7 @@
 // It does not protect against flaws of the host's kernel, which all sandboxes share with it.
 import { rm } from 'node:fs/promises'
 import { isAlive } from '../../lib/process-identity.ts'
+import { familyUsedMs } from '../../lib/process-list.ts'
 import { AppError } from '../../protocol/errors.ts'
 import { watchDisks } from '../disks/disk-watch.ts'
 import { keepLayer, listLayers, removeLayer, removeUnfinished } from '../disks/kept-layers.ts'
@@ -51,6 +52,7 @@ export async function createOciDriver(
       const found = await Promise.all(ids.map((id) => describe(at(id))))
       return found.filter((status) => status !== undefined)
     },
+    usedMs: (sessionId) => usedMs(at(sessionId)),
     remove: (sessionId) => verbs.end(sessionId, () => remove(oci, at(sessionId))),
     identify: (image) => oci.serialize('images', () => oci.images.identify(image)),
     keepLayer: (sessionId, layerId) => {
@@ -179,6 +181,12 @@ async function describe(paths: SandboxPaths): Promise<SandboxStatus | undefined>
   if (await isAlive(run)) return { sessionId, state: 'running', pid, startedAt }
   const exit = (await observeExit(paths)) ?? (await readExit(paths))
   return { sessionId, state: 'stopped', startedAt, exit }
+}
+
+/** Read where everybody may, and where it counts the same without control groups. */
+async function usedMs(paths: SandboxPaths): Promise<number> {
+  const run = await readRun(paths)
+  return run && (await isAlive(run)) ? await familyUsedMs(run.pid) : 0
 }
 
 function launchSettings({ config, programsFolder, ...oci }: Oci) {

@@ -27,6 +27,9 @@ export function decideReport(draft: Draft, command: ReportCommand, now: Date, ru
     case 'sandbox.stopped':
       decideStopped(draft, command)
       return
+    case 'sandbox.watched':
+      decideWatched(draft, command, now, rules)
+      return
     case 'sandbox.lost':
       decideLost(draft, command, now)
       return
@@ -227,9 +230,25 @@ function decideTick(draft: Draft, now: Date, rules: Rules): void {
       return
     }
     case 'idle':
-      draft.request({ kind: 'sandbox.stop', generation, why: 'idle' })
+      draft.request({ kind: 'sandbox.watch', generation })
       return
   }
+}
+
+/** What has happened while it was watched counts the time anew by itself. */
+function decideWatched(
+  draft: Draft,
+  { generation, isWorking }: Extract<ReportCommand, { type: 'sandbox.watched' }>,
+  now: Date,
+  rules: Rules,
+): void {
+  const { sandbox } = draft.state
+  const due = nextDeadline(draft.state, rules)
+  if (sandbox.generation !== generation || due?.why !== 'idle' || due.at > now) return
+  const busyMs = sandbox.busySince === null ? 0 : now.getTime() - Date.parse(sandbox.busySince)
+  if (isWorking && busyMs < rules.mostBusyMs)
+    draft.emit('seen', { type: 'sandbox.busy', generation })
+  else draft.request({ kind: 'sandbox.stop', generation, why: 'idle' })
 }
 
 type Deadline = { at: Date; why: 'phase'; phase: Phase } | { at: Date; why: 'silence' | 'idle' }

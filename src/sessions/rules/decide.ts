@@ -20,6 +20,8 @@ import { advance, beginOrQueue, endTurnBySystem } from './progress.ts'
 export interface Rules {
   /** A sandbox without work is stopped after this long, infinity for never; its files are kept. */
   idleStopMs: number
+  /** What computes on without a turn keeps its sandbox for no longer than this: it may be a program that hangs. */
+  mostBusyMs: number
   /** How many messages may wait in a session. */
   maxQueued: number
   /** How many sessions may work at once. One that went on after a question was answered may be beyond it. */
@@ -31,6 +33,7 @@ const MINUTE_MS = 60_000
 
 export const defaultRules: Rules = {
   idleStopMs: DEFAULT_IDLE_MINUTES * MINUTE_MS,
+  mostBusyMs: 24 * 60 * MINUTE_MS,
   maxQueued: 50,
   concurrency: Number.POSITIVE_INFINITY,
 }

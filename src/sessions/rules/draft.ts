@@ -16,6 +16,8 @@ export type EffectRequest =
   /** Fetches the repository as well when it is not known yet where the session starts from. */
   | { kind: 'sandbox.start'; generation: number }
   | { kind: 'sandbox.stop'; generation: number; why: 'user' | 'idle' | 'archived' | 'failed' }
+  /** Finds out whether anything still computes in a sandbox that has had no work for long. */
+  | { kind: 'sandbox.watch'; generation: number }
   /** `repository`: which of the additional ones; the main one without. */
   | { kind: 'changes.measure'; repository?: string | undefined }
   /** `attempt` counts from 0. `notBefore` is a time in ISO 8601; null: at once. */

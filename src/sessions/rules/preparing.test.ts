@@ -1,7 +1,8 @@
 // A sandbox while it is prepared, and what becomes of the turn when it fails, is stopped, or is lost.
 import { describe, expect, it } from 'vitest'
+import { applyEvent, emptyView } from '../../protocol/apply-event.ts'
 import { defaultRules } from './decide.ts'
-import { expectWhole, play, ready, T0, T1, T2 } from './play.fixture.ts'
+import { expectWhole, play, ready, submit, T0, T1, T2 } from './play.fixture.ts'
 
 describe('the sandbox of a session', () => {
   it('prepares a sandbox for the first message and gives the turn to it', () => {
@@ -165,13 +166,88 @@ describe('the sandbox of a session', () => {
     expect(game.effects).toEqual([{ kind: 'sandbox.start', generation: 2 }])
   })
 
-  it('stops an idle sandbox after the rule says so', () => {
-    const game = ready()
-    game.report({ type: 'turn.completed', turnId: T1, exitCode: null, durationMs: 5 })
-    game.wait(defaultRules.idleStopMs)
-    expect(game.do({ type: 'clock.tick' }).effects).toEqual([
-      { kind: 'sandbox.stop', generation: 1, why: 'idle' },
-    ])
+  describe('a sandbox without work', () => {
+    const WATCH = { kind: 'sandbox.watch', generation: 1 }
+    const STOP = { kind: 'sandbox.stop', generation: 1, why: 'idle' }
+    const idle = () => {
+      const game = ready()
+      game.report({ type: 'turn.completed', turnId: T1, exitCode: null, durationMs: 5 })
+      const tick = () => game.do({ type: 'clock.tick' }).effects
+      const watched = (isWorking: boolean, generation = 1) =>
+        game.do({ type: 'sandbox.watched', generation, isWorking })
+      game.wait(defaultRules.idleStopMs)
+      return { game, tick, watched }
+    }
+
+    it('is watched after the rule says so, and stopped when nothing computes in it', () => {
+      const { tick, watched } = idle()
+      expect(tick()).toEqual([WATCH])
+      expect(watched(false)).toMatchObject({ events: [], effects: [STOP] })
+    })
+
+    it('is kept while something computes in it, and watched again after as long', () => {
+      const { game, tick, watched } = idle()
+      tick()
+      expect(watched(true)).toMatchObject({
+        events: [{ source: 'seen', body: { type: 'sandbox.busy', generation: 1 } }],
+        effects: [],
+      })
+      expect(tick()).toEqual([])
+      game.wait(defaultRules.idleStopMs)
+      expect(tick()).toEqual([WATCH])
+      expect(watched(false).effects).toEqual([STOP])
+    })
+
+    it('says once in a row that it is kept', () => {
+      const { game, watched } = idle()
+      const said = () =>
+        game.log
+          .reduce(applyEvent, emptyView)
+          .timeline.filter((item) => item.kind === 'notice' && item.code === 'sandbox.busy')
+      for (let times = 1; times <= 3; times++) {
+        expect(watched(true).events).toHaveLength(1)
+        expect(said()).toHaveLength(1)
+        game.wait(defaultRules.idleStopMs)
+      }
+      game.do({ type: 'mode.set', mode: 'plan' })
+      game.wait(defaultRules.idleStopMs)
+      watched(true)
+      expect(said()).toHaveLength(2)
+    })
+
+    it('is stopped after a day, though something computes on', () => {
+      const { game, tick, watched } = idle()
+      for (let waited = 0; waited < defaultRules.mostBusyMs; waited += defaultRules.idleStopMs) {
+        expect(tick()).toEqual([WATCH])
+        expect(watched(true).effects).toEqual([])
+        game.wait(defaultRules.idleStopMs)
+      }
+      tick()
+      expect(watched(true).effects).toEqual([STOP])
+    })
+
+    it('counts a new day after each turn', () => {
+      const { game, tick, watched } = idle()
+      tick()
+      watched(true)
+      expect(game.state.sandbox.busySince).not.toBeNull()
+      game.do(submit(T2))
+      expect(game.state.sandbox.busySince).toBeNull()
+    })
+
+    it('is not stopped for what was seen before a turn, another event or another sandbox', () => {
+      const turn = idle()
+      turn.tick()
+      turn.game.do(submit(T2))
+      expect(turn.watched(false).effects).toEqual([])
+      const event = idle()
+      event.tick()
+      event.game.do({ type: 'session.rename', title: 'Looked at' })
+      expect(event.watched(false).effects).toEqual([])
+      const other = idle()
+      other.tick()
+      expect(other.watched(false, 2).effects).toEqual([])
+    })
   })
 
   it('does not cancel the stop of what failed', () => {
