@@ -12,6 +12,7 @@ import { checkoutLayers } from './migrations/0007-checkout-layers.ts'
 import { networkLog } from './migrations/0008-network-log.ts'
 import { standbyAgents } from './migrations/0009-standby-agents.ts'
 import { firstTurns } from './migrations/0010-first-turns.ts'
+import { endedTurns } from './migrations/0011-ended-turns.ts'
 
 /** Names sort in the order of their numbers; a name that has been released never changes. */
 const MIGRATIONS = {
@@ -25,6 +26,7 @@ const MIGRATIONS = {
   '0008-network-log': networkLog,
   '0009-standby-agents': standbyAgents,
   '0010-first-turns': firstTurns,
+  '0011-ended-turns': endedTurns,
 }
 const TABLE = 'errand_migrations'
 
