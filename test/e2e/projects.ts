@@ -111,8 +111,13 @@ echo 'package small
 import "golang.org/x/exp/constraints"
 func Less[T constraints.Ordered](a, b T) bool { return a < b }' >less.go
 go build .`,
+  // As an extension it is fetched before anything else, and without any plugin, of which there would be a hundred files.
   mvn: `
-mvn --batch-mode --quiet -Dmaven.repo.local=$PWD/m2 org.apache.maven.plugins:maven-dependency-plugin:3.6.0:get -Dartifact=junit:junit:4.13.2 -Dtransitive=false
+cat >pom.xml <<'X'
+<project><modelVersion>4.0.0</modelVersion><groupId>example</groupId><artifactId>small</artifactId><version>1</version><packaging>pom</packaging>
+<build><extensions><extension><groupId>junit</groupId><artifactId>junit</artifactId><version>4.13.2</version></extension></extensions></build></project>
+X
+mvn --batch-mode --quiet -Dmaven.repo.local=$PWD/m2 validate
 test -f m2/junit/junit/4.13.2/junit-4.13.2.jar`,
   gradle: `
 echo "apply plugin: 'java'
