@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import { type AddressInfo, connect as connectTcp, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, expect, it } from 'vitest'
+import { afterEach, expect, it, onTestFinished } from 'vitest'
 import { createForwardProxy } from '../egress/proxy/forward-proxy.ts'
 import { compileRules } from '../egress/rules/policy.ts'
 import { createSilentLogger } from '../lib/logger.ts'
@@ -261,6 +261,29 @@ it('asks a session that is too fast to wait', async () => {
   expect(await ask(path, 'CONNECT a.example:443 HTTP/1.1\r\nHost: a\r\n\r\n')).toMatch(
     /^HTTP\/1\.1 429 /,
   )
+})
+
+it.each([
+  ['CONNECT', 'CONNECT a.example:443 HTTP/1.1\r\nHost: a\r\n\r\n'],
+  [
+    'an upgrade',
+    'GET http://a.example/ HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
+  ],
+])('outlives clients that ask too fast by %s and hang up before they are told', async (_, text) => {
+  const { path } = await setUp({ limits: { requests: { perSecond: 1, burst: 0 } } })
+  const thrown: Error[] = []
+  const note = (error: Error) => thrown.push(error)
+  process.on('uncaughtExceptionMonitor', note)
+  onTestFinished(() => void process.off('uncaughtExceptionMonitor', note))
+  const hangUp = async () => {
+    const socket = await open(path)
+    await new Promise((resolve) => socket.write(text, resolve))
+    await new Promise((resolve) => socket.once('close', resolve).destroy())
+  }
+  await Promise.all(Array.from({ length: 50 }, hangUp))
+  // Behind them, so that they have been answered when this one is.
+  expect(await ask(path, get('/git/x'))).toMatch(/^HTTP\/1\.1 429 /)
+  expect(thrown).toEqual([])
 })
 
 it('caps bodies, announced or not', async () => {

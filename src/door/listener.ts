@@ -194,7 +194,9 @@ function freeFromIdleLimit(socket: Duplex): void {
   if (socket instanceof Socket) socket.setTimeout(0)
 }
 
+/** For sockets that the server has let go of: nobody else hears that the client has hung up. */
 function refuseSocket(socket: Duplex, status: number): void {
+  socket.on('error', () => socket.destroy())
   const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`
   socket.end(`${head}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
   socket.resume()
