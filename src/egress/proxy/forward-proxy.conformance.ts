@@ -1,12 +1,13 @@
 // The proxy on real sockets: absolute-form requests, their streams, and everything that must not get through.
 import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import {
   createServer,
   request as httpRequest,
   type IncomingMessage,
   type RequestListener,
 } from 'node:http'
-import { createServer as createTcpServer } from 'node:net'
+import { connect as connectTcp, createServer as createTcpServer } from 'node:net'
 import { afterEach, expect, it } from 'vitest'
 import {
   closeServer,
@@ -190,6 +191,31 @@ it('ends an exchange with a host that goes quiet or breaks off', async () => {
   expect((await exchangeBytes(quiet.port, get('http://a.example/'))).slice(9, 12)).toBe('504')
   const broken = await setUp((request) => request.socket.destroy())
   expect((await exchangeBytes(broken.port, get('http://a.example/'))).slice(9, 12)).toBe('502')
+})
+
+it('lets a client that sends first and reads then have the answer of a host that reads no further', async () => {
+  const fixture = await setUp(() => undefined)
+  const hasty = createTcpServer((socket) => {
+    socket.on('error', () => undefined)
+    socket.once('data', () => {
+      socket.write('HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nno!')
+      socket.resume()
+    })
+  })
+  fixture.route(`${STAND_IN}:80`, await listenOnLoopback(hasty))
+  ending.push(async () => hasty.close())
+  const body = Buffer.alloc(16 << 20)
+  const client = connectTcp(fixture.port, '127.0.0.1')
+  client.write(
+    `POST http://a.example/ HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n`,
+  )
+  await new Promise<void>((resolve, reject) => {
+    client.once('error', reject)
+    client.write(body, () => resolve())
+  })
+  const [answer] = await once(client, 'data')
+  expect(String(answer)).toMatch(/^HTTP\/1\.1 413 /)
+  client.destroy()
 })
 
 it.each([

@@ -91,6 +91,9 @@ export function exchangeMessages(
     const done = (reason: string | null) => {
       isOver = true
       outgoing?.destroy()
+      // An early answer is read by the client once it has sent the rest.
+      if (outgoing) body.unpipe(outgoing)
+      body.resume()
       resolve(reason)
     }
     const fail = (refusal: Refusal) => {
