@@ -125,8 +125,8 @@ export function exchangeMessages(
     outgoing.on('response', (message) => passAnswer(message, answer, { fail, done }))
     answer.body.on('close', () => done(answer.isDone() ? null : 'client_closed'))
     // Not `pipeline`: a server that answers before it has read everything must not take the client's connection along.
-    body.on('error', () => outgoing?.destroy())
-    body.on('aborted', () => outgoing?.destroy())
+    body.on('error', () => done('client_closed'))
+    body.on('aborted', () => done('client_closed'))
     body.pipe(outgoing)
   })
 }

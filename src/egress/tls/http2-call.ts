@@ -60,7 +60,8 @@ function answerOn(stream: ServerHttp2Stream, method: string): MessageCall['answe
 }
 
 function refuse(stream: ServerHttp2Stream, refusal: Refusal): void {
-  if (stream.destroyed) return
+  // One that the client has reset takes no answer, and stays as long as something of its body is not read.
+  if (stream.destroyed || stream.closed) return
   if (stream.headersSent) {
     stream.close()
     return

@@ -1,6 +1,8 @@
 // Connections whose TLS is ended at the gateway, on real sockets: who answers whom, what is added, and what is refused. The
 // authority inside and the one of the upstream server are two, so that each side is seen to trust its own alone.
+import { once } from 'node:events'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { constants } from 'node:http2'
 import { PassThrough, type Writable } from 'node:stream'
 import {
   connect as connectTls,
@@ -22,6 +24,7 @@ import {
   bearer,
   createEndingFixture,
   type EndingFixture,
+  echo,
   SECRET,
   STAND_IN,
 } from './tls-ending.fixture.ts'
@@ -233,6 +236,26 @@ describe('an ended connection', () => {
     await closed
     found.resolve({ takes: () => true, serve: async () => undefined })
     await served
+  })
+
+  it('outlives a client of HTTP/2 that resets its upload and calls that no error', async () => {
+    const asked = Promise.withResolvers<void>()
+    place.answering.listener = () => asked.resolve()
+    const fixture = await place.setUp({ credentials: [bearer()] })
+    const session = await place.openHttp2(fixture)
+    const stream = session.request({ ':path': '/', ':method': 'POST' }, { endStream: false })
+    // More than host and windows take, so that some of it stands between.
+    stream.write(Buffer.alloc(16 << 20))
+    await asked.promise
+    const decided = fixture.nextDecision()
+    stream.close(constants.NGHTTP2_NO_ERROR)
+    expect(await decided).toMatchObject({ reason: 'client_closed' })
+    place.answering.listener = echo
+    // The connection is there for the next request.
+    const next = session.request({ ':path': '/next' })
+    const [headers] = await once(next, 'response')
+    expect(headers[':status']).toBe(200)
+    session.destroy()
   })
 
   it('holds back a fast sender for a slow reader, both ways', async () => {

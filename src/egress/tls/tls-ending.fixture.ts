@@ -6,7 +6,11 @@ import {
   type IncomingMessage,
   type RequestListener,
 } from 'node:http'
-import { connect as connectHttp2, type OutgoingHttpHeaders } from 'node:http2'
+import {
+  type ClientHttp2Session,
+  connect as connectHttp2,
+  type OutgoingHttpHeaders,
+} from 'node:http2'
 import { createServer as createHttpsServer } from 'node:https'
 import { connect as connectTls, createSecureContext, type TLSSocket } from 'node:tls'
 import {
@@ -71,6 +75,7 @@ export async function createEndingFixture() {
     },
     openInner: (fixture: ProxyFixture, asked?: Inner) => openInner(inside, fixture, asked),
     ask: (fixture: ProxyFixture, asked?: Asked) => ask(inside, fixture, asked),
+    openHttp2: (fixture: ProxyFixture) => openHttp2(inside, fixture),
     askHttp2: (fixture: ProxyFixture, headers: OutgoingHttpHeaders, body?: string) =>
       askHttp2(inside, fixture, { headers, ...(body === undefined ? {} : { body }) }),
     /** Ends what was set up since, and answers as at first. */
@@ -165,13 +170,11 @@ async function ask(
   })
 }
 
-async function askHttp2(
-  inside: Authority,
-  fixture: ProxyFixture,
-  { headers, body }: { headers: OutgoingHttpHeaders; body?: string },
-): Promise<{ status: number; text: string; windowBytes: number | undefined }> {
-  const { socket } = await openTunnel(fixture.port, 'a.example:443')
-  const session = connectHttp2('https://a.example', {
+async function openHttp2(inside: Authority, { port }: ProxyFixture): Promise<ClientHttp2Session> {
+  const { socket } = await openTunnel(port, 'a.example:443')
+  return connectHttp2('https://a.example', {
+    // An upload may wait as a whole.
+    maxSessionMemory: 100,
     createConnection: () =>
       connectTls({
         socket,
@@ -180,6 +183,14 @@ async function askHttp2(
         ALPNProtocols: ['h2'],
       }),
   })
+}
+
+async function askHttp2(
+  inside: Authority,
+  fixture: ProxyFixture,
+  { headers, body }: { headers: OutgoingHttpHeaders; body?: string },
+): Promise<{ status: number; text: string; windowBytes: number | undefined }> {
+  const session = await openHttp2(inside, fixture)
   const stream = session.request(headers, { endStream: body === undefined })
   if (body !== undefined) stream.end(body)
   let status = 0
