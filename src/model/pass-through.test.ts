@@ -75,6 +75,20 @@ describe('the model door', () => {
     ])
   })
 
+  it('counts what the upstream took to shorten a conversation, which is in none of its totals', async () => {
+    const model = 'claude-haiku-5-5'
+    const message = { type: 'message', input_tokens: 60_000, output_tokens: 5 }
+    const compaction = { type: 'compaction', input_tokens: 90_000, output_tokens: 3_000 }
+    const usage = { ...message, iterations: [compaction, message] }
+    const door = await openDoor((_, res) => sendJson(res, { ...MESSAGE, model, usage }))
+    await call(door.url)
+    await door.settled()
+    const [counted] = door.usage
+    expect(counted).toMatchObject({ inputTokens: 150_000, outputTokens: 3_005 })
+    // Each is a prompt of its own: none of them is a long one.
+    expect(counted?.costUsd).toBeCloseTo((150_000 * 0.1 + 3_005 * 0.5) / 1e6, 10)
+  })
+
   it('answers the greeting and nothing else', async () => {
     const { url, seen } = await openDoor((_, res) => res.end())
     expect(await call(url, '', { method: 'HEAD', path: '/model' })).toMatchObject({

@@ -13,7 +13,7 @@ import { type Problem, type Relayed, relayAnswer, sendBroken } from './relay.ts'
 import { checkRequest } from './request-check.ts'
 import { isUpstream, type Upstream } from './upstream.ts'
 import { openUpstream, passRequestHeaders } from './upstream-request.ts'
-import type { MeteredUsage } from './usage-meter.ts'
+import type { MeteredUsage, TokenCounts } from './usage-meter.ts'
 
 export interface ModelUsage {
   sessionId: string
@@ -263,20 +263,27 @@ function count(
 
 function usageOf(exchange: Exchange, asked: string, { status, usage }: Relayed): ModelUsage {
   const model = usage?.model ?? asked
+  const counts = usage ? [usage, ...usage.compactions] : []
+  const sum = (name: keyof TokenCounts) => counts.reduce((all, one) => all + one[name], 0)
+  const costs = counts.map((one) => costUsd(model, { ...usage, ...one }))
   return {
     sessionId: exchange.sessionId,
     requestId: exchange.requestId,
     upstreamRequestId: exchange.upstreamRequestId,
     model,
-    inputTokens: usage?.inputTokens ?? 0,
-    outputTokens: usage?.outputTokens ?? 0,
-    cacheReadTokens: usage?.cacheReadTokens ?? 0,
-    cacheCreationTokens: usage?.cacheCreationTokens ?? 0,
-    costUsd: usage ? costUsd(model, usage) : 0,
+    inputTokens: sum('inputTokens'),
+    outputTokens: sum('outputTokens'),
+    cacheReadTokens: sum('cacheReadTokens'),
+    cacheCreationTokens: sum('cacheCreationTokens'),
+    costUsd: costs.reduce(addCost, 0),
     durationMs: Math.round(performance.now() - exchange.startedAt),
     status,
     stopReason: usage?.stopReason ?? null,
   }
+}
+
+function addCost(sum: number | undefined, cost: number | undefined): number | undefined {
+  return sum === undefined || cost === undefined ? undefined : sum + cost
 }
 
 function report({ onProblem }: ModelDoorOptions, exchange: Exchange, problem: Problem): void {

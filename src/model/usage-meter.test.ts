@@ -60,6 +60,19 @@ describe('createUsageMeter', () => {
     )
   })
 
+  it('keeps what the start told where a later event says 0', () => {
+    const zeros = { input_tokens: 0, cache_read_input_tokens: 0, cache_creation_input_tokens: 0 }
+    const last = event({
+      type: 'message_delta',
+      delta: { stop_reason: 'end_turn' },
+      usage: { ...zeros, cache_creation: { ephemeral_1h_input_tokens: 0 }, output_tokens: 42 },
+    } as { type: string })
+    expect(meter('text/event-stream', start, last)).toMatchObject({
+      ...{ inputTokens: 4, outputTokens: 42, cacheReadTokens: 100 },
+      ...{ cacheCreationTokens: 20, cacheCreation1hTokens: 5 },
+    })
+  })
+
   it('estimates what a cut stream wrote', () => {
     const usage = meter('text/event-stream', start, text('x'.repeat(400)))
     expect(usage).toMatchObject({ inputTokens: 4, outputTokens: 100, complete: false })

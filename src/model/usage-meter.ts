@@ -4,14 +4,19 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import { type AwsMessage, createAwsStreamReader } from './aws-event-stream.ts'
 
-export interface MeteredUsage {
-  /** The model that answered, as the upstream names it. */
-  model: string | undefined
+export interface TokenCounts {
   inputTokens: number
   outputTokens: number
   cacheReadTokens: number
   cacheCreationTokens: number
   cacheCreation1hTokens: number
+}
+
+export interface MeteredUsage extends TokenCounts {
+  /** The model that answered, as the upstream names it. */
+  model: string | undefined
+  /** What the upstream took to shorten the conversation before it answered: billed, and in none of the counts above. */
+  compactions: TokenCounts[]
   inferenceGeo: string | undefined
   speed: string | undefined
   stopReason: string | null
@@ -173,22 +178,38 @@ function readMessage(usage: MeteredUsage, message: Json): void {
   readStopReason(usage, message)
 }
 
-/** Later numbers replace earlier ones: those of message_delta are totals. */
+/**
+ * Later numbers replace earlier ones: those of message_delta are totals. But for 0, which endpoints send there for what
+ * message_start has told already; Claude Code reads them the same way.
+ */
 function readUsage(usage: MeteredUsage, found: Json): void {
-  const count = (name: string, before: number) => {
-    const value = found[name]
-    return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : before
-  }
-  usage.inputTokens = count('input_tokens', usage.inputTokens)
-  usage.outputTokens = count('output_tokens', usage.outputTokens)
-  usage.cacheReadTokens = count('cache_read_input_tokens', usage.cacheReadTokens)
-  usage.cacheCreationTokens = count('cache_creation_input_tokens', usage.cacheCreationTokens)
-  if (isObject(found.cache_creation)) {
-    const hour = found.cache_creation.ephemeral_1h_input_tokens
-    if (typeof hour === 'number') usage.cacheCreation1hTokens = hour
-  }
+  readCounts(usage, found)
+  if (Array.isArray(found.iterations)) usage.compactions = readCompactions(found.iterations)
   if (typeof found.inference_geo === 'string') usage.inferenceGeo = found.inference_geo
   if (typeof found.speed === 'string') usage.speed = found.speed
+}
+
+function readCounts(counts: TokenCounts, found: Json): void {
+  const count = (value: unknown, before: number) =>
+    typeof value === 'number' && Number.isSafeInteger(value) && value > 0 ? value : before
+  const created = isObject(found.cache_creation) ? found.cache_creation : {}
+  counts.inputTokens = count(found.input_tokens, counts.inputTokens)
+  counts.outputTokens = count(found.output_tokens, counts.outputTokens)
+  counts.cacheReadTokens = count(found.cache_read_input_tokens, counts.cacheReadTokens)
+  counts.cacheCreationTokens = count(found.cache_creation_input_tokens, counts.cacheCreationTokens)
+  counts.cacheCreation1hTokens = count(
+    created.ephemeral_1h_input_tokens,
+    counts.cacheCreation1hTokens,
+  )
+}
+
+function readCompactions(iterations: unknown[]): TokenCounts[] {
+  return iterations.filter(isObject).flatMap((one) => {
+    if (one.type !== 'compaction') return []
+    const counts = noTokens()
+    readCounts(counts, one)
+    return [counts]
+  })
 }
 
 function readStopReason(usage: MeteredUsage, found: Json): void {
@@ -206,14 +227,21 @@ function tokensOf(chars: number): number {
   return Math.ceil(chars / CHARS_PER_TOKEN)
 }
 
-function emptyUsage(): MeteredUsage {
+function noTokens(): TokenCounts {
   return {
-    model: undefined,
     inputTokens: 0,
     outputTokens: 0,
     cacheReadTokens: 0,
     cacheCreationTokens: 0,
     cacheCreation1hTokens: 0,
+  }
+}
+
+function emptyUsage(): MeteredUsage {
+  return {
+    model: undefined,
+    ...noTokens(),
+    compactions: [],
     inferenceGeo: undefined,
     speed: undefined,
     stopReason: null,
