@@ -14,12 +14,13 @@ const decision = (fields: Partial<EgressDecision> = {}): EgressDecision => ({
 function setUp() {
   const told: { to: string; host: string }[] = []
   const note = (to: string) => (seen: EgressDecision) => void told.push({ to, host: seen.host })
+  const sessions = new Set(['s_a'])
   const tell = tellDecisions({
-    redactorOf: (id) => (id === 's_a' ? createRedactor([VALUE]) : undefined),
+    redactorOf: (id) => (sessions.has(id) ? createRedactor([VALUE]) : undefined),
     reports: { decided: note('events') },
     log: { opened: note('open'), decided: note('log') },
   })
-  return { told, ...tell }
+  return { told, sessions, ...tell }
 }
 
 it('stores no host with the value of a credential in its name', () => {
@@ -37,4 +38,16 @@ it('tells every other name as it is, and nothing of what is no session', () => {
   onDecision(decision({ sessionId: 's_b' }))
   onOpen(decision({ sessionId: 's_b' }))
   expect(told).toEqual(['events', 'log'].map((to) => ({ to, host: 'a.example' })))
+})
+
+it('tells the end of a connection that was open when its door was closed', () => {
+  const { told, sessions, onOpen, onDecision } = setUp()
+  const host = `${VALUE.toLowerCase()}.evil.example`
+  onOpen(decision({ host, allowed: true, reason: null }))
+  sessions.clear()
+  onDecision(decision({ host, allowed: true, reason: null }))
+  onDecision(decision({ id: 'c2', host }))
+  expect(told).toEqual(
+    ['open', 'events', 'log'].map((to) => ({ to, host: '[redacted].evil.example' })),
+  )
 })

@@ -18,15 +18,26 @@ export function tellDecisions({
   reports,
   log,
 }: DecisionTellers): Required<Pick<ForwardProxyDeps, 'onOpen' | 'onDecision'>> {
-  const redacted = (tell: (decision: EgressDecision) => void) => (decision: EgressDecision) => {
-    const redactor = redactorOf(decision.sessionId)
-    if (redactor) tell({ ...decision, host: redactor.host(decision.host) })
-  }
+  /** By connection: what ends with its session, or after it, is told as well. */
+  const open = new Map<string, Redactor>()
+  const redacted = (decision: EgressDecision, redactor: Redactor) => ({
+    ...decision,
+    host: redactor.host(decision.host),
+  })
   return {
-    onOpen: redacted(log.opened),
-    onDecision: redacted((decision) => {
-      reports.decided(decision)
-      log.decided(decision)
-    }),
+    onOpen: (decision) => {
+      const redactor = redactorOf(decision.sessionId)
+      if (!redactor) return
+      open.set(decision.id, redactor)
+      log.opened(redacted(decision, redactor))
+    },
+    onDecision: (decision) => {
+      const redactor = redactorOf(decision.sessionId) ?? open.get(decision.id)
+      open.delete(decision.id)
+      if (!redactor) return
+      const told = redacted(decision, redactor)
+      reports.decided(told)
+      log.decided(told)
+    },
   }
 }
