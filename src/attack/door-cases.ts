@@ -76,7 +76,7 @@ say('drip', answer ? summary(answer) : 'still open')`),
     script: () =>
       inNode(`
 const part = '100000\\r\\n' + 'x'.repeat(1 << 20) + '\\r\\n'
-say('in parts', summary(await ask(http('POST', '/model/v1/messages', ['Transfer-Encoding: chunked'], part.repeat(33) + '0\\r\\n\\r\\n'))))`),
+say('in parts', summary(await ask(http('POST', '/model/v1/messages', ['Transfer-Encoding: chunked'], part.repeat(65) + '0\\r\\n\\r\\n'))))`),
     held: /^413 body_too_large$/,
     broken: /^400 request_invalid$/,
   },

@@ -8,6 +8,7 @@ import { afterEach, expect, it, onTestFinished } from 'vitest'
 import { createForwardProxy } from '../egress/proxy/forward-proxy.ts'
 import { compileRules } from '../egress/rules/policy.ts'
 import { createSilentLogger } from '../lib/logger.ts'
+import { createModelDoor, type ModelProblem } from '../model/pass-through.ts'
 import { AppError } from '../protocol/errors.ts'
 import { RUNNER_PROTOCOL } from '../protocol/runner-frames.ts'
 import type { DoorRoute } from './call-route.ts'
@@ -303,6 +304,24 @@ it('caps bodies, announced or not', async () => {
   const chunked = 'Transfer-Encoding: chunked\r\n\r\n6\r\n012345\r\n6\r\n012345\r\n0\r\n\r\n'
   expect(await ask(path, post(chunked))).toMatch(/^HTTP\/1\.1 413 [\s\S]*body_too_large/)
   expect(read).toEqual([10])
+})
+
+it('lets the model door say that a request is too large, in the form that the agent reads', async () => {
+  const problems: ModelProblem[] = []
+  const model = createModelDoor({
+    upstreamFor: () => ({ status: 400, reason: 'no_model', message: 'there is none' }),
+    policy: { allowsHost: () => false },
+    onUsage: () => undefined,
+    onProblem: (problem) => problems.push(problem),
+  })
+  const { path } = await setUp({
+    model: ({ sessionId, request, response }) => model(sessionId, request, response),
+  })
+  const body = 'x'.repeat(33 << 20)
+  const head = `POST /model/v1/messages HTTP/1.1\r\nHost: a\r\nConnection: close\r\n`
+  const answer = await ask(path, `${head}Content-Length: ${body.length}\r\n\r\n${body}`)
+  expect(answer).toMatch(/^HTTP\/1\.1 413 [\s\S]*"type":"request_too_large"/)
+  expect(problems).toMatchObject([{ status: 413, reason: 'model_request_too_large' }])
 })
 
 it('answers what a route rejects with, and says nothing of what went wrong inside', async () => {

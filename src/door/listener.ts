@@ -41,6 +41,7 @@ export interface DoorLimits {
   idleMs: number
   requests: Rate
   gitBodyBytes: number
+  /** More than the model door takes, which reads some of what is too much: the agent sees its refusal once it has sent that. */
   modelBodyBytes: number
 }
 
@@ -51,7 +52,7 @@ const DOOR_LIMITS: DoorLimits = {
   idleMs: 15 * 60_000,
   requests: { perSecond: 100, burst: 500 },
   gitBodyBytes: GIT_BODY_BYTES,
-  modelBodyBytes: 32 * 1024 ** 2,
+  modelBodyBytes: 64 * 1024 ** 2,
 }
 
 export interface DoorOptions {
