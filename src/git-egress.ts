@@ -31,7 +31,9 @@ export async function startGitEgress(
     },
   })
   const sessionId = 'git'
+  // The body of a push may take its time; the proxy ends what stands still.
   const server = createServer(
+    { requestTimeout: 0 },
     (request, response) => void proxy.request({ sessionId, request, response }),
   )
   server.on(
