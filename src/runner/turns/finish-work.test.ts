@@ -227,12 +227,17 @@ describe('finishWork', () => {
   it('does not let hooks of the repository lose the work', async () => {
     const hooks = join(folder, '.git', 'hooks')
     await mkdir(hooks, { recursive: true })
-    for (const name of ['pre-commit', 'commit-msg', 'pre-push']) {
+    const refusing = ['pre-commit', 'prepare-commit-msg', 'commit-msg', 'pre-push']
+    for (const name of [...refusing, 'reference-transaction']) {
       await writeFile(join(hooks, name), '#!/bin/sh\nexit 1\n')
       await chmod(join(hooks, name), 0o755)
     }
+    // What a hook leaves in the background holds the pipes of git.
+    await writeFile(join(hooks, 'post-commit'), `#!/bin/sh\ntouch ${root}/called\n`)
+    await chmod(join(hooks, 'post-commit'), 0o755)
     expect(await turn(() => write('new.txt', 'x'))).toEqual(quiet)
     expect(await hasPushed()).toBe(true)
+    expect(existsSync(join(root, 'called'))).toBe(false)
   })
 
   it('does not break a merge in progress', async () => {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type Backoff, backoffMs } from '../../lib/backoff.ts'
 import { delay } from '../../lib/deadline.ts'
-import { ProcessError, type RunResult, runChecked, runProcess } from '../../lib/process.ts'
+import { ProcessError, type RunResult, runProcess } from '../../lib/process.ts'
 import { type LfsCredentialReason, lfsReasonIn } from '../../protocol/git-door.ts'
 import type { Variables } from '../agent/agent-environment.ts'
 import { pushLargeFiles } from '../checkout/large-files.ts'
@@ -152,9 +152,8 @@ async function commitAll(deps: FinishDeps, prompt: string, signal: AbortSignal) 
   if (added.exitCode === GIT_DIED) return uncommitted(added)
   const staged = await run(deps, ['diff', '--cached', '--quiet'], signal)
   if (staged.exitCode === 0) return leftOut(added)
-  // Without the repository's hooks: a hook that refuses or never ends must not lose the work.
   const message = commitMessage(prompt)
-  const result = await run(deps, ['commit', '--quiet', '--no-verify', '-m', message], signal)
+  const result = await run(deps, ['commit', '--quiet', '-m', message], signal)
   return result.exitCode === 0 ? leftOut(added) : uncommitted(result)
 }
 
@@ -181,7 +180,7 @@ async function pushAhead(deps: FinishDeps, signal: AbortSignal) {
   if (unsent !== undefined)
     return { kind: lfsReasonIn(unsent) ?? ('push' as const), text: `${UNSENT}\n${unsent}` }
   const target = `HEAD:refs/heads/${branch}`
-  const push = ['push', '--no-verify', '--porcelain', 'origin', target]
+  const push = ['push', '--porcelain', 'origin', target]
   let result = await run(deps, push, signal)
   for (let attempt = 0; gotNoAnswer(result) && attempt < MOST_PUSHES_AGAIN; attempt++) {
     await delay(backoffMs(deps.pushAgain ?? PUSH_AGAIN, attempt, Math.random()), signal)
@@ -203,10 +202,16 @@ function addAll(deps: FinishDeps, signal: AbortSignal): Promise<RunResult> {
   return run(deps, ['add', '--all', '--ignore-errors', '--', '.'], signal)
 }
 
+/** One that refuses or never ends must not lose the work, and `--no-verify` leaves out some of them only. */
+const WITHOUT_HOOKS = ['-c', 'core.hooksPath=/dev/null']
+
 async function git(deps: FinishDeps, args: string[], signal: AbortSignal): Promise<string> {
-  return (await runChecked('git', args, { cwd: deps.folder, env: deps.variables, signal })).trim()
+  const result = await run(deps, args, signal)
+  if (result.exitCode !== 0) throw new ProcessError(`git ${args[0]}`, result)
+  return result.stdout.trim()
 }
 
 function run(deps: FinishDeps, args: string[], signal: AbortSignal): Promise<RunResult> {
-  return runProcess('git', args, { cwd: deps.folder, env: deps.variables, signal })
+  const { folder, variables } = deps
+  return runProcess('git', [...WITHOUT_HOOKS, ...args], { cwd: folder, env: variables, signal })
 }
