@@ -69,6 +69,7 @@ export async function startRunner(
   const questions = createQuestions({
     report: (item) => (assigned ? assigned.reportInOrder(item) : report(item)),
     state,
+    mode: () => assigned?.wanted().mode ?? 'work',
     now: () => new Date(),
   })
   const inherited = { ...certificateVariables(place.certificates), ...place.inherited }

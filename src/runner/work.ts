@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Logger } from '../lib/logger.ts'
 import type { Directives, RunnerReport, RunnerSetup } from '../protocol/runner-frames.ts'
 import { describeSandbox, type Variables } from './agent/agent-environment.ts'
+import type { Wanted } from './agent/agent-mode.ts'
 import type { AgentProgram } from './agent/agent-program.ts'
 import { type Claude, createClaude } from './agent/claude.ts'
 import type { ParkedAgent } from './agent/parked-agent.ts'
@@ -56,6 +57,7 @@ export interface AssignedWork {
   /** Prepares once for each generation. `isReplaced`: another sandbox of this session has been here before. */
   prepare(generation: number, isReplaced: boolean): void
   follow(directives: Directives): void
+  wanted(): Wanted
   /** Reports behind all that the agent has said so far. */
   reportInOrder(report: RunnerReport): void
   workingTurnId(): string | undefined
@@ -69,8 +71,9 @@ export function startWork(setup: RunnerSetup, deps: WorkDeps): AssignedWork {
   let directives: Directives | undefined
   let isReplaced = false
   let isFirst = true
+  const wanted = () => ({ mode: directives?.mode ?? 'work', model: directives?.model ?? null })
   const parts = assembleParts(setup, deps, {
-    wanted: () => ({ mode: directives?.mode ?? 'work', model: directives?.model ?? null }),
+    wanted,
     isReplaced: () => isReplaced,
     isFirst: () => isFirst,
     turn: () => directives?.turn ?? null,
@@ -103,6 +106,7 @@ export function startWork(setup: RunnerSetup, deps: WorkDeps): AssignedWork {
         claude.adjust().catch((error) => log.warn({ err: error }, 'the agent did not change'))
       turns.reconcile(next.turn)
     },
+    wanted,
     reportInOrder: parts.reportInOrder,
     workingTurnId: parts.workingTurnId,
     async stop() {
@@ -113,7 +117,7 @@ export function startWork(setup: RunnerSetup, deps: WorkDeps): AssignedWork {
 }
 
 interface Wishes {
-  wanted: () => { mode: Directives['mode']; model: string | null }
+  wanted: () => Wanted
   isReplaced: () => boolean
   isFirst: () => boolean
   turn: () => Directives['turn']

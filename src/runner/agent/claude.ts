@@ -4,7 +4,6 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import {
   type Options,
-  type PermissionMode,
   type Query,
   query,
   type SDKMessage,
@@ -14,10 +13,11 @@ import { withDeadline } from '../../lib/deadline.ts'
 import type { Logger } from '../../lib/logger.ts'
 import { readPlainFile } from '../../lib/plain-file.ts'
 import { killGroup } from '../../lib/process.ts'
-import { type Mode, PHASE_LIMITS_MS } from '../../protocol/session.ts'
+import { PHASE_LIMITS_MS } from '../../protocol/session.ts'
 import type { StateFile } from '../state-file.ts'
 import { writeAdditionalPlugins } from './additional-plugins.ts'
 import { type AdditionalFolder, readAdditionalSettings } from './additional-settings.ts'
+import { type AgentMode, createAgentMode, PERMISSION_MODES, type Wanted } from './agent-mode.ts'
 import {
   type AgentProcess,
   type AgentProgram,
@@ -33,12 +33,6 @@ const END_MS = 2_000
 /** Of the time that a start may take: one that waits and does not take its folder by then is replaced. */
 const CLAIM_SHARE = 1 / 4
 
-const PERMISSION_MODES: Record<Mode, PermissionMode> = {
-  work: 'bypassPermissions',
-  ask: 'default',
-  plan: 'plan',
-}
-
 export interface ClaudeDeps {
   program: AgentProgram
   place: {
@@ -53,7 +47,7 @@ export interface ClaudeDeps {
   parked: ParkedAgent
   state: StateFile
   /** What is wanted now; asked for at every start. */
-  wanted: () => { mode: Mode; model: string | null }
+  wanted: () => Wanted
   events: ClaudeEvents
   /** How long it may take until it takes a prompt, also when it is started again in a turn; as long as its phase unless told. */
   startMs?: number
@@ -80,7 +74,7 @@ export interface Claude {
   startForPrompt(): Promise<void>
   /** False when the agent does not run: it has just died. */
   prompt(text: string, uuid: string): boolean
-  /** Brings mode and model to what is wanted; both may change while it works. */
+  /** Brings it what has changed of mode and model that are wanted, also while it works. */
   adjust(): Promise<void>
   interrupt(): Promise<void>
   /** True when the conversation on disk holds the message. */
@@ -92,8 +86,7 @@ export interface Claude {
 interface Run extends Omit<AgentProcess, 'options'> {
   query: Query
   input: MessageQueue
-  mode: PermissionMode
-  model: string | null
+  mode: AgentMode
   isEnding: boolean
   isReady: boolean
   /** Resolves once it takes a prompt; rejects when it ended before it did. */
@@ -153,16 +146,14 @@ export function createClaude(deps: ClaudeDeps): Claude {
     startForPrompt: () =>
       startUntil(async (fresh) => {
         await fresh.ready.promise
-        await adjustRun(fresh, deps.wanted())
+        await fresh.mode.renew()
       }),
     prompt(text, uuid) {
       if (!run) return false
       run.input.push(promptMessage(text, uuid))
       return true
     },
-    adjust: async () => {
-      if (run) await adjustRun(run, deps.wanted())
-    },
+    adjust: async () => run?.mode.adjust(),
     async interrupt() {
       await run?.query.interrupt()
     },
@@ -193,7 +184,7 @@ function promptMessage(text: string, uuid: string): SDKUserMessage {
 async function readMessages({ events, state }: ClaudeDeps, run: Run): Promise<string> {
   try {
     for await (const message of run.query) {
-      noteMode(run, message)
+      run.mode.note(message)
       noteConversation(state, message)
       // Its hooks may take minutes: they are told as they run, and what is asked meanwhile waits inside.
       if (message.type === 'system' && message.subtype === 'hook_started') markReady(run)
@@ -203,17 +194,6 @@ async function readMessages({ events, state }: ClaudeDeps, run: Run): Promise<st
   } catch (error) {
     // After an error result the SDK throws it once more when the process ends: `died` is enough.
     return error instanceof Error ? error.message : String(error)
-  }
-}
-
-async function adjustRun(run: Run, { mode, model }: ReturnType<ClaudeDeps['wanted']>) {
-  if (run.mode !== PERMISSION_MODES[mode]) {
-    await run.query.setPermissionMode(PERMISSION_MODES[mode])
-    run.mode = PERMISSION_MODES[mode]
-  }
-  if (run.model !== model) {
-    await run.query.setModel(model ?? undefined)
-    run.model = model
   }
 }
 
@@ -278,7 +258,8 @@ async function startRun(deps: ClaudeDeps): Promise<Run> {
 }
 
 async function claimRun(deps: ClaudeDeps, { agent, spare }: Parked): Promise<Run> {
-  const { mode, model } = deps.wanted()
+  const started = deps.wanted()
+  const { mode, model } = started
   const input = createMessageQueue()
   const query = spare.claim({
     prompt: input,
@@ -292,13 +273,14 @@ async function claimRun(deps: ClaudeDeps, { agent, spare }: Parked): Promise<Run
   const limitMs = CLAIM_SHARE * startLimit(deps)
   const { sessionId } = await withDeadline('the claim of an agent', limitMs, () => spare.claimed)
   deps.state.set({ conversationId: sessionId })
-  const run = createRun(agent, { query, input, mode: PERMISSION_MODES[mode], model })
+  const run = createRun(deps, agent, { query, input, started })
   markReady(run)
   return run
 }
 
 async function startColdRun(deps: ClaudeDeps, agent: AgentProcess): Promise<Run> {
-  const { mode, model } = deps.wanted()
+  const started = deps.wanted()
+  const { mode, model } = started
   const options: Options = {
     ...agent.options,
     ...(await conversation(deps)),
@@ -309,7 +291,7 @@ async function startColdRun(deps: ClaudeDeps, agent: AgentProcess): Promise<Run>
   }
   const input = createMessageQueue()
   const running = query({ prompt: input, options })
-  const run = createRun(agent, { query: running, input, mode: PERMISSION_MODES[mode], model })
+  const run = createRun(deps, agent, { query: running, input, started })
   running.initializationResult().then(
     () => markReady(run),
     (cause: unknown) =>
@@ -324,13 +306,15 @@ function folders({ cwd, additional }: ClaudeDeps['place']) {
 }
 
 function createRun(
+  { wanted }: ClaudeDeps,
   { id, spared, child, words }: AgentProcess,
-  settings: Pick<Run, 'query' | 'input' | 'mode' | 'model'>,
+  { started, ...parts }: Pick<Run, 'query' | 'input'> & { started: Wanted },
 ): Run {
+  const mode = createAgentMode({ query: parts.query, started, wanted })
   const ready = Promise.withResolvers<void>()
   // Nobody may be waiting for it any more.
   ready.promise.catch(() => undefined)
-  return { id, spared, child, words, isEnding: false, isReady: false, ready, ...settings }
+  return { id, spared, child, words, isEnding: false, isReady: false, ready, mode, ...parts }
 }
 
 function markReady(run: Run): void {
@@ -346,13 +330,6 @@ async function conversation({ state, program: { variables } }: ClaudeDeps) {
   const sessionId = known ?? randomUUID()
   state.set({ conversationId: sessionId })
   return { sessionId }
-}
-
-/** An approved plan switches the mode inside Claude Code: what counts is what it says. */
-function noteMode(run: Run, message: SDKMessage): void {
-  if (message.type !== 'system') return
-  if (message.subtype === 'init' || message.subtype === 'status')
-    run.mode = message.permissionMode ?? run.mode
 }
 
 /** `/clear` begins a new one, with an id and a transcript of its own: that is gone on with after a restart. */

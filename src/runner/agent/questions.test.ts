@@ -34,6 +34,7 @@ const create = () =>
   createQuestions({
     report: (report) => reports.push(report),
     state: openStateFile(join(folder, 'state.json'), failOnDisk),
+    mode: () => 'work',
     now: () => new Date(0),
   })
 const closed = () => reports.filter(({ type }) => type === 'question.closed')
@@ -68,7 +69,7 @@ describe('permissionFor', () => {
   const question = describeQuestion(asked, '')
   it('hands answers over by question, and a message to all that have none', () => {
     const answer = { allow: true, answers: { 'Which?': 'A' }, message: 'as you like' }
-    expect(permissionFor(answer, question, input)).toMatchObject({
+    expect(permissionFor(answer, question, { input, mode: 'work' })).toMatchObject({
       behavior: 'allow',
       updatedInput: { ...input, answers: { 'Which?': 'A', 'How?': 'as you like' } },
     })
@@ -76,13 +77,20 @@ describe('permissionFor', () => {
 
   it('denies with the words of the user', () => {
     const answer = { allow: false, answers: {}, message: 'No.' }
-    expect(permissionFor(answer, question, input)).toEqual({ behavior: 'deny', message: 'No.' })
+    expect(permissionFor(answer, question, { input, mode: 'work' })).toEqual({
+      behavior: 'deny',
+      message: 'No.',
+    })
   })
 
-  it('leaves plan mode with an approved plan', () => {
+  it.each([
+    ['plan', 'bypassPermissions'],
+    ['work', 'bypassPermissions'],
+    ['ask', 'default'],
+  ] as const)('leaves plan mode with an approved plan (mode of the session: %s)', (mode, then) => {
     const plan = describeQuestion({ ...asked, tool: 'ExitPlanMode', input: {} }, '')
-    expect(permissionFor(yes, plan, {})).toMatchObject({
-      updatedPermissions: [{ type: 'setMode', mode: 'bypassPermissions' }],
+    expect(permissionFor(yes, plan, { input: {}, mode })).toMatchObject({
+      updatedPermissions: [{ type: 'setMode', mode: then }],
     })
   })
 })

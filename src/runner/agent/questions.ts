@@ -3,8 +3,14 @@
 import type { CanUseTool, PermissionResult } from '@anthropic-ai/claude-agent-sdk/core'
 import { z } from 'zod'
 import type { RunnerReport } from '../../protocol/runner-frames.ts'
-import { type Answer, type Question, questionOptionSchema } from '../../protocol/session.ts'
+import {
+  type Answer,
+  type Mode,
+  type Question,
+  questionOptionSchema,
+} from '../../protocol/session.ts'
 import type { StateFile } from '../state-file.ts'
+import { PERMISSION_MODES } from './agent-mode.ts'
 
 const askedItemsSchema = z.object({
   questions: z
@@ -36,10 +42,12 @@ export interface Questions {
 export interface QuestionDeps {
   report: (report: RunnerReport) => void
   state: StateFile
+  /** What the session is to be in now. */
+  mode: () => Mode
   now: () => Date
 }
 
-export function createQuestions({ report, state, now }: QuestionDeps): Questions {
+export function createQuestions({ report, state, mode, now }: QuestionDeps): Questions {
   const open = new Map<string, (answer: Answer | undefined) => void>()
   const closed = new Set<string>()
 
@@ -65,7 +73,7 @@ export function createQuestions({ report, state, now }: QuestionDeps): Questions
       close(id)
       return answer === undefined
         ? { behavior: 'deny', message: 'The turn was interrupted.' }
-        : permissionFor(answer, question, asked.input)
+        : permissionFor(answer, question, { input: asked.input, mode: mode() })
     },
     answer(answers) {
       for (const [id, answer] of Object.entries(answers)) {
@@ -131,7 +139,7 @@ export function describeQuestion(
 export function permissionFor(
   answer: Answer,
   question: Question,
-  input: ToolInput,
+  { input, mode }: { input: ToolInput; mode: Mode },
 ): PermissionResult {
   if (!answer.allow)
     return { behavior: 'deny', message: answer.message || 'The user declined this.' }
@@ -142,12 +150,17 @@ export function permissionFor(
         updatedInput: { ...input, answers: answersFor(answer, question) },
       }
     case 'plan':
-      // The sandbox is the boundary: after the plan was approved the work needs no more asking.
+      // The sandbox is the boundary: after the plan was approved the work needs no more asking, unless that is wanted. An agent
+      // makes plans of its own accord as well.
       return {
         behavior: 'allow',
         updatedInput: input,
         updatedPermissions: [
-          { type: 'setMode', mode: 'bypassPermissions', destination: 'session' },
+          {
+            type: 'setMode',
+            mode: PERMISSION_MODES[mode === 'plan' ? 'work' : mode],
+            destination: 'session',
+          },
         ],
       }
     case 'permission':
