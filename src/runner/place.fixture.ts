@@ -51,6 +51,7 @@ export interface Place {
   git(...args: string[]): Promise<string>
   remote(...args: string[]): Promise<string>
   transcript(): Promise<string>
+  transcriptPath(): Promise<string>
   /** Process ids of its agents. */
   agents(): Promise<number[]>
   /** Gives the session one more repository, made of these files; resolves with its folder inside. */
@@ -102,6 +103,11 @@ export async function createPlace(
     await runner?.stop()
     runner = undefined
   }
+  const transcriptPath = async () => {
+    const state = JSON.parse(await readFile(join(folder, 'state', 'state.json'), 'utf8'))
+    const name = checkout.replace(/[^a-zA-Z0-9]/g, '-')
+    return join(folder, 'home', '.claude', 'projects', name, `${state.conversationId}.jsonl`)
+  }
   return {
     ...turnsOf(gateway),
     model,
@@ -132,12 +138,8 @@ export async function createPlace(
       runner = await startIn(folder, setup, { modelUrl: model.url, ahead })
       return ahead
     },
-    async transcript() {
-      const state = JSON.parse(await readFile(join(folder, 'state', 'state.json'), 'utf8'))
-      const name = checkout.replace(/[^a-zA-Z0-9]/g, '-')
-      const projects = join(folder, 'home', '.claude', 'projects')
-      return readFile(join(projects, name, `${state.conversationId}.jsonl`), 'utf8')
-    },
+    transcriptPath,
+    transcript: async () => readFile(await transcriptPath(), 'utf8'),
     agents: () => agentsOf(setup.sessionId),
     async attach(name, access, files) {
       const commit = await createBare(join(folder, `${name}.git`), files)

@@ -27,7 +27,7 @@ import {
 import type { AgentChild } from './agent-start.ts'
 import type { Parked, ParkedAgent } from './parked-agent.ts'
 import { readRepositorySettings } from './repository-settings.ts'
-import { transcriptPath } from './transcript.ts'
+import { hasMessages, transcriptPath } from './transcript.ts'
 
 const END_MS = 2_000
 /** Of the time that a start may take: one that waits and does not take its folder by then is replaced. */
@@ -325,10 +325,11 @@ function markReady(run: Run): void {
 /** The same conversation for the whole life of the session; its id is ours from the first start on. */
 async function conversation({ state, program: { variables } }: ClaudeDeps) {
   const known = state.get().conversationId
-  if (known !== null && (await transcriptPath(variables, known)) !== undefined)
-    return { resume: known }
-  const sessionId = known ?? randomUUID()
-  state.set({ conversationId: sessionId })
+  if (known !== null && (await hasMessages(variables, known))) return { resume: known }
+  // Nor does it begin one whose file is there.
+  const isUsed = known !== null && (await transcriptPath(variables, known)) !== undefined
+  const sessionId = isUsed || known === null ? randomUUID() : known
+  state.set({ conversationId: sessionId, transcriptFrom: 0 })
   return { sessionId }
 }
 

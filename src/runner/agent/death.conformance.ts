@@ -217,6 +217,24 @@ it('an agent whose own file was cut off, as by a full disk, starts all the same 
   expect(place.gateway.ofType('assistant.text').at(-1)?.text).toBe('I know: work in many steps')
 })
 
+it.each([
+  ['an empty file', ''],
+  ['its first lines', '{"type":"queue-operation","operation":"enqueue"}\n{"type":"us'],
+  ['zeros', '\0'.repeat(4096)],
+])('an agent of whose first message %s is left starts all the same', async (_, left) => {
+  await place.start()
+  await place.endOf(place.ask('the first of all'))
+  await place.stop()
+  await writeFile(await place.transcriptPath(), left)
+  await place.start()
+  expect((await place.endOf(place.ask('the second'))).type).toBe('turn.completed')
+  await place.stop()
+  await place.start()
+  expect((await place.endOf(place.ask('the third'))).type).toBe('turn.completed')
+  const transcript = await place.transcript()
+  for (const prompt of ['the second', 'the third']) expect(transcript).toContain(prompt)
+})
+
 it('an agent that hangs between two turns and is to work in another mode is ended, and the turn goes on with another', async () => {
   await place.close()
   place = await createPlace(SCENARIOS, {}, { agentStartMs: 10_000 })

@@ -74,6 +74,17 @@ export async function transcriptPath(
   return found === undefined ? undefined : join(projects, found)
 }
 
+/**
+ * False for one of which a kill, a full disk or a failure of power has left nothing but an empty file or its first lines: Claude
+ * Code goes on with none that has no message.
+ */
+export async function hasMessages(variables: Variables, id: string): Promise<boolean> {
+  const path = await transcriptPath(variables, id)
+  if (path === undefined) return false
+  const { text } = await readLines(path, 0)
+  return text.split('\n').some((line) => lineSchema.safeParse(parseLine(line)).success)
+}
+
 /** Claude Code's own filling, such as where a conversation that was cut off is taken up again. */
 const SYNTHETIC = '<synthetic>'
 
