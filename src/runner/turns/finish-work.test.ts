@@ -118,17 +118,35 @@ describe('finishWork', () => {
     expect(await hasPushed()).toBe(false)
   })
 
-  it('sees a new commit of a repository inside, and not what is changed in there', async () => {
+  it('sees a new commit of a submodule, and not what is changed in there', async () => {
     const inner = join(folder, 'inner')
     await git('init', '--quiet', inner)
     await git('-C', inner, 'commit', '--quiet', '--allow-empty', '-m', 'First')
-    await turn(nothing)
+    await turn(() => git('submodule', 'add', '--quiet', './inner'))
     await turn(() => git('-C', inner, 'commit', '--quiet', '--allow-empty', '-m', 'Second'))
     const told = await git('-C', inner, 'rev-parse', 'HEAD')
     expect(await outside('rev-parse', `${BRANCH}:inner`)).toBe(told)
     const untouched = await turn(() => writeFile(join(inner, 'new.txt'), 'not of this repository'))
     expect(untouched).toEqual(quiet)
-    expect(await outside('log', '--format=%s', BRANCH)).toBe('Do the thing\nStart')
+    expect(await outside('log', '--format=%s', BRANCH)).toBe('Do the thing\nDo the thing\nStart')
+  })
+
+  it('makes no submodule without an address of a repository inside, and keeps one that is there already', async () => {
+    const known = join(folder, 'known')
+    await git('init', '--quiet', known)
+    await git('-C', known, 'commit', '--quiet', '--allow-empty', '-m', 'First')
+    await git('add', 'known')
+    await git('commit', '--quiet', '-m', 'By a person')
+    await turn(async () => {
+      await git('worktree', 'add', '--quiet', '-b', 'other', join(folder, 'a', 'other ä'))
+      await git('-C', known, 'commit', '--quiet', '--allow-empty', '-m', 'Second')
+      await write('new.txt', 'new')
+    })
+    const links = (await outside('ls-tree', '-r', BRANCH))
+      .split('\n')
+      .filter((line) => /^160000/.test(line))
+    expect(links).toEqual([`160000 commit ${await git('-C', known, 'rev-parse', 'HEAD')}\tknown`])
+    expect(await outside('show', `${BRANCH}:new.txt`)).toBe('new')
   })
 
   it('commits the others where a repository inside has no commit yet, also beside what was there before', async () => {
@@ -156,10 +174,11 @@ describe('finishWork', () => {
       await git('-C', inner, 'commit', '--quiet', '-m', 'Inside')
     })
     expect(committed).toEqual({
-      notices: [{ kind: 'commit', text: expect.stringContaining('repository: inner') }],
+      notices: [notice],
       pushPending: false,
     })
     expect(await turn(() => write('kept.txt', 'two'))).toEqual(quiet)
+    expect(await outside('ls-tree', '--name-only', BRANCH)).toBe('.gitignore\nkept.txt')
   })
 
   it('commits changes that are too many to be told', async () => {

@@ -9,15 +9,17 @@ import { delay } from '../../lib/deadline.ts'
 import { ProcessError, type RunResult, runProcess } from '../../lib/process.ts'
 import { type LfsCredentialReason, lfsReasonIn } from '../../protocol/git-door.ts'
 import type { Variables } from '../agent/agent-environment.ts'
+import { createGitInside } from '../checkout/git-inside.ts'
 import { pushLargeFiles } from '../checkout/large-files.ts'
 import { clearStaleLocks } from '../checkout/stale-locks.ts'
+import { leaveOutRepositories, newOnes } from './repositories-inside.ts'
 
 const MESSAGE_CHARS = 72
 const PUSH_AGAIN: Backoff = { firstMs: 500, mostMs: 8_000 }
 const MOST_PUSHES_AGAIN = 5
 /** With 1 it has done what it could, but for files that it could not read and repositories inside without a commit. */
 const GIT_DIED = 128
-const LEFT_OUT = /^error: |^warning: adding embedded git repository: /
+const LEFT_OUT = /^error: /
 const MOST_LEFT_OUT = 20
 const NOT_ALL =
   'Not all files are in the branch; those of a repository inside of this one never are.'
@@ -46,6 +48,12 @@ export interface FinishDeps {
   variables: Variables
   /** Between the tries of a push that got no answer. */
   pushAgain?: Backoff
+}
+
+interface Turn {
+  prompt: string
+  /** What it started from. */
+  before: Snapshot | null
 }
 
 export interface FinishOutcome {
@@ -109,7 +117,7 @@ async function treeOfFiles(deps: FinishDeps, signal: AbortSignal): Promise<strin
 /** `before` is what the turn started from; null means that it is not known, and whatever is there belongs to it. */
 export async function finishWork(
   deps: FinishDeps,
-  turn: { prompt: string; before: Snapshot | null; pushPending: boolean },
+  turn: Turn & { pushPending: boolean },
   signal: AbortSignal,
 ): Promise<FinishOutcome> {
   const { before, pushPending } = turn
@@ -117,7 +125,7 @@ export async function finishWork(
   if (obstacle) return { notices: [{ kind: 'commit', text: obstacle }], pushPending }
   const isChanged = before === null || (await hasChanged(deps, before, signal))
   if (!isChanged && !pushPending) return { notices: [], pushPending }
-  const failure = isChanged ? await commitAll(deps, turn.prompt, signal) : undefined
+  const failure = isChanged ? await commitAll(deps, turn, signal) : undefined
   const pushed = await pushAhead(deps, signal)
   return {
     notices: [...(failure ? [failure] : []), ...(pushed ? [pushed] : [])],
@@ -143,23 +151,27 @@ async function findObstacle(deps: FinishDeps, signal: AbortSignal): Promise<stri
   return undefined
 }
 
-async function commitAll(deps: FinishDeps, prompt: string, signal: AbortSignal) {
-  const { folder } = deps
+async function commitAll(deps: FinishDeps, { prompt, before }: Turn, signal: AbortSignal) {
+  const { folder, variables } = deps
   const gitFolder = resolve(folder, await git(deps, ['rev-parse', '--git-dir'], signal))
   // As of a commit of the agent that was killed with it.
   await clearStaleLocks({ folder, gitFolder }, signal)
   const added = await addAll(deps, signal)
   if (added.exitCode === GIT_DIED) return uncommitted(added)
+  const inside = createGitInside(folder, variables, signal)
+  const links = await leaveOutRepositories(inside, folder)
+  const left = leftOut(added, await newOnes(inside, links, before?.tree ?? null))
   const staged = await run(deps, ['diff', '--cached', '--quiet'], signal)
-  if (staged.exitCode === 0) return leftOut(added)
+  if (staged.exitCode === 0) return left
   const message = commitMessage(prompt)
   const result = await run(deps, ['commit', '--quiet', '-m', message], signal)
-  return result.exitCode === 0 ? leftOut(added) : uncommitted(result)
+  return result.exitCode === 0 ? left : uncommitted(result)
 }
 
-/** What lies in the work tree and came into no commit, in git's own words. */
-function leftOut({ stderr }: RunResult) {
-  const words = stderr.split('\n').filter((line) => LEFT_OUT.test(line))
+/** What lies in the work tree and came into no commit, in git's own words where it has some. */
+function leftOut({ stderr }: RunResult, repositories: string[]) {
+  const errors = stderr.split('\n').filter((line) => LEFT_OUT.test(line))
+  const words = [...errors, ...repositories.map((name) => `'${name}/' is a repository of its own`)]
   if (words.length === 0) return undefined
   const lines = [NOT_ALL, ...words.slice(0, MOST_LEFT_OUT)]
   return { kind: 'commit' as const, text: lines.join('\n') }
