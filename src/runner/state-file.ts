@@ -14,7 +14,11 @@ import {
 import { dirname } from 'node:path'
 import { z } from 'zod'
 
-const snapshotSchema = z.object({ head: z.string(), tree: z.string().nullable() })
+const snapshotSchema = z.object({
+  head: z.string(),
+  tree: z.string().nullable(),
+  submodules: z.array(z.string()).optional(),
+})
 const stateSchema = z.object({
   /** The conversation of the agent; chosen by us before its first start. */
   conversationId: z.string().nullable().default(null),

@@ -126,9 +126,35 @@ describe('finishWork', () => {
     await turn(() => git('-C', inner, 'commit', '--quiet', '--allow-empty', '-m', 'Second'))
     const told = await git('-C', inner, 'rev-parse', 'HEAD')
     expect(await outside('rev-parse', `${BRANCH}:inner`)).toBe(told)
-    const untouched = await turn(() => writeFile(join(inner, 'new.txt'), 'not of this repository'))
-    expect(untouched).toEqual(quiet)
+    await turn(() => writeFile(join(inner, 'new.txt'), 'not of this repository'))
     expect(await outside('log', '--format=%s', BRANCH)).toBe('Do the thing\nDo the thing\nStart')
+  })
+
+  it('says once what a submodule holds that nobody else has', async () => {
+    const inner = join(folder, 'inner')
+    await git('init', '--quiet', '--bare', '--initial-branch=main', join(root, 'library.git'))
+    await git('clone', '--quiet', join(root, 'library.git'), inner)
+    const commit = ['-C', inner, 'commit', '--quiet', '--allow-empty', '-m', 'More']
+    await git(...commit)
+    await git('-C', inner, 'push', '--quiet', 'origin', 'HEAD:main')
+    await git('submodule', 'add', '--quiet', join(root, 'library.git'), 'inner')
+    expect(await turn(() => write('kept.txt', 'two'))).toEqual(quiet)
+
+    const edited = await turn(() => writeFile(join(inner, 'new.txt'), 'x'))
+    const words = 'inner: files that are not committed in it (new.txt)'
+    const told = [{ kind: 'commit', text: expect.stringContaining(words) }]
+    expect(edited).toEqual({ notices: told, pushPending: false })
+    expect(await turn(() => write('kept.txt', 'three'))).toEqual(quiet)
+    const committed = await turn(async () => {
+      await git('-C', inner, 'add', '--all')
+      await git(...commit)
+    })
+    expect(committed.notices[0]?.text).toMatch(
+      /^inner: 1 of its commits on no branch of its remote$/m,
+    )
+    expect(await turn(() => write('kept.txt', 'four'))).toEqual(quiet)
+    await git('-C', inner, 'push', '--quiet', 'origin', 'HEAD:main')
+    expect(await turn(nothing)).toEqual(quiet)
   })
 
   it('makes no submodule without an address of a repository inside, and keeps one that is there already', async () => {

@@ -12,7 +12,7 @@ import type { Variables } from '../agent/agent-environment.ts'
 import { createGitInside } from '../checkout/git-inside.ts'
 import { pushLargeFiles } from '../checkout/large-files.ts'
 import { clearStaleLocks } from '../checkout/stale-locks.ts'
-import { leaveOutRepositories, newOnes } from './repositories-inside.ts'
+import { describeSubmodules, leaveOutRepositories, newOnes } from './repositories-inside.ts'
 
 const MESSAGE_CHARS = 72
 const PUSH_AGAIN: Backoff = { firstMs: 500, mostMs: 8_000 }
@@ -23,6 +23,8 @@ const LEFT_OUT = /^error: /
 const MOST_LEFT_OUT = 20
 const NOT_ALL =
   'Not all files are in the branch; those of a repository inside of this one never are.'
+const HELD_BY_SUBMODULES =
+  'Of a submodule the branch holds the id of a commit alone. This is in the sandbox only, and is not saved:'
 const UNFINISHED = [
   'MERGE_HEAD',
   'CHERRY_PICK_HEAD',
@@ -38,6 +40,8 @@ export interface Snapshot {
   head: string
   /** All files that are not ignored; null where they are those of the commit. */
   tree: string | null
+  /** What submodules hold that nobody else has, in words. */
+  submodules?: string[] | undefined
 }
 
 export interface FinishDeps {
@@ -65,7 +69,8 @@ export interface FinishOutcome {
 
 export async function takeSnapshot(deps: FinishDeps, signal: AbortSignal): Promise<Snapshot> {
   const { head, isClean } = await look(deps, signal)
-  return { head, tree: isClean ? null : await treeOfFiles(deps, signal) }
+  const submodules = await describeSubmodules(deps, signal)
+  return { head, tree: isClean ? null : await treeOfFiles(deps, signal), submodules }
 }
 
 /** The tree is made only where it decides. */
@@ -124,11 +129,13 @@ export async function finishWork(
   const obstacle = await findObstacle(deps, signal)
   if (obstacle) return { notices: [{ kind: 'commit', text: obstacle }], pushPending }
   const isChanged = before === null || (await hasChanged(deps, before, signal))
-  if (!isChanged && !pushPending) return { notices: [], pushPending }
+  if (!isChanged && !pushPending)
+    return { notices: await heldBySubmodules(deps, before, signal), pushPending }
   const failure = isChanged ? await commitAll(deps, turn, signal) : undefined
   const pushed = await pushAhead(deps, signal)
+  const held = await heldBySubmodules(deps, before, signal)
   return {
-    notices: [...(failure ? [failure] : []), ...(pushed ? [pushed] : [])],
+    notices: [...(failure ? [failure] : []), ...held, ...(pushed ? [pushed] : [])],
     pushPending: pushed !== undefined,
   }
 }
@@ -175,6 +182,14 @@ function leftOut({ stderr }: RunResult, repositories: string[]) {
   if (words.length === 0) return undefined
   const lines = [NOT_ALL, ...words.slice(0, MOST_LEFT_OUT)]
   return { kind: 'commit' as const, text: lines.join('\n') }
+}
+
+/** Since the turn began. */
+async function heldBySubmodules(deps: FinishDeps, before: Snapshot | null, signal: AbortSignal) {
+  const lines = await describeSubmodules(deps, signal)
+  const news = lines.filter((line) => !before?.submodules?.includes(line))
+  const text = [HELD_BY_SUBMODULES, ...news].join('\n')
+  return news.length === 0 ? [] : [{ kind: 'commit' as const, text }]
 }
 
 const uncommitted = (result: RunResult) => ({

@@ -1,5 +1,9 @@
-// Repositories inside of a work tree, at the end of a turn: one that no `.gitmodules` names does not come into the commit.
-import { type GitInside, type RawName, textOf } from '../checkout/git-inside.ts'
+// Repositories inside of a work tree, at the end of a turn: one that no `.gitmodules` names does not come into the commit, and
+// of a submodule nothing but the id of its commit does.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Variables } from '../agent/agent-environment.ts'
+import { createGitInside, type GitInside, type RawName, textOf } from '../checkout/git-inside.ts'
 import { readSubmodules } from '../checkout/submodules.ts'
 
 const LINK = '160000'
@@ -38,4 +42,44 @@ export async function newOnes(
   if (tree === null || links.length === 0) return names
   const known = new Set(await git.names(['ls-tree', '-z', tree, '--', ...names]))
   return names.filter((_, index) => !known.has(links[index] ?? ''))
+}
+
+const MOST_FILES = 5
+/** They may be large, or their filters hang: what is not known by then is not told. */
+const LIMIT_MS = 15_000
+
+/** What submodules hold that nobody else has, in one line for each. The submodules of these count as files of theirs. */
+export async function describeSubmodules(
+  { folder, baseCommit, variables }: { folder: string; baseCommit: string; variables: Variables },
+  signal: AbortSignal,
+): Promise<string[]> {
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(LIMIT_MS)])
+  const git = createGitInside(folder, variables, limit)
+  const names = (await readSubmodules(git, folder)).map(textOf)
+  const present = names.filter(
+    (name) => !name.split('/').includes('..') && existsSync(join(folder, name, '.git')),
+  )
+  const described = present.map((name) =>
+    describeSubmodule(git, { name, folder, baseCommit }).catch(() => ''),
+  )
+  return (await Promise.all(described)).filter((line) => line !== '')
+}
+
+async function describeSubmodule(
+  git: GitInside,
+  { name, folder, baseCommit }: { name: string; folder: string; baseCommit: string },
+): Promise<string> {
+  const call = { cwd: join(folder, name) }
+  const start = await git.text(['rev-parse', `${baseCommit}:${name}`]).catch(() => '')
+  const known = ['--remotes', ...(start === '' ? [] : [start])]
+  const ahead = ['rev-list', '--count', '--ignore-missing', 'HEAD', '--not', ...known, '--']
+  const commits = Number(await git.text(ahead, call))
+  const status = await git.names(['status', '--porcelain', '-z', '--no-renames'], call)
+  const files = status.map((entry) => textOf(entry.slice(3)))
+  const shown = [...files.slice(0, MOST_FILES), ...(files.length > MOST_FILES ? ['…'] : [])]
+  const parts = [
+    commits === 0 ? '' : `${commits} of its commits on no branch of its remote`,
+    files.length === 0 ? '' : `files that are not committed in it (${shown.join(', ')})`,
+  ].filter((part) => part !== '')
+  return parts.length === 0 ? '' : `${name}: ${parts.join(', and ')}`
 }
