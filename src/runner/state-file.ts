@@ -45,6 +45,8 @@ const stateSchema = z.object({
   pushPendingIn: z.array(z.string()).default([]),
   /** Up to this size the transcript came from a lost sandbox, which had reported what it holds. */
   transcriptFrom: z.int().default(0),
+  /** What repositories were like before the work that is in no commit yet, by name; '' is the main one. Null: not known. */
+  uncommitted: z.record(z.string(), snapshotSchema.nullable()).default({}),
   /** When that was saved from which this sandbox went on, until the agent was told. */
   replacedAt: z.string().nullable().default(null),
 })

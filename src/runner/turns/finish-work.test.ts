@@ -39,7 +39,8 @@ async function turn(work: () => Promise<unknown>, more: { pushPending?: boolean 
   return finishWork(deps, all, signal)
 }
 const nothing = async () => undefined
-const quiet = { notices: [], pushPending: false }
+const rest = { pushPending: false, isUncommitted: false }
+const quiet = { notices: [], ...rest }
 
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'errand-finish-'))
@@ -143,7 +144,7 @@ describe('finishWork', () => {
     const edited = await turn(() => writeFile(join(inner, 'new.txt'), 'x'))
     const words = 'inner: files that are not committed in it (new.txt)'
     const told = [{ kind: 'commit', text: expect.stringContaining(words) }]
-    expect(edited).toEqual({ notices: told, pushPending: false })
+    expect(edited).toEqual({ notices: told, ...rest })
     expect(await turn(() => write('kept.txt', 'three'))).toEqual(quiet)
     const committed = await turn(async () => {
       await git('-C', inner, 'add', '--all')
@@ -192,17 +193,14 @@ describe('finishWork', () => {
       await write('inner/a.txt', 'not in the branch')
     })
     const notice = { kind: 'commit', text: expect.stringContaining("'inner/'") }
-    expect(finished).toEqual({ notices: [notice], pushPending: false })
+    expect(finished).toEqual({ notices: [notice], ...rest })
     expect(await hasPushed()).toBe(false)
     expect(await turn(nothing)).toEqual(quiet)
     const committed = await turn(async () => {
       await git('-C', inner, 'add', '--all')
       await git('-C', inner, 'commit', '--quiet', '-m', 'Inside')
     })
-    expect(committed).toEqual({
-      notices: [notice],
-      pushPending: false,
-    })
+    expect(committed).toEqual({ notices: [notice], ...rest })
     expect(await turn(() => write('kept.txt', 'two'))).toEqual(quiet)
     expect(await outside('ls-tree', '--name-only', BRANCH)).toBe('.gitignore\nkept.txt')
   })

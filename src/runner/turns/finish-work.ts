@@ -65,6 +65,8 @@ export interface FinishOutcome {
   notices: { kind: 'commit' | 'push' | LfsCredentialReason; text: string }[]
   /** Commits are here that are not outside: the next turn's end tries again. */
   pushPending: boolean
+  /** What the turn changed is in no commit: it counts as changed by the next one. */
+  isUncommitted: boolean
 }
 
 export async function takeSnapshot(deps: FinishDeps, signal: AbortSignal): Promise<Snapshot> {
@@ -127,16 +129,24 @@ export async function finishWork(
 ): Promise<FinishOutcome> {
   const { before, pushPending } = turn
   const obstacle = await findObstacle(deps, signal)
-  if (obstacle) return { notices: [{ kind: 'commit', text: obstacle }], pushPending }
-  const isChanged = before === null || (await hasChanged(deps, before, signal))
-  if (!isChanged && !pushPending)
-    return { notices: await heldBySubmodules(deps, before, signal), pushPending }
-  const failure = isChanged ? await commitAll(deps, turn, signal) : undefined
+  const looking = before === null || hasChanged(deps, before, signal)
+  if (obstacle) {
+    const notices = [{ kind: 'commit' as const, text: obstacle }]
+    const isUncommitted = await Promise.resolve(looking).catch(() => true)
+    return { notices, pushPending, isUncommitted }
+  }
+  const isChanged = await looking
+  if (!isChanged && !pushPending) {
+    const notices = await heldBySubmodules(deps, before, signal)
+    return { notices, pushPending, isUncommitted: false }
+  }
+  const committed = isChanged ? await commitAll(deps, turn, signal) : undefined
   const pushed = await pushAhead(deps, signal)
   const held = await heldBySubmodules(deps, before, signal)
   return {
-    notices: [...(failure ? [failure] : []), ...held, ...(pushed ? [pushed] : [])],
+    notices: [...(committed?.notices ?? []), ...held, ...(pushed ? [pushed] : [])],
     pushPending: pushed !== undefined,
+    isUncommitted: committed?.isUncommitted ?? false,
   }
 }
 
@@ -179,9 +189,9 @@ async function commitAll(deps: FinishDeps, { prompt, before }: Turn, signal: Abo
 function leftOut({ stderr }: RunResult, repositories: string[]) {
   const errors = stderr.split('\n').filter((line) => LEFT_OUT.test(line))
   const words = [...errors, ...repositories.map((name) => `'${name}/' is a repository of its own`)]
-  if (words.length === 0) return undefined
-  const lines = [NOT_ALL, ...words.slice(0, MOST_LEFT_OUT)]
-  return { kind: 'commit' as const, text: lines.join('\n') }
+  const text = [NOT_ALL, ...words.slice(0, MOST_LEFT_OUT)].join('\n')
+  const notices = words.length === 0 ? [] : [{ kind: 'commit' as const, text }]
+  return { notices, isUncommitted: false }
 }
 
 /** Since the turn began. */
@@ -192,10 +202,10 @@ async function heldBySubmodules(deps: FinishDeps, before: Snapshot | null, signa
   return news.length === 0 ? [] : [{ kind: 'commit' as const, text }]
 }
 
-const uncommitted = (result: RunResult) => ({
-  kind: 'commit' as const,
-  text: `The changes could not be committed.\n${words(result)}`,
-})
+const uncommitted = (result: RunResult) => {
+  const text = `The changes could not be committed.\n${words(result)}`
+  return { notices: [{ kind: 'commit' as const, text }], isUncommitted: true }
+}
 
 /** Pushes when HEAD has commits that are not outside yet. Answers with a notice when that failed. */
 async function pushAhead(deps: FinishDeps, signal: AbortSignal) {

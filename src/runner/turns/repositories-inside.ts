@@ -40,7 +40,9 @@ export async function newOnes(
 ): Promise<string[]> {
   const names = links.map((link) => textOf(link.slice(link.indexOf('\t') + 1)))
   if (tree === null || links.length === 0) return names
-  const known = new Set(await git.names(['ls-tree', '-z', tree, '--', ...names]))
+  // Of a turn that is gone on with in another sandbox the tree is not there.
+  const listed = await git.names(['ls-tree', '-z', tree, '--', ...names]).catch(() => [])
+  const known = new Set(listed)
   return names.filter((_, index) => !known.has(links[index] ?? ''))
 }
 

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,6 +8,8 @@ import { runChecked } from '../../lib/process.ts'
 import { failOnDisk } from '../state-file.fixture.ts'
 import { openStateFile, type StateFile } from '../state-file.ts'
 import { createTurnWork, type TurnWork, type TurnWorkDeps } from './turn-work.ts'
+
+const AT_ONCE = { firstMs: 1, mostMs: 1 }
 
 let root: string
 let folder: string
@@ -21,13 +25,13 @@ beforeEach(async () => {
     ...{ GIT_AUTHOR_NAME: 'A', GIT_AUTHOR_EMAIL: 'a@example.com' },
     ...{ GIT_COMMITTER_NAME: 'A', GIT_COMMITTER_EMAIL: 'a@example.com' },
   }
-  await runChecked('git', ['init', '--quiet', folder], { env: variables })
+  await runChecked('git', ['init', '--quiet', '--initial-branch=main', folder], { env: variables })
   git = (...args) => runChecked('git', args, { cwd: folder, env: variables })
   const commit = ['commit', '--quiet', '--allow-empty', '--message', 'First']
   await git(...commit)
   const baseCommit = (await git('rev-parse', 'HEAD')).trim()
   state = openStateFile(join(root, 'state.json'), failOnDisk)
-  const main = { folder, branch: 'main', baseCommit, variables }
+  const main = { folder, branch: 'main', baseCommit, variables, pushAgain: AT_ONCE }
   deps = { main, additional: [], state, report: () => undefined }
   work = createTurnWork(deps)
 })
@@ -68,6 +72,44 @@ describe('what was there before a turn', () => {
     work.expect(null, { isUntouched: false, stopped })
     expect((await begin('t_4'))?.before).not.toBeNull()
   })
+
+  it.each([
+    ['on no branch', () => git('checkout', '--quiet', '--detach'), () => git('checkout', 'main')],
+    [
+      'under a lock',
+      () => writeFile(join(folder, '.git', 'index.lock'), ''),
+      () => rm(join(folder, '.git', 'index.lock')),
+    ],
+  ] as const)(
+    'is what an earlier turn started from whose work was left %s',
+    async (_, leave, mend) => {
+      // It holds the lock for as long as it runs.
+      const other = spawn('git', ['hash-object', '--stdin'], { cwd: folder, stdio: 'pipe' })
+      const ended = once(other, 'close')
+      const turn = async (id: string) => {
+        await work.begin(id, { isResumed: false, interrupted: running, stopped: running })
+        return () => work.finish({ id, text: id }, running)
+      }
+      const log = () => git('log', '--format=%s', 'main')
+      const finish = await turn('t_1')
+      await writeFile(join(folder, 'new.txt'), 'new')
+      await leave()
+      await finish()
+      expect(await log()).toBe('First\n')
+      other.stdin.end()
+      await ended
+
+      // A command of a person comes between them.
+      state.set({ turn: { id: 't_2', before: null } })
+      const finishNext = await turn('t_3')
+      await mend()
+      await finishNext()
+      expect(await log()).toBe('t_3\nFirst\n')
+      await writeFile(join(folder, 'by-hand.txt'), 'mine')
+      await (await turn('t_4'))()
+      expect(await log()).toBe('t_3\nFirst\n')
+    },
+  )
 
   it.each(['interrupted', 'stopped'] as const)('holds nobody up that is %s', async (how) => {
     await writeFile(join(folder, '.gitattributes'), '* filter=hangs\n')

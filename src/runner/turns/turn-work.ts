@@ -67,17 +67,23 @@ export function createTurnWork(deps: TurnWorkDeps): TurnWork {
       const seen = await orAborted(looking, isOver).catch(() => undefined)
       // What nobody has waited for is not known, and would be taken for that turn's.
       if (!seen || isOver.aborted) return false
-      state.set({ turn: { id, ...seen } })
+      state.set({ turn: { id, ...startingFrom(seen, state.get().uncommitted) } })
       return true
     },
     finish: async (turn, stopped) => {
       const before = state.get().turn
+      const setUncommitted = (name: string, isUncommitted: boolean) => {
+        const { [name]: _, ...others } = state.get().uncommitted
+        const own = name === MAIN ? before?.before : before?.additional?.[name]
+        state.set({ uncommitted: isUncommitted ? { ...others, [name]: own ?? null } : others })
+      }
       const end = (one: One) => finishOne(one, { turn, report, stopped })
       await Promise.all([
         end({
           ...{ checkout: main, name: null, before: before?.before ?? null },
           pushPending: state.get().pushPending,
           setPending: (pushPending) => state.set({ pushPending }),
+          setUncommitted: (isUncommitted) => setUncommitted(MAIN, isUncommitted),
         }),
         ...additional.map(({ name, checkout }) =>
           end({
@@ -87,10 +93,26 @@ export function createTurnWork(deps: TurnWorkDeps): TurnWork {
               const others = state.get().pushPendingIn.filter((other) => other !== name)
               state.set({ pushPendingIn: isPending ? [...others, name] : others })
             },
+            setUncommitted: (isUncommitted) => setUncommitted(name, isUncommitted),
           }),
         ),
       ])
     },
+  }
+}
+
+/** Its name in what is remembered. */
+const MAIN = ''
+
+/** What an earlier turn could not commit belongs to this one. */
+function startingFrom(seen: Seen, uncommitted: Record<string, Snapshot | null>): Seen {
+  const { [MAIN]: main, ...others } = uncommitted
+  const additional = Object.entries({ ...seen.additional, ...others })
+  return {
+    before: main === undefined ? seen.before : main,
+    additional: Object.fromEntries(
+      additional.filter((entry): entry is [string, Snapshot] => entry[1] !== null),
+    ),
   }
 }
 
@@ -101,6 +123,7 @@ interface One {
   before: Snapshot | null
   pushPending: boolean
   setPending(pushPending: boolean): void
+  setUncommitted(isUncommitted: boolean): void
 }
 
 interface Ending {
@@ -110,7 +133,7 @@ interface Ending {
 }
 
 async function finishOne(
-  { checkout, name, before, pushPending, setPending }: One,
+  { checkout, name, before, pushPending, setPending, setUncommitted }: One,
   { turn, report, stopped }: Ending,
 ): Promise<void> {
   const notice = (kind: string, said: string) => {
@@ -126,10 +149,12 @@ async function finishOne(
       stopped,
     )
     setPending(outcome.pushPending)
+    setUncommitted(outcome.isUncommitted)
     for (const { kind, text } of outcome.notices) notice(kind, text)
   } catch (error) {
     if (stopped.aborted) return
     setPending(true)
+    setUncommitted(true)
     notice('commit', error instanceof Error ? error.message : String(error))
   }
 }
