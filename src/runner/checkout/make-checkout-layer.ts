@@ -22,6 +22,7 @@ const SETTINGS = [
   ...['-c', 'core.fsmonitor=false', '-c', 'maintenance.auto=false', '-c', 'gc.auto=0'],
 ]
 const LINE_CHARS = 2_000
+const SHA1_CHARS = 40
 
 export interface CheckoutLayerDeps {
   assignment: CheckoutAssignment
@@ -66,7 +67,12 @@ async function makeCheckoutLayer(
     await runChecked('git', args, options)
   }
   await mkdir(folder, { recursive: true })
-  await git('init', '--quiet')
+  // Of the same kind as the repository, whatever git makes by itself.
+  await git(
+    'init',
+    '--quiet',
+    `--object-format=${commit.length === SHA1_CHARS ? 'sha1' : 'sha256'}`,
+  )
   await git('fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--', gitSource, commit)
   await git('update-ref', '--no-deref', 'HEAD', commit)
   const { args, ...options } = run('grep', '--quiet', '-E', FILTER, commit, '--', ATTRIBUTES)

@@ -60,7 +60,9 @@ async function makeLayer(at: string): Promise<RunnerReport[]> {
   const report = (one: RunnerReport) => reports.push(one)
   await runCheckoutLayer(
     {
-      ...{ assignment, generation: 1, place, variables: env(), report },
+      ...{ assignment, generation: 1, place, report },
+      // Whatever git makes of itself inside, this is of the kind of the repository.
+      variables: { ...env(), GIT_DEFAULT_HASH: 'sha256' },
       log: createSilentLogger(),
     },
     signal,

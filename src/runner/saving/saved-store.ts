@@ -38,7 +38,9 @@ export async function openSavedStore(
   const repository = join(store, 'repository.git')
   await mkdir(store, { recursive: true, mode: 0o700 })
   const outside = createGitInside(store, { ...variables, ...AUTHOR }, signal)
-  await outside.text(['init', '--quiet', '--bare', '--template=', repository])
+  const format = await outside.text(['rev-parse', '--show-object-format'], { cwd: folder })
+  const init = ['init', '--quiet', '--bare', '--template=', `--object-format=${format}`]
+  await outside.text([...init, repository])
   const git = createGitInside(repository, { ...variables, ...AUTHOR, GIT_DIR: repository }, signal)
   const objects = join(repository, 'objects')
   const shared = await outside.text(

@@ -68,6 +68,8 @@ async function openSandbox(): Promise<Sandbox> {
       {
         ...gitEnvironment(),
         HOME: join(disk, 'home'),
+        // Whatever git makes of itself inside, this is of the kind of the repository.
+        GIT_DEFAULT_HASH: 'sha256',
         GIT_CONFIG_NOSYSTEM: '0',
         GIT_CONFIG_SYSTEM: gitConfigPath,
       },
@@ -289,7 +291,7 @@ describe('a work tree', () => {
     await nested('commit', '--quiet', '-m', 'nested')
     await first.write('nested/more.txt', 'not committed\n')
     await first.git('init', '--quiet', 'empty')
-    await first.git('init', '--quiet', 'größe')
+    await first.git('init', '--quiet', '--object-format=sha1', 'größe')
     await first.git('-C', 'größe', 'commit', '--quiet', '--allow-empty', '-m', 'inside')
     await first.write('größe/new.txt', 'new\n')
     await first.git('add', 'größe')
