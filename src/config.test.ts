@@ -54,6 +54,14 @@ it('refuses addresses and levels that nothing could be done with, and repeats no
   expect(readConfig({}, fine)).toMatchObject({ databaseUrl: fine.DATABASE_URL, logLevel: 'warn' })
 })
 
+it('takes what is empty for not given, as of a variable that nobody has set', () => {
+  const empty = ['HOST', 'PORT', 'DATA', 'OCI_RUNTIME'].map((name) => [`ERRAND_${name}`, ''])
+  const usual = readConfig({}, {})
+  expect(readConfig({}, Object.fromEntries(empty))).toEqual(usual)
+  expect(readConfig({ host: '', dataDir: '' }, {})).toEqual(usual)
+  expect(usual).toMatchObject({ host: '127.0.0.1', ociRuntime: 'runc' })
+})
+
 it('knows every variable that it reads, and names those that say nothing', async () => {
   const source = await readFile(join(import.meta.dirname, 'config.ts'), 'utf8')
   const names = [...new Set(source.match(/ERRAND_[A-Z_]+(?=\b)/g))].filter(

@@ -135,19 +135,20 @@ export function readConfig(
   env: NodeJS.ProcessEnv = process.env,
 ): Config {
   const isRoot = process.getuid?.() === 0
-  const dataDir = resolve(overrides.dataDir ?? env.ERRAND_DATA ?? defaultDataDir(isRoot, env))
+  // Empty is not given: an empty address would be all of them, an empty folder the one of the shell.
+  const dataDir = resolve(overrides.dataDir || env.ERRAND_DATA || defaultDataDir(isRoot, env))
   return {
     codeDir: CODE_DIR,
     dataDir,
     runtimeDir: runtimeDirOf(dataDir, { uid: process.getuid?.() ?? 0, env }),
     isRoot,
-    host: overrides.host ?? env.ERRAND_HOST ?? '127.0.0.1',
+    host: overrides.host || env.ERRAND_HOST || '127.0.0.1',
     port: overrides.port ?? parsePort(env.ERRAND_PORT),
     publicUrl: parseUrl('ERRAND_PUBLIC_URL', env.ERRAND_PUBLIC_URL, PUBLIC_URL),
     databaseUrl: parseUrl('DATABASE_URL', env.DATABASE_URL, DATABASE_URL),
     logLevel: parseLogLevel(env.ERRAND_LOG_LEVEL),
     rootfsDirs: (env.ERRAND_ROOTFS_DIRS ?? '').split(':').filter((path) => path !== ''),
-    ociRuntime: env.ERRAND_OCI_RUNTIME ?? 'runc',
+    ociRuntime: env.ERRAND_OCI_RUNTIME || 'runc',
     standbys: parseCount('ERRAND_STANDBYS', env.ERRAND_STANDBYS, DEFAULT_STANDBYS),
     standbyAgents: parseCount(
       'ERRAND_STANDBY_AGENTS',
