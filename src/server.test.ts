@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { nameOwnProcess } from './lib/process-identity.ts'
 import { createId } from './protocol/ids.ts'
+import { addressesOf } from './server.ts'
 import { createDispatch } from './sessions/dispatch.ts'
 import { defaultRules } from './sessions/rules/decide.ts'
 import { exampleId, exampleSession } from './sessions/starting/new-session.fixture.ts'
@@ -75,4 +76,23 @@ it('takes over what one held that was killed before it says that it is ready', a
   await startServer()
   expect(await store.effects.holders()).not.toContain(killed)
   expect((await claimLayer('heir 1')).claimed).toBe(true)
+})
+
+it('answers to the addresses as browsers write them, on the usual port of the web as well', () => {
+  expect(addressesOf({ host: '127.0.0.1', port: 80, publicUrl: null })).toEqual({
+    hosts: ['127.0.0.1', 'localhost', '[::1]'],
+    origins: ['http://127.0.0.1', 'http://localhost', 'http://[::1]'],
+  })
+  expect(addressesOf({ host: 'Build.lan', port: 7777, publicUrl: null })).toMatchObject({
+    hosts: expect.arrayContaining(['build.lan:7777', 'localhost:7777']),
+    origins: expect.arrayContaining(['http://build.lan:7777']),
+  })
+  const publicUrl = 'https://errand.example.org/'
+  expect(addressesOf({ host: '0:0:0:0:0:0:0:1', port: 7777, publicUrl })).toEqual({
+    hosts: ['errand.example.org', '[::1]:7777', '127.0.0.1:7777', 'localhost:7777'],
+    origins: [
+      'https://errand.example.org',
+      ...['http://[::1]:7777', 'http://127.0.0.1:7777', 'http://localhost:7777'],
+    ],
+  })
 })

@@ -242,18 +242,24 @@ async function greet(
   return { url, loginUrl, token }
 }
 
-function addressesOf({ host, port, publicUrl }: ServerSettings): {
+export function addressesOf({
+  host,
+  port,
+  publicUrl,
+}: Pick<ServerSettings, 'host' | 'port' | 'publicUrl'>): {
   hosts: string[]
   origins: [string, ...string[]]
 } {
-  const names = [
-    ...new Set([host.includes(':') ? `[${host}]` : host, '127.0.0.1', 'localhost', '[::1]']),
-  ]
-  const hosts = names.map((name) => `${name}:${port}`)
-  const [first = '', ...others] = hosts.map((name) => `http://${name}`)
-  if (!publicUrl) return { hosts, origins: [first, ...others] }
-  const { host: publicHost, origin } = new URL(publicUrl)
-  return { hosts: [publicHost, ...hosts], origins: [origin, first, ...others] }
+  const names = [host.includes(':') ? `[${host}]` : host, '127.0.0.1', 'localhost', '[::1]']
+  const own = names.map((name) => `http://${name}:${port}`)
+  const urls = [...(publicUrl ? [publicUrl] : []), ...own]
+  // As whoever calls writes them: in lower case, and without a port that is the usual one.
+  const written = urls.filter((url) => URL.canParse(url)).map((url) => new URL(url))
+  const [first = '', ...others] = new Set(written.map(({ origin }) => origin))
+  return {
+    hosts: [...new Set(written.map((url) => url.host))],
+    origins: [first, ...others],
+  }
 }
 
 function followDeltas({ settings, logger, shutdown }: Parts, live: LiveFeedSource): void {
