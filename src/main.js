@@ -9,9 +9,12 @@ import { enableCompileCache } from 'node:module'
 import { join } from 'node:path'
 
 const dist = join(import.meta.dirname, '../dist')
-const isBuilt = existsSync(join(dist, 'programs/command-line.mjs'))
-/** @param {string} name */
-const placeOf = (name) => (isBuilt ? `../dist/programs/${name}.mjs` : `./${name}.ts`)
+/**
+ * Each by itself: what was built by an earlier version, as after a git pull, may lack one.
+ * @param {string} name
+ */
+const placeOf = (name) =>
+  existsSync(join(dist, `programs/${name}.mjs`)) ? `../dist/programs/${name}.mjs` : `./${name}.ts`
 
 enableCompileCache(join(dist, 'compile-cache'))
 /** @type {typeof import('./mount-namespace.ts')} */
