@@ -1,8 +1,10 @@
 // Builds what is not run from source: the page (dist/web), the programs (dist/programs) and the runner (dist/runner), which is
 // mounted into sandboxes.
-import { spawnSync } from 'node:child_process'
-import { rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { build } from 'vite'
+import page from '../web/vite.config.ts'
 import { buildPrograms } from './build-programs.ts'
 import { buildRunner, buildTools } from './build-runner.ts'
 
@@ -13,10 +15,22 @@ rmSync(stamp, { force: true })
 await buildRunner()
 await buildTools()
 await buildPrograms()
-const vite = join(root, 'node_modules/vite/bin/vite.js')
-const web = spawnSync(process.execPath, [vite, 'build', '-c', join(root, 'web/vite.config.ts')], {
-  cwd: root,
-  stdio: 'inherit',
-})
-if (web.status !== 0) process.exit(web.status ?? 1)
+await buildPage()
 writeFileSync(stamp, '')
+
+/** Through a link: Vite takes a `#` or `?` in the path of a file, and what follows it, for no part of the path. */
+async function buildPage(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'errand-build-'))
+  const shown = join(folder, 'code')
+  symlinkSync(root, shown)
+  try {
+    await build({
+      ...page,
+      configFile: false,
+      root: join(shown, 'web'),
+      resolve: { preserveSymlinks: true },
+    })
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
