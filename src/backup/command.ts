@@ -6,6 +6,7 @@ import { formatCount } from '../cli/terminal/format.ts'
 import { plainLine, safeJson } from '../cli/terminal/plain-text.ts'
 import { type Config, readConfig } from '../config.ts'
 import { createLogger, type Logger } from '../lib/logger.ts'
+import { shellWord } from '../lib/shell-quote.ts'
 import type { BackupManifest } from './archive.ts'
 import { interruptible } from './interruptible.ts'
 
@@ -45,7 +46,7 @@ export function addBackupCommands(program: Command, { deps: { stdout } }: Cli): 
       const { dataDir } = readConfig({ dataDir: options.data })
       say(options, { dataDir, ...manifest }, [
         `${contentOf(manifest)} of ${manifest.createdAt} are in ${plainLine(dataDir)}`,
-        `Start it with: errand up${options.data === undefined ? '' : ` --data ${plainLine(dataDir)}`}`,
+        `Start it with: errand up${options.data === undefined ? '' : ` --data ${plainLine(shellWord(dataDir))}`}`,
       ])
     },
   })

@@ -1,4 +1,5 @@
 // Judges Errand itself on this machine, and what it reaches outside. Pure.
+import { shellWord } from '../lib/shell-quote.ts'
 import { type Check, checksOf, type ErrandFacts, formatBytes, type OutsideFacts } from './checks.ts'
 
 const LEAST_BYTES = 512 * 2 ** 20
@@ -46,7 +47,7 @@ function judgeCode({ isRoot, codeDir, codeReadableByOthers }: ErrandFacts): Chec
   const why = 'programs of Errand run as users of their own'
   if (!isRoot) return fine('code', codeDir, 'runs as this user')
   if (codeReadableByOthers) return fine('code', codeDir, why)
-  return bad('code', 'closed to other users', { why, fix: `chmod -R go+rX ${codeDir}` })
+  return bad('code', 'closed to other users', { why, fix: `chmod -R go+rX ${shellWord(codeDir)}` })
 }
 
 function judgeVariables({ unknownVariables }: ErrandFacts): Check {

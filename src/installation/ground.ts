@@ -17,6 +17,7 @@ import { dirname, join } from 'node:path'
 import { CLAIM_FILE, type Config, SYSTEM_USERS } from '../config.ts'
 import { isWhole, makeAuthority } from '../egress/tls/authority.ts'
 import { runChecked, runProcess } from '../lib/process.ts'
+import { shellWord } from '../lib/shell-quote.ts'
 import { AppError } from '../protocol/errors.ts'
 import { namesIn, refuseForeignFolder, unfitFolder } from './data-folder.ts'
 import { putWhole } from './put-whole.ts'
@@ -238,7 +239,7 @@ async function ownFolder(path: string, owner: Account, mode: number): Promise<vo
 async function bindPaths({ codeDir, dataDir }: Config, layout: Layout): Promise<void> {
   const { mode } = await stat(join(codeDir, 'package.json'))
   if ((mode & 0o004) === 0) {
-    const message = `Other users cannot read the files in ${codeDir}, so Errand's programs could not run as users of their own. Run: chmod -R go+rX ${codeDir}`
+    const message = `Other users cannot read the files in ${codeDir}, so Errand's programs could not run as users of their own. Run: chmod -R go+rX ${shellWord(codeDir)}`
     throw new AppError('forbidden', 'code_unreadable', message)
   }
   await mkdir(layout.code, { recursive: true })

@@ -19,6 +19,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createSampleRepository } from '../../demo/repository.ts'
 import type { RunResult } from '../../src/cli/result.ts'
 import { runChecked, runProcess } from '../../src/lib/process.ts'
+import { shellQuote } from '../../src/lib/shell-quote.ts'
 import type { ErrorBody } from '../../src/protocol/errors.ts'
 import { errorOf, jsonOf, runCommand, startCommand } from './command.ts'
 import { ROOT } from './installation.ts'
@@ -35,7 +36,8 @@ let home: string
 beforeAll(async () => {
   folder = await realpath(await mkdtemp(join(tmpdir(), 'errand-launcher-')))
   await chmod(folder, 0o711)
-  closed = join(folder, 'closed')
+  // Its name is the hardest that a path can have for what builds and runs in it.
+  closed = join(folder, "closed 'a' #1 50%20?")
   home = join(folder, 'home')
   await mkdir(closed, { mode: 0o700 })
   await mkdir(home, { mode: 0o700 })
@@ -107,7 +109,7 @@ describe('a fresh clone below a closed folder, with an empty home', () => {
       await launch(['up', '--json', '--port', '0', '--data', join(folder, 'unread')]),
     )
     expect(error).toMatchObject({ code: 'forbidden', reason: 'code_unreadable' })
-    expect(error.message).toContain(`chmod -R go+rX ${clone}`)
+    expect(error.message).toContain(`chmod -R go+rX ${shellQuote(clone)}`)
   })
   // As the message says.
   afterAll(async () => {

@@ -2,13 +2,13 @@
 // the session's ssh credential. What it answers, an address and headers that open it, stays on the host.
 import { z } from 'zod'
 import { lastLines, runProcess } from '../../lib/process.ts'
+import { shellQuote } from '../../lib/shell-quote.ts'
 import { AppError } from '../../protocol/errors.ts'
 import type { GitPaths } from '../paths.ts'
 import { redact } from '../upstream/credential.ts'
 import type { RepositoryUrl } from '../upstream/repository-url.ts'
 import {
   requireRepositoryUrl,
-  shellQuote,
   type UpstreamNetwork,
   withSshConfig,
 } from '../upstream/upstream-access.ts'

@@ -3,6 +3,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { shellQuote } from '../../lib/shell-quote.ts'
 import { AppError } from '../../protocol/errors.ts'
 import type { GitStart, Settings } from '../git-process.ts'
 import type { GitPaths } from '../paths.ts'
@@ -131,8 +132,4 @@ async function writePrivate(path: string, text: string): Promise<void> {
 
 function sshQuote(path: string): string {
   return `"${path.replaceAll('%', '%%')}"`
-}
-
-export function shellQuote(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`
 }

@@ -6,6 +6,7 @@ import { mkdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { runProcess } from '../../lib/process.ts'
+import { shellWord } from '../../lib/shell-quote.ts'
 import { AppError } from '../../protocol/errors.ts'
 import { requireSpace } from '../disks/disk-image.ts'
 import { exists, orWhenMissing, readIfThere } from '../files.ts'
@@ -149,7 +150,7 @@ async function requireReadable(paths: string[]): Promise<void> {
   for (const path of paths) {
     const stats = await orWhenMissing(undefined, stat(path))
     if (stats && (stats.mode & 0o004) === 0) {
-      const message = `Sandboxes cannot read ${path}. Run: chmod o+rX ${path}`
+      const message = `Sandboxes cannot read ${path}. Run: chmod o+rX ${shellWord(path)}`
       throw new AppError('forbidden', 'code_unreadable', message)
     }
   }
