@@ -21,6 +21,7 @@ import { nearestFolder } from './probe-machine.ts'
 
 const LIMIT_MS = 2_000
 const REGISTRIES_LIMIT_MS = 3_000
+const HEALTH = '/api/v1/health'
 const DEFAULT_ENDPOINT = 'https://api.anthropic.com'
 
 /** By what opening it is refused with. */
@@ -116,13 +117,21 @@ async function probePort(
   { host, port }: Config,
   instance: ErrandFacts['instance'],
 ): Promise<ErrandFacts['port']> {
-  if (instance.state === 'running' && new URL(instance.url).port === String(port))
-    return { host, port, state: 'errand' }
+  if (instance.state === 'running') {
+    // Behind a proxy its address is another one.
+    const isNamed = new URL(instance.url).port === String(port)
+    if (isNamed || (await answersHttp('port', healthOn({ host, port }))) === null)
+      return { host, port, state: 'errand' }
+  }
   const state = await openPort({ host, port }).then(
     () => 'free' as const,
     (error: unknown) => PORT_STATES[toAppError(error).reason] ?? 'taken',
   )
   return { host, port, state }
+}
+
+function healthOn({ host, port }: Pick<Config, 'host' | 'port'>): string {
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}${HEALTH}`
 }
 
 async function probeDatabase({
@@ -175,7 +184,10 @@ async function probeInstance(config: Config): Promise<ErrandFacts['instance']> {
       () => null,
     )
     const answers = await Promise.all([
-      answersHttp('server', `${url}/api/v1/health`),
+      // What lies before it, at the address that people use, is none of its programs.
+      answersHttp('server', healthOn(config)).then(
+        (silent) => silent && answersHttp(silent, `${url}${HEALTH}`),
+      ),
       answersUnix('gateway', layout.gatewaySocket),
       answersUnix('gitd', layout.gitSocket),
       isolation === null ? 'sandboxd' : null,
