@@ -23,7 +23,12 @@ export interface EnvironmentStore extends EnvironmentDefaultStore {
   find(ownerId: string, idOrName: string): Promise<Environment | undefined>
   /** Oldest first. */
   list(ownerId: string, options?: { includeArchived?: boolean }): Promise<Environment[]>
-  update(ownerId: string, id: string, fields: EnvironmentFields): Promise<Environment>
+  /** `change` gets it as it is saved then, and is pure: of two at once the second one sees what the first one saved. */
+  update(
+    ownerId: string,
+    id: string,
+    change: (saved: Environment) => EnvironmentFields,
+  ): Promise<Environment>
   archive(ownerId: string, id: string): Promise<Environment>
 }
 
@@ -35,9 +40,9 @@ export function createEnvironmentStore(
   clock: () => Date,
   settings: SettingsStore,
 ): EnvironmentStore {
-  const owned = (ownerId: string) =>
-    db.selectFrom('environments').select(COLUMNS).where('owner_id', '=', ownerId)
-  const living = (ownerId: string) => owned(ownerId).where('archived_at', 'is', null)
+  const owned = (ownerId: string, on = db) =>
+    on.selectFrom('environments').select(COLUMNS).where('owner_id', '=', ownerId)
+  const living = (ownerId: string, on = db) => owned(ownerId, on).where('archived_at', 'is', null)
   const one = async (query: ReturnType<typeof owned>) => {
     const row = await query.executeTakeFirst()
     return row && toEnvironment(row)
@@ -54,8 +59,8 @@ export function createEnvironmentStore(
         created_at: clock(),
       })
       .returning(COLUMNS)
-  const changed = (ownerId: string, id: string) =>
-    db
+  const changed = (ownerId: string, id: string, on = db) =>
+    on
       .updateTable('environments')
       .where('owner_id', '=', ownerId)
       .where('id', '=', id)
@@ -88,11 +93,15 @@ export function createEnvironmentStore(
     find: async (ownerId, idOrName) =>
       (await get(ownerId, idOrName)) ?? one(living(ownerId).where('name', '=', idOrName)),
     list,
-    update: (ownerId, id, fields) =>
-      refuseTakenName(async () => {
-        const values = { name: fields.name, fields: JSON.stringify(fields) }
-        return found(await changed(ownerId, id).set(values).executeTakeFirst())
-      }),
+    update: (ownerId, id, change) =>
+      refuseTakenName(() =>
+        db.transaction().execute(async (tx) => {
+          const saved = living(ownerId, tx).where('id', '=', id).forUpdate()
+          const fields = change(found(await saved.executeTakeFirst()))
+          const values = { name: fields.name, fields: JSON.stringify(fields) }
+          return found(await changed(ownerId, id, tx).set(values).executeTakeFirst())
+        }),
+      ),
     archive: async (ownerId, id) =>
       found(await changed(ownerId, id).set({ archived_at: clock() }).executeTakeFirst()),
   }

@@ -103,15 +103,18 @@ test('environments belong to their owner and have names of their own', async () 
   await store.environments.create('bob', fields('web'))
   const taken = { reason: 'environment_name_taken' }
   await expect(store.environments.create('ann', fields('web'))).rejects.toMatchObject(taken)
-  const update = store.environments.update('ann', other.id, fields('web'))
+  const update = store.environments.update('ann', other.id, () => fields('web'))
   await expect(update).rejects.toMatchObject(taken)
   expect(await store.environments.get('bob', made.id)).toBeUndefined()
-  const stolen = store.environments.update('bob', made.id, fields('mine'))
+  const stolen = store.environments.update('bob', made.id, () => fields('mine'))
   await expect(stolen).rejects.toMatchObject({ reason: 'environment_not_found' })
   expect(await store.environments.find('ann', 'web')).toEqual(made)
   expect(await store.environments.find('ann', made.id)).toEqual(made)
   const variables = { A: '1' }
-  const changed = await store.environments.update('ann', made.id, { ...fields('api'), variables })
+  const changed = await store.environments.update('ann', made.id, () => ({
+    ...fields('api'),
+    variables,
+  }))
   expect(changed).toMatchObject({ id: made.id, name: 'api', variables })
 })
 

@@ -117,6 +117,30 @@ describe('what sessions may reach', () => {
     })
   })
 
+  it('loses nothing of what is allowed in an environment, or changed of it, at once', async () => {
+    const { id } = (await (await post('/api/v1/environments', { name: 'busy' })).json()) as {
+      id: string
+    }
+    const fields = { prompt: 'x', source: { kind: 'remote', url: 'https://example.com/r.git' } }
+    const session = (await (await post('/api/v1/sessions', fields)).json()) as { id: string }
+    const state = test.sessions.states.get(session.id)
+    if (!state) throw new Error('no session')
+    test.sessions.states.set(state.id, { ...state, environment: { ...state.environment, id } })
+    const hosts = ['one.example', 'two.example', 'three.example']
+    const patch = { method: 'PATCH', as: owner, body: { setup: 'npm ci' } }
+    await Promise.all([
+      ...hosts.map((host) =>
+        post(`/api/v1/sessions/${session.id}/allow`, { scope: 'environment', host }),
+      ),
+      call(test, `/api/v1/environments/${id}`, patch),
+    ])
+    const saved = await test.deps.owned.environments.get(owner.user.id, id)
+    expect(saved).toMatchObject({
+      setup: 'npm ci',
+      network: { level: 'custom', domains: expect.arrayContaining(hosts), includeTrusted: true },
+    })
+  })
+
   it('allows a host for a session, or in its environment, unless the owner refuses it', async () => {
     const { environments } = test.deps.owned
     const fields = { prompt: 'x', source: { kind: 'remote', url: 'https://example.com/r.git' } }

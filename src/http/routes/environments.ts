@@ -75,10 +75,11 @@ function addSaving(api: Api, { owned: { environments } }: HttpDeps): void {
     },
     async ({ user, params: { id }, body }) => {
       if (body.image) checkImage(user, body.image)
-      const current = await ownEnvironment(environments, user, id)
-      const changed = { ...current, ...body, ...variablesOf(body) }
+      const named = { ...body, ...variablesOf(body) }
       return withHints(
-        await environments.update(user.id, id, environmentFieldsSchema.parse(changed)),
+        await environments.update(user.id, id, (saved) =>
+          environmentFieldsSchema.parse({ ...saved, ...named }),
+        ),
       )
     },
   )

@@ -211,15 +211,15 @@ async function widen(
   { ownerId, environment: { id } }: SessionState,
   asked: NetworkPolicy,
 ): Promise<void> {
-  const saved = await environments.get(ownerId, id)
-  if (saved?.archivedAt !== null) {
+  const current = await environments.get(ownerId, id)
+  if (current?.archivedAt !== null) {
     const message = 'the environment of this session is archived: allow it for this session instead'
     throw new AppError('conflict', 'environment_archived', message)
   }
-  await environments.update(ownerId, id, {
+  await environments.update(ownerId, id, (saved) => ({
     ...environmentFieldsSchema.parse(saved),
     network: joinNetworks(saved.network, asked),
-  })
+  }))
 }
 
 /** What a new session builds on must belong to the same owner. */
