@@ -117,6 +117,19 @@ it('stops sandboxes that rest after half an hour, after as many minutes as are s
     expect(() => minutes(value), value).toThrow('ERRAND_IDLE_MINUTES')
 })
 
+it('opens private networks that can be read, and none else', () => {
+  const networks = (value: string) =>
+    readConfig({}, { ERRAND_ALLOWED_NETWORKS: value }).allowedNetworks
+  expect(networks('git.example.com=10.1.0.0/16, *.lan.example=fd00::/8,')).toEqual([
+    { host: 'git.example.com', network: '10.1.0.0/16' },
+    { host: '*.lan.example', network: 'fd00::/8' },
+  ])
+  expect(networks('git.example.com=10.1.2.3')).toHaveLength(1)
+  const pairs = ['git.example.com', 'a.example=10.1.0.0/33', 'a.example=10.1/16', '*=10.0.0.0/8']
+  for (const pair of [...pairs, 'https://a.example=10.0.0.0/8', 'a.example=10.0.0.0/8=1'])
+    expect(() => networks(pair), pair).toThrow(`has "${pair}". Write host=network`)
+})
+
 it('takes a limit of cost with cents', () => {
   const usd = (value: string) => readConfig({}, { ERRAND_SESSION_USD: value }).model.usd
   expect([usd(''), usd('2.50'), usd('20')]).toEqual([0, 2.5, 20])

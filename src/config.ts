@@ -4,6 +4,8 @@ import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
 import { availableParallelism, homedir, tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
+import { parseNetwork } from './egress/rules/addresses.ts'
+import { parsePattern } from './egress/rules/hosts.ts'
 import { MODEL_NAME_VARIABLES, MODEL_VARIABLES, type ModelSettings } from './model/upstream.ts'
 import { branchTemplateSchema } from './protocol/branch-name.ts'
 import { identitySchema } from './protocol/environment.ts'
@@ -378,8 +380,8 @@ function parseAllowedNetworks(value: string | undefined): AllowedNetwork[] {
     .split(',')
     .filter((pair) => pair.trim() !== '')
     .map((pair) => {
-      const [host, network] = pair.trim().split('=')
-      if (host && network) return { host, network }
+      const [host = '', network = '', ...more] = pair.trim().split('=')
+      if (parsePattern(host) && parseNetwork(network) && more.length === 0) return { host, network }
       throw new AppError(
         'invalid',
         'invalid_allowed_networks',
