@@ -20,7 +20,6 @@ export interface MachineFacts {
   kernel: string
   nodeVersion: string
   uid: number
-  user: string
   cpus: number
   memoryBytes: number
   /** Path of each program that was found, by name. */
@@ -34,6 +33,8 @@ export interface MachineFacts {
 
 export interface IsolationFacts {
   isRoot: boolean
+  /** Null where the machine knows none for this user id. */
+  userName: string | null
   /** Whether this version can make sandboxes for an ordinary user. */
   rootless: boolean
   /** Sandboxes may run where no limit can be set. */

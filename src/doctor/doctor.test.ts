@@ -15,7 +15,6 @@ const machine: MachineFacts = {
   kernel: '6.8.0-45-generic',
   nodeVersion: '24.1.0',
   uid: 0,
-  user: 'root',
   cpus: 4,
   memoryBytes: 16 * 2 ** 30,
   programs: Object.fromEntries(PROGRAMS.map((name) => [name, `/usr/bin/${name}`])),
@@ -25,6 +24,7 @@ const machine: MachineFacts = {
 }
 const isolation: IsolationFacts = {
   isRoot: true,
+  userName: 'root',
   rootless: true,
   allowUnlimited: false,
   unprivilegedUserns: 1,
@@ -253,6 +253,13 @@ describe('doctor', () => {
     const found = look({ isolation: facts, errand: { isRoot: false } })
     expect(found.not).toEqual(['delegated control groups'])
     expect(found).toMatchObject({ ok: true, isolation: { level: 'container' } })
+  })
+
+  it('tells a user without a name, as of a container, that it needs one', () => {
+    const found = look({ isolation: { ...user, userName: null }, errand: { isRoot: false } })
+    expect(found.not).toEqual(['rights'])
+    expect(found.get('rights')).toMatchObject({ ok: 'bad', found: 'a user without a name' })
+    expect(found.get('rights')?.fix).toContain('useradd --uid')
   })
 
   it('takes no other program for a runtime', () => {

@@ -43,10 +43,15 @@ export function isolationVerdict(
   return { level: 'container', line: `container (${runtime}, own user namespace, seccomp)` }
 }
 
-function judgeUser({ isRoot, rootless }: IsolationFacts): Check {
+function judgeUser({ isRoot, userName, rootless }: IsolationFacts): Check {
   const { fine, bad } = checksOf('isolation')
   const name = 'rights'
   if (isRoot) return fine(name, 'root', 'every program of Errand runs as a user of its own')
+  if (userName === null)
+    return bad(name, 'a user without a name', {
+      why: 'The database and the ids of sandboxes are given to a user by name.',
+      fix: 'useradd --uid "$(id -u)" errand-user, as root, or use a user that has a name.',
+    })
   if (rootless) return fine(name, 'an ordinary user', 'every program of Errand runs as this user')
   return bad(name, 'an ordinary user', {
     why: 'Sandboxes need root for now; everything else works, and no session can start.',

@@ -27,14 +27,12 @@ export async function probeMachine({ ociRuntime }: Config): Promise<Omit<Machine
   const programs = Object.fromEntries(
     names.flatMap((name, index) => (paths[index] === undefined ? [] : [[name, paths[index]]])),
   )
-  const { username } = userInfo()
   return {
     platform: process.platform,
     arch: process.arch,
     kernel: release(),
     nodeVersion: process.versions.node,
     uid: process.getuid?.() ?? -1,
-    user: username,
     cpus: availableParallelism(),
     memoryBytes: totalmem(),
     programs,
@@ -57,6 +55,7 @@ export async function probeIsolation({
   ])
   return {
     isRoot,
+    userName: nameOfUser(),
     rootless: true,
     allowUnlimited,
     unprivilegedUserns: await readNumber('/proc/sys/kernel/unprivileged_userns_clone'),
@@ -125,7 +124,7 @@ export async function nearestFolder(path: string): Promise<string> {
 }
 
 async function probeCgroups(isRoot: boolean): Promise<IsolationFacts['cgroups']> {
-  const delegation = isRoot ? null : await readDelegation(userInfo().uid)
+  const delegation = isRoot ? null : await readDelegation(process.getuid?.() ?? -1)
   const unified = await readText(join(CGROUPS, 'cgroup.controllers'))
   if (unified !== '') return { layout: 'v2', controllers: unified.trim().split(' '), delegation }
   const names: string[] = await readdir(CGROUPS).catch(() => [])
@@ -135,13 +134,21 @@ async function probeCgroups(isRoot: boolean): Promise<IsolationFacts['cgroups']>
 }
 
 async function probeSubordinateIds(): Promise<IsolationFacts['subordinateIds']> {
-  const { username, uid } = userInfo()
+  const names = [nameOfUser(), String(process.getuid?.())]
   const count = async (path: string) => {
     const lines = (await readText(path)).split('\n').map((line) => line.split(':'))
-    const own = lines.filter(([name = '']) => [username, String(uid)].includes(name))
+    const own = lines.filter(([name = '']) => names.includes(name))
     return own.reduce((sum, [, , size]) => sum + (Number(size) || 0), 0)
   }
   return { uids: await count('/etc/subuid'), gids: await count('/etc/subgid') }
+}
+
+function nameOfUser(): string | null {
+  try {
+    return userInfo().username
+  } catch {
+    return null
+  }
 }
 
 async function probeKvm(): Promise<IsolationFacts['kvm']> {
