@@ -12,7 +12,7 @@ import { versionOf } from './installation/instance.ts'
 import { createCliDeps } from './terminal.ts'
 import { addUpCommand } from './up-command.ts'
 
-const deps = createCliDeps((options) => connect(readConfig(), options))
+const deps = createCliDeps((options) => connect(readConfig, options))
 const { program, cli, run } = createProgram(deps)
 program.version(versionOf({ codeDir: CODE_DIR }))
 addUpCommand(program)

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { afterEach, expect, it } from 'vitest'
 import { CLAIM_FILE, readConfig, runtimeDirOf } from './config.ts'
+import { runChecked } from './lib/process.ts'
 
 let folder: string | undefined
 const makeFolder = async () => {
@@ -108,6 +109,24 @@ it('finds what an ordinary user has started from a shell with other variables, a
     await rm(dirname(bare), { recursive: true, force: true })
   }
 })
+
+it.runIf(process.getuid?.() === 0)(
+  'needs a home folder only for the usual data folder, and says so',
+  async () => {
+    const program = `
+      const { readConfig } = await import(${JSON.stringify(join(import.meta.dirname, 'config.ts'))})
+      const folderOf = (named) => {
+        try { return readConfig(named).dataDir } catch ({ reason }) { return reason }
+      }
+      process.setgid(54321)
+      process.setuid(54321)
+      delete process.env.HOME
+      console.log(JSON.stringify([folderOf({}), folderOf({ dataDir: '/srv/x' })]))`
+    const args = ['--no-warnings', '--input-type=module', '-e', program]
+    const said = await runChecked(process.execPath, args)
+    expect(JSON.parse(said)).toEqual(['home_missing', '/srv/x'])
+  },
+)
 
 it('stops sandboxes that rest after half an hour, after as many minutes as are said, or never', () => {
   const minutes = (value?: string) =>

@@ -162,9 +162,7 @@ export function readConfig(
       'ERRAND_CHECKOUT_FILES',
       env.ERRAND_CHECKOUT_FILES,
       DEFAULT_CHECKOUT_FILES,
-      {
-        most: MOST_FILES,
-      },
+      { most: MOST_FILES },
     ),
     allowUnlimited: overrides.allowUnlimited ?? env.ERRAND_ALLOW_UNLIMITED === '1',
     concurrency: parseCount('ERRAND_CONCURRENCY', env.ERRAND_CONCURRENCY, usualConcurrency(), {
@@ -269,7 +267,17 @@ export function modelVariables({ variables, isScripted }: Config['model']): Reco
 
 function defaultDataDir(isRoot: boolean, env: NodeJS.ProcessEnv): string {
   if (isRoot) return '/var/lib/errand'
-  return join(env.XDG_DATA_HOME || join(homedir(), '.local/share'), 'errand')
+  return join(env.XDG_DATA_HOME || join(homeOfUser(), '.local/share'), 'errand')
+}
+
+/** A user that the machine knows no name of, as in a container, has none but what HOME says. */
+function homeOfUser(): string {
+  try {
+    return homedir()
+  } catch (cause) {
+    const message = 'This user has no home folder. Set HOME, or name a folder with ERRAND_DATA.'
+    throw new AppError('invalid', 'home_missing', message, { cause })
+  }
 }
 
 /** One for each data folder, by whatever path that is named: two Errands on it would end each other's database. */

@@ -19,9 +19,13 @@ export interface Started {
   loginUrl: string
 }
 
-export async function connect(config: Config, { start }: { start: boolean }): Promise<Connection> {
+export async function connect(
+  readConfig: () => Config,
+  { start }: { start: boolean },
+): Promise<Connection> {
   const remote = readRemote()
   if (remote) return connectionTo(remote.url, remote.token)
+  const config = readConfig()
   const running = await findInstance(config)
   if (running) return connectionTo(running.url, running.token)
   if (!start) {
