@@ -33,7 +33,7 @@ function setUp() {
     logger: createSilentLogger(),
   }
   return {
-    ...{ deps, told, missing: new Map<string, number>() },
+    ...{ deps, told, missing: new Map() },
     prepareAgain: () => {
       generation += 1
     },
@@ -48,6 +48,31 @@ it('takes no sandbox for lost because an earlier one of the session was missed',
   expect(told).toEqual([])
   await reconcile(deps, missing)
   expect(told).toMatchObject([{ type: 'sandbox.lost', generation: 2 }])
+})
+
+it('takes no sandbox for lost that is being stopped, however long its disk takes to be let go', async () => {
+  const { deps, told, missing } = setUp()
+  let open = 1
+  let state = 'ready'
+  const session = async () =>
+    ({ id: ID, sandbox: { state, generation: 1, phases: [] } }) as unknown as SessionState
+  const stopping: ClockDeps = {
+    ...deps,
+    effects: { countOpen: async (kind, id) => (kind === 'sandbox.stop' && id === ID ? open : 0) },
+    directory: { ...deps.directory, get: session },
+  }
+  for (let look = 1; look <= 20; look++) await reconcile(stopping, missing)
+  expect(told).toEqual([])
+  // What this look has read of it was true before the stop had ended.
+  open = 0
+  state = 'stopped'
+  await reconcile(stopping, missing)
+  expect(told).toEqual([])
+  // One whose stop never ends: whoever waits in it has another.
+  open = 1
+  state = 'ready'
+  for (let look = 1; look <= 60; look++) await reconcile(stopping, missing)
+  expect(told.slice(0, 1)).toMatchObject([{ type: 'sandbox.lost', generation: 1 }])
 })
 
 it('takes for lost what a runner has made ready, though nobody could note that it was started', async () => {

@@ -35,10 +35,13 @@ const MOST_AT_ONCE = 100
 const ANSWER_MS = 30_000
 /** When to look again after a sandbox was missed. */
 const MISSED_MS = 1_000
+const LOOKS = 2
+/** While it is being stopped: its processes have ended long before its disk is let go. */
+const LOOKS_AT_STOP = 30
 
 export function createClock(deps: ClockDeps, options: ClockOptions): Clock {
   const closing = new AbortController()
-  const missing = new Map<string, number>()
+  const missing: Missing = new Map()
   let isCounted = false
   const ticking = every(
     options.tickMs,
@@ -103,33 +106,47 @@ async function tell(
   }
 }
 
-/**
- * Compares what should run with what runs. `missing` holds the generation of each sandbox that was missed at the last
- * look: only one that is missed twice is lost, since a stop may be under way.
- */
-export async function reconcile(deps: ClockDeps, missing: Map<string, number>): Promise<void> {
+/** Each sandbox that was missed at the last look, and how often by then. */
+type Missing = Map<string, { generation: number; looks: number }>
+
+/** Compares what should run with what runs. Only what is missed twice is lost: a stop may have been asked for just now. */
+export async function reconcile(deps: ClockDeps, missing: Missing): Promise<void> {
   const { directory, sandboxes } = deps
   const sessions = await directory.listBySandboxState(['preparing', 'ready'])
   const found = new Map((await sandboxes.list()).map((sandbox) => [sandbox.sessionId, sandbox]))
   const looked = new Set(sessions.map(({ id }) => id))
   for (const id of missing.keys()) if (!looked.has(id)) missing.delete(id)
   for (const { id, sandbox } of sessions) {
+    const { generation } = sandbox
+    const before = missing.get(id)
+    const looks = before?.generation === generation ? before.looks + 1 : 1
     if (!wasStarted(sandbox) || found.get(id)?.running) {
       missing.delete(id)
-    } else if (missing.get(id) === sandbox.generation) {
+    } else if (looks >= LOOKS && (looks >= LOOKS_AT_STOP || !(await isStopped(deps, id)))) {
       missing.delete(id)
       const message = found.get(id)?.message ?? 'The sandbox is gone.'
       await tell(deps, id, {
         type: 'sandbox.lost',
-        generation: sandbox.generation,
+        generation,
         reason: 'sandbox_ended',
         message,
       })
     } else {
-      missing.set(id, sandbox.generation)
+      missing.set(id, { generation, looks })
     }
   }
   await removeOrphans(deps, [...found.keys()])
+}
+
+/** Or is being stopped. In this order: the end of a stop is told together with what it has done. */
+async function isStopped({ effects, directory, logger }: ClockDeps, id: string): Promise<boolean> {
+  try {
+    if ((await effects.countOpen('sandbox.stop', id)) > 0) return true
+    return (await directory.get(id))?.sandbox.state === 'stopped'
+  } catch (err) {
+    logger.warn({ err, sessionId: id }, 'whether a sandbox is being stopped could not be seen')
+    return false
+  }
 }
 
 /** Who started it may not have come to say so: its runner has, where it is ready. */

@@ -328,7 +328,7 @@ describe('the clock', () => {
       effects: store.effects,
       logger,
     }
-    const missing = new Map<string, number>()
+    const missing = new Map()
     await reconcile(deps, missing)
     expect((await store.sessions.get(id))?.sandbox.state).toBe('preparing')
     await reconcile(deps, missing)
