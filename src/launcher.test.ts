@@ -84,10 +84,10 @@ const placeOf = async (name: string) =>
   (await runChecked('sh', ['-c', `command -v ${name}`])).trim()
 const noted = async () => (await readFile(notes, 'utf8')).split('\n').filter(Boolean)
 
-function launch(args: string[], umask = '022') {
+function launch(args: string[], { umask = '022', ...env }: Record<string, string> = {}) {
   const program = ['-c', `umask ${umask} && exec "$0" "$@"`, join(clone, 'errand'), ...args]
   const child = spawn('/bin/sh', program, {
-    env: { PATH: join(folder, 'bin'), NOTES: notes },
+    env: { ...env, PATH: join(folder, 'bin'), NOTES: notes },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   started.push(child)
@@ -121,6 +121,27 @@ it('lets only one of two install and build, and the other one go on with it', as
   expect(done).toEqual(['npm bootstrap', 'npm clone', 'build'])
 })
 
+it.each(['up', 'run', 'demo', 'check-tools', 'attack'])(
+  'builds for errand %s, which starts an Errand, and wants what sandboxes are made of',
+  async (command) => {
+    await launch([command])
+    expect(await noted()).toContain('build')
+    await rm(join(folder, 'bin/newuidmap'))
+    expect((await launch([command])).stderr).toContain('--no-install-recommends uidmap')
+  },
+)
+
+it('wants nothing of sandboxes where the Errand is elsewhere, but git for what is pushed there', async () => {
+  const elsewhere = { ERRAND_URL: 'https://errand.example.org' }
+  for (const name of NEEDED.filter((one) => one !== 'git')) await rm(join(folder, 'bin', name))
+  for (const command of ['run', 'check-tools'])
+    expect((await launch([command], elsewhere)).stdout).toBe(`node main.js ${command}\n`)
+  expect(await noted()).not.toContain('build')
+  expect((await launch(['up'], elsewhere)).stderr).toMatch(/--no-install-recommends .*uidmap/)
+  await rm(join(folder, 'bin/git'))
+  expect((await launch(['run'], elsewhere)).stderr).toContain('--no-install-recommends git')
+})
+
 it('needs no npm where everything is there, as of a root whose PATH is another one', async () => {
   await launch(['up'])
   await rm(join(folder, 'bin/npm'))
@@ -141,6 +162,6 @@ it('installs Node.js again when that was broken off, or another one is wanted', 
 })
 
 it('leaves what it notes of the packages to others to read, whatever the umask', async () => {
-  await launch(['sessions'], '077')
+  await launch(['sessions'], { umask: '077' })
   expect((await stat(join(clone, 'node_modules/.errand-lock'))).mode & 0o777).toBe(0o644)
 })
