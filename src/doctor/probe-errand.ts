@@ -10,6 +10,7 @@ import { layoutOf } from '../installation/ground.ts'
 import { findRegistries } from '../installation/image-registries.ts'
 import { findInstance, versionOf } from '../installation/instance.ts'
 import { runProcess } from '../lib/process.ts'
+import { trustAsThisMachine } from '../lib/trust.ts'
 import { openUnix } from '../lib/unix-http.ts'
 import { isUpstream, readUpstream } from '../model/upstream.ts'
 import { toAppError } from '../protocol/errors.ts'
@@ -69,12 +70,18 @@ export async function probeOutside(
   config: Config,
 ): Promise<OutsideFacts & { endpointClock: Elsewhere | null }> {
   const { extraCaFiles, oddities } = config
+  trustAsThisMachine(await readThose(extraCaFiles))
   const [{ endpointClock, ...model }, registries, certificates] = await Promise.all([
     probeModel(config),
     probeRegistries(config),
     Promise.all([...extraCaFiles, ...oddities.missingCaFiles].map(probeCertificates)),
   ])
   return { model, endpointClock, registries, certificates }
+}
+
+async function readThose(files: string[]): Promise<string[]> {
+  const texts = await Promise.all(files.map((file) => readFile(file, 'utf8').catch(() => '')))
+  return texts.filter((text) => text.includes('BEGIN CERTIFICATE'))
 }
 
 async function probeDataFolder({ dataDir: path }: Config): Promise<ErrandFacts['dataDir']> {

@@ -7,6 +7,7 @@ import type { Connection } from '../cli/deps.ts'
 import { createClient } from '../client/client.ts'
 import { type Config, inheritedEnvironment, modelVariables, readRemote } from '../config.ts'
 import { delay } from '../lib/deadline.ts'
+import { trustAsThisMachine } from '../lib/trust.ts'
 import { AppError, type ErrorBody } from '../protocol/errors.ts'
 import { unfitFolder } from './data-folder.ts'
 import { findInstance } from './instance.ts'
@@ -120,6 +121,7 @@ function openLog(file: string, dataDir: string): number {
 }
 
 function connectionTo(baseUrl: string, token: string): Connection {
+  if (baseUrl.startsWith('https:')) trustAsThisMachine()
   return { baseUrl, token, client: createClient({ baseUrl, token }) }
 }
 

@@ -1,5 +1,5 @@
 // Which authorities a TLS connection of ours is checked against.
-import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
+import tls, { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
 
 /** Made when it is asked for first, and then the same: hundreds of certificates take 20 ms and more of processor time. */
 export type Trust = () => SecureContext
@@ -14,6 +14,11 @@ export function createTrust(authorities?: string | readonly string[]): Trust {
     })
     return context
   }
+}
+
+/** Also of connections that Node.js makes by itself, as `fetch` does: of this whole program, from now on. Before 24.5 it cannot. */
+export function trustAsThisMachine(authorities: readonly string[] = []): void {
+  tls.setDefaultCACertificates?.([...ofThisMachine(), ...authorities])
 }
 
 /** Most stand in several places of a system: none is taken twice. */

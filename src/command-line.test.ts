@@ -1,0 +1,62 @@
+// The command line as a program of its own, against a server whose authority the system trusts and Node.js does not know.
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer, type Server } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { createLeaves, makeAuthority } from './egress/tls/authority.ts'
+import { runProcess } from './lib/process.ts'
+
+let folder: string
+let server: Server
+let url: string
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'errand-command-'))
+  const authority = await makeAuthority(Date.now())
+  await writeFile(join(folder, 'authority.pem'), authority.certificate)
+  const leafFor = await createLeaves(authority, Date.now)
+  const error = { code: 'unauthenticated', reason: 'token_invalid', message: 'not valid' }
+  server = createServer(await leafFor('127.0.0.1'), (_, response) => {
+    response.writeHead(401, { 'content-type': 'application/json' })
+    response.end(JSON.stringify({ error }))
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
+})
+afterAll(async () => {
+  server.close()
+  server.closeAllConnections()
+  await rm(folder, { recursive: true, force: true })
+})
+
+async function errand(args: string[], env: Record<string, string>): Promise<unknown> {
+  const program = join(import.meta.dirname, 'command-line.ts')
+  const { stdout } = await runProcess(process.execPath, ['--no-warnings', program, ...args], {
+    env: { HOME: folder, PATH: '/usr/bin:/bin', ...env },
+  })
+  return JSON.parse(stdout)
+}
+const trusting = () => ({ SSL_CERT_FILE: join(folder, 'authority.pem'), SSL_CERT_DIR: folder })
+
+it('reaches an Errand elsewhere whose authority this machine trusts, and no other', async () => {
+  const remote = { ERRAND_URL: url, ERRAND_TOKEN: 'errand_x' }
+  const refusal = { error: { reason: 'token_invalid' } }
+  expect(await errand(['sessions', '--json'], { ...remote, ...trusting() })).toMatchObject(refusal)
+  const unknown = { error: { reason: 'errand_unreachable' } }
+  expect(await errand(['sessions', '--json'], remote)).toMatchObject(unknown)
+})
+
+it('has doctor ask the model endpoint with the trust that the gateway has', async () => {
+  const env = { ANTHROPIC_API_KEY: 'x', ANTHROPIC_BASE_URL: url, ERRAND_DATA: join(folder, 'data') }
+  const endpoint = async (more: Record<string, string>) => {
+    const found = await errand(['doctor', '--json'], { ...env, ...more })
+    const { checks } = found as { checks: { name: string; ok: string }[] }
+    return checks.find(({ name }) => name === 'model endpoint')?.ok
+  }
+  expect(await endpoint(trusting())).toBe('ok')
+  expect(await endpoint({})).toBe('warn')
+})
