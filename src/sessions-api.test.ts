@@ -111,3 +111,40 @@ describe('a session that is asked for', () => {
     expect(await found(ANN.id, newTurn())).toEqual([])
   })
 })
+
+describe('the password of an address', () => {
+  const withPassword = (fields: object) =>
+    newSessionSchema.parse({
+      ...{ prompt: 'fix it', source: { kind: 'remote', url: 'https://eve:secret@git.example/r' } },
+      ...fields,
+    })
+  const EVE = { id: 'eve', name: 'Eve' }
+  const kept = async () => {
+    const query = 'select id from credentials where owner_id = $1'
+    return (await store.pool.query<{ id: string }>(query, [EVE.id])).rows.map(({ id }) => id)
+  }
+
+  it('is kept for a session that is made, and for none that is refused or made already', async () => {
+    const typo = withPassword({ environment: 'no such' })
+    await expect(api().create(EVE, typo)).rejects.toMatchObject({ code: 'not_found' })
+    const other = { source: { kind: 'remote', url: 'https://eve:other@git.example/s' } }
+    const twice = withPassword({ additional: [other, other] })
+    await expect(api().create(EVE, twice)).rejects.toMatchObject({ reason: 'repository_twice' })
+    expect(await kept()).toEqual([])
+    const turnId = newTurn()
+    const bothPlanned = Promise.withResolvers<void>()
+    let planned = 0
+    const take = async () => {
+      planned += 1
+      if (planned === 2) bothPlanned.resolve()
+      await bothPlanned.promise
+      return undefined
+    }
+    const asking = [1, 2].map(() => api({ take }).create(EVE, withPassword({ turnId })))
+    const [one, same] = await Promise.all(asking)
+    expect(same?.id).toBe(one?.id)
+    expect(await kept()).toEqual([
+      one?.repository.source.kind === 'remote' && one.repository.source.credentialId,
+    ])
+  })
+})

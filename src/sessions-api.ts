@@ -12,7 +12,8 @@ import { removeSession } from './sessions/removal.ts'
 import { hasSlot, placesIn } from './sessions/rules/slots.ts'
 import type { Standbys } from './sessions/standbys.ts'
 import type { GitDefaults } from './sessions/starting/git-defaults.ts'
-import { planSession } from './sessions/starting/new-session.ts'
+import { type CreateCommand, planSession } from './sessions/starting/new-session.ts'
+import type { CredentialStore } from './store/credentials.ts'
 import type { SessionDirectory } from './store/sessions.ts'
 import type { Store } from './store/store.ts'
 
@@ -48,9 +49,12 @@ export function createSessionsApi({
         // A large work tree that is there already gains more than an agent that waits, and cannot be added to its sandbox.
         const mayTake = isFree && !(await checkouts.has(owner.id, command.repository))
         const waiting = mayTake ? await standbys.take(command) : undefined
-        if (!waiting) return dispatch.create(createId('session', random()), command)
-        const state = await dispatch.create(waiting, command)
-        await standbys.settle(waiting)
+        const id = waiting ?? createId('session', random())
+        const state = await dispatch.create(id, command).catch(async (error: unknown) => {
+          if (existsAlready(error)) await removeOwnCredentials(credentials, command)
+          throw error
+        })
+        if (waiting) await standbys.settle(waiting)
         return state
       }),
     command: (sessionId, command) => dispatch.command(sessionId, command),
@@ -67,12 +71,27 @@ export function createSessionsApi({
     remove: async (sessionId) => {
       const state = await directory.get(sessionId)
       await removeSession({ directory, effects: store.effects }, sessionId)
-      if (!state) return
-      for (const { source } of [state.repository, ...state.additional])
-        if (source.kind === 'remote' && source.credentialId)
-          await credentials.removeUnshared(state.ownerId, source.credentialId)
+      if (state) await removeOwnCredentials(credentials, state)
     },
   }
+}
+
+/** Those that stood in the addresses of a session that is gone, or never was. */
+async function removeOwnCredentials(
+  credentials: Pick<CredentialStore, 'removeUnshared'>,
+  {
+    ownerId,
+    repository,
+    additional = [],
+  }: Pick<CreateCommand, 'ownerId' | 'repository' | 'additional'>,
+): Promise<void> {
+  for (const { source } of [repository, ...additional])
+    if (source.kind === 'remote' && source.credentialId)
+      await credentials.removeUnshared(ownerId, source.credentialId)
+}
+
+function existsAlready(error: unknown): boolean {
+  return error instanceof AppError && error.reason === 'session_exists'
 }
 
 /**
@@ -92,7 +111,7 @@ async function once(
     return await make()
   } catch (error) {
     // A sandbox that it has taken is taken away by whoever keeps those that wait.
-    if (!(error instanceof AppError && error.reason === 'session_exists')) throw error
+    if (!existsAlready(error)) throw error
     const beside = await made()
     if (!beside) throw error
     return beside

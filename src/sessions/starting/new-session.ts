@@ -32,10 +32,37 @@ export type CreateCommand = Extract<UserCommand, { type: 'session.create' }>
 
 const BRANCH_SUFFIX_LENGTH = 5
 
+interface PlanRequest {
+  asked: Asked
+  now: Date
+  random: () => Uint8Array
+}
+
+/** A password that stood in an address does not stay where the session is refused after all. */
 export async function planSession(
   deps: NewSessionDeps,
   owner: { id: string; name: string },
-  request: { asked: Asked; now: Date; random: () => Uint8Array },
+  request: PlanRequest,
+): Promise<CreateCommand> {
+  const kept: string[] = []
+  const create: CredentialStore['create'] = async (credential) => {
+    const made = await deps.credentials.create(credential)
+    kept.push(made.id)
+    return made
+  }
+  try {
+    const credentials = { ...deps.credentials, create }
+    return await plan({ ...deps, credentials }, owner, request)
+  } catch (error) {
+    for (const id of kept) await deps.credentials.removeUnshared(owner.id, id)
+    throw error
+  }
+}
+
+async function plan(
+  deps: NewSessionDeps,
+  owner: { id: string; name: string },
+  request: PlanRequest,
 ): Promise<CreateCommand> {
   const { asked, now, random } = request
   const driver = asked.driver ?? deps.drivers[0] ?? ''
