@@ -17,7 +17,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { CLAIM_FILE, type Config, readConfig } from '../config.ts'
 import { runChecked } from '../lib/process.ts'
-import { claimInstance, findInstance } from './instance.ts'
+import { claimInstance, findInstance, stopInstance } from './instance.ts'
 
 let folder: string
 let config: Config
@@ -95,4 +95,26 @@ it.runIf(process.getuid?.() === 0)('believes nobody else where Errand is', async
   await writeFile(join(folder, 'cli-token'), 'secret')
   await chown(join(config.runtimeDir, 'instance.json'), 4_242_424, 0)
   await expect(findInstance(config)).rejects.toMatchObject({ reason: 'other_users_instance' })
+})
+
+it('says of one that does not end in time that it is still at it', async () => {
+  const script = `process.on('SIGTERM', () => console.log('told')); console.log('there')`
+  const program = `${script}; setInterval(() => undefined, 1000)`
+  const args = ['-e', program, '/srv/errand/src/main.js', 'up']
+  const slow = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'ignore'] })
+  try {
+    await once(slow.stdout, 'data')
+    await mkdir(config.runtimeDir)
+    await writeFile(claimFile(), String(slow.pid))
+    const told = once(slow.stdout, 'data')
+    await expect(stopInstance(config, 100)).rejects.toMatchObject({
+      ...{ code: 'timeout', reason: 'still_stopping' },
+      message: expect.stringContaining(`process ${slow.pid}`),
+    })
+    expect(String(await told)).toContain('told')
+  } finally {
+    slow.kill('SIGKILL')
+    await once(slow, 'exit')
+  }
+  expect(await stopInstance(config)).toBeUndefined()
 })

@@ -78,13 +78,25 @@ function otherUsers(): AppError {
 }
 
 /** Resolves when everything of it has ended, with its process id; undefined when none runs. Sandboxes go on. */
-export async function stopInstance({ runtimeDir }: Config): Promise<number | undefined> {
+export async function stopInstance(
+  { runtimeDir }: Config,
+  limitMs = STOP_LIMIT_MS,
+): Promise<number | undefined> {
   const pid = await claimedBy(await readClaim(runtimeDir))
   if (pid === undefined) return undefined
   process.kill(pid, 'SIGTERM')
-  const signal = AbortSignal.timeout(STOP_LIMIT_MS)
-  while (await isErrand(pid)) await delay(POLL_MS, signal)
+  const endAt = Date.now() + limitMs
+  while (await isErrand(pid)) {
+    if (Date.now() > endAt) throw stillStopping(pid, limitMs)
+    await delay(POLL_MS)
+  }
   return pid
+}
+
+/** As one that was told so while its database still replays its log: it ends once it is there. */
+function stillStopping(pid: number, limitMs: number): AppError {
+  const message = `Errand (process ${pid}) was told to end and has not within ${limitMs / 1000} s. It ends once it can; its log says what it does.`
+  return new AppError('timeout', 'still_stopping', message)
 }
 
 /** After an Errand here was killed: resolves when its server, which ends by itself, has let go of the port. */
