@@ -146,7 +146,8 @@ describe('a sandbox that rests for too long', () => {
 
   it('is stopped where nobody can say whether something computes in it', async () => {
     const { id, turn, rest } = await prepareSession()
-    const isWorking = () => Promise.reject(new AppError('internal', 'sandboxd_answer', 'No.'))
+    const isWorking = () =>
+      Promise.reject(new AppError('unsupported', 'unknown_route', 'sandboxd has no such verb'))
     await rest(2, turn?.id)
     const close = shop.startWorker(shop.ports({ isWorking }), atOnce)
     await shop.until(id, ({ sandbox }) => sandbox.state === 'stopped')
