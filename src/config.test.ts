@@ -41,6 +41,11 @@ it('refuses addresses and levels that nothing could be done with, and repeats no
   const read = (env: Record<string, string>) => () => readConfig({}, env)
   for (const url of ['foo', 'ftp://errand.example.org', 'errand.example.org:80'])
     expect(read({ ERRAND_PUBLIC_URL: url }), url).toThrow('https://errand.example.org')
+  for (const url of ['https://a.example/errand', 'https://a.example/?x', 'https://u:p@a.example'])
+    expect(read({ ERRAND_PUBLIC_URL: url }), url).toThrow('https://errand.example.org')
+  expect(readConfig({}, { ERRAND_PUBLIC_URL: 'https://A.example:443/' }).publicUrl).toBe(
+    'https://a.example',
+  )
   for (const url of [
     'db.example.org/secret',
     'http://u:secret@db.example.org',

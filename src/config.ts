@@ -104,8 +104,7 @@ const CA_VARIABLES = [
 const VARIABLES = new Set([
   ...['DATA', 'HOST', 'PORT', 'PUBLIC_URL', 'LOG_LEVEL', 'URL', 'TOKEN', 'ROOTFS_DIRS'],
   ...['OCI_RUNTIME', 'STANDBYS', 'STANDBY_AGENTS', 'LAYERS_GIB', 'CHECKOUT_FILES', 'CONCURRENCY'],
-  ...['IDLE_MINUTES'],
-  ...['ALLOW_UNLIMITED', 'BRANCH_TEMPLATE', 'GIT_IDENTITY', 'ALLOWED_NETWORKS'],
+  ...['ALLOW_UNLIMITED', 'BRANCH_TEMPLATE', 'GIT_IDENTITY', 'ALLOWED_NETWORKS', 'IDLE_MINUTES'],
   ...['MODEL', 'MODELS', 'MODEL_REQUESTS', 'SESSION_TOKENS', 'SESSION_USD'],
 ])
 export const CODE_DIR = resolve(import.meta.dirname, '..')
@@ -118,7 +117,8 @@ const DEFAULT_LAYERS_GIB = 20
 const DEFAULT_MODEL_REQUESTS = 16
 const DEFAULT_CHECKOUT_FILES = 10_000
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
-const PUBLIC_URL = { pattern: /^https?:\/\//, example: 'https://errand.example.org' }
+/** The page and the API are at the root of their host. */
+const PUBLIC_URL = { pattern: /^https?:\/\/[^/?#@]+\/?$/, example: 'https://errand.example.org' }
 const DATABASE_URL = {
   // Of a socket, pg also takes the bare path.
   pattern: /^(postgres(ql)?:|socket:|\/)/,
@@ -137,6 +137,7 @@ export function readConfig(
   env: NodeJS.ProcessEnv = process.env,
 ): Config {
   const isRoot = process.getuid?.() === 0
+  const publicUrl = parseUrl('ERRAND_PUBLIC_URL', env.ERRAND_PUBLIC_URL, PUBLIC_URL)
   // Empty is not given: an empty address would be all of them, an empty folder the one of the shell.
   const dataDir = resolve(overrides.dataDir || env.ERRAND_DATA || defaultDataDir(isRoot, env))
   return {
@@ -146,7 +147,7 @@ export function readConfig(
     isRoot,
     host: overrides.host || env.ERRAND_HOST || '127.0.0.1',
     port: overrides.port ?? parsePort(env.ERRAND_PORT),
-    publicUrl: parseUrl('ERRAND_PUBLIC_URL', env.ERRAND_PUBLIC_URL, PUBLIC_URL),
+    publicUrl: publicUrl && new URL(publicUrl).origin,
     databaseUrl: parseUrl('DATABASE_URL', env.DATABASE_URL, DATABASE_URL),
     logLevel: parseLogLevel(env.ERRAND_LOG_LEVEL),
     rootfsDirs: (env.ERRAND_ROOTFS_DIRS ?? '').split(':').filter((path) => path !== ''),
