@@ -29,7 +29,7 @@ function setUp() {
     sandboxes: { list: async () => [] } as unknown as SandboxPort,
     standbys: { has: async () => false },
     layers: { findBuilding: async () => undefined },
-    effects: { countOpen: async () => 0 },
+    effects: { countOpen: async () => 0, prune: async () => 0 },
     logger: createSilentLogger(),
   }
   return {
@@ -58,7 +58,10 @@ it('takes no sandbox for lost that is being stopped, however long its disk takes
     ({ id: ID, sandbox: { state, generation: 1, phases: [] } }) as unknown as SessionState
   const stopping: ClockDeps = {
     ...deps,
-    effects: { countOpen: async (kind, id) => (kind === 'sandbox.stop' && id === ID ? open : 0) },
+    effects: {
+      ...deps.effects,
+      countOpen: async (kind, id) => (kind === 'sandbox.stop' && id === ID ? open : 0),
+    },
     directory: { ...deps.directory, get: session },
   }
   for (let look = 1; look <= 20; look++) await reconcile(stopping, missing)
@@ -120,6 +123,24 @@ it('counts the time of what rests anew when it begins, once it could', async () 
   await ticked.promise
   await clock.close()
   expect(told).toEqual([{ type: 'clock.tick' }])
+})
+
+it('has forgotten what effects ended a week ago', async () => {
+  const { deps } = setUp()
+  const pruned = Promise.withResolvers<Date>()
+  const prune = async (before: Date) => {
+    pruned.resolve(before)
+    return 0
+  }
+  const effects = { ...deps.effects, prune }
+  const directory = { ...deps.directory, listBySandboxState: async () => [] }
+  const clock = createClock(
+    { ...deps, directory, effects },
+    { tickMs: 60_000, reconcileMs: 60_000 },
+  )
+  const ageMs = Date.now() - (await pruned.promise).getTime()
+  await clock.close()
+  expect(Math.round(ageMs / 3_600_000)).toBe(7 * 24)
 })
 
 describe('a session whose state this version cannot read', () => {

@@ -17,7 +17,7 @@ export interface ClockDeps {
   sandboxes: SandboxPort
   standbys: Pick<StandbyStore, 'has'>
   layers: Pick<LayerStore, 'findBuilding'>
-  effects: Pick<EffectQueue, 'countOpen'>
+  effects: Pick<EffectQueue, 'countOpen' | 'prune'>
   logger: Logger
 }
 
@@ -36,6 +36,9 @@ const ANSWER_MS = 30_000
 /** When to look again after a sandbox was missed. */
 const MISSED_MS = 1_000
 const LOOKS = 2
+/** What effects have ended is kept for who looks for a fault, and forgotten once a look finds it old. */
+const ENDED_KEPT_MS = 7 * 24 * 3_600_000
+const PRUNE_MS = 3_600_000
 /** While it is being stopped: its processes have ended long before its disk is let go. */
 const LOOKS_AT_STOP = 30
 
@@ -62,10 +65,19 @@ export function createClock(deps: ClockDeps, options: ClockOptions): Clock {
     },
     deps.logger,
   )
+  const pruning = every(
+    PRUNE_MS,
+    closing.signal,
+    async () => {
+      await deps.effects.prune(new Date(Date.now() - ENDED_KEPT_MS))
+      return undefined
+    },
+    deps.logger,
+  )
   return {
     close: async () => {
       closing.abort()
-      await Promise.all([ticking, reconciling])
+      await Promise.all([ticking, reconciling, pruning])
     },
   }
 }

@@ -74,18 +74,8 @@ export interface EffectQueue {
   list(sessionId: string): Promise<Effect[]>
   /** How many of a kind have not ended; of one session or of all. */
   countOpen(kind: string, sessionId?: string): Promise<number>
-  /** When the next effect becomes due or overdue; undefined when nothing waits. */
-  nextDueAt(): Promise<Date | undefined>
-  statistics(now?: Date): Promise<QueueStatistics>
   /** Forgets effects that ended before that time. Returns how many. */
   prune(before: Date): Promise<number>
-}
-
-export interface QueueStatistics {
-  counts: Record<EffectState, number>
-  /** Age of the oldest effect that is due and not claimed. */
-  oldestDueMs: number
-  overdue: number
 }
 
 const CLAIM_TRIES = 5
@@ -115,8 +105,6 @@ export function createEffectQueue(db: Kysely<Database>, clock: () => Date): Effe
       return (await rows.orderBy('position').execute()).map(toEffect)
     },
     countOpen: (kind, sessionId) => countOpen(db, kind, sessionId),
-    nextDueAt: () => nextDueAt(db),
-    statistics: (now = clock()) => readStatistics(db, now),
     prune: async (before) => {
       const ended = db.deleteFrom('effects').where('state', 'in', ['done', 'failed', 'cancelled'])
       return Number(
@@ -330,38 +318,6 @@ async function countOpen(
     where kind = ${kind} and state in ('queued', 'running', 'cancelling')
       and session_id = coalesce(${sessionId ?? null}::text, session_id)`.execute(db)
   return rows[0]?.count ?? 0
-}
-
-async function nextDueAt(db: Kysely<Database>): Promise<Date | undefined> {
-  const row = await db
-    .selectFrom('effects')
-    .select(
-      sql<Date | null>`min(case state when 'queued' then run_after else deadline_at end)`.as('at'),
-    )
-    .where('state', 'in', ['queued', 'running', 'cancelling'])
-    .executeTakeFirst()
-  return row?.at ?? undefined
-}
-
-async function readStatistics(db: Kysely<Database>, now: Date): Promise<QueueStatistics> {
-  const rows = await db
-    .selectFrom('effects')
-    .select(({ fn }) => [
-      'state',
-      fn.countAll<number>().as('count'),
-      sql<Date | null>`min(run_after)`.as('oldest'),
-      sql<number>`count(*) filter (where deadline_at < ${now})`.as('overdue'),
-    ])
-    .groupBy('state')
-    .execute()
-  const counts = { queued: 0, running: 0, cancelling: 0, done: 0, failed: 0, cancelled: 0 }
-  for (const row of rows) counts[row.state as EffectState] = row.count
-  const oldest = rows.find((row) => row.state === 'queued')?.oldest
-  return {
-    counts,
-    oldestDueMs: oldest ? Math.max(0, now.getTime() - oldest.getTime()) : 0,
-    overdue: rows.reduce((sum, row) => sum + row.overdue, 0),
-  }
 }
 
 function toEffect(row: Selectable<EffectsTable>): Effect {
