@@ -133,7 +133,7 @@ it('are there after the checkout and on other branches, and go with what a turn 
   expect(await git('ls-remote', 'origin', BRANCH)).toBe('')
   upstream.answer = answer
   const now = { prompt: 'x', before: await takeSnapshot(finish, signal), pushPending: true }
-  expect(await finishWork(finish, now, signal)).toEqual({ notices: [], pushPending: false })
+  expect(await finishWork(finish, now, signal)).toMatchObject({ notices: [], pushPending: false })
   expect(isOutside(grown)).toBe(true)
   const pushed = await git('show', `origin/${BRANCH}:big.bin`)
   expect(pushed).toContain(`oid sha256:${oidOf(grown)}`)
