@@ -6,12 +6,29 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { loadScenarios } from '../../../demo/scenario.ts'
 import { asksWith, BRANCH, createPlace, type Place } from '../place.fixture.ts'
 
+const UNTIL_GO = { command: 'while ! test -e ../go.txt; do sleep 0.05; done', description: 'Wait' }
+
 let place: Place
 beforeEach(async () => {
   place = await createPlace([
     asksWith('touch a file', 'Bash', { command: 'echo new > new.txt', description: 'Write' }),
     asksWith('end the agent', 'Bash', { command: 'kill -9 $PPID', description: 'Die' }),
     asksWith('make a plan', 'ExitPlanMode', { plan: '1. Do it' }),
+    {
+      name: 'in the background',
+      about: 'Goes on by itself when its command has ended, after the turn.',
+      turns: [
+        {
+          prompt: 'work in the background',
+          steps: [
+            { use: [{ tool: 'Bash', input: { ...UNTIL_GO, run_in_background: true } }] },
+            { say: 'It runs.' },
+            { use: [{ tool: 'Bash', input: { command: 'touch late.txt', description: 'Write' } }] },
+            { say: 'It has ended.' },
+          ],
+        },
+      ],
+    },
     ...loadScenarios(),
   ])
 })
@@ -70,6 +87,18 @@ describe('turns of the agent', () => {
     await place.endOf(place.ask('touch a file\nand say no more'))
     expect(await place.remote('log', '-1', '--format=%s', BRANCH)).toBe('touch a file')
     expect(await place.remote('show', `${BRANCH}:new.txt`)).toBe('new')
+  })
+
+  it('commits and pushes what the agent changes by itself after a turn', async () => {
+    await place.start()
+    await place.endOf(place.ask('work in the background\nplease'))
+    await writeFile(join(place.checkout, '..', 'go.txt'), '')
+    const said = await place.gateway.wait('agent.notice', ({ kind }) => kind === 'background')
+    expect(said.text).toBe('It has ended.')
+    await untilTrue(async () => (await place.remote('branch', '--list', BRANCH)) !== '')
+    expect(await place.remote('log', '--format=%s', '-1', BRANCH)).toBe('work in the background')
+    expect(await place.remote('show', '--format=', '--name-only', BRANCH)).toContain('late.txt')
+    expect((await place.endOf(place.ask('How are you?'))).type).toBe('turn.completed')
   })
 
   it('makes no branch when nothing was changed', async () => {
@@ -313,6 +342,6 @@ async function untilExists(path: string): Promise<void> {
   await untilTrue(() => existsSync(path))
 }
 
-async function untilTrue(isTrue: () => boolean): Promise<void> {
-  while (!isTrue()) await new Promise((resolve) => setTimeout(resolve, 20))
+async function untilTrue(isTrue: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await isTrue())) await new Promise((resolve) => setTimeout(resolve, 20))
 }

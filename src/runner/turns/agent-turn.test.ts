@@ -32,7 +32,13 @@ beforeEach(async () => {
       remembers: async () => false,
       end: done,
     },
-    work: { expect: () => undefined, begin: async () => true, finish: done },
+    work: {
+      expect: () => undefined,
+      begin: async () => true,
+      finish: done,
+      beginAfter: done,
+      finishAfter: done,
+    },
     state,
     report,
     conversation: {

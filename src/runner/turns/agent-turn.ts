@@ -19,6 +19,7 @@ import { createReportOrder } from '../reports/report-order.ts'
 import type { StateFile } from '../state-file.ts'
 import type { RunTurn, TurnContext, TurnEnd } from './turn-end.ts'
 import type { TurnWork } from './turn-work.ts'
+import { createWorkOfTurns } from './work-of-turns.ts'
 
 const DELTA_MS = 40
 /** An interrupt that the agent does not answer in this time ends its process. */
@@ -73,6 +74,7 @@ export function createAgentTurns(deps: AgentTurnDeps): AgentTurns {
   const deltas = createDeltas(deps.sendDelta)
   const { transcript } = deps.conversation
   const order = createReportOrder({ report: deps.report, transcript })
+  const work = createWorkOfTurns(deps.work)
 
   /** From a prompt to the end of the turn, or to the death of the agent. */
   const converse = async (turn: AskedTurn, context: TurnContext, prompt: Prompt) => {
@@ -100,16 +102,15 @@ export function createAgentTurns(deps: AgentTurnDeps): AgentTurns {
     }
   }
   return {
-    run: async (turn, context) => {
-      if (!(await deps.work.begin(turn.id, context))) return { kind: 'interrupted' }
-      const end = await converseToEnd(deps, converse, { turn, context })
-      if (!context.stopped.aborted) await deps.work.finish(turn, context.stopped)
-      return end
-    },
+    run: (turn, context) =>
+      work.run(turn, context, () => converseToEnd(deps, converse, { turn, context })),
     expect: deps.work.expect,
     take(message) {
       order.add(null, hooks.of(message, working?.id ?? null))
-      if (!working) return takeOutside(deps, message)
+      if (!working) {
+        work.take(message)
+        return takeOutside(deps, message)
+      }
       deltas.push(working.id, deltaOf(message))
       if (message.type === 'assistant') {
         working.error = message.error

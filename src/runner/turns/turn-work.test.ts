@@ -43,6 +43,27 @@ const begin = async (id: string) => {
   return state.get().turn
 }
 
+describe('what the agent does after a turn', () => {
+  it('is committed when it rests again, or by the next turn where that comes first', async () => {
+    const log = () => git('log', '--format=%s', 'main')
+    await writeFile(join(folder, 'by-hand.txt'), 'mine')
+    await work.beginAfter(running)
+    await work.finishAfter('a', running)
+    expect(await log()).toBe('First\n')
+    await work.beginAfter(running)
+    await writeFile(join(folder, 'late.txt'), 'late')
+    await work.finishAfter('b', running)
+    expect(await log()).toBe('b\nFirst\n')
+    await work.beginAfter(running)
+    await writeFile(join(folder, 'later.txt'), 'later')
+    await begin('t_1')
+    await work.finish({ id: 't_1', text: 'c' }, running)
+    expect(await log()).toBe('c\nb\nFirst\n')
+    await work.finishAfter('d', running)
+    expect(await log()).toBe('c\nb\nFirst\n')
+  })
+})
+
 describe('what was there before a turn', () => {
   it('is what was seen when the turn was expected, once', async () => {
     work.expect('t_1', { isUntouched: false, stopped: running })

@@ -3,9 +3,17 @@
 import { orAborted, withDeadline } from '../../lib/deadline.ts'
 import type { RunnerReport } from '../../protocol/runner-frames.ts'
 import type { StateFile } from '../state-file.ts'
-import { type FinishDeps, finishWork, type Snapshot, takeSnapshot } from './finish-work.ts'
+import {
+  type FinishDeps,
+  type FinishOutcome,
+  finishWork,
+  type Snapshot,
+  takeSnapshot,
+} from './finish-work.ts'
 import type { TurnContext } from './turn-end.ts'
 
+/** The name of the main repository in what is remembered. */
+const MAIN = ''
 const FINISH_MS = 180_000
 /** What git has not seen by then is not known: a filter of the repository may hang, and the turn has not even begun. */
 const LOOK_MS = 180_000
@@ -25,6 +33,9 @@ interface Seen {
   additional: Record<string, Snapshot>
 }
 
+/** By name; null: not known. */
+type Before = Record<string, Snapshot | null>
+
 export interface TurnWork {
   /**
    * Begins to note what is there, for a turn that begins as soon as its agent runs; null when there is none. `isUntouched`: the
@@ -34,6 +45,10 @@ export interface TurnWork {
   /** Notes what is there; a turn that is taken up again keeps what was noted at its start. False: it was ended before that. */
   begin(turnId: string, context: TurnContext): Promise<boolean>
   finish(turn: { id: string; text: string }, stopped: AbortSignal): Promise<void>
+  /** The agent goes on by itself after a turn: notes what is there, for `finishAfter` or else for the next turn. */
+  beginAfter(stopped: AbortSignal): Promise<void>
+  /** It rests again. `text` is that of the turn that it went on from. */
+  finishAfter(text: string, stopped: AbortSignal): Promise<void>
 }
 
 export function createTurnWork(deps: TurnWorkDeps): TurnWork {
@@ -54,6 +69,17 @@ export function createTurnWork(deps: TurnWorkDeps): TurnWork {
     const known = found.filter((entry): entry is [string, Snapshot] => entry[1] !== null)
     return { before, additional: Object.fromEntries(known) }
   }
+  const all = [{ name: MAIN, checkout: main }, ...additional]
+  /** Of those repositories of which `before` says what they were like. */
+  const finishAll = async (before: Before, ending: Omit<Ending, 'report'>) => {
+    const ends = all.flatMap(({ name, checkout }) => {
+      const own = before[name]
+      if (own === undefined) return []
+      const notes = notesOf(state, { name, before: own })
+      return [finishOne({ checkout, name, before: own, ...notes }, { ...ending, report })]
+    })
+    await Promise.all(ends)
+  }
   return {
     expect: (id, { isUntouched, stopped }) => {
       const isNew = id !== null && state.get().turn?.id !== id
@@ -70,42 +96,25 @@ export function createTurnWork(deps: TurnWorkDeps): TurnWork {
       state.set({ turn: { id, ...startingFrom(seen, state.get().uncommitted) } })
       return true
     },
-    finish: async (turn, stopped) => {
-      const before = state.get().turn
-      const setUncommitted = (name: string, isUncommitted: boolean) => {
-        const { [name]: _, ...others } = state.get().uncommitted
-        const own = name === MAIN ? before?.before : before?.additional?.[name]
-        state.set({ uncommitted: isUncommitted ? { ...others, [name]: own ?? null } : others })
-      }
-      const end = (one: One) => finishOne(one, { turn, report, stopped })
-      await Promise.all([
-        end({
-          ...{ checkout: main, name: null, before: before?.before ?? null },
-          pushPending: state.get().pushPending,
-          setPending: (pushPending) => state.set({ pushPending }),
-          setUncommitted: (isUncommitted) => setUncommitted(MAIN, isUncommitted),
-        }),
-        ...additional.map(({ name, checkout }) =>
-          end({
-            ...{ checkout, name, before: before?.additional?.[name] ?? null },
-            pushPending: state.get().pushPendingIn.includes(name),
-            setPending: (isPending) => {
-              const others = state.get().pushPendingIn.filter((other) => other !== name)
-              state.set({ pushPendingIn: isPending ? [...others, name] : others })
-            },
-            setUncommitted: (isUncommitted) => setUncommitted(name, isUncommitted),
-          }),
-        ),
-      ])
+    finish: (turn, stopped) => {
+      const { before, additional: others } = state.get().turn ?? { before: null }
+      const known: Before = { ...others, [MAIN]: before }
+      const whole = Object.fromEntries(all.map(({ name }) => [name, known[name] ?? null]))
+      return finishAll(whole, { turn, stopped })
     },
+    beginAfter: async (stopped) => {
+      const { before, additional: others } = await lookAround(stopped)
+      // What is noted already is older.
+      if (!stopped.aborted)
+        state.set({ uncommitted: { ...others, [MAIN]: before, ...state.get().uncommitted } })
+    },
+    finishAfter: (text, stopped) =>
+      finishAll(state.get().uncommitted, { turn: { id: null, text }, stopped }),
   }
 }
 
-/** Its name in what is remembered. */
-const MAIN = ''
-
 /** What an earlier turn could not commit belongs to this one. */
-function startingFrom(seen: Seen, uncommitted: Record<string, Snapshot | null>): Seen {
+function startingFrom(seen: Seen, uncommitted: Before): Seen {
   const { [MAIN]: main, ...others } = uncommitted
   const additional = Object.entries({ ...seen.additional, ...others })
   return {
@@ -116,28 +125,41 @@ function startingFrom(seen: Seen, uncommitted: Record<string, Snapshot | null>):
   }
 }
 
-interface One {
+/** What is remembered of the end of a turn in one repository. */
+function notesOf(state: StateFile, { name, before }: { name: string; before: Snapshot | null }) {
+  const isMain = name === MAIN
+  return {
+    pushPending: isMain ? state.get().pushPending : state.get().pushPendingIn.includes(name),
+    note: ({ pushPending, isUncommitted }: Omit<FinishOutcome, 'notices'>) => {
+      const { [name]: _, ...uncommitted } = state.get().uncommitted
+      const others = state.get().pushPendingIn.filter((other) => other !== name)
+      state.set({
+        ...(isMain ? { pushPending } : { pushPendingIn: pushPending ? [...others, name] : others }),
+        uncommitted: isUncommitted ? { ...uncommitted, [name]: before } : uncommitted,
+      })
+    },
+  }
+}
+
+interface One extends ReturnType<typeof notesOf> {
   checkout: FinishDeps
-  /** Null for the main repository. */
-  name: string | null
+  name: string
   before: Snapshot | null
-  pushPending: boolean
-  setPending(pushPending: boolean): void
-  setUncommitted(isUncommitted: boolean): void
 }
 
 interface Ending {
-  turn: { id: string; text: string }
+  /** Null for what the agent did after a turn. */
+  turn: { id: string | null; text: string }
   report: TurnWorkDeps['report']
   stopped: AbortSignal
 }
 
 async function finishOne(
-  { checkout, name, before, pushPending, setPending, setUncommitted }: One,
+  { checkout, name, before, pushPending, note }: One,
   { turn, report, stopped }: Ending,
 ): Promise<void> {
   const notice = (kind: string, said: string) => {
-    const text = name === null ? said : `${name}: ${said}`
+    const text = name === MAIN ? said : `${name}: ${said}`
     report({ type: 'agent.notice', turnId: turn.id, kind, text })
   }
   try {
@@ -148,13 +170,11 @@ async function finishOne(
       (signal) => finishWork(checkout, work, signal),
       stopped,
     )
-    setPending(outcome.pushPending)
-    setUncommitted(outcome.isUncommitted)
+    note(outcome)
     for (const { kind, text } of outcome.notices) notice(kind, text)
   } catch (error) {
     if (stopped.aborted) return
-    setPending(true)
-    setUncommitted(true)
+    note({ pushPending: true, isUncommitted: true })
     notice('commit', error instanceof Error ? error.message : String(error))
   }
 }

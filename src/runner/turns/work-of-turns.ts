@@ -1,0 +1,58 @@
+// The work of a turn of the agent from its beginning to its commit, and of what the agent does by itself after one, as when a
+// task in its background has ended: that is committed as well when it rests again. One after the other.
+import type { SDKMessage } from '@anthropic-ai/claude-agent-sdk/core'
+import { orAborted } from '../../lib/deadline.ts'
+import type { TurnContext, TurnEnd } from './turn-end.ts'
+import type { TurnWork } from './turn-work.ts'
+
+type AskedTurn = { id: string; text: string }
+
+export interface WorkOfTurns {
+  /** `converse` is the turn between its beginning and its commit. */
+  run(turn: AskedTurn, context: TurnContext, converse: () => Promise<TurnEnd>): Promise<TurnEnd>
+  /** To be called with what the agent says outside of `converse`. */
+  take(message: SDKMessage): void
+}
+
+export function createWorkOfTurns(work: TurnWork): WorkOfTurns {
+  let last: { text: string; stopped: AbortSignal } | undefined
+  let isTurn = false
+  let queue: Promise<void> = Promise.resolve()
+  const next = (step: () => Promise<void>) => {
+    queue = queue.then(step).catch(() => undefined)
+    return queue
+  }
+  const converseAndFinish = async (
+    turn: AskedTurn,
+    context: TurnContext,
+    converse: () => Promise<TurnEnd>,
+  ) => {
+    const { interrupted, stopped } = context
+    // What is under way comes first.
+    await orAborted(queue, AbortSignal.any([interrupted, stopped])).catch(() => undefined)
+    if (!(await work.begin(turn.id, context))) return { kind: 'interrupted' } as const
+    const end = await converse()
+    isTurn = false
+    if (!stopped.aborted) await next(() => work.finish(turn, stopped))
+    return end
+  }
+  return {
+    async run(turn, context, converse) {
+      // What the agent does from now on is the turn's.
+      isTurn = true
+      last = { text: turn.text, stopped: context.stopped }
+      try {
+        return await converseAndFinish(turn, context, converse)
+      } finally {
+        isTurn = false
+      }
+    },
+    take(message) {
+      if (isTurn || !last) return
+      const { text, stopped } = last
+      if (message.type === 'system' && message.subtype === 'init')
+        void next(() => work.beginAfter(stopped))
+      if (message.type === 'result') void next(() => work.finishAfter(text, stopped))
+    },
+  }
+}
