@@ -16,7 +16,10 @@ import {
 
 export const RUNNER_PROTOCOL = 2
 export const RUNNER_UPGRADE = 'errand-runner'
+/** Of one line of the runner. */
 export const MAX_FRAME_BYTES = 1 << 20
+/** Of one line of the gateway, which may hold a long prompt and what people answered. */
+export const MAX_GATEWAY_FRAME_BYTES = 8 << 20
 /** Longer tool output is cut by the runner, keeping both ends. */
 export const MAX_OUTPUT_CHARS = 100_000
 

@@ -20,6 +20,7 @@ let journal: Journal
 let channel: Channel
 let generations: number[]
 let directed: Directives[]
+let onDirected: (directives: Directives) => void
 
 function open(): void {
   channel = openChannel({
@@ -28,9 +29,16 @@ function open(): void {
     log: createSilentLogger(),
     onWait: () => channel.sendParked(),
     onWelcome: ({ generation }) => generations.push(generation),
-    onDirectives: (directives) => directed.push(directives),
+    onDirectives: (directives) => {
+      directed.push(directives)
+      onDirected(directives)
+    },
   })
 }
+const directedTo = (fits: (directives: Directives) => boolean) =>
+  new Promise<void>((resolve) => {
+    onDirected = (directives) => fits(directives) && resolve()
+  })
 const texts = () => gateway.ofType('command.output').map(({ text }) => text)
 const arrived = (text: string) => gateway.wait('command.output', (report) => report.text === text)
 
@@ -41,6 +49,7 @@ beforeEach(async () => {
   journal = await openJournal({ folder })
   generations = []
   directed = []
+  onDirected = () => undefined
 })
 afterEach(async () => {
   channel.close()
@@ -57,6 +66,19 @@ describe('openChannel', () => {
     expect(texts()).toEqual(Array.from({ length: 1_000 }, (_, i) => String(i)))
     expect(generations).toEqual([1])
     expect(directed).toEqual([{ turn: null, mode: 'work', model: null, answers: {} }])
+  })
+
+  it('takes what is wanted however long an answer is', async () => {
+    open()
+    journal.append(output('before'))
+    await arrived('before')
+    const message = 'x'.repeat(2 << 20)
+    const answers = { q: { allow: true, answers: { 'Which log?': message }, message: '' } }
+    const isDirected = directedTo((next) => 'q' in next.answers)
+    gateway.direct({ answers })
+    await isDirected
+    expect(directed.at(-1)?.answers).toEqual(answers)
+    expect(gateway.hellos).toHaveLength(1)
   })
 
   it('loses nothing and repeats nothing while the gateway is killed again and again', async () => {

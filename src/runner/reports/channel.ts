@@ -11,7 +11,7 @@ import {
   type Directives,
   type GatewayFrame,
   gatewayFrameSchema,
-  MAX_FRAME_BYTES,
+  MAX_GATEWAY_FRAME_BYTES,
   RUNNER_PROTOCOL,
   RUNNER_UPGRADE,
   type RunnerFrame,
@@ -123,7 +123,7 @@ function sendReports(journal: Journal, line: Line): void {
 /** Resolves when the connection has ended in order; rejects when it broke or the gateway fell silent. */
 function readFrames(deps: ChannelDeps, line: Line, rest: Buffer): Promise<void> {
   const { socket } = line
-  const split = createLineSplitter(MAX_FRAME_BYTES)
+  const split = createLineSplitter(MAX_GATEWAY_FRAME_BYTES)
   let heardAt = performance.now()
   return new Promise((resolve, reject) => {
     const take = (chunk: Buffer) => {
