@@ -308,6 +308,18 @@ describe('finishWork', () => {
     expect(await git('status', '--porcelain')).toBe('?? new.txt')
   })
 
+  it('pushes what was merged from a branch of the upstream without a commit of its own', async () => {
+    await git('checkout', '--quiet', '-b', 'feature')
+    await write('feature.txt', 'x')
+    await git('add', '--all')
+    await git('commit', '--quiet', '-m', 'Feature')
+    await git('push', '--quiet', 'origin', 'feature')
+    await git('checkout', '--quiet', BRANCH)
+    expect(await turn(() => git('merge', '--quiet', '--ff-only', 'origin/feature'))).toEqual(quiet)
+    expect(await outside('log', '--format=%s', BRANCH)).toBe('Feature\nStart')
+    expect(await turn(() => git('checkout', '--quiet', 'feature'))).toEqual(quiet)
+  })
+
   it('makes no branch when only another branch was looked at', async () => {
     expect(await turn(() => git('checkout', '--quiet', 'main'))).toEqual(quiet)
     expect(await hasPushed()).toBe(false)

@@ -207,11 +207,17 @@ const uncommitted = (result: RunResult) => {
   return { notices: [{ kind: 'commit' as const, text }], isUncommitted: true }
 }
 
-/** Pushes when HEAD has commits that are not outside yet. Answers with a notice when that failed. */
+/**
+ * Pushes when HEAD has commits that are not outside yet; those of the session's branch are to be in that branch, also where another
+ * one outside holds them. Answers with a notice when that failed.
+ */
 async function pushAhead(deps: FinishDeps, signal: AbortSignal) {
   const { branch, baseCommit } = deps
-  const ahead = ['rev-list', '--count', 'HEAD', '--not', '--remotes=origin', baseCommit, '--']
-  if ((await git(deps, ahead, signal)) === '0') return undefined
+  const isOwn = (await git(deps, ['symbolic-ref', 'HEAD'], signal)) === `refs/heads/${branch}`
+  const outside = isOwn ? `refs/remotes/origin/${branch}` : '--remotes=origin'
+  const count = ['rev-list', '--count', '--ignore-missing', 'HEAD']
+  if ((await git(deps, [...count, '--not', outside, baseCommit, '--'], signal)) === '0')
+    return undefined
   const gitFolder = resolve(deps.folder, await git(deps, ['rev-parse', '--git-common-dir'], signal))
   const unsent = await pushLargeFiles({ ...deps, gitFolder }, signal)
   if (unsent !== undefined)
