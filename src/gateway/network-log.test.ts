@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import type { EgressDecision } from '../egress/proxy/exchange.ts'
 import { createSilentLogger } from '../lib/logger.ts'
+import { AppError } from '../protocol/errors.ts'
 import type { NetworkBatch, NetworkLogStore } from '../store/network-log.ts'
 import { createNetworkLog } from './network-log.ts'
 
@@ -77,4 +78,33 @@ it('knows what was moved today before', async () => {
   await log.load('s_a')
   expect(log.usedBefore('s_a', '2026-01-02')).toBe(7)
   expect(log.usedBefore('s_a', '2026-01-03')).toBe(0)
+})
+
+it('stores later what the database did not take, bytes and ends of connections as well', async () => {
+  let isAway = true
+  const stored: NetworkBatch[] = []
+  const { log } = setUp(async (_, batch) => {
+    if (isAway) throw new AppError('unavailable', 'database_unreachable', 'it is away')
+    return stored.push(batch) > 0
+  })
+  const refused = { allowed: false, reason: 'host_not_allowed' }
+  log.opened(decision({ bytesUp: 10 }))
+  log.decided(decision({ id: 'x1', ...refused }))
+  await log.close()
+  log.decided(decision({ bytesUp: 30, bytesDown: 5 }))
+  log.decided(decision({ id: 'x2', ...refused }))
+  for (let n = 0; n < 300; n++) log.decided(decision({ id: `y${n}`, bytesDown: 1 }))
+  await log.close()
+  isAway = false
+  await log.close()
+  const [batch] = stored
+  expect(stored).toHaveLength(1)
+  expect(batch?.moved).toMatchObject({ bytesUp: 30, bytesDown: 305 })
+  expect(batch?.entries.slice(0, 2)).toMatchObject([
+    { id: 'c1', durationMs: 5, bytesUp: 30 },
+    { id: 'x1', count: 2 },
+  ])
+  // No more of them than in any batch.
+  expect(batch?.entries).toHaveLength(201)
+  expect(batch?.entries.at(-1)).toMatchObject({ host: 'other hosts', count: 102 })
 })

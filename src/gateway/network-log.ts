@@ -1,9 +1,11 @@
 // Gathers what the gateway sees of each session's traffic and stores it in batches: what is alike within a moment is one entry
 // with a count, so that an agent that asks a thousand times a second fills neither memory nor database. Nothing here blocks
-// the traffic: what cannot be stored is lost with a warning.
+// the traffic: what cannot be stored while the database is away waits for it, as much as fits in one batch, and all bytes.
 import type { EgressDecision } from '../egress/proxy/exchange.ts'
 import { dayOf } from '../egress/rules/traffic.ts'
+import { backoffMs } from '../lib/backoff.ts'
 import type { Logger } from '../lib/logger.ts'
+import { type ErrorCode, toAppError } from '../protocol/errors.ts'
 import type { NetworkEntry } from '../protocol/network-log.ts'
 import type { NetworkLogStore } from '../store/network-log.ts'
 
@@ -37,6 +39,8 @@ interface Held {
 }
 
 const BATCH_MS = 250
+const RETRY = { firstMs: BATCH_MS, mostMs: 5_000 }
+const PASSING: ReadonlySet<ErrorCode> = new Set(['unavailable', 'timeout', 'no_space'])
 /** Of one session in one batch; what is beyond is one entry, which says how many it stands for. */
 const MOST_ENTRIES = 200
 const OTHERS = { host: 'other hosts', port: 0, method: '', reason: 'too_many' }
@@ -49,27 +53,32 @@ export function createNetworkLog(deps: NetworkLogDeps): NetworkLog {
   const before = new Map<string, { day: string; bytes: number }>()
   let timer: NodeJS.Timeout | undefined
   let writing: Promise<void> | undefined
+  let failures = 0
   const flush = async () => {
     const batches = [...held]
     held.clear()
-    for (const [sessionId, batch] of batches) await write(sessionId, batch)
+    let isStored = true
+    for (const [sessionId, batch] of batches) {
+      const error = await write(deps, sessionId, batch)
+      if (!error) continue
+      const isPassing = PASSING.has(toAppError(error).code)
+      if (isPassing) held.set(sessionId, joined(batch, held.get(sessionId)))
+      // Said once, and not again with each attempt.
+      if (!isPassing || failures === 0)
+        logger.warn({ err: error, sessionId }, 'a part of the network log is not stored')
+      isStored &&= !isPassing
+    }
+    failures = isStored ? 0 : failures + 1
   }
   /** One batch at a time: while the database is slow, what comes is held with what is alike. */
   const flushSoon = () => {
+    const waitMs = failures === 0 ? batchMs : backoffMs(RETRY, failures, Math.random())
     timer ??= setTimeout(() => {
       writing = flush().finally(() => {
         timer = undefined
         if (held.size > 0) flushSoon()
       })
-    }, batchMs)
-  }
-  const write = async (sessionId: string, { entries, bytesUp, bytesDown }: Held) => {
-    const moved = { day: dayOf(now()), bytesUp, bytesDown }
-    await store
-      .add(sessionId, { entries: [...entries.values()], moved })
-      .catch((error: unknown) => {
-        logger.warn({ err: error, sessionId }, 'a part of the network log was not stored')
-      })
+    }, waitMs)
   }
   const take = (decision: EgressDecision, isOpen: boolean) => {
     const session = held.get(decision.sessionId) ?? {
@@ -82,7 +91,8 @@ export function createNetworkLog(deps: NetworkLogDeps): NetworkLog {
     session.bytesDown += bytesDown - known.down
     if (isOpen) counted.set(id, { up: bytesUp, down: bytesDown })
     else counted.delete(id)
-    hold(session.entries, toEntry(decision, isOpen))
+    const entry = toEntry(decision, isOpen)
+    hold(session.entries, keyOf(entry), entry)
     flushSoon()
   }
   return {
@@ -107,19 +117,44 @@ export function createNetworkLog(deps: NetworkLogDeps): NetworkLog {
   }
 }
 
+/** Resolves with what kept it from being stored. */
+async function write(
+  { store, now = Date.now }: NetworkLogDeps,
+  sessionId: string,
+  { entries, bytesUp, bytesDown }: Held,
+): Promise<unknown> {
+  const moved = { day: dayOf(now()), bytesUp, bytesDown }
+  try {
+    await store.add(sessionId, { entries: [...entries.values()], moved })
+    return undefined
+  } catch (error) {
+    return error
+  }
+}
+
 /** Refusals that are alike within one batch are counted; each connection that was let through stands for itself. */
-function hold(entries: Map<string, Entry>, entry: Entry): void {
-  const alike = `${entry.host}:${entry.port} ${entry.method} ${entry.reason}`
-  const key = entry.allowed ? entry.id : alike
+function keyOf({ id, host, port, method, allowed, reason }: Entry): string {
+  return allowed ? id : `${host}:${port} ${method} ${reason}`
+}
+
+function hold(entries: Map<string, Entry>, key: string, entry: Entry): void {
   const earlier = entries.get(key)
-  if (earlier && !entry.allowed) earlier.count += 1
+  if (earlier && key !== entry.id) earlier.count += entry.count
   else if (earlier || entries.size < MOST_ENTRIES) entries.set(key, entry)
   else {
     const others = `others ${entry.allowed}`
     const first = { ...entry, ...OTHERS, id: `${entry.id} others`, count: 0, durationMs: 0 }
     const { count, ...rest } = entries.get(others) ?? first
-    entries.set(others, { ...rest, count: count + 1 })
+    entries.set(others, { ...rest, count: count + entry.count })
   }
+}
+
+/** A batch with what came after it. */
+function joined(batch: Held, later: Held | undefined): Held {
+  if (!later) return batch
+  for (const [key, entry] of later.entries) hold(batch.entries, key, entry)
+  const [bytesUp, bytesDown] = [batch.bytesUp + later.bytesUp, batch.bytesDown + later.bytesDown]
+  return { entries: batch.entries, bytesUp, bytesDown }
 }
 
 function toEntry(decision: EgressDecision, isOpen: boolean): Entry {
