@@ -98,6 +98,7 @@ export function exchangeMessages(
     }
     const fail = (refusal: Refusal) => {
       if (isOver) return
+      isOver = true
       answer.refuse(refusal)
       done(refusal.reason)
     }
@@ -125,8 +126,12 @@ export function exchangeMessages(
     outgoing.on('response', (message) => passAnswer(message, answer, { fail, done }))
     answer.body.on('close', () => done(answer.isDone() ? null : 'client_closed'))
     // Not `pipeline`: a server that answers before it has read everything must not take the client's connection along.
-    body.on('error', () => done('client_closed'))
-    body.on('aborted', () => done('client_closed'))
+    body.on('error', () => outgoing?.destroy())
+    body.on('aborted', () => {
+      // A stream of HTTP/2 says so of both sides; the client's reset does not destroy it at once.
+      if (isOver || body.destroyed) outgoing?.destroy()
+      else done('client_closed')
+    })
     body.pipe(outgoing)
   })
 }

@@ -63,7 +63,8 @@ function refuse(stream: ServerHttp2Stream, refusal: Refusal): void {
   // One that the client has reset takes no answer, and stays as long as something of its body is not read.
   if (stream.destroyed || stream.closed) return
   if (stream.headersSent) {
-    stream.close()
+    // Closed without an error, what has gone out would look whole.
+    stream.destroy(new Error(refusal.reason))
     return
   }
   const { connection: _, ...headers } = refusalHeaders(refusal)

@@ -258,6 +258,21 @@ describe('an ended connection', () => {
     session.destroy()
   })
 
+  it('shows a client of HTTP/2 as broken what its host did not send to the end', async () => {
+    place.answering.listener = (_, response) => void response.write('half of it')
+    const fixture = await place.setUp({ credentials: [bearer()], limits: { idleMs: 300 } })
+    const decided = fixture.nextDecision()
+    const session = await place.openHttp2(fixture)
+    session.on('error', () => undefined)
+    const stream = session.request({ ':path': '/' })
+    const read = async () => {
+      for await (const _ of stream);
+    }
+    await expect(read()).rejects.toThrow(/INTERNAL_ERROR/)
+    expect(await decided).toMatchObject({ reason: 'upstream_timeout' })
+    session.destroy()
+  })
+
   it('holds back a fast sender for a slow reader, both ways', async () => {
     const chunk = Buffer.alloc(1 << 20, 120)
     const total = 48
