@@ -1,5 +1,5 @@
 // Requests that the model door passes on, and answers that it hands back.
-import { gzipSync } from 'node:zlib'
+import { brotliCompressSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterEach, describe, expect, it } from 'vitest'
 import {
   BODY,
@@ -171,6 +171,34 @@ describe('the model door', () => {
     await settled()
     expect(answer.body).toContain('invalid key [redacted]')
     expect(JSON.stringify([answer, problems, usage])).not.toContain(KEY)
+  })
+
+  it.each([
+    ['gzip', gzipSync],
+    ['br', brotliCompressSync],
+    ['zstd', zstdCompressSync],
+  ])('passes an error as text that came as %s, without the key in it', async (encoding, encode) => {
+    const { url, problems, settled } = await openDoor((req, res) => {
+      const message = `no such key: ${req.headers['x-api-key']}`
+      const body = encode(JSON.stringify({ error: { message } }))
+      res.writeHead(401, { 'content-encoding': encoding }).end(body)
+    })
+    const answer = await call(url)
+    await settled()
+    expect(answer).toMatchObject({
+      status: 401,
+      body: expect.stringContaining('no such key: [redacted]'),
+    })
+    expect(problems).toMatchObject([
+      { message: expect.stringContaining('no such key: [redacted]') },
+    ])
+  })
+
+  it('answers with nothing what no one could read', async () => {
+    const { url } = await openDoor((_, res) => {
+      res.writeHead(500, { 'content-encoding': 'br' }).end('no brotli')
+    })
+    expect(await call(url)).toMatchObject({ status: 500, body: '' })
   })
 
   it('answers 502 when the upstream cannot be reached or stays silent', async () => {

@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { describeStatus, describeStreamError, sendUnreachable } from './anthropic-error.ts'
-import { parseJson, readBody } from './body.ts'
+import { decodeBody, parseJson, readBody } from './body.ts'
 import { passResponseHeaders } from './upstream-request.ts'
 import { createUsageMeter, type MeteredUsage, readError, type UsageMeter } from './usage-meter.ts'
 
@@ -79,14 +79,18 @@ async function pipe(
   }
 }
 
-/** Errors pass with their status, retry-after and body unchanged, but for the key itself, should the upstream repeat it. */
+/**
+ * Errors pass with their status, retry-after and body unchanged, but for the key itself, should the upstream repeat it, and for an
+ * encoding: what stands before an endpoint may compress what it says by itself, though nobody asked for it.
+ */
 async function relayError(
   answer: IncomingMessage,
   res: ServerResponse,
   secrets: string[],
 ): Promise<Relayed> {
   const status = answer.statusCode ?? 500
-  const bytes = (await readBody(answer, MAX_ERROR_BYTES).catch(() => undefined)) ?? Buffer.alloc(0)
+  const sent = (await readBody(answer, MAX_ERROR_BYTES).catch(() => undefined)) ?? Buffer.alloc(0)
+  const bytes = decodeBody(sent, answer.headers['content-encoding'])
   const text = bytes.toString('utf8')
   const safe = redact(text, secrets)
   const body = safe === text ? bytes : Buffer.from(safe)
