@@ -37,7 +37,7 @@ import { createModelCaps } from './model/caps.ts'
 import { createModelDoor } from './model/pass-through.ts'
 import { isUpstream, readUpstream } from './model/upstream.ts'
 import { openUsageJournal } from './model/usage-journal.ts'
-import { type ProgramContext, runProgram } from './program-main.ts'
+import { outliveErrors, type ProgramContext, runProgram } from './program-main.ts'
 import { createDispatch, sessionNotFound } from './sessions/dispatch.ts'
 import { rulesOf } from './sessions/rules/decide.ts'
 import type { GatewaySettings } from './settings.ts'
@@ -55,6 +55,7 @@ const NO_SESSION = {
 } as const
 
 async function startGateway({ settings, logger, shutdown }: Context): Promise<void> {
+  outliveErrors(logger)
   const { connection, keyFile } = settings
   const sealingKey = await readFile(keyFile)
   const store = await openStore({ connection, logger, program: 'errand-gateway', sealingKey })

@@ -9,7 +9,7 @@ import { createGitServer } from './git/control.ts'
 import { createRepositories, type Repositories } from './git/repositories.ts'
 import { startGitEgress } from './git-egress.ts'
 import type { Logger } from './lib/logger.ts'
-import { type ProgramContext, runProgram } from './program-main.ts'
+import { outliveErrors, type ProgramContext, runProgram } from './program-main.ts'
 
 const configSchema = z.object({
   /** Belongs to this program's user alone. */
@@ -31,12 +31,7 @@ const SWEEP_INTERVAL_MS = 3_600_000
 
 async function startGitd({ settings, logger, shutdown }: ProgramContext<Config>): Promise<void> {
   process.umask(0o077)
-  process.on('uncaughtException', (error) =>
-    logger.error({ err: error }, 'an error was caught by nobody'),
-  )
-  process.on('unhandledRejection', (error) =>
-    logger.error({ err: error }, 'a rejection was caught by nobody'),
-  )
+  outliveErrors(logger)
   const config = configSchema.parse(settings)
   const { dataDir, path, nodePath, caFile } = config
   const { proxyUrl, close } = await startGitEgress(config.allowedNetworks, logger)

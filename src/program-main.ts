@@ -38,3 +38,11 @@ export async function runProgram<Settings extends { logLevel: string }>(
     process.send?.({ failed: { code, reason, message } }, () => process.exit(1))
   }
 }
+
+/** For a program whose connections belong to many sessions: what nobody catches ends the work of one of them, not of all. */
+export function outliveErrors(logger: Pick<Logger, 'error'>): void {
+  process.on('uncaughtException', (err) => logger.error({ err }, 'an error was caught by nobody'))
+  process.on('unhandledRejection', (err) =>
+    logger.error({ err }, 'a rejection was caught by nobody'),
+  )
+}
