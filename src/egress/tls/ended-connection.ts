@@ -51,6 +51,8 @@ export type EndConnection = (
 const KEEP_ALIVE_MS = 60_000
 const HANDSHAKE_MS = 15_000
 const MOST_STREAMS = 100
+/** A connection idles longer than the exchanges in it, of which each ends by itself and says why. */
+const IDLE_GRACE_MS = 1_000
 /**
  * Bytes of request bodies that a connection may send ahead. With the 64 KiB of HTTP/2 itself an upload waits for the way back most
  * of the time; many times this much is what a sandbox may make the gateway hold.
@@ -118,7 +120,7 @@ function createHttp1(receiver: EndedReceiver, { idleMs, headerBytes }: EndedLimi
     insecureHTTPParser: false,
     shouldUpgradeCallback: isWebSocketUpgrade,
   })
-  server.timeout = idleMs
+  server.timeout = idleMs + IDLE_GRACE_MS
   const find = (socket: Duplex) => {
     const connection = connections.get(socket)
     if (!connection) socket.destroy()
@@ -153,9 +155,15 @@ function serveHttp2(
     maxSessionInvalidFrames: 100,
   })
   session.setLocalWindowSize(WINDOW_BYTES)
-  session.setTimeout(limits.idleMs, () => session.destroy())
+  let openStreams = 0
+  session.setTimeout(limits.idleMs + IDLE_GRACE_MS, () => {
+    // Without an error, streams that are cut off would look whole.
+    session.destroy(openStreams > 0 ? new Error('idle') : undefined)
+  })
   session.on('error', () => session.destroy())
   session.on('stream', (stream, _headers, _flags, rawHeaders) => {
+    openStreams++
+    stream.once('close', () => openStreams--)
     stream.on('error', () => undefined)
     receiver.stream(connection, stream, rawHeaders as unknown as string[])
   })

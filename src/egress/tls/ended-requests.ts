@@ -128,8 +128,8 @@ async function open(
 ): Promise<Exchange | Refusal> {
   const exchange = await openExchange({ sessionId, request }, target, signal)
   if (isRefusal(exchange)) {
-    const { reason, text } = exchange
-    return exchange.denied ? deniedBecause(reason, text) : exchange
+    const { reason, text, retryAfterS } = exchange
+    return exchange.denied ? deniedBecause(reason, text, retryAfterS) : exchange
   }
   if (scheme === 'http') return exchange
   try {

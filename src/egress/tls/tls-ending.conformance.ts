@@ -201,6 +201,16 @@ describe('an ended connection', () => {
     expect([status, headers['x-error-reason']]).toEqual([502, 'upstream_certificate'])
   })
 
+  it('says how long to wait when requests come too fast', async () => {
+    const fixture = await place.setUp({
+      traffic: { connectionsPerSecond: 1, bytesPerDay: 1e9 },
+      credentials: [bearer()],
+    })
+    const answers = await Promise.all(Array.from({ length: 12 }, () => place.ask(fixture)))
+    const refused = answers.find(({ status }) => status === 429)?.headers
+    expect([refused?.['x-deny-reason'], refused?.['retry-after']]).toEqual(['rate_limited', '1'])
+  })
+
   it('answers own paths itself, and the rest by the rules', async () => {
     const fixture = await place.setUp({
       policy: { level: 'none' },
@@ -260,7 +270,7 @@ describe('an ended connection', () => {
 
   it('shows a client of HTTP/2 as broken what its host did not send to the end', async () => {
     place.answering.listener = (_, response) => void response.write('half of it')
-    const fixture = await place.setUp({ credentials: [bearer()], limits: { idleMs: 300 } })
+    const fixture = await place.setUp({ credentials: [bearer()], limits: { idleMs: 1_000 } })
     const decided = fixture.nextDecision()
     const session = await place.openHttp2(fixture)
     session.on('error', () => undefined)
@@ -271,6 +281,15 @@ describe('an ended connection', () => {
     await expect(read()).rejects.toThrow(/INTERNAL_ERROR/)
     expect(await decided).toMatchObject({ reason: 'upstream_timeout' })
     session.destroy()
+  })
+
+  it('shows a client of HTTP/2 as broken what idles with it', async () => {
+    const lookup = () => new Promise<string[]>(() => undefined)
+    const fixture = await place.setUp({ lookup, limits: { idleMs: 1 }, credentials: [bearer()] })
+    const session = await place.openHttp2(fixture)
+    session.on('error', () => undefined)
+    const stream = session.request({ ':path': '/' })
+    await expect(once(stream, 'end')).rejects.toThrow('code 2')
   })
 
   it('holds back a fast sender for a slow reader, both ways', async () => {
