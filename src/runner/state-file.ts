@@ -39,6 +39,8 @@ const stateSchema = z.object({
   /** What was said last of settings that are not followed. */
   settingsTold: z.string().default(''),
   openQuestions: z.array(z.string()).default([]),
+  /** The turn whose plan was approved, which an agent that is started again in it works on. */
+  planApprovedIn: z.string().nullable().default(null),
   /** Commits that could not be pushed at the end of their turn. */
   pushPending: z.boolean().default(false),
   /** Additional repositories of which the same is true. */

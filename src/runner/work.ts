@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import type { Logger } from '../lib/logger.ts'
 import type { Directives, RunnerReport, RunnerSetup } from '../protocol/runner-frames.ts'
+import type { Mode } from '../protocol/session.ts'
 import { describeSandbox, type Variables } from './agent/agent-environment.ts'
 import type { Wanted } from './agent/agent-mode.ts'
 import type { AgentProgram } from './agent/agent-program.ts'
@@ -71,7 +72,7 @@ export function startWork(setup: RunnerSetup, deps: WorkDeps): AssignedWork {
   let directives: Directives | undefined
   let isReplaced = false
   let isFirst = true
-  const wanted = () => ({ mode: directives?.mode ?? 'work', model: directives?.model ?? null })
+  const wanted = () => ({ mode: wantedMode(directives, state), model: directives?.model ?? null })
   const parts = assembleParts(setup, deps, {
     wanted,
     isReplaced: () => isReplaced,
@@ -99,6 +100,7 @@ export function startWork(setup: RunnerSetup, deps: WorkDeps): AssignedWork {
     },
     follow(next) {
       const hasChanged = directives?.mode !== next.mode || directives.model !== next.model
+      if (next.mode !== 'plan' && state.get().planApprovedIn) state.set({ planApprovedIn: null })
       directives = next
       questions.answer(next.answers)
       if (!preparation.isReady()) return
@@ -114,6 +116,13 @@ export function startWork(setup: RunnerSetup, deps: WorkDeps): AssignedWork {
       await Promise.allSettled([turns.stop(), claude.end(), saver.stop()])
     },
   }
+}
+
+/** A plan that was approved is worked on to the end of its turn. */
+function wantedMode(directives: Directives | undefined, state: StateFile): Mode {
+  const { mode = 'work', turn } = directives ?? {}
+  const isApproved = turn && turn.id === state.get().planApprovedIn
+  return mode === 'plan' && isApproved ? 'work' : mode
 }
 
 interface Wishes {

@@ -19,7 +19,10 @@ beforeEach(async () => {
     {
       name: 'plan',
       about: 'Makes a plan, and works for a while when it was approved.',
-      turns: [{ prompt: 'plan first', steps: [...steps, end] }],
+      turns: [
+        { prompt: 'plan first', steps: [...steps, end] },
+        { prompt: 'go on with the task', steps: [{ use: [bash('touch new.txt')] }, end] },
+      ],
     },
     {
       name: 'own plan',
@@ -34,6 +37,10 @@ beforeEach(async () => {
   ])
 })
 afterEach(() => place.close())
+
+async function untilThere(file: string): Promise<void> {
+  while (!existsSync(join(place.checkout, file))) await delay(20)
+}
 
 describe('an approved plan', () => {
   it('leaves a session that asks to ask', async () => {
@@ -54,11 +61,28 @@ describe('an approved plan', () => {
     const turn = place.ask('plan first')
     const { question } = await place.gateway.wait('question.asked')
     place.gateway.direct({ answers: { [question.id]: yes } })
-    while (!existsSync(join(place.checkout, 'waiting.txt'))) await delay(20)
+    await untilThere('waiting.txt')
     place.gateway.direct({ model: 'claude-haiku-4-5' })
     await writeFile(join(place.checkout, 'go.txt'), '')
     expect((await place.endOf(turn)).type).toBe('turn.completed')
     expect(place.gateway.ofType('tool.returned').map(({ isError }) => isError)).not.toContain(true)
     expect(existsSync(join(place.checkout, 'new.txt'))).toBe(true)
+  })
+
+  it('is worked on without asking again by an agent that is started anew, in that turn alone', async () => {
+    place.gateway.direct({ mode: 'plan' })
+    await place.start()
+    const turn = place.ask('plan first')
+    const { question } = await place.gateway.wait('question.asked')
+    place.gateway.direct({ answers: { [question.id]: yes } })
+    await untilThere('waiting.txt')
+    await place.stop()
+    await place.start()
+    expect((await place.endOf(turn)).type).toBe('turn.completed')
+    expect(existsSync(join(place.checkout, 'new.txt'))).toBe(true)
+    expect(place.gateway.ofType('question.asked').length).toBe(1)
+    place.ask('plan first')
+    const next = await place.gateway.wait('question.asked', (asked) => asked.question !== question)
+    expect(next.question.kind).toBe('plan')
   })
 })

@@ -70,6 +70,7 @@ export function createQuestions({ report, state, mode, now }: QuestionDeps): Que
       const question = describeQuestion({ ...asked, id }, now().toISOString())
       report({ type: 'question.asked', question })
       const answer = await answered
+      if (answer?.allow && question.kind === 'plan') state.set({ planApprovedIn: asked.turnId })
       close(id)
       return answer === undefined
         ? { behavior: 'deny', message: 'The turn was interrupted.' }
