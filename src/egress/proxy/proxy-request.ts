@@ -149,6 +149,8 @@ function passAnswer(
     fail(failure(502, 'upstream_broken'))
     return
   }
+  // Before the client's side closes for it, which would look like the client's doing.
+  message.on('error', () => done('upstream_broken'))
   pipeline(message, answer.body, (error) => done(error ? 'upstream_broken' : null))
 }
 

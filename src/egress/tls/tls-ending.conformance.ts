@@ -1,7 +1,7 @@
 // Connections whose TLS is ended at the gateway, on real sockets: who answers whom, what is added, and what is refused. The
 // authority inside and the one of the upstream server are two, so that each side is seen to trust its own alone.
 import { once } from 'node:events'
-import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import { constants } from 'node:http2'
 import { PassThrough, type Writable } from 'node:stream'
 import {
@@ -268,20 +268,27 @@ describe('an ended connection', () => {
     session.destroy()
   })
 
-  it('shows a client of HTTP/2 as broken what its host did not send to the end', async () => {
-    place.answering.listener = (_, response) => void response.write('half of it')
-    const fixture = await place.setUp({ credentials: [bearer()], limits: { idleMs: 1_000 } })
-    const decided = fixture.nextDecision()
-    const session = await place.openHttp2(fixture)
-    session.on('error', () => undefined)
-    const stream = session.request({ ':path': '/' })
-    const read = async () => {
-      for await (const _ of stream);
-    }
-    await expect(read()).rejects.toThrow(/INTERNAL_ERROR/)
-    expect(await decided).toMatchObject({ reason: 'upstream_timeout' })
-    session.destroy()
-  })
+  it.each([
+    ['upstream_timeout', () => undefined],
+    ['upstream_broken', (response: ServerResponse) => response.destroy()],
+  ])(
+    'shows a client of HTTP/2 as broken what its host did not send to the end: %s',
+    async (reason, then) => {
+      place.answering.listener = (_, response) =>
+        void response.write('half of it', () => then(response))
+      const fixture = await place.setUp({ credentials: [bearer()], limits: { idleMs: 1_000 } })
+      const decided = fixture.nextDecision()
+      const session = await place.openHttp2(fixture)
+      session.on('error', () => undefined)
+      const stream = session.request({ ':path': '/' })
+      const read = async () => {
+        for await (const _ of stream);
+      }
+      await expect(read()).rejects.toThrow(/INTERNAL_ERROR/)
+      expect(await decided).toMatchObject({ reason })
+      session.destroy()
+    },
+  )
 
   it('shows a client of HTTP/2 as broken what idles with it', async () => {
     const lookup = () => new Promise<string[]>(() => undefined)
