@@ -24,7 +24,7 @@ const SCENARIOS: Scenario[] = [
     about: 'Works for a while; when it is told to go on it works some more.',
     turns: [
       { prompt: 'work in many steps', steps: [...steps(1, 30), { say: 'All done.' }] },
-      { prompt: 'go on with the task', steps: [...steps(100, 30), { say: 'Done after all.' }] },
+      { prompt: 'go on with the task', steps: [...steps(100, 8), { say: 'Done after all.' }] },
       { prompt: 'and once more', steps: [{ say: 'I know: {{firstPrompt}}' }] },
     ],
   },
