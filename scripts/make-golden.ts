@@ -12,6 +12,7 @@ import { createSilentLogger } from '../src/lib/logger.ts'
 import { encodeLine } from '../src/lib/ndjson.ts'
 import { runChecked } from '../src/lib/process.ts'
 import { eventBodySchema } from '../src/protocol/event.ts'
+import { isUnreadable, unreadableError } from '../src/protocol/found-session.ts'
 import { createDispatch } from '../src/sessions/dispatch.ts'
 import { defaultRules } from '../src/sessions/rules/decide.ts'
 import { startTestDatabase } from '../src/store/postgres/database.fixture.ts'
@@ -140,9 +141,9 @@ async function describe(store: Store, ownerId: string): Promise<string> {
   const { sessions } = await store.sessions.list({ ownerId, includeArchived: true, limit: 200 })
   const seen = new Set<string>()
   const described = []
-  for (const { id, status, title, lastSeq, sandbox } of sessions.toSorted((a, b) =>
-    a.id < b.id ? -1 : 1,
-  )) {
+  for (const found of sessions.toSorted((a, b) => (a.id < b.id ? -1 : 1))) {
+    if (isUnreadable(found)) throw unreadableError(found.id)
+    const { id, status, title, lastSeq, sandbox } = found
     const { events } = await store.readEvents(id, { afterSeq: 0, limit: 1_000 })
     const types = events.map(({ body }) => body.type)
     for (const type of types) seen.add(type)

@@ -173,7 +173,7 @@ async function startSite(parts: Parts, ports: Ports): Promise<ServerReady> {
   })
   const { places: readPlaces } = sessions
   const live = createLiveFeed({
-    ...{ notifications, readSession: store.sessions.get, readPlaces, logger },
+    ...{ notifications, readSession: store.sessions.find, readPlaces, logger },
   })
   shutdown.add('live', () => live.close())
   followDeltas(parts, live)

@@ -98,7 +98,7 @@ describe('a session that is asked for', () => {
     // The one that nobody uses is not settled: it is taken away.
     expect(settled).toEqual([one.id])
     const { sessions } = await store.sessions.list({ ownerId: ANN.id, limit: 50 })
-    expect(sessions.filter(({ turn }) => turn?.id === turnId)).toHaveLength(1)
+    expect(sessions.filter((one) => 'turn' in one && one.turn?.id === turnId)).toHaveLength(1)
   })
 
   it('is found by that turn, by its owner alone', async () => {
@@ -146,5 +146,18 @@ describe('the password of an address', () => {
     expect(await kept()).toEqual([
       one?.repository.source.kind === 'remote' && one.repository.source.credentialId,
     ])
+  })
+
+  it('goes with a session whose state cannot be read, as do its rows', async () => {
+    const other = { source: { kind: 'remote', url: 'https://eve:other@git.example/s' } }
+    const session = await api().create(EVE, withPassword({ additional: [other] }))
+    const before = await kept()
+    const { repository, additional } = session
+    const later = JSON.stringify({ v: 9, repository, more: { additional } })
+    await store.pool.query('update sessions set state = $1 where id = $2', [later, session.id])
+    await api().remove(session.id)
+    expect((await kept()).length).toBe(before.length - 2)
+    expect(await store.sessions.has(session.id)).toBe(false)
+    expect(await store.effects.countOpen('session.remove', session.id)).toBe(1)
   })
 })

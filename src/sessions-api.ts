@@ -4,6 +4,7 @@ import type { GitClient } from './git/client.ts'
 import type { SessionsApi } from './http/deps.ts'
 import { readDiff } from './ports.ts'
 import { AppError } from './protocol/errors.ts'
+import type { UnreadableSession } from './protocol/found-session.ts'
 import { createId } from './protocol/ids.ts'
 import type { SessionState } from './protocol/session.ts'
 import type { Dispatch } from './sessions/dispatch.ts'
@@ -69,9 +70,9 @@ export function createSessionsApi({
     network: store.networkLog,
     diff: (sessionId, repository) => readDiff(git, { sessionId, repository }),
     remove: async (sessionId) => {
-      const state = await directory.get(sessionId)
+      const found = await directory.find(sessionId)
       await removeSession({ directory, effects: store.effects }, sessionId)
-      if (state) await removeOwnCredentials(credentials, state)
+      if (found) await removeOwnCredentials(credentials, found)
     },
   }
 }
@@ -79,15 +80,19 @@ export function createSessionsApi({
 /** Those that stood in the addresses of a session that is gone, or never was. */
 async function removeOwnCredentials(
   credentials: Pick<CredentialStore, 'removeUnshared'>,
-  {
-    ownerId,
-    repository,
-    additional = [],
-  }: Pick<CreateCommand, 'ownerId' | 'repository' | 'additional'>,
+  session: UnreadableSession | Pick<CreateCommand, 'ownerId' | 'repository' | 'additional'>,
 ): Promise<void> {
-  for (const { source } of [repository, ...additional])
-    if (source.kind === 'remote' && source.credentialId)
-      await credentials.removeUnshared(ownerId, source.credentialId)
+  for (const id of credentialIdsOf(session)) await credentials.removeUnshared(session.ownerId, id)
+}
+
+function credentialIdsOf(
+  session: UnreadableSession | Pick<CreateCommand, 'repository' | 'additional'>,
+): string[] {
+  if ('isUnreadable' in session) return session.credentialIds
+  const { repository, additional = [] } = session
+  return [repository, ...additional].flatMap(({ source }) =>
+    source.kind === 'remote' && source.credentialId ? [source.credentialId] : [],
+  )
 }
 
 function existsAlready(error: unknown): boolean {

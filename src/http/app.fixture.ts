@@ -6,6 +6,7 @@ import type { User } from '../protocol/api.ts'
 import { createSessionState } from '../protocol/apply-session.ts'
 import { environmentSchema } from '../protocol/environment.ts'
 import type { SessionEvent } from '../protocol/event.ts'
+import type { UnreadableSession } from '../protocol/found-session.ts'
 import { createId } from '../protocol/ids.ts'
 import type { SessionState } from '../protocol/session.ts'
 import { startTestDatabase, type TestDatabase } from '../store/postgres/database.fixture.ts'
@@ -111,6 +112,8 @@ export async function createTestApp(
 
 interface FakeSessions extends SessionsApi {
   states: Map<string, SessionState>
+  /** Beside those. */
+  unreadable: UnreadableSession[]
   /** Ids in their order. */
   line: string[]
   logs: Map<string, SessionEvent[]>
@@ -123,8 +126,12 @@ function createFakeSessions(network: SessionsApi['network']): FakeSessions {
   const logs = new Map<string, SessionEvent[]>()
   const commands: FakeSessions['commands'] = []
   const line: string[] = []
+  const unreadable: UnreadableSession[] = []
+  const owned = (ownerId: string) =>
+    [...states.values(), ...unreadable].filter((found) => found.ownerId === ownerId)
   return {
     states,
+    unreadable,
     logs,
     line,
     commands,
@@ -154,13 +161,8 @@ function createFakeSessions(network: SessionsApi['network']): FakeSessions {
       return state
     },
     findByPrefix: async (ownerId, prefix) =>
-      [...states.values()].filter(
-        (state) => state.ownerId === ownerId && state.id.startsWith(prefix),
-      ),
-    list: async (ownerId) => ({
-      sessions: [...states.values()].filter((state) => state.ownerId === ownerId),
-      next: null,
-    }),
+      owned(ownerId).filter(({ id }) => id.startsWith(prefix)),
+    list: async (ownerId) => ({ sessions: owned(ownerId), next: null }),
     listBegun: async (ownerId, turnId) => ({
       sessions: [...states.values()].filter(
         (state) => state.ownerId === ownerId && state.turn?.id === turnId,
@@ -178,6 +180,8 @@ function createFakeSessions(network: SessionsApi['network']): FakeSessions {
     }),
     remove: async (sessionId) => {
       states.delete(sessionId)
+      const index = unreadable.findIndex(({ id }) => id === sessionId)
+      if (index >= 0) unreadable.splice(index, 1)
     },
   }
 }

@@ -3,6 +3,8 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { sessionPageSchema } from '../protocol/api.ts'
+import { unreadableSession } from '../protocol/found-session.ts'
 import {
   type Caller,
   call,
@@ -55,6 +57,33 @@ describe('the API', () => {
     expect(await listed(turn.id)).toEqual([id])
     expect(await listed(`t_${'c'.repeat(20)}`)).toEqual([])
     expect(await listed('all')).toBe(400)
+  })
+
+  it('lists a session whose state cannot be read, says what to do about it, and removes it', async () => {
+    const { id } = await newSession()
+    const bad = `s_${'x'.repeat(20)}`
+    const at = '2026-01-01T00:00:00.000Z'
+    const row = { id: bad, ownerId: owner.user.id, isArchived: false, sandboxState: 'ready' }
+    const stored = { title: 'Fix it', status: 'dreaming' }
+    const times = { createdAt: at, updatedAt: at, lastSeq: 3 }
+    test.sessions.unreadable.push(unreadableSession({ ...row, ...times }, stored))
+    const path = `/api/v1/sessions/${bad}`
+    const list = async () => {
+      const response = await call(test, '/api/v1/sessions', { as: owner })
+      return sessionPageSchema.parse(await response.json()).sessions
+    }
+    const listed = await list()
+    expect(listed.map((one) => one.id)).toContain(id)
+    const shown = listed.find((one) => one.id === bad)
+    expect(shown).toMatchObject({ title: 'Fix it', status: 'failed', sandboxState: 'ready' })
+    expect(shown?.failure?.message).toContain(`errand rm ${bad}`)
+    for (const of of ['', '/diff', '/events', '/events/stream', '/network']) {
+      const refused = await call(test, `${path}${of}`, { as: owner })
+      expect(refused.status).toBe(501)
+      expect(await errorOf(refused)).toMatchObject({ code: 'unsupported', ...shown?.failure })
+    }
+    expect((await call(test, path, { method: 'DELETE', as: owner })).status).toBe(204)
+    expect((await list()).map((one) => one.id)).not.toContain(bad)
   })
 
   it('names the fields of a body that does not fit', async () => {

@@ -17,6 +17,7 @@ import type {
 } from '../protocol/api.ts'
 import type { UserCommand } from '../protocol/command.ts'
 import type { Image } from '../protocol/environment.ts'
+import type { FoundSession } from '../protocol/found-session.ts'
 import type { SessionState } from '../protocol/session.ts'
 import type { CredentialStore } from '../store/credentials.ts'
 import type { EnvironmentStore } from '../store/environments.ts'
@@ -36,11 +37,11 @@ export interface SessionsApi {
   ): Promise<SessionState>
   command(sessionId: string, command: SessionCommand): Promise<SessionState>
   /** Of one owner, by the start of an id; at most ten. */
-  findByPrefix(ownerId: string, prefix: string): Promise<SessionState[]>
+  findByPrefix(ownerId: string, prefix: string): Promise<FoundSession[]>
   list(
     ownerId: string,
     page: { limit: number; before?: string; includeArchived: boolean },
-  ): Promise<{ sessions: SessionState[]; next: string | null }>
+  ): Promise<{ sessions: FoundSession[]; next: string | null }>
   /** That which began with this turn. */
   listBegun(ownerId: string, turnId: string): Promise<{ sessions: SessionState[]; next: null }>
   /** Of all sessions that wait for a free slot, whoever they belong to. */
@@ -49,7 +50,7 @@ export interface SessionsApi {
   /** `repository`: which of the additional ones; the main one without. */
   diff(sessionId: string, repository?: string): Promise<Diff>
   network: Pick<NetworkLogStore, 'read' | 'usage'>
-  /** Removes sandbox, repository, events: everything. */
+  /** Removes sandbox, repository, events: everything; also of a session whose state cannot be read. */
   remove(sessionId: string): Promise<void>
 }
 

@@ -7,6 +7,7 @@ import type { Context } from 'hono'
 import { z } from 'zod'
 import { errorBodySchema, type User } from '../protocol/api.ts'
 import { AppError } from '../protocol/errors.ts'
+import { type FoundSession, isUnreadable, unreadableError } from '../protocol/found-session.ts'
 import { repositoryOf, type SessionState } from '../protocol/session.ts'
 import type { HttpDeps } from './deps.ts'
 
@@ -136,12 +137,22 @@ export function requireRepository(session: SessionState, name: string | undefine
   throw new AppError('not_found', 'repository_not_found', message)
 }
 
-/** Another owner's session is not there, as if it did not exist. */
 export async function ownedSession(
-  { sessions }: Pick<HttpDeps, 'sessions'>,
+  deps: Pick<HttpDeps, 'sessions'>,
   user: User,
   id: string,
 ): Promise<SessionState> {
+  const found = await findOwned(deps, user, id)
+  if (isUnreadable(found)) throw unreadableError(found.id)
+  return found
+}
+
+/** Another owner's session is not there, as if it did not exist. */
+export async function findOwned(
+  { sessions }: Pick<HttpDeps, 'sessions'>,
+  user: User,
+  id: string,
+): Promise<FoundSession> {
   const found = await sessions.findByPrefix(user.id, id)
   const [first, second] = found.filter((session) => session.ownerId === user.id)
   if (!first) throw new AppError('not_found', 'session_not_found', `there is no session ${id}`)

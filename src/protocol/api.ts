@@ -1,5 +1,6 @@
 // Bodies of the HTTP API under /api/v1. The routes, the OpenAPI document, the CLI and the page share these schemas.
 import { z } from 'zod'
+import { NO_USAGE, NOTHING_OUTSIDE } from './apply-session.ts'
 import {
   domainPatternSchema,
   environmentFieldsSchema,
@@ -15,6 +16,7 @@ import {
 } from './environment.ts'
 import { ERROR_CODES, type ErrorCode } from './errors.ts'
 import { eventSchema } from './event.ts'
+import { type UnreadableSession, unreadableError } from './found-session.ts'
 import { environmentIdSchema, sessionIdSchema, turnIdSchema, uploadIdSchema } from './ids.ts'
 import { registrySchema } from './reach.ts'
 import { secretHintSchema } from './secret-hints.ts'
@@ -129,6 +131,19 @@ export function summarizeSession(state: SessionState): SessionSummary {
     openQuestions: questions.length,
     queued: queue.length,
     place: null,
+  }
+}
+
+/** It says what is wrong where others say why they failed. */
+export function summarizeUnreadable(found: UnreadableSession): SessionSummary {
+  const { id, title, isArchived, createdAt, updatedAt, lastSeq, repository, sandboxState } = found
+  const { reason, message } = unreadableError(id)
+  return {
+    ...{ id, title, createdAt, updatedAt, lastSeq, repository, sandboxState },
+    status: isArchived ? 'archived' : 'failed',
+    failure: { reason, message },
+    ...{ additional: [], mode: 'work', model: null, usage: NO_USAGE, changes: null },
+    ...{ outward: NOTHING_OUTSIDE, openQuestions: 0, queued: 0, place: null },
   }
 }
 

@@ -11,7 +11,15 @@ import {
   withPhase,
 } from './session.ts'
 
-const NOTHING_OUTSIDE = { state: 'none', message: '', nextAt: null } as const
+export const NOTHING_OUTSIDE = { state: 'none', message: '', nextAt: null } as const
+export const NO_USAGE = {
+  requests: 0,
+  inputTokens: 0,
+  outputTokens: 0,
+  cacheReadTokens: 0,
+  cacheCreationTokens: 0,
+  costUsd: null,
+}
 const UNTOUCHED = { changes: null, outward: NOTHING_OUTSIDE, pushGrants: NO_GRANTS }
 
 export function createSessionState(
@@ -37,14 +45,7 @@ export function createSessionState(
     answers: {},
     lastTurn: null,
     endedTurnIds: [],
-    usage: {
-      requests: 0,
-      inputTokens: 0,
-      outputTokens: 0,
-      cacheReadTokens: 0,
-      cacheCreationTokens: 0,
-      costUsd: null,
-    },
+    usage: NO_USAGE,
     ...UNTOUCHED,
     failure: null,
   }

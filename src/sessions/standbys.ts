@@ -5,6 +5,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { delay } from '../lib/deadline.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { Environment } from '../protocol/environment.ts'
+import { isUnreadable } from '../protocol/found-session.ts'
 import { createId } from '../protocol/ids.ts'
 import type { Turn } from '../protocol/session.ts'
 import type { EnvironmentStore } from '../store/environments.ts'
@@ -15,7 +16,7 @@ import type { Layers } from './layers/layers.ts'
 
 export interface StandbysDeps {
   store: StandbyStore
-  directory: Pick<SessionDirectory, 'get' | 'list' | 'listBySandboxState'>
+  directory: Pick<SessionDirectory, 'has' | 'list' | 'listBySandboxState'>
   environments: Pick<EnvironmentStore, 'ensureDefault'>
   sandboxes: Pick<SandboxPort, 'startAhead' | 'remove' | 'list'>
   layers: Pick<Layers, 'ready'>
@@ -146,7 +147,7 @@ async function wantedNext(
   { ownerId, driver }: StandbysOptions,
 ): Promise<Wanted> {
   const [last] = (await directory.list({ includeArchived: true, limit: 1 })).sessions
-  if (last) return last
+  if (last && !isUnreadable(last)) return last
   return { ownerId, driver, environment: await environments.ensureDefault(ownerId) }
 }
 
@@ -168,7 +169,7 @@ async function removeUseless(deps: StandbysDeps, recipe: string): Promise<Standb
 
 async function removeTaken(deps: StandbysDeps, standby: Standby): Promise<void> {
   if (Date.now() - standby.updatedAt.getTime() < TAKEN_MS) return
-  if (await deps.directory.get(standby.sessionId)) await deps.store.remove(standby.sessionId)
+  if (await deps.directory.has(standby.sessionId)) await deps.store.remove(standby.sessionId)
   else await discard(deps, standby)
 }
 
@@ -178,7 +179,7 @@ async function discard(
   { sessionId, state }: Pick<Standby, 'sessionId' | 'state'>,
 ): Promise<void> {
   const remove = state === 'taken' ? store.remove : store.removeFree
-  if (!(await remove(sessionId)) || (await directory.get(sessionId))) return
+  if (!(await remove(sessionId)) || (await directory.has(sessionId))) return
   const signal = AbortSignal.timeout(ANSWER_MS)
   await sandboxes.remove(sessionId, signal)
   await doors.close(sessionId, signal)

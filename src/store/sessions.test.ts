@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type FoundSession, isUnreadable } from '../protocol/found-session.ts'
 import type { SessionState } from '../protocol/session.ts'
 import { startTestDatabase, type TestDatabase } from './postgres/database.fixture.ts'
 import { appends, nextTestId, renamed } from './session.fixture.ts'
@@ -21,7 +22,7 @@ async function makeSession(state: Partial<SessionState>, deadlineAt: Date | null
   return id
 }
 
-const ids = (sessions: SessionState[]) => sessions.map((session) => session.id)
+const ids = (sessions: FoundSession[]) => sessions.map((session) => session.id)
 
 test('lists go by owner, latest change first, in pages, without the archived', async () => {
   const ownerId = 'lister'
@@ -86,13 +87,34 @@ test('sessions are found by the state of their sandbox and by their deadline', a
   expect(await store.sessions.listOverdue(later, 10)).toEqual([ready])
 })
 
-test('one state that cannot be read spoils no list and can be removed', async () => {
+test('one state that cannot be read spoils no list, is listed as such and can be removed', async () => {
   const ownerId = 'spoiled'
-  const [good, bad] = [await makeSession({ ownerId }), await makeSession({ ownerId })]
-  await store.pool.query(`update sessions set state = '{"v": 9}' where id = $1`, [bad])
-  expect(ids((await store.sessions.list({ ownerId, limit: 5 })).sessions)).toEqual([good])
+  const sandbox = { generation: 1, isolation: null, isReplacement: false, busySince: null }
+  const ready = { sandbox: { ...sandbox, state: 'ready' as const, phases: [] } }
+  const good = await makeSession({ ownerId, ...ready })
+  const bad = await makeSession({ ownerId, ...ready })
+  const worse = await makeSession({ ownerId, status: 'archived' })
+  const { repository } = (await store.sessions.get(bad)) ?? {}
+  const write = (id: string, state: unknown) =>
+    store.pool.query('update sessions set state = $2 where id = $1', [id, JSON.stringify(state)])
+  await write(bad, { v: 9, title: 'Fix it', repository })
+  await write(worse, null)
+  const listed = async (includeArchived: boolean) =>
+    (await store.sessions.list({ ownerId, includeArchived, limit: 5 })).sessions
+  expect(ids(await listed(false))).toEqual([bad, good])
+  const [last, before] = (await listed(true)).filter(isUnreadable)
+  expect(last).toMatchObject({ id: worse, isArchived: true, repository: { name: 'unknown' } })
+  expect(before).toMatchObject({
+    ownerId,
+    lastSeq: 1,
+    isArchived: false,
+    title: 'Fix it',
+    repository,
+  })
+  expect((await store.sessions.findByPrefix(ownerId, bad)).filter(isUnreadable)).toHaveLength(1)
+  expect(ids(await store.sessions.listBySandboxState(['ready']))).not.toContain(bad)
   await expect(store.sessions.get(bad)).rejects.toMatchObject({ reason: 'state_unreadable' })
-  expect(await store.sessions.remove(bad, { kind: 'remove', lane: 'test', payload: null })).toBe(
-    true,
-  )
+  const end = { kind: 'remove', lane: 'test', payload: null }
+  for (const id of [bad, worse]) expect(await store.sessions.remove(id, end)).toBe(true)
+  expect(ids(await listed(true))).toEqual([good])
 })

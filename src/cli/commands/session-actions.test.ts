@@ -2,10 +2,12 @@ import { expect, it } from 'vitest'
 import type { Client } from '../../client/client.ts'
 import type { SessionAnswer, SessionSummary } from '../../protocol/api.ts'
 import { AppError } from '../../protocol/errors.ts'
+import { unreadableError } from '../../protocol/found-session.ts'
 import { createTestCli } from '../cli.fixture.ts'
 
 const idOf = (letter: string) => `s_${letter.repeat(20)}`
 const [A, B, C] = [idOf('a'), idOf('b'), idOf('c')] as [string, string, string]
+const UNREADABLE = idOf('x')
 
 /** B cannot be archived. */
 function createCli() {
@@ -25,7 +27,10 @@ function createCli() {
       sent.push([id, 'interrupt', turnId])
       return { id } as SessionAnswer
     },
-    getSession: async (id) => ({ id }) as SessionAnswer,
+    getSession: async (id) => {
+      if (id === UNREADABLE) throw unreadableError(id)
+      return { id } as SessionAnswer
+    },
     removeSession: async (id) => {
       sent.push([id, 'rm'])
     },
@@ -62,6 +67,15 @@ it('does the same to several sessions, and one that cannot keeps no other', asyn
     [A, 'rm'],
     [C, 'rm'],
   ])
+})
+
+it('removes also a session whose state cannot be read', async () => {
+  const cli = createCli()
+  expect(await cli.run('rm', UNREADABLE)).toBe(0)
+  expect(cli.sent).toEqual([[UNREADABLE, 'rm']])
+  expect(cli.stdout.text()).toBe('s_xxxxxx is removed\n')
+  expect(await cli.run('show', UNREADABLE)).toBe(9)
+  expect(cli.stderr.text()).toContain(`errand rm ${UNREADABLE}`)
 })
 
 it('interrupts whatever a session works on', async () => {

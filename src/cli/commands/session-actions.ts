@@ -1,8 +1,10 @@
 // What is done to sessions as a whole, to one or to several at once: interrupt, stop, retry, push, archive, unarchive, rm; and
 // what is changed of one: its title, mode and model.
 import { type Command, Option } from 'commander'
+import type { Client } from '../../client/client.ts'
 import type { SessionPatch } from '../../protocol/api.ts'
 import { AppError, toAppError } from '../../protocol/errors.ts'
+import { STATE_UNREADABLE } from '../../protocol/found-session.ts'
 import { addCommand, type Cli, type Printer, type Running, sessionId, shortId } from '../command.ts'
 import { plainLine } from '../terminal/plain-text.ts'
 
@@ -29,12 +31,22 @@ export function addSessionActions(cli: Cli, program: Command): void {
   }
   const description = 'remove a session with its sandbox, files and log'
   addForEach(cli, program, { name: 'rm', description }, async (id, { connection, print }) => {
-    const session = await connection.client.getSession(id)
+    const session = await wholeId(connection.client, id)
     await connection.client.removeSession(session.id)
     print.json({ sessionId: session.id, removed: true })
     print.line(`${shortId(session)} is removed`)
   })
   addSet(cli, program)
+}
+
+/** As it was given where the session cannot be read: that keeps nobody from removing it. */
+async function wholeId(client: Pick<Client, 'getSession'>, id: string): Promise<{ id: string }> {
+  try {
+    return await client.getSession(id)
+  } catch (error) {
+    if (error instanceof AppError && error.reason === STATE_UNREADABLE) return { id }
+    throw error
+  }
 }
 
 /** One that fails keeps no other; the exit code is that of the first. With `--json` each is a line of its own. */

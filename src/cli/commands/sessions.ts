@@ -4,6 +4,7 @@ import { sendUntilAnswered } from '../../client/send-again.ts'
 import type { SessionAnswer, SessionSummary } from '../../protocol/api.ts'
 import { describeNetwork } from '../../protocol/environment.ts'
 import { AppError } from '../../protocol/errors.ts'
+import { STATE_UNREADABLE } from '../../protocol/found-session.ts'
 import { DOOR_HOST } from '../../protocol/network.ts'
 import {
   type AdditionalState,
@@ -108,7 +109,8 @@ function namesOf({ repository, additional }: SessionSummary): string {
   return additional.length === 0 ? repository.name : `${repository.name} +${additional.length}`
 }
 
-function describeStatus({ status, openQuestions, place }: SessionSummary): string {
+function describeStatus({ status, openQuestions, place, failure }: SessionSummary): string {
+  if (failure?.reason === STATE_UNREADABLE) return 'unreadable'
   if (openQuestions > 0) return '◆ needs you'
   return place ? `${status}, ${formatPlace(place)}` : status
 }

@@ -22,7 +22,14 @@ import { hostOfPattern, namesHost } from '../../protocol/installation-network.ts
 import { pushGrantChangeSchema, type SessionState } from '../../protocol/session.ts'
 import type { HttpDeps, SessionCommand } from '../deps.ts'
 import { summarizeWithPlaces, withPlace } from '../places.ts'
-import { type Api, addRoute, ownedSession, requireRepository, sessionParams } from '../route.ts'
+import {
+  type Api,
+  addRoute,
+  findOwned,
+  ownedSession,
+  requireRepository,
+  sessionParams,
+} from '../route.ts'
 
 const tag = 'Sessions'
 
@@ -80,7 +87,7 @@ export function addSessionRoutes(api: Api, deps: HttpDeps): void {
       ...{ method: 'delete', path: '/sessions/{id}', summary: 'Remove a session for good', tag },
       ...{ params: sessionParams },
     },
-    async ({ user, params }) => sessions.remove((await ownedSession(deps, user, params.id)).id),
+    async ({ user, params }) => sessions.remove((await findOwned(deps, user, params.id)).id),
   )
   addPatch(api, deps)
   addActions(api, deps)
@@ -235,7 +242,7 @@ async function checkSource(
       if (await deps.owned.uploads.has(ownerId, source.uploadId)) return
       throw new AppError('not_found', 'upload_not_found', 'there is no such upload')
     case 'session': {
-      const found: SessionState[] = await deps.sessions.findByPrefix(ownerId, source.sessionId)
+      const found = await deps.sessions.findByPrefix(ownerId, source.sessionId)
       if (found.some(({ id, ownerId: owner }) => id === source.sessionId && owner === ownerId))
         return
       throw new AppError('not_found', 'session_not_found', 'there is no such source session')

@@ -2,9 +2,10 @@
 // by owner. Only hints: whoever is told reads the log again, so a hint that is lost or doubled changes nothing.
 import type { Logger } from '../../lib/logger.ts'
 import { createRefresher } from '../../lib/refresher.ts'
-import { type Delta, type Place, summarizeSession } from '../../protocol/api.ts'
-import type { SessionState } from '../../protocol/session.ts'
+import type { Delta, Place } from '../../protocol/api.ts'
+import type { FoundSession } from '../../protocol/found-session.ts'
 import type { LiveFeed, OwnerListener, SessionListener } from '../deps.ts'
+import { summarize } from '../places.ts'
 
 /** A session that writes fast shows up in lists at most this often. */
 const LIST_STEP_MS = 250
@@ -21,7 +22,7 @@ export interface LiveFeedOptions {
     onNetwork(listener: (sessionId: string) => void): () => void
     onReconnect(listener: () => void): () => void
   }
-  readSession(id: string): Promise<SessionState | undefined>
+  readSession(id: string): Promise<FoundSession | undefined>
   readPlaces(): Promise<ReadonlyMap<string, Place>>
   logger: Logger
 }
@@ -42,11 +43,10 @@ export function createLiveFeed({
   const networks = createGroups<() => void>()
   const due = new Map<string, NodeJS.Timeout>()
   const tellOwner = async (sessionId: string) => {
-    const state = await readSession(sessionId)
-    if (!state) return
-    const place = state.status === 'queued' ? (places.known().get(sessionId) ?? null) : null
-    const summary = { ...summarizeSession(state), place }
-    for (const listener of owners.of(state.ownerId)) listener.session(summary)
+    const found = await readSession(sessionId)
+    if (!found) return
+    const place = places.known().get(sessionId) ?? null
+    for (const listener of owners.of(found.ownerId)) listener.session(summarize(found, place))
   }
   const lists = createRefresher({
     read: tellOwner,

@@ -43,7 +43,7 @@ export function SessionMenu({ session, requests }: Props) {
         <RenameForm session={session} requests={requests} onDone={close} />
       </Dialog>
       <Dialog open={asking === 'remove'} onClose={close} title="Remove the session?">
-        <RemoveForm session={session} requests={requests} onDone={close} />
+        <RemoveForm branch={session.repository.branch} remove={requests.remove} onDone={close} />
       </Dialog>
     </>
   )
@@ -73,22 +73,31 @@ function RenameForm({ session, requests, onDone }: Props & { onDone: () => void 
   )
 }
 
-function RemoveForm({ session, requests, onDone }: Props & { onDone: () => void }) {
+export function RemoveForm({
+  branch,
+  remove,
+  onDone,
+}: {
+  /** Null where it is not known. */
+  branch: string | null
+  remove: SessionRequests['remove']
+  onDone: () => void
+}) {
   const navigate = useNavigate()
-  const remove = () => {
-    requests.remove.mutate(undefined, { onSuccess: () => void navigate({ to: '/' }) })
+  const press = () => {
+    remove.mutate(undefined, { onSuccess: () => void navigate({ to: '/' }) })
     onDone()
   }
   return (
     <>
       <p>
         Its sandbox, its conversation and what is in{' '}
-        <span className="code-text">{session.repository.branch}</span> here are deleted. What was
-        pushed to the remote stays there.
+        {branch === null ? 'its branch' : <span className="code-text">{branch}</span>} here are
+        deleted. What was pushed to the remote stays there.
       </p>
       <div className="mt-4 flex justify-end gap-2">
         <Button onClick={onDone}>Keep it</Button>
-        <Button tone="bad" onClick={remove}>
+        <Button tone="bad" onClick={press}>
           Remove
         </Button>
       </div>

@@ -34,7 +34,7 @@ export function SessionPage() {
       />
     )
   return followed.connection.state === 'failed' ? (
-    <LoadFailure error={followed.connection.error} onRetry={followed.reconnect} />
+    <LoadFailure id={sessionId} error={followed.connection.error} onRetry={followed.reconnect} />
   ) : (
     <SessionSkeleton reconnecting={followed.connection.state === 'reconnecting'} />
   )

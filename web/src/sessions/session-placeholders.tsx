@@ -1,9 +1,15 @@
 // What stands in the place of a session that is not there yet, or cannot be read.
 import { Link } from '@tanstack/react-router'
+import { useState } from 'react'
 import type { AppError } from '../../../src/protocol/errors.ts'
+import { STATE_UNREADABLE } from '../../../src/protocol/found-session.ts'
+import { describeError, useApi } from '../app/api.ts'
+import { useRequest } from '../app/queries.ts'
 import { Button } from '../ui/button.tsx'
+import { Dialog } from '../ui/dialog.tsx'
 import { Failure } from '../ui/failure.tsx'
 import { Skeleton } from '../ui/skeleton.tsx'
+import { RemoveForm } from './session-menu.tsx'
 
 export function SessionSkeleton({ reconnecting }: { reconnecting: boolean }) {
   return (
@@ -23,7 +29,15 @@ export function SessionSkeleton({ reconnecting }: { reconnecting: boolean }) {
   )
 }
 
-export function LoadFailure({ error, onRetry }: { error: AppError | null; onRetry: () => void }) {
+export function LoadFailure({
+  id,
+  error,
+  onRetry,
+}: {
+  id: string
+  error: AppError | null
+  onRetry: () => void
+}) {
   const missing = error?.code === 'not_found'
   return (
     <div className="mx-auto max-w-[760px] px-4 pt-[12vh]">
@@ -39,7 +53,30 @@ export function LoadFailure({ error, onRetry }: { error: AppError | null; onRetr
         ) : (
           <Button onClick={onRetry}>Try again</Button>
         )}
+        {error?.reason === STATE_UNREADABLE ? <RemoveUnreadable id={id} /> : null}
       </Failure>
     </div>
+  )
+}
+
+function RemoveUnreadable({ id }: { id: string }) {
+  const api = useApi()
+  const remove = useRequest(() => api.removeSession(id))
+  const [asking, setAsking] = useState(false)
+  const close = () => setAsking(false)
+  return (
+    <>
+      <Button tone="bad" onClick={() => setAsking(true)}>
+        Remove
+      </Button>
+      <Dialog open={asking} onClose={close} title="Remove the session?">
+        <RemoveForm branch={null} remove={remove} onDone={close} />
+      </Dialog>
+      {remove.error ? (
+        <p className="basis-full text-bad">
+          It was not removed: {describeError(remove.error).message}
+        </p>
+      ) : null}
+    </>
   )
 }
