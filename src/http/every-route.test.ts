@@ -53,6 +53,18 @@ async function firstText(response: Response): Promise<string> {
   return text
 }
 
+/** That body with a NUL in one of its texts, for each of them, and the name of that one. */
+function withNul(body: unknown): [string, unknown][] {
+  if (typeof body === 'string') return [['', `a\0${body}`]]
+  if (typeof body !== 'object' || body === null) return []
+  return Object.entries(body).flatMap(([key, value]) =>
+    withNul(value).map(([inner, changed]): [string, unknown] => [
+      inner === '' ? key : `${key}.${inner}`,
+      Array.isArray(body) ? body.with(Number(key), changed) : { ...body, [key]: changed },
+    ]),
+  )
+}
+
 /** Names are taken once only. */
 function nameOnce(body: unknown, suffix: string): unknown {
   const isNamed = typeof body === 'object' && body !== null && 'name' in body
@@ -103,6 +115,51 @@ describe('every route', () => {
         return `${method} ${template}`
       })
     expect([...new Set(served)].sort()).toEqual(operations.map(({ name }) => name).sort())
+  })
+
+  it('refuses a NUL in whatever text it takes, which no table and no program takes', async () => {
+    const refused: string[] = []
+    for (const operation of operations) {
+      for (const [field, body] of withNul(bodyOf(operation))) {
+        const response = await send(operation, { as: owner, body })
+        const { error } = (await response.json()) as { error: { reason: string; message: string } }
+        expect([operation.name, field, response.status]).toEqual([operation.name, field, 400])
+        expect(error.message).toContain(field)
+        refused.push(error.reason)
+      }
+    }
+    expect(refused.length).toBeGreaterThan(15)
+    const body = { name: 'variables', variables: { LEFT: 'a\0b' } }
+    const made = await call(test, '/api/v1/environments', { method: 'POST', as: owner, body })
+    expect([made.status, await reasonOf(made)]).toEqual([400, 'invalid_body'])
+    for (const path of [
+      '/users/%00/login-link',
+      '/tokens/%00',
+      '/trusted-hosts?environment=a%00',
+    ]) {
+      const method = path.startsWith('/users')
+        ? 'POST'
+        : path.startsWith('/tokens')
+          ? 'DELETE'
+          : 'GET'
+      const response = await call(test, `/api/v1${path}`, { method, as: owner })
+      expect([path, response.status]).toEqual([path, 400])
+    }
+    expect((await call(test, '/login?token=a%00b')).status).toBe(303)
+  })
+
+  it('takes no name with a control character in it', async () => {
+    const named = operations.filter((operation) =>
+      /"(?:name|title)"/.test(JSON.stringify(bodyOf(operation) ?? '')),
+    )
+    expect(named.length).toBeGreaterThan(4)
+    for (const operation of named.filter(({ name }) => name !== 'POST /uploads')) {
+      const body = JSON.parse(JSON.stringify(bodyOf(operation)), (key, value) =>
+        key === 'name' || key === 'title' ? 'two\nlines' : value,
+      )
+      const response = await send(operation, { as: owner, body })
+      expect([operation.name, response.status]).toEqual([operation.name, 400])
+    }
   })
 
   it('answers nobody but what is public', async () => {

@@ -18,6 +18,7 @@ import { ERROR_CODES, type ErrorCode } from './errors.ts'
 import { eventSchema } from './event.ts'
 import { type UnreadableSession, unreadableError } from './found-session.ts'
 import { environmentIdSchema, sessionIdSchema, turnIdSchema, uploadIdSchema } from './ids.ts'
+import { nameSchema } from './name.ts'
 import { registrySchema } from './reach.ts'
 import { secretHintSchema } from './secret-hints.ts'
 import {
@@ -70,7 +71,7 @@ export const newSessionSchema = z.object({
     .array(newAdditionalSchema)
     .max(MOST_REPOSITORIES - 1)
     .default([]),
-  title: z.string().trim().min(1).max(200).optional(),
+  title: nameSchema(200).optional(),
   /** Id or name; the default of the repository or of its owner when absent. */
   environment: z.string().min(1).max(80).optional(),
   /** Replaces the environment's network policy for this session. */
@@ -187,7 +188,7 @@ export const messageAcceptedSchema = z.object({ turnId: turnIdSchema })
 export const answerBodySchema = answerSchema
 export type AnswerBody = z.input<typeof answerBodySchema>
 export const sessionPatchSchema = z.object({
-  title: z.string().trim().min(1).max(200).optional(),
+  title: nameSchema(200).optional(),
   mode: modeSchema.optional(),
   model: z.string().min(1).max(100).nullable().optional(),
   /** Holds within two seconds, also for connections that are open. */
@@ -242,13 +243,15 @@ const variablesTextSchema = z
   .string()
   .max(1 << 20)
   .optional()
+const environmentNameSchema = nameSchema(80)
 export const newEnvironmentSchema = environmentFieldsSchema.extend({
+  name: environmentNameSchema,
   variablesText: variablesTextSchema,
 })
 export type NewEnvironment = z.input<typeof newEnvironmentSchema>
 /** Without the defaults of a new one: what is absent stays as it is. */
 export const environmentPatchSchema = z.object({
-  name: environmentFieldsSchema.shape.name.optional(),
+  name: environmentNameSchema.optional(),
   image: imageSchema.optional(),
   network: networkPolicySchema.optional(),
   variables: variablesSchema.optional(),
@@ -267,7 +270,7 @@ export const environmentSavedSchema = environmentSchema.extend({
 export type EnvironmentSaved = z.infer<typeof environmentSavedSchema>
 /** The copy's name is made from the other's when absent. */
 export const environmentCopySchema = z.object({
-  name: environmentFieldsSchema.shape.name.optional(),
+  name: environmentNameSchema.optional(),
 })
 /** `repository` is its URL; null: for every repository that has none of its own. `environment` null: forget it. */
 export const environmentDefaultSchema = z.object({
@@ -286,7 +289,7 @@ export const environmentListSchema = z.object({ environments: z.array(environmen
 export const rebuiltSchema = z.object({ layers: z.int() })
 export const environmentListQuerySchema = z.object({ archived: flagSchema.default(false) })
 
-export const newUserSchema = z.object({ name: z.string().trim().min(1).max(80), email: z.email() })
+export const newUserSchema = z.object({ name: nameSchema(80), email: z.email() })
 export const userSchema = z.object({
   id: z.string(),
   name: z.string(),
@@ -302,7 +305,7 @@ export type LoginLink = z.infer<typeof loginLinkSchema>
 export const userCreatedSchema = z.object({ user: userSchema, loginLink: loginLinkSchema })
 
 /** A bearer token for CLI and API. Its secret is shown once, when it is made. */
-export const newTokenSchema = z.object({ name: z.string().trim().min(1).max(32) })
+export const newTokenSchema = z.object({ name: nameSchema(32) })
 export const tokenSchema = z.object({
   id: z.string(),
   name: z.string(),

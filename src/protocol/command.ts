@@ -8,6 +8,7 @@ import {
 } from './environment.ts'
 import { seenFacts } from './event.ts'
 import { turnIdSchema } from './ids.ts'
+import { nameSchema } from './name.ts'
 import type { RunnerReport } from './runner-frames.ts'
 import {
   additionalRepositorySchema,
@@ -41,7 +42,7 @@ export const userCommandSchema = z.discriminatedUnion('type', [
     kind: turnKindSchema,
     text: promptSchema,
   }),
-  command('session.rename', { title: z.string().trim().min(1).max(200) }),
+  command('session.rename', { title: nameSchema(200) }),
   command('session.stop', {}),
   command('session.retry', {}),
   command('session.archive', {}),
