@@ -13,6 +13,7 @@ let reports: RunnerReport[]
 let prompts: string[]
 let start: PromiseWithResolvers<void>
 let turns: Turns
+let finish: () => Promise<void>
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'errand-agent-turn-'))
@@ -22,6 +23,7 @@ beforeEach(async () => {
   const state = openStateFile(join(folder, 'state.json'), failOnDisk)
   const report = (item: RunnerReport) => reports.push(item)
   const done = async () => undefined
+  finish = done
   const agentTurns = createAgentTurns({
     claude: {
       start: () => start.promise,
@@ -35,7 +37,7 @@ beforeEach(async () => {
     work: {
       expect: () => undefined,
       begin: async () => true,
-      finish: done,
+      finish: () => finish(),
       beginAfter: done,
       finishAfter: done,
     },
@@ -74,4 +76,14 @@ it('is interrupted, and not failed, when its agent fails to start after that', a
   turns.reconcile(wanted('t1', true))
   start.reject(new Error('no'))
   await expect.poll(() => reports.at(-1)).toEqual({ type: 'turn.interrupted', turnId: 't1' })
+})
+
+it('says what went wrong at its very end, before it ends', async () => {
+  finish = () => Promise.reject(new Error('the disk is gone'))
+  turns.reconcile(wanted('t1'))
+  start.reject(new Error('no'))
+  await expect.poll(() => reports.at(-1)?.type).toBe('turn.failed')
+  const notice = { type: 'agent.notice', turnId: 't1', kind: 'commit' }
+  const text = expect.stringContaining('the disk is gone')
+  expect(reports.at(-2)).toEqual({ ...notice, text })
 })

@@ -26,6 +26,8 @@ const DELTA_MS = 40
 const INTERRUPT_MS = 10_000
 /** An agent that dies so often in one turn would die again. */
 const MOST_DEATHS = 3
+const NOT_FINISHED =
+  'The work was not committed and pushed to its end; what is in no commit yet is in the sandbox:'
 
 export interface AgentTurnDeps {
   claude: Claude
@@ -74,7 +76,10 @@ export function createAgentTurns(deps: AgentTurnDeps): AgentTurns {
   const deltas = createDeltas(deps.sendDelta)
   const { transcript } = deps.conversation
   const order = createReportOrder({ report: deps.report, transcript })
-  const work = createWorkOfTurns(deps.work)
+  const work = createWorkOfTurns(deps.work, (error, turnId) => {
+    const text = `${NOT_FINISHED} ${error instanceof Error ? error.message : String(error)}`
+    deps.report({ type: 'agent.notice', turnId, kind: 'commit', text })
+  })
 
   /** From a prompt to the end of the turn, or to the death of the agent. */
   const converse = async (turn: AskedTurn, context: TurnContext, prompt: Prompt) => {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -62,6 +62,27 @@ describe('what the agent does after a turn', () => {
     await work.finishAfter('d', running)
     expect(await log()).toBe('c\nb\nFirst\n')
   })
+})
+
+it('says when the disk takes no note of work that is left, which the next turn still knows', async () => {
+  const said: string[] = []
+  const errors: unknown[] = []
+  state = openStateFile(join(root, 'state.json'), (error) => errors.push(error))
+  const report: TurnWorkDeps['report'] = (one) => {
+    if (one.type === 'agent.notice') said.push(one.text)
+  }
+  work = createTurnWork({ ...deps, state, report })
+  const before = (await begin('t_1'))?.before
+  await writeFile(join(folder, 'new.txt'), 'new')
+  await git('checkout', '--quiet', '--detach')
+  // What the file is replaced by cannot be made.
+  await rm(join(root, 'state.json.new'))
+  await mkdir(join(root, 'state.json.new'))
+  await work.finish({ id: 't_1', text: 'a' }, running)
+  expect(errors).toMatchObject([{ code: 'EISDIR' }])
+  expect(said.at(-1)).toMatch(/^The disk of the sandbox did not take a note of this/)
+  await rm(join(root, 'state.json.new'), { recursive: true })
+  expect((await begin('t_2'))?.before).toEqual(before)
 })
 
 describe('what was there before a turn', () => {

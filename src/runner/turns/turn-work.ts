@@ -17,6 +17,8 @@ const MAIN = ''
 const FINISH_MS = 180_000
 /** What git has not seen by then is not known: a filter of the repository may hang, and the turn has not even begun. */
 const LOOK_MS = 180_000
+const UNNOTED =
+  'The disk of the sandbox did not take a note of this. The next turn tries again, unless the sandbox is started again before it.'
 
 export interface TurnWorkDeps {
   /** The main repository. */
@@ -130,13 +132,15 @@ function notesOf(state: StateFile, { name, before }: { name: string; before: Sna
   const isMain = name === MAIN
   return {
     pushPending: isMain ? state.get().pushPending : state.get().pushPendingIn.includes(name),
-    note: ({ pushPending, isUncommitted }: Omit<FinishOutcome, 'notices'>) => {
+    /** False: something is left to do, and that would be forgotten by a restart. */
+    note: ({ pushPending, isUncommitted }: Omit<FinishOutcome, 'notices'>): boolean => {
       const { [name]: _, ...uncommitted } = state.get().uncommitted
       const others = state.get().pushPendingIn.filter((other) => other !== name)
-      state.set({
+      const isNoted = state.set({
         ...(isMain ? { pushPending } : { pushPendingIn: pushPending ? [...others, name] : others }),
         uncommitted: isUncommitted ? { ...uncommitted, [name]: before } : uncommitted,
       })
+      return isNoted || !(pushPending || isUncommitted)
     },
   }
 }
@@ -170,11 +174,13 @@ async function finishOne(
       (signal) => finishWork(checkout, work, signal),
       stopped,
     )
-    note(outcome)
+    const isKnown = note(outcome)
     for (const { kind, text } of outcome.notices) notice(kind, text)
+    if (!isKnown) notice('commit', UNNOTED)
   } catch (error) {
     if (stopped.aborted) return
-    note({ pushPending: true, isUncommitted: true })
+    const isKnown = note({ pushPending: true, isUncommitted: true })
     notice('commit', error instanceof Error ? error.message : String(error))
+    if (!isKnown) notice('commit', UNNOTED)
   }
 }

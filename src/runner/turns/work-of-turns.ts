@@ -1,5 +1,6 @@
 // The work of a turn of the agent from its beginning to its commit, and of what the agent does by itself after one, as when a
-// task in its background has ended: that is committed as well when it rests again. One after the other.
+// task in its background has ended: that is committed as well when it rests again. One after the other; one that goes wrong is
+// told, and keeps no other.
 import type { SDKMessage } from '@anthropic-ai/claude-agent-sdk/core'
 import { orAborted } from '../../lib/deadline.ts'
 import type { TurnContext, TurnEnd } from './turn-end.ts'
@@ -14,12 +15,16 @@ export interface WorkOfTurns {
   take(message: SDKMessage): void
 }
 
-export function createWorkOfTurns(work: TurnWork): WorkOfTurns {
+export function createWorkOfTurns(
+  work: TurnWork,
+  /** The turn is null for what the agent does by itself. */
+  wentWrong: (error: unknown, turnId: string | null) => void,
+): WorkOfTurns {
   let last: { text: string; stopped: AbortSignal } | undefined
   let isTurn = false
   let queue: Promise<void> = Promise.resolve()
-  const next = (step: () => Promise<void>) => {
-    queue = queue.then(step).catch(() => undefined)
+  const next = (turnId: string | null, step: () => Promise<void>) => {
+    queue = queue.then(step).catch((error: unknown) => wentWrong(error, turnId))
     return queue
   }
   const converseAndFinish = async (
@@ -33,7 +38,7 @@ export function createWorkOfTurns(work: TurnWork): WorkOfTurns {
     if (!(await work.begin(turn.id, context))) return { kind: 'interrupted' } as const
     const end = await converse()
     isTurn = false
-    if (!stopped.aborted) await next(() => work.finish(turn, stopped))
+    if (!stopped.aborted) await next(turn.id, () => work.finish(turn, stopped))
     return end
   }
   return {
@@ -51,8 +56,8 @@ export function createWorkOfTurns(work: TurnWork): WorkOfTurns {
       if (isTurn || !last) return
       const { text, stopped } = last
       if (message.type === 'system' && message.subtype === 'init')
-        void next(() => work.beginAfter(stopped))
-      if (message.type === 'result') void next(() => work.finishAfter(text, stopped))
+        void next(null, () => work.beginAfter(stopped))
+      if (message.type === 'result') void next(null, () => work.finishAfter(text, stopped))
     },
   }
 }
