@@ -4,7 +4,11 @@ import { join } from 'node:path'
 import type { Config } from '../config.ts'
 import { AppError } from '../protocol/errors.ts'
 import { orWhenMissing } from '../sandbox/files.ts'
-import { listVersions, unusedVersions, withdrawNamed } from '../sandbox/images/named-images.ts'
+import {
+  listVersions,
+  removeUnusedVersions,
+  withdrawNamed,
+} from '../sandbox/images/named-images.ts'
 import { readAllClaims } from '../sandbox/oci/oci-context.ts'
 import { readManifest } from './manifest.ts'
 
@@ -49,8 +53,11 @@ export async function removeImage(config: Config, name: string): Promise<number>
 
 /** Deletes versions that were replaced or withdrawn and that no sandbox is made of. */
 export async function removeUnused({ dataDir, runtimeDir }: Config): Promise<void> {
-  const claims = await readAllClaims({ config: { dataDir, runtimeDir, doorsDir: '' } })
-  const used = claims.flatMap(({ layers }) => layers)
-  for (const path of await unusedVersions(dataDir, used))
-    await rm(path, { recursive: true, force: true })
+  await removeUnusedVersions(dataDir, {
+    readUsed: async () => {
+      const claims = await readAllClaims({ config: { dataDir, runtimeDir, doorsDir: '' } })
+      return claims.flatMap(({ layers }) => layers)
+    },
+    remove: (path) => rm(path, { recursive: true, force: true }),
+  })
 }

@@ -12,7 +12,7 @@ import { readExtraCertificates } from './certificates.ts'
 import { hostLayer } from './host-image.ts'
 import { hashEntries, type LayerEntry, writeLayer } from './layer.ts'
 import { checkLibc } from './libc.ts'
-import { findNamed, unusedVersions } from './named-images.ts'
+import { findNamed, removeUnusedVersions } from './named-images.ts'
 import { resolveRootfs, rootfsLayer } from './rootfs-image.ts'
 
 export interface ImagesConfig {
@@ -87,8 +87,10 @@ export function createImages(config: ImagesConfig): Images {
       const kept = await newest(layers, unused.filter(isHostLayer))
       for (const name of unused)
         if (name !== kept) await config.rights.removeTree(join(layers, name))
-      for (const path of await unusedVersions(config.dataDir, used))
-        await config.rights.removeTree(path)
+      await removeUnusedVersions(config.dataDir, {
+        readUsed: async () => used,
+        remove: config.rights.removeTree,
+      })
     },
   }
 }

@@ -1,9 +1,9 @@
 // Images that have a name: `images/named/<name>/<version>/rootfs` below the data folder, with a link `current` to the version
 // that new sandboxes get. A version is never changed; one that was replaced stays as long as a sandbox is made of it.
 import { chmod, mkdir, readdir, readlink, realpath, rename, rm, symlink } from 'node:fs/promises'
-import { dirname, join, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { AppError } from '../../protocol/errors.ts'
-import { orWhenMissing } from '../files.ts'
+import { ignoreMissing, orWhenMissing } from '../files.ts'
 
 const CURRENT = 'current'
 
@@ -59,7 +59,7 @@ export async function listVersions(dataDir: string): Promise<NamedVersion[]> {
   for (const name of await namesIn(top)) {
     const current = await orWhenMissing(undefined, readlink(join(top, name, CURRENT)))
     for (const version of await namesIn(join(top, name)))
-      if (!version.startsWith(CURRENT) && !version.endsWith('.json'))
+      if (!(version.startsWith(CURRENT) || /\.(?:json|gone)$/.test(version)))
         found.push({
           ...{ name, version, path: join(top, name, version) },
           isCurrent: version === current,
@@ -68,14 +68,45 @@ export async function listVersions(dataDir: string): Promise<NamedVersion[]> {
   return found
 }
 
-/** `used` are paths of layers as sandboxd has seen them: the data folder may be shown to it in another place. */
-export async function unusedVersions(dataDir: string, used: string[]): Promise<string[]> {
-  const versions = (await listVersions(dataDir)).filter(({ isCurrent }) => !isCurrent)
-  const isUsed = (path: string) => {
-    const end = `/${relative(dataDir, path)}/rootfs`
-    return used.some((layer) => layer.endsWith(end))
+/** A version on its way out has this behind its name, where no new sandbox finds it. */
+const GONE = '.gone'
+
+/**
+ * Takes away versions that were replaced or withdrawn and that no sandbox is made of. `readUsed` gives the paths of layers as
+ * sandboxd has seen them: the data folder may be shown to it in another place. It is asked once more when they are out of reach:
+ * a sandbox that was being made of one has said so by then, or finds it gone (see oci-create.ts).
+ */
+export async function removeUnusedVersions(
+  dataDir: string,
+  { readUsed, remove }: { readUsed(): Promise<string[]>; remove(path: string): Promise<void> },
+): Promise<void> {
+  const used = await readUsed()
+  for (const { path, isCurrent } of await listVersions(dataDir))
+    if (!(isCurrent || isUsed(dataDir, path, used)))
+      await ignoreMissing(rename(path, `${path}${GONE}`))
+  const usedNow = await readUsed()
+  for (const path of await listGone(dataDir)) {
+    const current = await orWhenMissing(undefined, readlink(join(dirname(path), CURRENT)))
+    const isWanted = current === basename(path) || isUsed(dataDir, path, usedNow)
+    if (isWanted) await ignoreMissing(rename(`${path}${GONE}`, path))
+    else await remove(`${path}${GONE}`)
   }
-  return versions.map(({ path }) => path).filter((path) => !isUsed(path))
+}
+
+function isUsed(dataDir: string, path: string, used: string[]): boolean {
+  const end = `/${relative(dataDir, path)}/rootfs`
+  return used.some((layer) => layer.endsWith(end))
+}
+
+/** Without what is behind their names. */
+async function listGone(dataDir: string): Promise<string[]> {
+  const top = namedImagesFolder(dataDir)
+  const all = (await namesIn(top)).map(async (name) =>
+    (await namesIn(join(top, name)))
+      .filter((version) => version.endsWith(GONE))
+      .map((version) => join(top, name, version.slice(0, -GONE.length))),
+  )
+  return (await Promise.all(all)).flat()
 }
 
 async function namesIn(path: string): Promise<string[]> {

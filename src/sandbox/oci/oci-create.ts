@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { orAborted } from '../../lib/deadline.ts'
 import { AppError } from '../../protocol/errors.ts'
 import { findLayers, rangesOfLayers } from '../disks/kept-layers.ts'
-import { readIfThere, writeWhole } from '../files.ts'
+import { exists, readIfThere, writeWhole } from '../files.ts'
 import { writeLayer } from '../images/layer.ts'
 import { sessionEntries } from '../images/made-etc.ts'
 import type { SandboxSpec } from '../spec.ts'
@@ -54,8 +54,18 @@ export async function createSandbox(
       : await ownByCopy(oci, paths, { layers, kept, signal })
     signal.throwIfAborted()
     await writeRecord(paths, { spec: withoutFiles(spec), kept, ...ownership })
+    await refuseReplaced(oci, paths, ownership.layers)
   })
   await orAborted(recorded, signal)
+}
+
+/** Who took the image away before this was recorded knew of no sandbox that is made of it. */
+async function refuseReplaced(oci: Oci, paths: SandboxPaths, layers: string[]): Promise<void> {
+  const found = await Promise.all(layers.map(exists))
+  if (found.every(Boolean)) return
+  await oci.rights.removeTree(paths.record)
+  const message = 'The image was replaced or removed while a sandbox was made of it.'
+  throw new AppError('unavailable', 'image_replaced', message)
 }
 
 function withoutFiles(spec: SandboxSpec): SandboxSpec {
