@@ -11,7 +11,7 @@ import { checkLibc } from '../sandbox/images/libc.ts'
 import { publishVersion } from '../sandbox/images/named-images.ts'
 import { pathInRoot } from '../sandbox/images/path-in-root.ts'
 import { removeUnused } from './catalogue.ts'
-import { openBuildFolder } from './lock.ts'
+import { openBuildFolder, removeLeftImports } from './lock.ts'
 import type { Manifest, PackageRecord } from './manifest.ts'
 import { keepRegistries } from './registries.ts'
 import { versionAt } from './version-at.ts'
@@ -31,6 +31,8 @@ export async function importImage(
       'image_defined',
       `${name} is an image that Errand builds. Give yours another name.`,
     )
+  // What cannot be removed keeps nobody from another image; the next start says so.
+  await removeLeftImports(config).catch(() => undefined)
   const { folder, unlock } = await openBuildFolder(dataDir, name)
   try {
     const finished = join(folder, 'finished')

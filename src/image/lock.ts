@@ -1,9 +1,12 @@
 // One build of an image at a time. The lock is the kernel's: it is free again when this program ends, however it ends.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '../protocol/errors.ts'
+import { exists, orWhenMissing } from '../sandbox/files.ts'
+
+const BUILDING = 'building'
 
 /** The folder that an image is made in, held until `unlock`. */
 export async function openBuildFolder(
@@ -15,12 +18,34 @@ export async function openBuildFolder(
   const images = join(dataDir, 'images')
   // The gateway passes through, and sees what stands beside the images.
   await mkdir(images, { recursive: true, mode: 0o711 })
-  const folder = join(images, 'building', name)
+  const folder = join(images, BUILDING, name)
   await mkdir(folder, { recursive: true, mode: 0o700 })
-  return { folder, unlock: await lockFolder(folder, name) }
+  const unlock = await lockFolder(folder)
+  if (unlock) return { folder, unlock }
+  const message = `The image ${name} is being built already. Wait for it, or end that command.`
+  throw new AppError('conflict', 'image_being_built', message)
 }
 
-async function lockFolder(folder: string, name: string): Promise<() => Promise<void>> {
+/** What imports that were killed have left. A build of an image that has a definition goes on where it was, and is kept. */
+export async function removeLeftImports({
+  dataDir,
+  codeDir,
+}: {
+  dataDir: string
+  codeDir: string
+}): Promise<void> {
+  const building = join(dataDir, 'images', BUILDING)
+  for (const name of await orWhenMissing<string[]>([], readdir(building))) {
+    if (await exists(join(codeDir, 'images', name))) continue
+    const folder = join(building, name)
+    const unlock = await lockFolder(folder)
+    if (!unlock) continue
+    await rm(folder, { recursive: true, force: true }).finally(unlock)
+  }
+}
+
+/** Undefined while another program has it. */
+async function lockFolder(folder: string): Promise<(() => Promise<void>) | undefined> {
   const holder = spawn(
     'flock',
     ['--nonblock', join(folder, 'lock'), 'sh', '-c', 'echo held; cat'],
@@ -31,10 +56,7 @@ async function lockFolder(folder: string, name: string): Promise<() => Promise<v
   )
   const ended = once(holder, 'exit')
   const [said] = await Promise.race([once(holder.stdout, 'data'), ended])
-  if (!Buffer.isBuffer(said)) {
-    const message = `The image ${name} is being built already. Wait for it, or end that command.`
-    throw new AppError('conflict', 'image_being_built', message)
-  }
+  if (!Buffer.isBuffer(said)) return undefined
   return async () => {
     holder.stdin.end()
     await ended

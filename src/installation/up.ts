@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import type { Config } from '../config.ts'
 import type { Registry } from '../egress/registries/registry-files.ts'
 import { probePort } from '../http/listen.ts'
+import { removeLeftImports } from '../image/lock.ts'
 import type { Logger } from '../lib/logger.ts'
 import { createShutdown } from '../lib/shutdown.ts'
 import { describeInside, isUpstream, readUpstream } from '../model/upstream.ts'
@@ -51,6 +52,10 @@ export async function startErrand(config: Config, logger: Logger): Promise<Runni
       logger.warn('the last Errand here did not end in order; what it left is taken over')
       await untilServerEnded(config)
     }
+    // Nobody waits for gigabytes to be deleted.
+    removeLeftImports(config).catch((err) =>
+      logger.warn({ err }, 'what an image import has left could not be removed'),
+    )
     // The server would say so too, but last.
     await probePort(config)
     const accounts = await prepareGround(config, layout)
