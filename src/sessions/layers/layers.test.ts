@@ -113,6 +113,22 @@ it('is made once, and used by whoever comes later', async () => {
   expect(await layers().ready('bob', environment)).toBeUndefined()
 })
 
+it('is made once more where its image was replaced meanwhile: it does not fit the new one', async () => {
+  environment = { ...environment, image: { kind: 'named', name: 'mine' } }
+  let version = 'old'
+  const asked = ask(layers({ identify: async () => version }))
+  script = (id) => {
+    version = 'new'
+    return ends(0)(id)
+  }
+  const [layerId = ''] = await asked.asked
+  expect(kept.size).toBe(2)
+  expect(asked.lines).toContainEqual(expect.stringContaining('The image was replaced'))
+  expect(await layers({ identify: async () => 'new' }).ready('ann', environment)).toEqual([layerId])
+  const stale = await layers({ identify: async () => 'old' }).ready('ann', environment)
+  expect(stale).not.toEqual([layerId])
+})
+
 it('puts off who comes while it is made', async () => {
   const { promise, resolve } = Promise.withResolvers<void>()
   script = (id) => promise.then(() => ends(0)(id))

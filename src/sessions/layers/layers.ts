@@ -45,6 +45,8 @@ export const SETUP_LIMIT_MS = PHASE_LIMITS_MS.environment - MARGIN_MS
 const BUILD_LIMIT_MS = SETUP_LIMIT_MS + MARGIN_MS / 2
 export const LAYER_LASTS_MS = 7 * 24 * 3_600_000
 const LINES_TOLD = 5
+const REPLACED =
+  'The image was replaced while the setup script ran on the old one: it runs once more, on the new one.'
 
 export function createLayers(deps: LayersDeps): Layers {
   const { keyOf = layerKey } = deps
@@ -53,14 +55,23 @@ export function createLayers(deps: LayersDeps): Layers {
       const { environment, reach } = request
       const { ownerId } = request.state
       const recipe = { environment, reach, files: await readFiles(deps, request) }
-      const image = await deps.sandboxes.identify(environment.image)
-      const wanted = { key: keyOf({ ownerId, image, ...recipe }), recipe }
-      await request.hold.assertHeld()
+      const identify = () => deps.sandboxes.identify(environment.image)
+      let image = await identify()
       for (;;) {
+        const wanted = { key: keyOf({ ownerId, image, ...recipe }), recipe }
+        await request.hold.assertHeld()
         const found = await claim(deps, wanted, request)
         const { holder } = found
-        if (holder !== undefined) return [await make(deps, { ...found, recipe, holder }, request)]
-        if (await isUsable(deps, found, request)) return [found.layer.id]
+        if (holder === undefined) {
+          if (await isUsable(deps, found, request)) return [found.layer.id]
+          continue
+        }
+        const made = await make(deps, { ...found, recipe, holder }, request)
+        const now = await identify()
+        // What runs on the machine's own files sees each change of them anyway.
+        if (now === image || environment.image.kind === 'host') return [made]
+        image = now
+        request.onLine(REPLACED)
       }
     },
     ready: async (ownerId, environment) => {
