@@ -97,8 +97,8 @@ function createVerbs(serialize: Oci['serialize']) {
   }
 }
 
-/** Takes away what ended while no sandboxd looked, and what was begun and never finished. */
-async function cleanUp(oci: Oci, report: Report): Promise<void> {
+/** Takes away what ended while no sandboxd looked, what nobody reaches any more, and what was begun and never finished. */
+export async function cleanUp(oci: Oci, report: Report): Promise<void> {
   const { config } = oci
   const folders = [
     sandboxesFolder(config.dataDir),
@@ -109,9 +109,8 @@ async function cleanUp(oci: Oci, report: Report): Promise<void> {
   for (const id of ids) {
     const paths = sandboxPaths(config, id)
     try {
-      const run = await readRun(paths)
       if (!(await exists(paths.record))) await remove(oci, paths)
-      else if (!run || !(await isAlive(run))) await reapSandbox(oci, paths)
+      else if (!(await isReachable(paths))) await reapSandbox(oci, paths)
     } catch (error) {
       report(`clean up ${id}`, error)
     }
@@ -119,6 +118,15 @@ async function cleanUp(oci: Oci, report: Report): Promise<void> {
   await removeUnfinished(oci)
   const claims = await readAllClaims(oci)
   await oci.images.prune(claims.flatMap(({ layers }) => layers))
+}
+
+/**
+ * Runs, and was started with this runtime folder. With another one, as before its data folder was moved, it has a door that no
+ * gateway opens any more: its session goes on with its files as soon as it is known that it has ended.
+ */
+async function isReachable(paths: SandboxPaths): Promise<boolean> {
+  const run = await readRun(paths)
+  return run !== undefined && (await exists(paths.bundle)) && (await isAlive(run))
 }
 
 /** So that the first sandbox need not wait for its image. */
