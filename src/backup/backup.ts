@@ -1,8 +1,8 @@
 // Makes a backup of an installation, whether it runs or not: the database as it was at one moment, then the repositories,
 // then the key of stored credentials. Sandboxes are not in it: sessions go on from what was pushed and saved to git.
 import { createWriteStream } from 'node:fs'
-import { copyFile, mkdir, mkdtemp, rm, stat } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { copyFile, mkdir, stat } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Config } from '../config.ts'
@@ -15,6 +15,7 @@ import { DATABASE_NAME, DATABASE_USER } from '../store/postgres/cluster.ts'
 import type { DatabaseConnection } from '../store/postgres/database.ts'
 import { dumpDatabase } from '../store/postgres/dump.ts'
 import { type BackupManifest, packBackup } from './archive.ts'
+import { openBackupFolder } from './backup-folder.ts'
 import type { Place } from './command.ts'
 import { GIT_FILES, packRepositories } from './git-folder.ts'
 import { whileWanted } from './interruptible.ts'
@@ -30,13 +31,7 @@ export async function createBackup(
   const file = resolve(target)
   await refuseWhenThere(file)
   await requireInstallation(config)
-  const parent = dirname(file)
-  const folder = await mkdtemp(join(parent, `.${basename(file)}.`)).catch(
-    (error: NodeJS.ErrnoException) => {
-      const message = `Nothing can be written to ${parent} (${error.code}).`
-      throw new AppError('invalid', 'backup_folder', message, { cause: error })
-    },
-  )
+  const { folder, remove } = await openBackupFolder(file)
   const { dataDir } = config
   const parts = { dataDir, version: versionOf(config), createdAt: new Date(), folder, file, signal }
   try {
@@ -51,7 +46,7 @@ export async function createBackup(
       await claim.release()
     }
   } finally {
-    await rm(folder, { recursive: true, force: true })
+    await remove()
   }
 }
 

@@ -1,8 +1,7 @@
-// One build of an image at a time. The lock is the kernel's: it is free again when this program ends, however it ends.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
+// One build of an image at a time, and nothing left of one that was killed.
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { lockFolder } from '../lib/folder-lock.ts'
 import { AppError } from '../protocol/errors.ts'
 import { exists, orWhenMissing } from '../sandbox/files.ts'
 
@@ -41,24 +40,5 @@ export async function removeLeftImports({
     const unlock = await lockFolder(folder)
     if (!unlock) continue
     await rm(folder, { recursive: true, force: true }).finally(unlock)
-  }
-}
-
-/** Undefined while another program has it. */
-async function lockFolder(folder: string): Promise<(() => Promise<void>) | undefined> {
-  const holder = spawn(
-    'flock',
-    ['--nonblock', join(folder, 'lock'), 'sh', '-c', 'echo held; cat'],
-    {
-      stdio: ['pipe', 'pipe', 'ignore'],
-      detached: true,
-    },
-  )
-  const ended = once(holder, 'exit')
-  const [said] = await Promise.race([once(holder.stdout, 'data'), ended])
-  if (!Buffer.isBuffer(said)) return undefined
-  return async () => {
-    holder.stdin.end()
-    await ended
   }
 }
