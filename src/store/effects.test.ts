@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createSilentLogger } from '../lib/logger.ts'
 import type { Effect, NewEffect } from './effects.ts'
+import { LAYER_BUILDING } from './layers.ts'
 import { startTestDatabase, type TestDatabase } from './postgres/database.fixture.ts'
 import { createNotifications } from './postgres/notifications.ts'
 import { appends, nextTestId, renamed } from './session.fixture.ts'
@@ -152,6 +153,22 @@ test('a retry waits for its time and remembers why', async () => {
   expect(await mustClaim()).toMatchObject({ error, attempt: 2, generation: 2 })
   expect(await store.effects.fail(effect.id, 2, { reason: 'gave_up' })).toBe(true)
   expect(await states(id)).toEqual([['push', 'failed']])
+})
+
+test('what one failed with keeps none that waits for a layer, whatever a git host has said', async () => {
+  const id = await makeSession('prepare')
+  const other = await makeSession('prepare')
+  const later = { runAfter: new Date(nowMs + 60_000) }
+  const { id: first } = await mustClaim()
+  const { id: second } = await mustClaim()
+  const error = { reason: 'upstream_failed', message: 'git said: a\0b \udc00' }
+  await store.effects.retry(first, 1, { ...later, error })
+  await store.effects.retry(second, 1, { ...later, error: { reason: LAYER_BUILDING } })
+  await store.layers.fail(`l_${'a'.repeat(20)}`, 'nobody', { reason: 'gone', message: '' })
+  expect(await mustClaim()).toMatchObject({ id: second, sessionId: other })
+  expect((await store.effects.list(id))[0]?.error).toEqual({
+    ...{ reason: 'upstream_failed', message: 'git said: a\ufffdb \ufffd' },
+  })
 })
 
 test('lanes of a session do not wait for each other, and are cancelled one by one', async () => {

@@ -191,7 +191,7 @@ export async function settleEffect(
       state: sql<string>`case state when 'running' then ${to.state} else 'cancelled' end`,
       owner: null,
       deadline_at: null,
-      error: to.error === undefined ? null : JSON.stringify(to.error),
+      error: to.error === undefined ? null : storable(to.error),
       updated_at: now,
       ...(to.runAfter ? { run_after: to.runAfter } : {}),
       ...(to.isPutOff ? { attempt: sql<number>`attempt - 1` } : {}),
@@ -202,6 +202,13 @@ export async function settleEffect(
     .returning('state')
     .executeTakeFirst()
   return row?.state
+}
+
+/** PostgreSQL reads nothing out of JSON with a NUL in it, or half a character, such as where the words of a git host were cut. */
+function storable(error: unknown): string {
+  return JSON.stringify(error, (_key, value: unknown) =>
+    typeof value === 'string' ? value.toWellFormed().replaceAll('\0', '\ufffd') : value,
+  )
 }
 
 /** Wakes the workers once the transaction commits. */
