@@ -8,6 +8,7 @@ import { environmentFieldsSchema } from '../protocol/environment.ts'
 import { createId } from '../protocol/ids.ts'
 import { startTestDatabase, type TestDatabase } from './postgres/database.fixture.ts'
 import { clientConfig } from './postgres/database.ts'
+import { makeTables } from './postgres/dump.ts'
 import { openStore, type Store } from './store.ts'
 
 let database: TestDatabase
@@ -36,6 +37,31 @@ test('programs that open a new database at once all find its tables', async () =
       expect((await each.sessions.list({ limit: 1 })).sessions).toEqual([])
       await each.close()
     }
+  })
+})
+
+test('a database of an earlier version is brought to this one, whatever a turn has failed with', async () => {
+  await onNewDatabase('earlier', async (databaseUrl) => {
+    const connection = { databaseUrl }
+    await makeTables(connection, '0010-first-turns')
+    const client = new pg.Client(clientConfig(connection))
+    await client.connect()
+    const id = `s_${'a'.repeat(20)}`
+    await client.query(
+      `insert into sessions (id, owner_id, status, sandbox_state, state, last_seq, created_at, updated_at)
+       values ($1, 'ann', 'failed', 'none', '{}', 1, now(), now())`,
+      [id],
+    )
+    const body = { type: 'turn.failed', turnId: 't_1', reason: 'agent_died', message: 'a\0 \udc00' }
+    await client.query(
+      `insert into events (session_id, seq, at, source, type, body)
+       values ($1, 1, now(), 'claimed', 'turn.failed', $2)`,
+      [id, JSON.stringify(body)],
+    )
+    await (await openStore({ connection, logger: createSilentLogger() })).close()
+    const { rows } = await client.query('select state from sessions')
+    expect(rows).toEqual([{ state: { endedTurnIds: ['t_1'] } }])
+    await client.end()
   })
 })
 

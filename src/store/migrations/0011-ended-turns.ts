@@ -11,12 +11,13 @@ export const endedTurns = {
     for (const { id } of rows) {
       const session = await sql<{ state: object }>`
         select state from sessions where id = ${id}`.execute(db)
-      const ended = await sql<{ turn: string }>`
-        select body ->> 'turnId' as turn from events
+      // Read here: PostgreSQL reads nothing out of JSON with a NUL in it, as what a turn failed with may have.
+      const ended = await sql<{ body: { turnId: string } }>`
+        select body from events
         where session_id = ${id} and type = any(${ENDS}) order by seq desc limit ${KEPT}`.execute(
         db,
       )
-      const endedTurnIds = ended.rows.map(({ turn }) => turn).reverse()
+      const endedTurnIds = ended.rows.map(({ body }) => body.turnId).reverse()
       const state = JSON.stringify({ ...session.rows[0]?.state, endedTurnIds })
       await sql`update sessions set state = ${state} where id = ${id}`.execute(db)
     }
