@@ -34,6 +34,7 @@ import { createStartGate, startPlaces } from './sessions/start-gate.ts'
 import { createWorker, WORKER_PACE } from './sessions/worker.ts'
 import { createSessionsApi } from './sessions-api.ts'
 import type { ServerReady, ServerSettings } from './settings.ts'
+import { isUnreadableEnvironment } from './store/environments.ts'
 import { createNotifications, type Notifications } from './store/postgres/notifications.ts'
 import { openStore, type Store } from './store/store.ts'
 import { findUpstreamCredential } from './upstream-credential.ts'
@@ -230,11 +231,15 @@ function startStandbys(
 
 /** The owner exists from the first start, with an environment; whoever started Errand gets a token and a link. */
 async function greet(
-  { store, settings }: Parts,
+  { store, settings, logger }: Parts,
   accounts: Accounts,
   { url, owner }: { url: string; owner: { id: string } },
 ): Promise<ServerReady> {
-  await store.environments.ensureDefault(owner.id)
+  await store.environments.ensureDefault(owner.id).catch((err: unknown) => {
+    // Whoever asks for it is told; everything else goes on.
+    if (!isUnreadableEnvironment(err)) throw err
+    logger.error({ err }, 'the default environment cannot be read')
+  })
   const { url: loginUrl } = await accounts.createLoginLink(owner.id)
   const holder = settings.token ? await accounts.userOfToken(settings.token) : undefined
   if (settings.token && holder?.id === owner.id) return { url, loginUrl, token: settings.token }

@@ -129,7 +129,11 @@ export function createCredentialStore(
         .orderBy('host')
         .orderBy('created_at')
         .execute()
-      return rows.map(toCredential)
+      // Who lists them is to see them all, and can remove each; with a binding that cannot be read none is ever sent.
+      return rows.map((row) => ({
+        ...toCredential({ ...row, binding: null }),
+        binding: bindingSchema.safeParse(row.binding).data ?? null,
+      }))
     },
     find: async (ownerId, { host, kind, ownId = null }) => {
       const query = owned(ownerId)

@@ -1,4 +1,5 @@
-// Saved environments of an owner. An archived one stays readable and frees its name.
+// Saved environments of an owner. An archived one stays readable and frees its name. One that this version cannot read is in no
+// list; whoever asks for it is told so, never given another one in its place, which might reach more.
 import { randomBytes } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import {
@@ -33,7 +34,12 @@ export interface EnvironmentStore extends EnvironmentDefaultStore {
 }
 
 const DEFAULT_NAME = 'Default'
-const COLUMNS = ['id', 'fields', 'archived_at'] as const
+const COLUMNS = ['id', 'name', 'fields', 'archived_at'] as const
+const UNREADABLE = 'environment_unreadable'
+
+export function isUnreadableEnvironment(error: unknown): boolean {
+  return error instanceof AppError && error.reason === UNREADABLE
+}
 
 export function createEnvironmentStore(
   db: Kysely<Database>,
@@ -71,7 +77,8 @@ export function createEnvironmentStore(
 
   const list: EnvironmentStore['list'] = async (ownerId, { includeArchived = false } = {}) => {
     const query = includeArchived ? owned(ownerId) : living(ownerId)
-    return (await query.orderBy('created_at').orderBy('id').execute()).map(toEnvironment)
+    const rows = await query.orderBy('created_at').orderBy('id').execute()
+    return rows.flatMap((row) => (readFields(row) ? [toEnvironment(row)] : []))
   }
   const ensureOne = async (ownerId: string) => {
     const existing = await oldest(ownerId)
@@ -103,12 +110,13 @@ export function createEnvironmentStore(
         }),
       ),
     archive: async (ownerId, id) =>
-      found(await changed(ownerId, id).set({ archived_at: clock() }).executeTakeFirst()),
+      toArchived(await changed(ownerId, id).set({ archived_at: clock() }).executeTakeFirst()),
   }
 }
 
 interface Row {
   id: string
+  name: string
   fields: unknown
   archived_at: Date | null
 }
@@ -120,9 +128,22 @@ function found(value: Row | Environment | undefined): Environment {
   return 'fields' in value ? toEnvironment(value) : value
 }
 
-function toEnvironment({ id, fields, archived_at }: Row): Environment {
-  const archivedAt = archived_at?.toISOString() ?? null
-  return { ...environmentFieldsSchema.parse(fields), id, archivedAt }
+function readFields({ fields }: Row): EnvironmentFields | undefined {
+  return environmentFieldsSchema.safeParse(fields).data
+}
+
+function toEnvironment(row: Row): Environment {
+  const { id, name, archived_at } = row
+  const fields = readFields(row)
+  if (fields) return { ...fields, id, archivedAt: archived_at?.toISOString() ?? null }
+  const message = `This version of Errand cannot read the environment ${name}, as when a later version has saved it. Start that version again, or archive the environment: errand environment archive ${id}`
+  throw new AppError('unsupported', UNREADABLE, message)
+}
+
+/** Nothing more is done with it: of one that cannot be read the name is enough. */
+function toArchived(row: Row | undefined): Environment {
+  if (!row || readFields(row)) return found(row)
+  return toEnvironment({ ...row, fields: { name: row.name } })
 }
 
 async function refuseTakenName<T>(work: () => Promise<T>): Promise<T> {

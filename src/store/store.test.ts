@@ -144,6 +144,27 @@ test('environments belong to their owner and have names of their own', async () 
   expect(changed).toMatchObject({ id: made.id, name: 'api', variables })
 })
 
+test('an environment that cannot be read is in no list and replaced by no other, and can be archived', async () => {
+  const made = await store.environments.create('uma', fields('strict'))
+  const other = await store.environments.create('uma', fields('other'))
+  await store.pool.query(`update environments set fields = '{"network":9}' where id = $1`, [
+    made.id,
+  ])
+  expect(await store.environments.list('uma')).toEqual([other])
+  const unreadable = {
+    ...{ code: 'unsupported', reason: 'environment_unreadable' },
+    message: expect.stringContaining(`errand environment archive ${made.id}`),
+  }
+  // The oldest one is the default, and might reach less than the other.
+  await expect(store.environments.ensureDefault('uma')).rejects.toMatchObject(unreadable)
+  await expect(store.environments.find('uma', 'strict')).rejects.toMatchObject(unreadable)
+  const update = store.environments.update('uma', made.id, () => fields('strict'))
+  await expect(update).rejects.toMatchObject(unreadable)
+  const archived = await store.environments.archive('uma', made.id)
+  expect(archived).toMatchObject({ id: made.id, name: 'strict', archivedAt: expect.any(String) })
+  expect(await store.environments.ensureDefault('uma')).toEqual(other)
+})
+
 test('archiving an environment frees its name and keeps it readable', async () => {
   const made = await store.environments.create('cat', fields('web'))
   expect((await store.environments.archive('cat', made.id)).archivedAt).not.toBeNull()
@@ -172,6 +193,18 @@ test('a secret comes out for its owner and lies nowhere in clear', async () => {
   expect(dump).toContain(made.id)
   expect(dump).not.toContain('s3cret')
   expect(dump).not.toContain(Buffer.from('s3cret').toString('hex'))
+})
+
+test('credentials are all listed, also one whose binding cannot be read, which is opened by nobody', async () => {
+  const binding = bindingSchema.parse({ header: 'x-key' })
+  const made = await store.credentials.create({ ...token('fay'), kind: 'header', binding })
+  const write = `update credentials set binding = '{"paths":9}' where id = $1`
+  await store.pool.query(write, [made.id])
+  expect(await store.credentials.list('fay')).toEqual([{ ...made, binding: null }])
+  const unreadable: string[] = []
+  expect(await store.credentials.openAll('fay', (id) => unreadable.push(id))).toEqual([])
+  expect(unreadable).toEqual([made.id])
+  expect(await store.credentials.remove('fay', made.id)).toBe(true)
 })
 
 test('a row that somebody rearranged in the database does not open', async () => {

@@ -13,6 +13,7 @@ const saved = [
     variables: { A: '1 # 2' },
   }),
 ]
+const UNLISTED = `e_${'u'.repeat(20)}`
 
 function createCli(options: TestCliOptions = {}) {
   const sent: unknown[][] = []
@@ -85,13 +86,16 @@ describe('errand env', () => {
   it('copies, archives, rebuilds and chooses the default', async () => {
     const cli = createCli()
     await cli.run('env', 'duplicate', 'tools', 'more')
-    await cli.run('env', 'archive', OTHER)
+    await cli.run('env', 'archive', 'tools')
+    // In no list, as where this version cannot read it.
+    await cli.run('env', 'archive', UNLISTED)
     await cli.run('env', 'rebuild', 'tools')
     await cli.run('env', 'default', 'tools', '--repository', 'https://f/r')
     await cli.run('env', 'default', '--forget')
     expect(cli.sent).toEqual([
       ['duplicate', OTHER, 'more'],
       ['archive', OTHER],
+      ['archive', UNLISTED],
       ['rebuild', OTHER],
       ['default', { repository: 'https://f/r', environment: OTHER }],
       ['default', { repository: null, environment: null }],

@@ -7,6 +7,7 @@ import type { EnvironmentDefaults, EnvironmentSaved } from '../../protocol/api.t
 import { formatEnvText } from '../../protocol/env-text.ts'
 import { describeNetwork, type Environment } from '../../protocol/environment.ts'
 import { AppError } from '../../protocol/errors.ts'
+import { environmentIdSchema } from '../../protocol/ids.ts'
 import { addCommand, type Cli, type Printer } from '../command.ts'
 import { inspectRepository, isRemoteUrl } from '../repositories/repository.ts'
 import { formatBytes, formatTable } from '../terminal/format.ts'
@@ -96,7 +97,10 @@ function addSaving(cli: Cli, parent: Command): void {
       description: 'nothing new starts with it; what runs goes on',
     },
     async ([name], { connection: { client }, print }) => {
-      const archived = await client.archiveEnvironment((await findEnvironment(client, name)).id)
+      // Also where the list has none of that id, since this version cannot read it.
+      const given = environmentIdSchema.safeParse(name).data
+      const id = given ?? (await findEnvironment(client, name)).id
+      const archived = await client.archiveEnvironment(id)
       print.json(archived)
       print.line(`${plainLine(archived.name)} is archived`)
     },

@@ -1,5 +1,6 @@
 // Saved environments through the API, and what sessions may reach by them.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { AppError } from '../../protocol/errors.ts'
 import {
   type Caller,
   call,
@@ -22,6 +23,21 @@ afterAll(() => site.close())
 const post: OwnersApp['post'] = (path, body) => site.post(path, body)
 
 describe('environments', () => {
+  it('lists what can be read also where the default one cannot', async () => {
+    const { environments } = test.deps.owned
+    const { ensureDefault } = environments
+    onTestFinished(() => void Object.assign(environments, { ensureDefault }))
+    const message = 'This version of Errand cannot read the environment'
+    environments.ensureDefault = async () => {
+      throw new AppError('unsupported', 'environment_unreadable', message)
+    }
+    expect((await call(test, '/api/v1/environments', { as: owner })).status).toBe(200)
+    environments.ensureDefault = async () => {
+      throw new AppError('unavailable', 'database_busy', 'later')
+    }
+    expect((await call(test, '/api/v1/environments', { as: owner })).status).toBe(503)
+  })
+
   it('changes of an environment what is named and nothing else', async () => {
     const body = { name: 'tools', variables: { A: '1' }, network: { level: 'none' } }
     const made = (await (await post('/api/v1/environments', body)).json()) as { id: string }

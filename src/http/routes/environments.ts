@@ -23,6 +23,7 @@ import { AppError } from '../../protocol/errors.ts'
 import { environmentIdSchema } from '../../protocol/ids.ts'
 import { findSecretHints } from '../../protocol/secret-hints.ts'
 import { publicRepositoryUrl } from '../../sessions/starting/new-session.ts'
+import { isUnreadableEnvironment } from '../../store/environments.ts'
 import type { HttpDeps } from '../deps.ts'
 import { type Api, addRoute } from '../route.ts'
 
@@ -45,7 +46,9 @@ function addReading(api: Api, { owned: { environments } }: HttpDeps): void {
       ...{ query: environmentListQuerySchema, answer: environmentListSchema },
     },
     async ({ user, query }) => {
-      await environments.ensureDefault(user.id)
+      await environments.ensureDefault(user.id).catch((error: unknown) => {
+        if (!isUnreadableEnvironment(error)) throw error
+      })
       return {
         environments: await environments.list(user.id, { includeArchived: query.archived }),
       }
