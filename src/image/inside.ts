@@ -60,7 +60,8 @@ export function runOutside(command: string[], run: StepRun): Promise<void> {
 
 async function runStep(command: string[], { log, env, signal, onLine }: StepRun): Promise<void> {
   signal.throwIfAborted()
-  const file = createWriteStream(log)
+  // A disk that is full ends the step with words of its own; that they cannot be kept is no end of this program.
+  const file = createWriteStream(log).on('error', () => undefined)
   const child = spawn('setpriv', ['--pdeathsig', 'KILL', ...command], {
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
