@@ -6,7 +6,7 @@ import { readConfig } from '../config.ts'
 import { layoutOf } from '../installation/ground.ts'
 import { exists } from '../sandbox/files.ts'
 import { publishVersion } from '../sandbox/images/named-images.ts'
-import { removeImage, removeUnused } from './catalogue.ts'
+import { listImages, removeImage, removeUnused } from './catalogue.ts'
 
 it.each([true, false])(
   'leaves a version that a sandbox is made of, also where its programs see the data elsewhere (root: %s)',
@@ -39,3 +39,25 @@ it.each([true, false])(
     expect(await left()).toEqual([false, false])
   },
 )
+
+it('lists an image whose manifest was cut off, and all others', async () => {
+  const top = await mkdtemp(join(tmpdir(), 'errand-catalogue-'))
+  onTestFinished(() => rm(top, { recursive: true, force: true }))
+  const dataDir = join(top, 'data')
+  const config = { ...readConfig({ dataDir }), codeDir: join(top, 'code') }
+  const about = { version: '1', builtAt: '2026-01-01T00:00:00.000Z', suite: null }
+  const whole = JSON.stringify({ ...about, name: 'whole', packages: [] })
+  for (const [name, manifest] of [
+    ['cut', ''],
+    ['whole', whole],
+  ] as const) {
+    const finished = join(dataDir, 'finished')
+    await mkdir(join(finished, 'rootfs'), { recursive: true })
+    await writeFile(join(finished, 'manifest.json'), manifest)
+    await publishVersion(dataDir, name, { finished, version: '1' })
+  }
+  expect(await listImages(config)).toMatchObject([
+    { name: 'cut', version: '1', builtAt: null },
+    { name: 'whole', version: '1', builtAt: about.builtAt },
+  ])
+})

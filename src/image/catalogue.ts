@@ -16,6 +16,7 @@ export interface ListedImage {
   name: string
   /** Null when there is a definition and nobody has built it. */
   version: string | null
+  /** Null also where its manifest cannot be read. */
   builtAt: string | null
   packages: number
   manifest: string | null
@@ -26,7 +27,9 @@ export async function listImages({ codeDir, dataDir }: Config): Promise<ListedIm
   const there = await Promise.all(
     versions.map(async ({ name, version, path }) => {
       const manifest = join(path, 'manifest.json')
-      const { builtAt, packages } = await readManifest(manifest)
+      // One that was cut off, as by a failure of power, hides neither its image nor the others.
+      const known = await readManifest(manifest).catch(() => undefined)
+      const { builtAt = null, packages = [] } = known ?? {}
       return { name, version, builtAt, packages: packages.length, manifest }
     }),
   )

@@ -72,6 +72,7 @@ export function addImageCommand(program: Command, { deps }: Cli): void {
 
 function describe({ name, version, builtAt, packages }: ListedImage): string {
   if (version === null) return `${name.padEnd(16)} not built; errand image build ${name}`
-  const at = builtAt === null ? '' : `of ${builtAt}`
-  return `${name.padEnd(16)} ${version}  ${packages} packages and tools ${at}`
+  if (builtAt === null)
+    return `${name.padEnd(16)} ${version}  its manifest cannot be read: make it again, by build or import`
+  return `${name.padEnd(16)} ${version}  ${packages} packages and tools of ${builtAt}`
 }
