@@ -9,6 +9,7 @@ import { type Place, type SessionSummary, summarizeSession } from '../../src/pro
 import { applyEvent, emptyView } from '../../src/protocol/apply-event.ts'
 import { allowOnly, joinNetworks } from '../../src/protocol/environment.ts'
 import type { EventBody, SessionEvent } from '../../src/protocol/event.ts'
+import { unreadableError } from '../../src/protocol/found-session.ts'
 import { grantedOf, repositoryOf, type SessionState } from '../../src/protocol/session.ts'
 import {
   answerEnvironments,
@@ -35,6 +36,8 @@ export interface Fixture {
   signedIn: boolean
   /** While true, every request of the API is refused as if nothing listened. */
   down: boolean
+  /** The id of one whose state the server cannot read. */
+  unreadable: string | null
   /** By the turn that began it, which a client chose. */
   firstTurns: Record<string, FixtureSession>
   diff: unknown
@@ -61,6 +64,7 @@ export async function startFixture(): Promise<Fixture> {
     requests: [],
     signedIn: true,
     down: false,
+    unreadable: null,
     firstTurns: {},
     diff: null,
     additionalDiffs: {},
@@ -71,6 +75,7 @@ export async function startFixture(): Promise<Fixture> {
     clear: () => {
       sessions.clear()
       fixture.requests = []
+      fixture.unreadable = null
       fixture.firstTurns = {}
       fixture.environments = createEnvironments()
     },
@@ -244,6 +249,9 @@ function answerSession(parts: Parts, asked: Asked, response: ServerResponse): vo
   const session = parts.sessions.get(id)
   if (!session) {
     sendError(response, 404, 'not_found', 'session_not_found', 'There is no such session.')
+  } else if (id === parts.fixture.unreadable && method === 'GET') {
+    const { status, code, reason, message } = unreadableError(id)
+    sendError(response, status, code, reason, message)
   } else if (rest[0] === 'events') {
     openEvents(parts, session, request, response)
   } else if (rest[0] === 'network') {

@@ -126,6 +126,19 @@ async function seeChangeOf(session: ReturnType<typeof running>): Promise<void> {
 }
 
 describe('list', () => {
+  it('says of a session that cannot be read what to do, and removes it', async () => {
+    const session = ready()
+    fixture.add(session)
+    fixture.unreadable = session.id
+    await stage.visit(session)
+    await page.getByText(`errand rm ${session.id}`).waitFor()
+    await page.getByRole('alert').getByRole('button', { name: 'Remove' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click()
+    await page.getByRole('heading', { name: 'What should be done?' }).waitFor()
+    expect(sent()).toMatchObject({ method: 'DELETE', path: `/sessions/${session.id}` })
+    forgive('501')
+  })
+
   it('is live also when the page could not read at first what is installed', async () => {
     const session = running()
     fixture.add(session)
