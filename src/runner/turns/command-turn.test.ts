@@ -24,6 +24,13 @@ describe('runCommand', () => {
     })
   })
 
+  it('runs one that is longer than an argument may be, and leaves nothing of it open', async () => {
+    const lines = `# ${'ü'.repeat(500)}\n`.repeat(200)
+    const { exitCode, output } = await run(`${lines}echo $MINE; ls /proc/$$/fd; exit 7`)
+    expect(exitCode).toBe(7)
+    expect(output).toMatch(/^yes\n0\n1\n2\n(?!3\n)/)
+  })
+
   it('puts many small writes together and cuts large ones', async () => {
     const { parts, output } = await run('for i in $(seq 1 20000); do echo line $i; done')
     expect(output.split('\n').length).toBe(20_001)

@@ -1,6 +1,7 @@
 // A turn that is a shell command: runs it in the checkout and reports its output as it comes. It never commits or pushes:
 // what a person does by hand stays as it is until they or the agent commit it.
 import { spawn } from 'node:child_process'
+import type { Readable, Writable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
 import { killGroup } from '../../lib/process.ts'
 import type { RunnerReport } from '../../protocol/runner-frames.ts'
@@ -15,6 +16,9 @@ const MAX_CHARS = 4 << 20
 /** Programs left in the background may keep the pipes open: they are not waited for. */
 const DRAIN_MS = 200
 const GRACE_MS = 2_000
+const TEXT_CHANNEL = 3
+/** The text itself would be too long for an argument, of which the kernel takes 128 KiB. */
+const READ_AND_RUN = `eval "exec ${TEXT_CHANNEL}<&-; $(cat <&${TEXT_CHANNEL})"`
 
 export interface CommandDeps {
   folder: string
@@ -26,13 +30,18 @@ export interface CommandDeps {
 export function runCommand(deps: CommandDeps, text: string, signal: AbortSignal): Promise<number> {
   return new Promise((resolve, reject) => {
     const batch = createBatch(deps.output)
-    const child = spawn('bash', ['-lc', text], {
+    const child = spawn('bash', ['-lc', READ_AND_RUN], {
       cwd: deps.folder,
       env: deps.variables,
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
       detached: true,
     })
-    for (const stream of [child.stdout, child.stderr]) {
+    const written = child.stdio[TEXT_CHANNEL] as Writable
+    // It may end before it has read all: EPIPE says nothing that the exit code does not.
+    written.on('error', () => undefined)
+    written.end(text)
+    const outputs = [child.stdout, child.stderr] as Readable[]
+    for (const stream of outputs) {
       const decoder = new StringDecoder('utf8')
       stream.on('data', (chunk: Buffer) => batch.push(decoder.write(chunk)))
       stream.on('end', () => batch.push(decoder.end()))
@@ -42,8 +51,7 @@ export function runCommand(deps: CommandDeps, text: string, signal: AbortSignal)
     signal.addEventListener('abort', onAbort, { once: true })
     const finish = (code: number) => {
       signal.removeEventListener('abort', onAbort)
-      child.stdout.destroy()
-      child.stderr.destroy()
+      for (const stream of [...outputs, written]) stream.destroy()
       batch.end()
       resolve(code)
     }
