@@ -38,6 +38,7 @@ beforeEach(async () => {
       expect: () => undefined,
       begin: async () => true,
       finish: () => finish(),
+      leave: () => undefined,
       beginAfter: done,
       finishAfter: done,
     },

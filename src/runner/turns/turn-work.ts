@@ -47,6 +47,8 @@ export interface TurnWork {
   /** Notes what is there; a turn that is taken up again keeps what was noted at its start. False: it was ended before that. */
   begin(turnId: string, context: TurnContext): Promise<boolean>
   finish(turn: { id: string; text: string }, stopped: AbortSignal): Promise<void>
+  /** Nobody waits for what `finish` has not done yet: it goes on, and where it is cut off the next turn does it. */
+  leave(): void
   /** The agent goes on by itself after a turn: notes what is there, for `finishAfter` or else for the next turn. */
   beginAfter(stopped: AbortSignal): Promise<void>
   /** It rests again. `text` is that of the turn that it went on from. */
@@ -71,6 +73,8 @@ export function createTurnWork(deps: TurnWorkDeps): TurnWork {
     const known = found.filter((entry): entry is [string, Snapshot] => entry[1] !== null)
     return { before, additional: Object.fromEntries(known) }
   }
+  /** By name: notes that nothing of it is done. */
+  const unfinished = new Map<string, () => void>()
   const all = [{ name: MAIN, checkout: main }, ...additional]
   /** Of those repositories of which `before` says what they were like. */
   const finishAll = async (before: Before, ending: Omit<Ending, 'report'>) => {
@@ -78,7 +82,9 @@ export function createTurnWork(deps: TurnWorkDeps): TurnWork {
       const own = before[name]
       if (own === undefined) return []
       const notes = notesOf(state, { name, before: own })
-      return [finishOne({ checkout, name, before: own, ...notes }, { ...ending, report })]
+      unfinished.set(name, () => notes.note(NOTHING_DONE))
+      const end = finishOne({ checkout, name, before: own, ...notes }, { ...ending, report })
+      return [end.finally(() => unfinished.delete(name))]
     })
     await Promise.all(ends)
   }
@@ -103,6 +109,9 @@ export function createTurnWork(deps: TurnWorkDeps): TurnWork {
       const known: Before = { ...others, [MAIN]: before }
       const whole = Object.fromEntries(all.map(({ name }) => [name, known[name] ?? null]))
       return finishAll(whole, { turn, stopped })
+    },
+    leave: () => {
+      for (const note of unfinished.values()) note()
     },
     beginAfter: async (stopped) => {
       const { before, additional: others } = await lookAround(stopped)
@@ -145,6 +154,8 @@ function notesOf(state: StateFile, { name, before }: { name: string; before: Sna
   }
 }
 
+const NOTHING_DONE = { pushPending: true, isUncommitted: true }
+
 interface One extends ReturnType<typeof notesOf> {
   checkout: FinishDeps
   name: string
@@ -179,7 +190,7 @@ async function finishOne(
     if (!isKnown) notice('commit', UNNOTED)
   } catch (error) {
     if (stopped.aborted) return
-    const isKnown = note({ pushPending: true, isUncommitted: true })
+    const isKnown = note(NOTHING_DONE)
     notice('commit', error instanceof Error ? error.message : String(error))
     if (!isKnown) notice('commit', UNNOTED)
   }

@@ -2,9 +2,12 @@
 // task in its background has ended: that is committed as well when it rests again. One after the other; one that goes wrong is
 // told, and keeps no other.
 import type { SDKMessage } from '@anthropic-ai/claude-agent-sdk/core'
-import { orAborted } from '../../lib/deadline.ts'
+import { orAborted, withDeadline } from '../../lib/deadline.ts'
 import type { TurnContext, TurnEnd } from './turn-end.ts'
 import type { TurnWork } from './turn-work.ts'
+
+/** Whoever interrupts a turn waits for its commit no longer than this: it goes on behind the turn. */
+const LEAVE_MS = 2_000
 
 type AskedTurn = { id: string; text: string }
 
@@ -19,6 +22,7 @@ export function createWorkOfTurns(
   work: TurnWork,
   /** The turn is null for what the agent does by itself. */
   wentWrong: (error: unknown, turnId: string | null) => void,
+  leaveMs = LEAVE_MS,
 ): WorkOfTurns {
   let last: { text: string; stopped: AbortSignal } | undefined
   let isTurn = false
@@ -26,6 +30,12 @@ export function createWorkOfTurns(
   const next = (turnId: string | null, step: () => Promise<void>) => {
     queue = queue.then(step).catch((error: unknown) => wentWrong(error, turnId))
     return queue
+  }
+  const finish = async (turn: AskedTurn, { interrupted, stopped }: TurnContext) => {
+    const finishing = next(turn.id, () => work.finish(turn, stopped))
+    await orAborted(finishing, interrupted).catch(() =>
+      withDeadline('the commit of a turn', leaveMs, () => finishing, stopped).catch(work.leave),
+    )
   }
   const converseAndFinish = async (
     turn: AskedTurn,
@@ -38,7 +48,7 @@ export function createWorkOfTurns(
     if (!(await work.begin(turn.id, context))) return { kind: 'interrupted' } as const
     const end = await converse()
     isTurn = false
-    if (!stopped.aborted) await next(turn.id, () => work.finish(turn, stopped))
+    if (!stopped.aborted) await finish(turn, context)
     return end
   }
   return {
