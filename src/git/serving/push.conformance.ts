@@ -258,6 +258,23 @@ it.each(BROKEN)(
   },
 )
 
+it('keeps nothing for later that is larger than the upstream ever takes, and says so', async () => {
+  const { upstream, room } = scene
+  await commit({ 'a.txt': 'a\n' })
+  upstream.answer = (incoming, outgoing) => {
+    if (incoming.method !== 'POST') return upstream.serve(incoming, outgoing)
+    incoming.resume()
+    outgoing.writeHead(413).end()
+  }
+  await expectRefused(
+    [BRANCH],
+    'errand: the repository refused the push: The host takes no push of this size',
+  )
+  expect(await room.observed(1)).toMatchObject([
+    { accepted: false, outward: 'refused', reason: 'upstream_too_large' },
+  ])
+})
+
 it('waits five seconds for the upstream and no longer', async () => {
   scene.upstream.answer = (incoming) => incoming.resume()
   await commit({ 'a.txt': 'a\n' })

@@ -90,6 +90,11 @@ describe('explainFailure', () => {
     ],
     ['remote: GitLab: 500 Internal Server Error', 'upstream_broken', true],
     ['remote: do not write "Internal Server Error" in a commit', 'upstream_failed', true],
+    [
+      'error: RPC failed; HTTP 413 curl 22 The requested URL returned error: 413\nfatal: the remote end hung up unexpectedly',
+      'upstream_too_large',
+      false,
+    ],
     ['fatal: something new', 'upstream_failed', true],
   ])('reads %j', (stderr, reason, passing) => {
     const failure = explainFailure(stderr)

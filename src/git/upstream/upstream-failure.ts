@@ -81,6 +81,13 @@ const RULES: readonly Rule[] = [
     'The host asks for fewer requests.',
   ),
   rule(
+    // Often of a proxy in front of it, at 1 MiB.
+    /returned error: 413/i,
+    'too_large',
+    'upstream_too_large',
+    'The host takes no push of this size.',
+  ),
+  rule(
     /Could not resolve|Failed to connect|Couldn't connect|Connection refused|Connection reset|Connection closed|Connection timed out|No route to host|SSL|certificate|from proxy after CONNECT|CONNECT tunnel failed|Empty reply|hung up|Operation too slow|transfer closed|returned error: 5\d\d|kex_exchange_identification|early EOF/i,
     'unavailable',
     'upstream_unreachable',
