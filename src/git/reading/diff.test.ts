@@ -12,7 +12,7 @@ it('reads raw entries and counts of git diff-tree', () => {
     'bin',
   ]
   const counts = ['1\t2\t', 'old', 'new\nname', '3\t0\ttab\there', '-\t-\tbin']
-  expect(parseStat([...raw, ...counts, ''].join('\0'))).toEqual([
+  expect(parseStat(Buffer.from([...raw, ...counts, ''].join('\0')))).toEqual([
     {
       path: 'new\nname',
       from: 'old',
@@ -24,14 +24,23 @@ it('reads raw entries and counts of git diff-tree', () => {
     { path: 'tab\there', from: null, status: 'added', binary: false, insertions: 3, deletions: 0 },
     { path: 'bin', from: null, status: 'deleted', binary: true, insertions: 0, deletions: 0 },
   ])
-  expect(parseStat('')).toEqual([])
+  expect(parseStat(Buffer.from(''))).toEqual([])
+})
+
+it('tells files apart whose names are no UTF-8', () => {
+  const raw = [':000000 100644 a b A', 'na\xefve', ':000000 100644 a b A', 'na\xeeve']
+  const text = [...raw, '1\t0\tna\xefve', '2\t0\tna\xeeve', ''].join('\0')
+  expect(parseStat(Buffer.from(text, 'latin1'))).toMatchObject([
+    { path: 'na\ufffdve', insertions: 1 },
+    { path: 'na\ufffdve', insertions: 2 },
+  ])
 })
 
 it('reads as many files as a session may have changed, in one pass', () => {
   const paths = Array.from({ length: 200_000 }, (_, at) => `path/${at}`)
   const raw = paths.flatMap((path) => [':000000 100644 a b A', path])
   const counts = paths.map((path) => `1\t0\t${path}`)
-  const read = parseStat([...raw, ...counts, ''].join('\0'))
+  const read = parseStat(Buffer.from([...raw, ...counts, ''].join('\0')))
   expect(read.length).toBe(paths.length)
   expect(read.at(-1)).toMatchObject({ path: paths.at(-1), insertions: 1 })
 })

@@ -63,7 +63,7 @@ export async function readDiff(
     patchCap,
   )
   const stat = await read([...tree, '-z', '--raw', '--numstat', ...range], STAT_BYTES)
-  const files = parseStat(stat.stdout.toString('utf8'))
+  const files = parseStat(stat.stdout)
   const sum = (pick: (file: DiffFile) => number) =>
     files.reduce((total, file) => total + pick(file), 0)
   return {
@@ -164,17 +164,26 @@ const STATUSES: Record<string, DiffFile['status']> = {
   T: 'type-changed',
 }
 
-/** Output of `diff-tree -z --raw --numstat`: all raw entries first, then the counts in the same order. */
-export function parseStat(text: string): DiffFile[] {
-  const fields = readFields(text)
+/**
+ * Output of `diff-tree -z --raw --numstat`: all raw entries first, then the counts in the same order. Names stay bytes (latin1)
+ * until every file has its counts: two that are no UTF-8 may read the same.
+ */
+export function parseStat(output: Buffer): DiffFile[] {
+  const fields = readFields(output.toString('latin1'))
   const files = new Map<string, DiffFile>()
   while (fields.next().startsWith(':')) {
     const file = takeRaw(fields)
     files.set(file.path, file)
   }
   while (fields.left() > 1) takeCounts(fields, files)
+  for (const file of files.values()) {
+    file.path = decoded(file.path)
+    if (file.from !== null) file.from = decoded(file.from)
+  }
   return [...files.values()]
 }
+
+const decoded = (bytes: string) => Buffer.from(bytes, 'latin1').toString('utf8')
 
 interface Fields {
   /** The next one; it stays. */
