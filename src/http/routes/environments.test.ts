@@ -66,6 +66,22 @@ describe('environments', () => {
     })
   })
 
+  it('takes no more variables than a sandbox can be told, and none that no program can have', async () => {
+    const most = { A: 'ü'.repeat(16_000), B: 'b'.repeat(24_000) }
+    const made = await post('/api/v1/environments', { name: 'large', variables: most })
+    const { id } = (await made.json()) as { id: string }
+    const more = { ...most, C: 'c'.repeat(16_000) }
+    const tooLarge = { reason: 'variables_too_large' }
+    expect(
+      await errorOf(await post('/api/v1/environments', { name: 'larger', variables: more })),
+    ).toMatchObject(tooLarge)
+    const patch = { method: 'PATCH', as: owner, body: { variables: more } }
+    const refused = await call(test, `/api/v1/environments/${id}`, patch)
+    expect(await errorOf(refused)).toMatchObject(tooLarge)
+    const cut = await post('/api/v1/environments', { name: 'cut', variables: { A: 'a\0b' } })
+    expect(await errorOf(cut)).toMatchObject({ reason: 'variables_invalid' })
+  })
+
   it('copies an environment under a free name and chooses what a repository starts with', async () => {
     const body = { name: 'origin', setup: 'npm ci', setupInputs: ['package-lock.json'] }
     const made = (await (await post('/api/v1/environments', body)).json()) as { id: string }

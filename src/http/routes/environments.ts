@@ -30,6 +30,8 @@ import { type Api, addRoute } from '../route.ts'
 const tag = 'Environments'
 const params = z.object({ id: environmentIdSchema })
 const MOST_COPIES = 1000
+/** As JSON; a sandbox is told them in a file of 64 KiB, with little else in it. */
+const MOST_VARIABLES_BYTES = 60 << 10
 
 export function addEnvironmentRoutes(api: Api, deps: HttpDeps): void {
   addReading(api, deps)
@@ -164,12 +166,30 @@ async function ownEnvironment(
 }
 
 /** What was written as text replaces what was given by name; nothing when there was no text. */
-function variablesOf({ variablesText }: { variablesText?: string | undefined }) {
-  if (variablesText === undefined) return {}
+function variablesOf({
+  variables,
+  variablesText,
+}: {
+  variables?: Environment['variables'] | undefined
+  variablesText?: string | undefined
+}) {
+  if (variablesText === undefined) return variables ? { variables: checked(variables) } : {}
   const parsed = parseEnvText(variablesText)
-  if (parsed.ok) return { variables: parsed.variables }
+  if (parsed.ok) return { variables: checked(parsed.variables) }
   const { line, message } = parsed.error
   throw new AppError('invalid', 'variables_invalid', `line ${line} of the variables: ${message}`)
+}
+
+function checked(variables: Environment['variables']) {
+  const bytes = Buffer.byteLength(JSON.stringify(variables))
+  if (bytes > MOST_VARIABLES_BYTES) {
+    const most = `${MOST_VARIABLES_BYTES >> 10} KiB`
+    const message = `the variables of an environment have at most ${most} together, as JSON: put what is larger into files`
+    throw new AppError('too_large', 'variables_too_large', message)
+  }
+  const [cut] = Object.entries(variables).find(([, value]) => value.includes('\0')) ?? []
+  if (cut === undefined) return variables
+  throw new AppError('invalid', 'variables_invalid', `${cut} holds a NUL character`)
 }
 
 function withHints(environment: Environment) {
