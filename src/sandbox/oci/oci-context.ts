@@ -66,7 +66,7 @@ export async function openOci(
   }
   await mkdir(runtimeStateFolder(runtimeDir), { recursive: true, mode: 0o700 })
   const isRoot = process.getuid?.() === 0
-  const rights = isRoot ? await openRootRights() : await openRootlessRights(config)
+  const rights = isRoot ? await openRootRights(config.dataDir) : await openRootlessRights(config)
   const { arch } = process
   return {
     config,

@@ -1,12 +1,19 @@
 // What the oci driver does in one way as root and in another as an ordinary user; everything else is the same for both.
 // Here the interface and root's way. See rootless-rights.ts for the other.
-import { chmod, rename, rm, stat } from 'node:fs/promises'
+import { chmod, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createDiskMaker, repairDisk, waitUntilUnmounted } from '../disks/disk-image.ts'
 import { copyShifted, shiftOwners } from '../disks/owner-shift.ts'
 import { readIfThere } from '../files.ts'
 import { type CgroupFeatures, detectCgroups } from './cgroups.ts'
-import { allocateRange, type IdRange, parseSubordinateIds, RANGE_SIZE } from './id-ranges.ts'
+import {
+  allocateRange,
+  type IdRange,
+  parseSubordinateIds,
+  parseUidMap,
+  placeOf,
+  RANGE_SIZE,
+} from './id-ranges.ts'
 import { TOOLS_ENV } from './launch-plan.ts'
 import type { LayerPaths, SandboxPaths } from './oci-paths.ts'
 
@@ -54,8 +61,9 @@ export interface Rights {
   settle(paths: SandboxPaths, limitMs: number): Promise<void>
 }
 
-export async function openRootRights(): Promise<Rights> {
+export async function openRootRights(dataDir: string, proc = '/proc'): Promise<Rights> {
   const makeDisk = createDiskMaker()
+  const place = placeOf(await stat(dataDir))
   return {
     cgroups: await detectCgroups(),
     mayShift: true,
@@ -67,7 +75,7 @@ export async function openRootRights(): Promise<Rights> {
       const own = sandboxes.map((start) => ({ start, size: RANGE_SIZE }))
       const texts = await Promise.all(['/etc/subuid', '/etc/subgid'].map(readIfThere))
       const users = texts.flatMap((text) => parseSubordinateIds(text ?? ''))
-      return allocateRange([...own, ...users, ...copies])
+      return allocateRange([...own, ...users, ...copies, ...(await rangesInUse(proc))], place)
     },
     copyOwned: copyShifted,
     own: shiftOwners,
@@ -91,4 +99,12 @@ export async function openRootRights(): Promise<Rights> {
     measureLayer: async ({ disk }) => (await stat(disk)).blocks * BLOCK_BYTES,
     settle: ({ disk }, limitMs) => waitUntilUnmounted(disk, limitMs),
   }
+}
+
+/** By what runs on the machine in other user namespaces than this program: sandboxes of other installations, for one. */
+async function rangesInUse(proc: string): Promise<IdRange[]> {
+  const mapOf = async (name: string) => (await readIfThere(join(proc, name, 'uid_map'))) ?? ''
+  const names = (await readdir(proc)).filter((name) => /^\d+$/.test(name))
+  const [own, ...maps] = await Promise.all(['self', ...names].map(mapOf))
+  return [...new Set(maps)].filter((map) => map !== own).flatMap(parseUidMap)
 }
