@@ -1,6 +1,6 @@
 // What a session is made from, for real: an upstream, an upload, another session, and what is read of them.
 import { existsSync } from 'node:fs'
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { BRANCH, createScene, newSessionId, OWNER, reasonOf, type Scene } from '../room.fixture.ts'
@@ -77,6 +77,21 @@ it('names an empty repository', async () => {
   const source = { kind: 'remote' as const, url: empty.url }
   expect(await reasonOf(scene.prepare({ source }))).toBe('repository_empty')
   empty.close()
+})
+
+it('names a repository that has only a part of its history, and one with other ids', async () => {
+  const { room, upstream } = scene
+  const { workbench } = room
+  const commit = await workbench.commit(upstream.checkout, { 'a.txt': 'a\n' })
+  await workbench.git(upstream.checkout, ['push', '--quiet', 'origin', 'main'])
+  await writeFile(join(upstream.directory, 'shallow'), `${commit}\n`)
+  expect(await reasonOf(scene.prepare())).toBe('upstream_shallow')
+  const other = join(room.root, 'other')
+  await workbench.git(room.root, ['init', '--quiet', '-b', 'main', '--object-format=sha256', other])
+  await workbench.commit(other, { 'a.txt': 'a\n' })
+  await rm(upstream.directory, { recursive: true })
+  await workbench.git(room.root, ['clone', '--quiet', '--bare', other, upstream.directory])
+  expect(await reasonOf(scene.prepare())).toBe('upstream_sha256')
 })
 
 it('may work on a branch that is there already, when it starts from it', async () => {

@@ -75,6 +75,12 @@ const RULES: readonly Rule[] = [
     'The host knows no such repository.',
   ),
   rule(
+    /^fatal: mismatched algorithms: client sha1/m,
+    'unsupported',
+    'upstream_sha256',
+    'A repository with SHA-256 ids cannot be worked on.',
+  ),
+  rule(
     /returned error: 429/i,
     'rate_limited',
     'upstream_rate_limited',

@@ -99,6 +99,7 @@ export function createUpstream(deps: {
       const call = { args, signal, limitMs: FETCH_LIMIT_MS, onLine }
       const result = await orTimeout(run(target, call))
       if (result.exitCode !== 0 && !isButForRefs(result.stderr)) throw upstreamError(result.stderr)
+      requireWhole(result.stderr)
     },
     push: (target, push) => pushBranch(run, target, push),
   }
@@ -118,6 +119,14 @@ function fetchArguments(directory: string, prune: boolean, rest: string[]): stri
     '--',
     ...rest,
   ]
+}
+
+/** Git leaves such branches out, and is content. */
+function requireWhole(stderr: string): void {
+  if (!/^warning: rejected .* because shallow roots are not allowed/m.test(stderr)) return
+  const message =
+    'The repository has only a part of its history (git clone --depth). Fetch the rest into it first: git fetch --unshallow.'
+  throw new AppError('unsupported', 'upstream_shallow', message)
 }
 
 function parseHead(text: string): UpstreamHead {
