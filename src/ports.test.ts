@@ -44,6 +44,28 @@ it('replaces what is outside only in the repository that this was granted of', a
   ])
 })
 
+it.each([
+  ['kept', 'upstream_unreachable', 'unavailable'],
+  ['kept', 'credential_missing', 'forbidden'],
+  ['kept', 'credential_refused', 'forbidden'],
+  ['refused', 'upstream_refused', 'forbidden'],
+] as const)(
+  'of commits that are %s (%s) says whether they may be tried again by themselves',
+  async (outward, reason, code) => {
+    const forward = async () => ({ outward, commit: 'c', reason, message: 'm' })
+    const git = { forward } as Partial<GitClient> as GitClient
+    const state = {
+      ...{ id: 's', ownerId: 'ann', repository: {}, pushGrants: NO_GRANTS, additional: [] },
+      environment: { git: { rewrite: false } },
+    } as unknown as SessionState
+    const port = createRepositoryPort(git, async () => undefined)
+    const { signal } = new AbortController()
+    await expect(port.forward({ state, repository: undefined }, signal)).rejects.toMatchObject({
+      code,
+    })
+  },
+)
+
 describe('a sandbox and its door', () => {
   interface Beside {
     isFull?: boolean

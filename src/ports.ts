@@ -9,7 +9,13 @@ import type { Diff } from './protocol/api.ts'
 import { AppError, toAppError } from './protocol/errors.ts'
 import type { ModelInside } from './protocol/model-endpoint.ts'
 import type { RunnerBoot } from './protocol/runner-frames.ts'
-import { grantsOf, type Repository, repositoryOf, type SessionState } from './protocol/session.ts'
+import {
+  CREDENTIAL_WANTED,
+  grantsOf,
+  type Repository,
+  repositoryOf,
+  type SessionState,
+} from './protocol/session.ts'
 import type { AgentStart } from './runner/agent/agent-start.ts'
 import { beforeRunner } from './runner/agent/ahead-script.ts'
 import { isolationLine, type SandboxDriver, type SandboxStatus } from './sandbox/driver.ts'
@@ -59,9 +65,9 @@ export function createRepositoryPort(
         { signal },
       )
       if (outward === 'forwarded' && commit) return { commit }
-      // What the forge or a missing credential refuses does not pass by itself.
-      const code =
-        outward === 'refused' || reason === 'credential_missing' ? 'forbidden' : 'unavailable'
+      // What the forge refuses, or a credential is wanted for, does not pass by itself.
+      const waits = outward === 'refused' || CREDENTIAL_WANTED.has(reason ?? '')
+      const code = waits ? 'forbidden' : 'unavailable'
       throw new AppError(
         code,
         reason ?? 'not_forwarded',

@@ -194,6 +194,11 @@ export type Usage = z.infer<typeof usageSchema>
 
 /** `kept`: the commits are safe here and not yet outside. `none`: the source has no outside. */
 export const outwardSchema = z.enum(['none', 'forwarded', 'kept', 'refused'])
+/** Why commits are kept until somebody sets a credential: none is tried again by itself. */
+export const CREDENTIAL_WANTED: ReadonlySet<string> = new Set([
+  'credential_missing',
+  'credential_refused',
+])
 
 /** For one session, or for its saved environment and so for later sessions too. */
 export const allowScopeSchema = z.enum(['session', 'environment'])

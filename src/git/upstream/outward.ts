@@ -148,7 +148,7 @@ async function isKnownHere(
   return replaces !== ZERO_ID && isAncestor(git, directory, { older: there, newer: replaces, env })
 }
 
-/** A host that refuses whoever shows no credential has not refused the work: it is kept until there is one. */
+/** A host that refuses whoever shows no credential, or one that it does not know, has not refused the work: it is kept until there is one. */
 function explain(
   outcome: PushOutcome,
   at: { branch: string; keeps: boolean; anonymous: boolean },
@@ -164,6 +164,16 @@ function explain(
       reason: 'credential_missing',
       message: 'There is no credential for this repository: the commits are kept in Errand.',
       lines: ['errand: there is no credential for the repository; the commits are kept in Errand'],
+    }
+  if (result === 'stranger' && at.keeps)
+    return {
+      outward: 'kept',
+      reason: 'credential_refused',
+      message: `The credential is not accepted there: the commits are kept in Errand. ${message}`,
+      lines: [
+        ...lines,
+        'errand: the host does not accept the credential for the repository; the commits are kept in Errand',
+      ],
     }
   return {
     outward: 'refused',

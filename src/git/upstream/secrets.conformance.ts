@@ -124,19 +124,38 @@ it('is not stopped by what a git that was ended left in the mirror', async () =>
   expect(await scene.prepare(withCredential())).toMatchObject({ commit: made })
 })
 
-it('keeps what cannot go out for want of a credential, and refuses what the credential may not', async () => {
-  const { room } = scene
+it('keeps what cannot go out for want of a credential that the host knows, and refuses what one may not', async () => {
+  const { room, upstream } = scene
   const { clone, sessionId } = await scene.start({ request: withCredential() })
   await room.workbench.commit(clone, { 'a.txt': 'a\n' })
   const kept = await room.workbench.run(clone, ['push', 'origin', BRANCH])
   expect(kept.exitCode, kept.stderr).toBe(0)
   expect(await room.observed(1)).toMatchObject([{ outward: 'kept', reason: 'credential_missing' }])
-  await room.workbench.commit(clone, { 'b.txt': 'b\n' })
-  const door = room.door(sessionId, { credential: { ...credential, secret: 'wrong-secret' } })
-  const refused = await room.workbench.run(clone, ['push', door, BRANCH])
+  const made = await room.workbench.commit(clone, { 'b.txt': 'b\n' })
+  const expired = { ...credential, secret: 'wrong-secret' }
+  const door = room.door(sessionId, { credential: expired })
+  const keptToo = await room.workbench.run(clone, ['push', door, BRANCH])
+  expect(keptToo.exitCode, keptToo.stderr).toBe(0)
+  expect(keptToo.stderr).toContain('errand: the host does not accept the credential')
+  expect(keptToo.stderr).not.toContain('wrong-secret')
+  const waits = { outward: 'kept', reason: 'credential_refused' }
+  expect(await room.observed(1)).toMatchObject([{ accepted: true, ...waits }])
+  expect(await room.client.forward({ sessionId, credential: expired })).toMatchObject(waits)
+  expect(await room.client.forward({ sessionId, credential })).toMatchObject({
+    ...{ outward: 'forwarded', commit: made },
+  })
+  await room.workbench.commit(clone, { 'c.txt': 'c\n' })
+  upstream.answer = (incoming, outgoing) => {
+    incoming.resume()
+    outgoing.writeHead(403).end()
+  }
+  const refused = await room.workbench.run(clone, [
+    'push',
+    room.door(sessionId, { credential }),
+    BRANCH,
+  ])
   expect(refused.exitCode).toBe(1)
   expect(refused.stderr).toContain('The host refuses access')
-  expect(refused.stderr).not.toContain('wrong-secret')
   expect(await room.observed(1)).toMatchObject([
     { accepted: false, outward: 'refused', reason: 'repository_access_denied' },
   ])

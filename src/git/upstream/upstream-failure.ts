@@ -112,6 +112,13 @@ export function explainFailure(stderr: string): UpstreamFailure {
   return { code, reason, message: said === '' ? message : `${message} git said: ${said}` }
 }
 
+/** Of an access that is denied: the host does not know who asks. What somebody may not do there it says in other words. */
+export function isStranger(stderr: string): boolean {
+  return /could not read Username|Authentication failed|returned error: 401|Permission denied \(publickey/i.test(
+    stderr,
+  )
+}
+
 export function upstreamError(stderr: string): AppError {
   const { code, reason, message } = explainFailure(stderr)
   return new AppError(code, reason, message)

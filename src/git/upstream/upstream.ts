@@ -6,7 +6,13 @@ import type { Git, GitCall, GitResult } from '../git-process.ts'
 import type { GitPaths } from '../paths.ts'
 import { redact } from './credential.ts'
 import { type UpstreamNetwork, type UpstreamTarget, withUpstreamAccess } from './upstream-access.ts'
-import { explainFailure, isButForRefs, isPassing, upstreamError } from './upstream-failure.ts'
+import {
+  explainFailure,
+  isButForRefs,
+  isPassing,
+  isStranger,
+  upstreamError,
+} from './upstream-failure.ts'
 
 export interface Upstream {
   /** The commit and the branch that HEAD names; both null when the repository is empty. Rejects when access is refused. */
@@ -50,9 +56,12 @@ export interface UpstreamPush {
   env?: Record<string, string>
 }
 
-/** `refused`: the host's own no. `passing`: the host is down, slow or busy and may take it later. */
+/**
+ * `refused`: the host's own no. `passing`: the host is down, slow or busy and may take it later. `stranger`: it does not know who
+ * asks, as with a token that has expired, and has not looked at what is pushed.
+ */
 export interface PushOutcome {
-  result: 'forwarded' | 'refused' | 'passing'
+  result: 'forwarded' | 'refused' | 'passing' | 'stranger'
   reason: string | null
   message: string
   /** What the host said, for the eyes of who pushed. */
@@ -191,6 +200,8 @@ function readPush({ exitCode, stdout, stderr }: GitResult): PushOutcome {
   const isNoAnswer = NO_ANSWERS.includes(reason) || /remote failure/.test(rejected ?? '')
   if (rejected !== undefined && !isNoAnswer)
     return { result: 'refused', reason: 'upstream_refused', message: rejected, lines }
+  if (reason === 'repository_access_denied' && isStranger(stderr))
+    return { result: 'stranger', reason, message, lines }
   return { result: isPassing(reason) ? 'passing' : 'refused', reason, message, lines }
 }
 

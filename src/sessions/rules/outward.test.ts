@@ -29,8 +29,10 @@ describe('commits that are kept', () => {
     expect(game.state.outward).toEqual({ state: 'refused', message: 'm', nextAt: null })
     const again = game.do({ type: 'push.retry' })
     expect(again).toMatchObject({ cancels: ['outward'], effects: [forward(0, null)] })
-    game.do(failedForward(0, false, 'credential_missing'))
-    expect(game.state.outward).toMatchObject({ state: 'kept', nextAt: null })
+    for (const reason of ['credential_missing', 'credential_refused']) {
+      game.do(failedForward(0, false, reason))
+      expect(game.state.outward).toMatchObject({ state: 'kept', nextAt: null })
+    }
   })
 
   it('are sent once: a later push takes the place of what waits, a stop takes nothing of it', () => {

@@ -1,6 +1,6 @@
 // Rules for commits that are kept here until the forge takes them: tried again with growing pauses, or when somebody asks.
 import type { ReportCommand } from '../../protocol/command.ts'
-import { repositoryOf, type SessionState } from '../../protocol/session.ts'
+import { CREDENTIAL_WANTED, repositoryOf, type SessionState } from '../../protocol/session.ts'
 import { outwardLane } from '../lanes.ts'
 import { type Draft, type Refusal, refuse } from './draft.ts'
 
@@ -26,7 +26,7 @@ export function keepTrying(draft: Draft, failed: Report<'push.forward-fail'>, no
   const { repository, attempt, passes, reason, message } = failed
   const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(attempt, 20))
   const nextAt = passes ? new Date(now.getTime() + pauseMs).toISOString() : null
-  const outward = passes || reason === 'credential_missing' ? 'kept' : 'refused'
+  const outward = passes || CREDENTIAL_WANTED.has(reason) ? 'kept' : 'refused'
   const type = 'push.forward-failed'
   draft.emit('seen', { type, repository, outward, reason, message, nextAt })
   if (passes)

@@ -1,9 +1,10 @@
 // The way to where a credential is set, for failures that one may mend.
 import { Link } from '@tanstack/react-router'
+import { CREDENTIAL_WANTED } from '../../../src/protocol/session.ts'
 
 /** A credential may be what is missing: hosts also say of a private repository that there is none. */
 const MENDED_BY_ONE = new Set([
-  'credential_missing',
+  ...CREDENTIAL_WANTED,
   'repository_access_denied',
   'repository_not_found',
   'lfs_credential_missing',
