@@ -27,6 +27,26 @@ describe('explainFailure', () => {
       'repository_access_denied',
       false,
     ],
+    [
+      'ERROR: The key you are authenticating with has been marked as read only.\nfatal: Could not read from remote repository.',
+      'repository_access_denied',
+      false,
+    ],
+    [
+      'ERROR: This repository was archived so it is read-only.\nfatal: Could not read from remote repository.',
+      'repository_access_denied',
+      false,
+    ],
+    [
+      'remote: ERROR: This deploy key does not have write access to this project.\nfatal: Could not read from remote repository.',
+      'repository_access_denied',
+      false,
+    ],
+    [
+      'remote: ERROR: You are not allowed to push code to this project.\nfatal: Could not read from remote repository.',
+      'repository_access_denied',
+      false,
+    ],
     ["fatal: repository 'https://github.com/a/b.git/' not found", 'repository_not_found', false],
     [
       'ERROR: Repository not found.\nfatal: Could not read from remote repository.',

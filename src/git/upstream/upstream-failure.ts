@@ -69,6 +69,13 @@ const RULES: readonly Rule[] = [
     'The host refuses access to the repository.',
   ),
   rule(
+    // Of a push over ssh, where no status says so.
+    /^(?:remote: )?(?:ERROR|GitLab): .*(?:marked as read only|so it is read-only|not have write access|not allowed to push)/m,
+    'forbidden',
+    'repository_access_denied',
+    'The host takes no push from this key, or none to this repository.',
+  ),
+  rule(
     /repository '.*' not found|returned error: 404|Repository not found|does not appear to be a git repository|project you were looking for could not be found|not valid: is this a git repository/i,
     'not_found',
     'repository_not_found',
