@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { decodeCredential, encodeCredential, redact } from './credential.ts'
-import { explainFailure, isButForRefs, isPassing } from './upstream-failure.ts'
+import { explainFailure, isButForRefs, isPassing, isStranger } from './upstream-failure.ts'
 
 describe('explainFailure', () => {
   it('tells a disk that is full here from one at the host', () => {
@@ -122,6 +122,18 @@ describe('explainFailure', () => {
     expect(isPassing(failure.reason)).toBe(passing)
     expect(failure.message).toContain('git said: ')
   })
+})
+
+it.each([
+  ["fatal: Authentication failed for 'https://github.com/a/b.git/'", true],
+  ["fatal: could not read Username for 'https://x': terminal prompts disabled", true],
+  ['git@x: Permission denied (publickey).\nfatal: Could not read from remote repository.', true],
+  ['git@x: Permission denied (gssapi-with-mic,publickey).', true],
+  ["fatal: unable to access 'https://x/': The requested URL returned error: 403", false],
+  ['ERROR: Permission to a/b.git denied to ada.', false],
+  ['remote: error: cannot open .git/refs: Permission denied', false],
+])('tells who is not known from who may not: %j', (stderr, is) => {
+  expect(isStranger(stderr)).toBe(is)
 })
 
 describe('isButForRefs', () => {

@@ -121,7 +121,7 @@ export function explainFailure(stderr: string): UpstreamFailure {
 
 /** Of an access that is denied: the host does not know who asks. What somebody may not do there it says in other words. */
 export function isStranger(stderr: string): boolean {
-  return /could not read Username|Authentication failed|returned error: 401|Permission denied \(publickey/i.test(
+  return /could not read Username|Authentication failed|returned error: 401|Permission denied \([a-z,-]*publickey/i.test(
     stderr,
   )
 }
