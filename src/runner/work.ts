@@ -189,6 +189,7 @@ function assembleParts(setup: RunnerSetup, deps: WorkDeps, wishes: Wishes) {
     report,
     conversation: { transcript, hasReported: deps.journal.hasReported },
     sendDelta,
+    onLate: saver.save,
   })
   const folders = [folder, ...additional.map((one) => one.folder)]
   const hasSettings = () => hasClaudeSettings(folders, variables)

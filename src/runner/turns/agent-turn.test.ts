@@ -54,6 +54,7 @@ beforeEach(async () => {
       hasReported: () => false,
     },
     sendDelta: () => undefined,
+    onLate: () => undefined,
   })
   const run = { agent: agentTurns.run, command: agentTurns.run }
   turns = createTurns({ report, state, run, ended: [] })

@@ -40,6 +40,8 @@ export interface AgentTurnDeps {
     hasReported(uuid: string): boolean
   }
   sendDelta: (turnId: string, text: string) => void
+  /** Of the work behind a turn: it has ended. */
+  onLate: () => void
 }
 
 export interface AgentTurns {
@@ -76,9 +78,12 @@ export function createAgentTurns(deps: AgentTurnDeps): AgentTurns {
   const deltas = createDeltas(deps.sendDelta)
   const { transcript } = deps.conversation
   const order = createReportOrder({ report: deps.report, transcript })
-  const work = createWorkOfTurns(deps.work, (error, turnId) => {
-    const text = `${NOT_FINISHED} ${error instanceof Error ? error.message : String(error)}`
-    deps.report({ type: 'agent.notice', turnId, kind: 'commit', text })
+  const work = createWorkOfTurns(deps.work, {
+    onLate: deps.onLate,
+    wentWrong: (error, turnId) => {
+      const text = `${NOT_FINISHED} ${error instanceof Error ? error.message : String(error)}`
+      deps.report({ type: 'agent.notice', turnId, kind: 'commit', text })
+    },
   })
 
   /** From a prompt to the end of the turn, or to the death of the agent. */

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { SDKMessage } from '@anthropic-ai/claude-agent-sdk/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { runChecked } from '../../lib/process.ts'
 import { failOnDisk } from '../state-file.fixture.ts'
@@ -30,7 +31,7 @@ beforeEach(async () => {
   open = () => {
     state = openStateFile(join(root, 'state.json'), failOnDisk)
     const work = createTurnWork({ main, additional: [], state, report: () => undefined })
-    return createWorkOfTurns(work, failOnDisk, 50)
+    return createWorkOfTurns(work, { leaveMs: 50, onLate: () => undefined, wentWrong: failOnDisk })
   }
 })
 afterEach(() => rm(root, { recursive: true, force: true }))
@@ -90,24 +91,49 @@ describe('a turn that is interrupted while its commit takes long', () => {
   })
 })
 
-describe('a turn that is interrupted', () => {
-  it('ends with its commit where that takes no longer than usual', async () => {
+describe('a turn', () => {
+  let finish: PromiseWithResolvers<void>
+  let late: PromiseWithResolvers<void>
+  let turns: WorkOfTurns
+  beforeEach(() => {
+    finish = Promise.withResolvers()
+    late = Promise.withResolvers()
+    const done = async () => undefined
+    turns = createWorkOfTurns(
+      {
+        ...{ expect: () => undefined, begin: async () => true, leave: () => undefined },
+        ...{ finish: () => finish.promise, beginAfter: done, finishAfter: done },
+      },
+      { leaveMs: 50, onLate: late.resolve, wentWrong: failOnDisk },
+    )
+  })
+  const isLate = () => Promise.race([late.promise.then(() => true), Promise.resolve(false)])
+
+  it('that is interrupted ends with its commit where that takes no longer than usual', async () => {
     const interrupt = new AbortController()
-    const interrupted = interrupt.signal
-    const work = {
-      expect: () => undefined,
-      begin: async () => true,
-      finish: () => new Promise((resolve) => setImmediate(resolve)),
-      leave: () => expect.fail('it was left'),
-      beginAfter: async () => undefined,
-      finishAfter: async () => undefined,
-    }
-    const turns = createWorkOfTurns(work, failOnDisk)
-    const converse = async () => {
+    const signals = { ...context, interrupted: interrupt.signal }
+    const end = turns.run({ id: 't_1', text: 'a' }, signals, async () => {
       interrupt.abort()
-      return { kind: 'interrupted' } as const
-    }
-    const end = await turns.run({ id: 't_1', text: 'a' }, { ...context, interrupted }, converse)
-    expect(end).toEqual({ kind: 'interrupted' })
+      setImmediate(finish.resolve)
+      return { kind: 'interrupted' }
+    })
+    expect(await end).toEqual({ kind: 'interrupted' })
+    expect(await isLate()).toBe(false)
+  })
+
+  it('says when it is done that goes on behind it, so that it can be saved', async () => {
+    const interrupted = AbortSignal.abort()
+    await turns.run({ id: 't_1', text: 'a' }, { ...context, interrupted }, nothing)
+    expect(await isLate()).toBe(false)
+    finish.resolve()
+    await late.promise
+  })
+
+  it('says the same of what the agent has done by itself after it', async () => {
+    finish.resolve()
+    await turns.run({ id: 't_1', text: 'a' }, context, nothing)
+    expect(await isLate()).toBe(false)
+    turns.take({ type: 'result' } as SDKMessage)
+    await late.promise
   })
 })

@@ -18,11 +18,17 @@ export interface WorkOfTurns {
   take(message: SDKMessage): void
 }
 
+export interface WorkOfTurnsDeps {
+  /** What went on behind a turn has ended. */
+  onLate: () => void
+  /** The turn is null for what the agent does by itself. */
+  wentWrong: (error: unknown, turnId: string | null) => void
+  leaveMs?: number
+}
+
 export function createWorkOfTurns(
   work: TurnWork,
-  /** The turn is null for what the agent does by itself. */
-  wentWrong: (error: unknown, turnId: string | null) => void,
-  leaveMs = LEAVE_MS,
+  { onLate, wentWrong, leaveMs = LEAVE_MS }: WorkOfTurnsDeps,
 ): WorkOfTurns {
   let last: { text: string; stopped: AbortSignal } | undefined
   let isTurn = false
@@ -33,8 +39,12 @@ export function createWorkOfTurns(
   }
   const finish = async (turn: AskedTurn, { interrupted, stopped }: TurnContext) => {
     const finishing = next(turn.id, () => work.finish(turn, stopped))
+    const leave = () => {
+      work.leave()
+      void finishing.then(onLate)
+    }
     await orAborted(finishing, interrupted).catch(() =>
-      withDeadline('the commit of a turn', leaveMs, () => finishing, stopped).catch(work.leave),
+      withDeadline('the commit of a turn', leaveMs, () => finishing, stopped).catch(leave),
     )
   }
   const converseAndFinish = async (
@@ -67,7 +77,8 @@ export function createWorkOfTurns(
       const { text, stopped } = last
       if (message.type === 'system' && message.subtype === 'init')
         void next(null, () => work.beginAfter(stopped))
-      if (message.type === 'result') void next(null, () => work.finishAfter(text, stopped))
+      if (message.type === 'result')
+        void next(null, () => work.finishAfter(text, stopped)).then(onLate)
     },
   }
 }
