@@ -66,6 +66,7 @@ it('gives out no range that a process of the machine has, whoever started it', a
     await writeFile(join(top, pid, 'uid_map'), map)
   }
   await mkdir(join(top, '20'))
+  await mkdir(join(top, '21', 'uid_map'), { recursive: true })
   expect(await next()).toBe(first + 2 * RANGE_SIZE)
 })
 

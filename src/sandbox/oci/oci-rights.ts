@@ -1,6 +1,6 @@
 // What the oci driver does in one way as root and in another as an ordinary user; everything else is the same for both.
 // Here the interface and root's way. See rootless-rights.ts for the other.
-import { chmod, readdir, rename, rm, stat } from 'node:fs/promises'
+import { chmod, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createDiskMaker, repairDisk, waitUntilUnmounted } from '../disks/disk-image.ts'
 import { copyShifted, shiftOwners } from '../disks/owner-shift.ts'
@@ -103,7 +103,8 @@ export async function openRootRights(dataDir: string, proc = '/proc'): Promise<R
 
 /** By what runs on the machine in other user namespaces than this program: sandboxes of other installations, for one. */
 async function rangesInUse(proc: string): Promise<IdRange[]> {
-  const mapOf = async (name: string) => (await readIfThere(join(proc, name, 'uid_map'))) ?? ''
+  // Gone in the meantime, or not for this program's eyes: its own sandboxes are known all the same.
+  const mapOf = (name: string) => readFile(join(proc, name, 'uid_map'), 'utf8').catch(() => '')
   const names = (await readdir(proc)).filter((name) => /^\d+$/.test(name))
   const [own, ...maps] = await Promise.all(['self', ...names].map(mapOf))
   return [...new Set(maps)].filter((map) => map !== own).flatMap(parseUidMap)
