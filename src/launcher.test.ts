@@ -161,6 +161,27 @@ it('installs Node.js again when that was broken off, or another one is wanted', 
   expect(await noted()).toEqual(['npm bootstrap', 'npm bootstrap'])
 })
 
+it('replaces nothing under an Errand that runs from this clone, and works with what is there', async () => {
+  await launch(['up'])
+  const running = spawn('/bin/sh', ['-c', 'read line', join(clone, 'src/main.js'), 'up', '--json'])
+  started.push(running)
+  await once(running, 'spawn')
+  for (const name of ['package-lock.json', 'bootstrap/package-lock.json'])
+    await writeFile(join(clone, name), LOCK.replace('this', 'another'))
+  await writeFile(notes, '')
+  for (const command of ['down', 'sessions', 'run', 'demo'])
+    expect(await launch([command])).toEqual({ stdout: `node main.js ${command}\n`, stderr: '' })
+  const refused = await launch(['up', '--json'])
+  expect(refused.stderr).toContain('errand down')
+  expect(JSON.parse(refused.stdout)).toMatchObject({ error: { reason: 'clone_in_use' } })
+  expect(await noted()).toEqual([])
+
+  running.kill('SIGKILL')
+  await once(running, 'close')
+  expect((await launch(['up'])).stdout).toBe('node main.js up\n')
+  expect(await noted()).toEqual(['npm bootstrap', 'npm clone', 'build'])
+})
+
 it('leaves what it notes of the packages to others to read, whatever the umask', async () => {
   await launch(['sessions'], { umask: '077' })
   expect((await stat(join(clone, 'node_modules/.errand-lock'))).mode & 0o777).toBe(0o644)
