@@ -80,6 +80,9 @@ export interface SandboxdReady {
 /** What stands in the instance file, for the CLI to find a running Errand. */
 export interface Instance {
   pid: number
+  /** That people use. */
   url: string
+  /** For programs of this machine; an earlier version says none. */
+  listener?: string
   version: string
 }

@@ -84,7 +84,7 @@ export function createTestCli(options: TestCliOptions): TestCli {
     ...{ stdout, stderr, cwd, env, prompt },
     connect: async () => {
       connections += 1
-      return { client: client as Client, baseUrl, token: 'errand_token' }
+      return { client: client as Client, baseUrl, pageUrl: baseUrl, token: 'errand_token' }
     },
     readStdin: async () => stdin,
     onInterrupt: (listener) => {

@@ -107,6 +107,6 @@ export function shortId({ id }: Pick<SessionState, 'id'>): string {
   return id.slice(0, 8)
 }
 
-export function pageOf({ baseUrl }: Connection, { id }: Pick<SessionState, 'id'>): string {
-  return `${baseUrl}/sessions/${id}`
+export function pageOf({ pageUrl }: Connection, { id }: Pick<SessionState, 'id'>): string {
+  return `${pageUrl}/sessions/${id}`
 }

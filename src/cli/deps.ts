@@ -10,10 +10,12 @@ export interface Output {
   columns(): number | undefined
 }
 
-/** Where Errand answers; `baseUrl` without a slash at its end. */
+/** Where Errand answers; addresses without a slash at their end. */
 export interface Connection {
   client: Client
   baseUrl: string
+  /** That people open. */
+  pageUrl: string
   token: string
 }
 

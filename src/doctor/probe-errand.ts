@@ -8,7 +8,7 @@ import { probePort as openPort } from '../http/listen.ts'
 import { refuseForeignFolder, unfitFolder } from '../installation/data-folder.ts'
 import { layoutOf } from '../installation/ground.ts'
 import { findRegistries } from '../installation/image-registries.ts'
-import { findInstance, versionOf } from '../installation/instance.ts'
+import { findInstance, listenerUrl, versionOf } from '../installation/instance.ts'
 import { runProcess } from '../lib/process.ts'
 import { trustAsThisMachine } from '../lib/trust.ts'
 import { openUnix } from '../lib/unix-http.ts'
@@ -137,8 +137,8 @@ async function probePort(
   return { host, port, state }
 }
 
-function healthOn({ host, port }: Pick<Config, 'host' | 'port'>): string {
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}${HEALTH}`
+function healthOn(config: Pick<Config, 'host' | 'port'>): string {
+  return `${listenerUrl(config)}${HEALTH}`
 }
 
 async function probeDatabase({

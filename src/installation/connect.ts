@@ -9,6 +9,7 @@ import { type Config, inheritedEnvironment, modelVariables, readRemote } from '.
 import { delay } from '../lib/deadline.ts'
 import { trustAsThisMachine } from '../lib/trust.ts'
 import { AppError, type ErrorBody } from '../protocol/errors.ts'
+import type { Instance } from '../settings.ts'
 import { unfitFolder } from './data-folder.ts'
 import { findInstance } from './instance.ts'
 
@@ -25,10 +26,10 @@ export async function connect(
   { start }: { start: boolean },
 ): Promise<Connection> {
   const remote = readRemote()
-  if (remote) return connectionTo(remote.url, remote.token)
+  if (remote) return connectionTo(remote)
   const config = readConfig()
   const running = await findInstance(config)
-  if (running) return connectionTo(running.url, running.token)
+  if (running) return connectionTo(running)
   if (!start) {
     throw new AppError(
       'unavailable',
@@ -54,7 +55,7 @@ async function untilRunning(config: Config): Promise<void> {
 /** The Errand that runs on this data folder. */
 export async function connectTo(config: Config): Promise<Connection> {
   const running = await findInstance(config)
-  if (running) return connectionTo(running.url, running.token)
+  if (running) return connectionTo(running)
   throw new AppError(
     'unavailable',
     'errand_not_running',
@@ -120,9 +121,13 @@ function openLog(file: string, dataDir: string): number {
   }
 }
 
-function connectionTo(baseUrl: string, token: string): Connection {
+function connectionTo({
+  url,
+  listener: baseUrl = url,
+  token,
+}: Pick<Instance, 'url' | 'listener'> & { token: string }): Connection {
   if (baseUrl.startsWith('https:')) trustAsThisMachine()
-  return { baseUrl, token, client: createClient({ baseUrl, token }) }
+  return { baseUrl, pageUrl: url, token, client: createClient({ baseUrl, token }) }
 }
 
 /** The first line, or what came before the end. The pipe stays open: grandchildren may hold it. */

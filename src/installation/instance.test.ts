@@ -28,6 +28,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true, force: true }))
 
+const ready = (url: string) => ({ pid: process.pid, url, version: '0.1.0' })
 const claimFile = () => join(config.runtimeDir, CLAIM_FILE)
 
 it('claims a folder with nothing but its number, and lets go of it', async () => {
@@ -81,9 +82,9 @@ it('leaves the claim to another one that was faster in taking over', async () =>
 
 it('is where it says in one moment: who looks just then reads nothing half', async () => {
   const claim = await claimInstance(config)
-  await claim.ready('http://127.0.0.1:9', '0.1.0')
+  await claim.ready(ready('http://127.0.0.1:9'))
   const reading = await open(join(config.runtimeDir, 'instance.json'))
-  await claim.ready('http://127.0.0.1:10', '0.1.0')
+  await claim.ready(ready('http://127.0.0.1:10'))
   const seen = await reading.readFile('utf8')
   await reading.close()
   expect(JSON.parse(seen)).toMatchObject({ url: 'http://127.0.0.1:9' })
@@ -91,7 +92,7 @@ it('is where it says in one moment: who looks just then reads nothing half', asy
 
 it.runIf(process.getuid?.() === 0)('believes nobody else where Errand is', async () => {
   const claim = await claimInstance(config)
-  await claim.ready('http://127.0.0.1:9', '0.1.0')
+  await claim.ready(ready('http://127.0.0.1:9'))
   await writeFile(join(folder, 'cli-token'), 'secret')
   await chown(join(config.runtimeDir, 'instance.json'), 4_242_424, 0)
   await expect(findInstance(config)).rejects.toMatchObject({ reason: 'other_users_instance' })

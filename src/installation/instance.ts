@@ -35,10 +35,7 @@ export async function claimInstance({ runtimeDir }: Config) {
   return {
     /** The last Errand here did not end in order: its programs may be ending just now. */
     followsKilled,
-    ready: (url: string, version: string) => {
-      const value: Instance = { pid: process.pid, url, version }
-      return writeWhole(instance, JSON.stringify(value), 0o644)
-    },
+    ready: (value: Instance) => writeWhole(instance, JSON.stringify(value), 0o644),
     retract: () => rm(instance, { force: true }),
     /** The folder goes as well, unless running sandboxes need something in it. */
     release: async () => {
@@ -69,6 +66,13 @@ export async function findInstance({
     if (code === 'EACCES' || code === 'EPERM') throw otherUsers()
     throw error
   }
+}
+
+/** Where a program of this machine reaches it; nothing before it, such as a proxy at its public address, has to be there. */
+export function listenerUrl({ host, port }: Pick<Config, 'host' | 'port'>): string {
+  const all: Record<string, string> = { '0.0.0.0': '127.0.0.1', '::': '::1' }
+  const address = all[host] ?? host
+  return `http://${address.includes(':') ? `[${address}]` : address}:${port}`
 }
 
 function otherUsers(): AppError {

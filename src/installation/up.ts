@@ -22,7 +22,7 @@ import {
   writeSettings,
 } from './ground.ts'
 import { findRegistries } from './image-registries.ts'
-import { claimInstance, untilServerEnded, versionOf } from './instance.ts'
+import { claimInstance, listenerUrl, untilServerEnded, versionOf } from './instance.ts'
 import { type Program, startProgram } from './programs.ts'
 
 export interface Running {
@@ -88,7 +88,8 @@ export async function startErrand(config: Config, logger: Logger): Promise<Runni
     const server: Program<ServerReady> = await start('server', 'server', settings)
     const { url, loginUrl } = server.ready
     await writeFile(layout.tokenFile, server.ready.token, { mode: 0o600 })
-    await claim.ready(url, versionOf(config))
+    const listener = listenerUrl({ host: config.host, port })
+    await claim.ready({ pid: process.pid, url, listener, version: versionOf(config) })
     shutdown.add('instance file', claim.retract)
     const { refusal } = (await sandboxd).ready
     const { followsKilled } = claim
