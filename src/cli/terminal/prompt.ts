@@ -1,7 +1,11 @@
-// Asks a person at a terminal, one line at a time. The roof makes it where both ends are terminals.
+// Asks a person at a terminal, one line at a time; what is pasted at once counts as one. The roof makes it where both ends are
+// terminals.
 import { createInterface } from 'node:readline'
 import { Writable } from 'node:stream'
 import { InterruptedError, type Prompt } from '../deps.ts'
+
+/** The rest of its lines is still to come, perhaps in another piece. */
+const BEGUN_KEY = /^\s*-----BEGIN [A-Z ]*PRIVATE KEY-----(?!.*-----END )/s
 
 export function createPrompt(input: NodeJS.ReadStream, output: NodeJS.WriteStream): Prompt {
   return (question, { signal, onInterrupt, isHidden = false }) =>
@@ -27,7 +31,15 @@ export function createPrompt(input: NodeJS.ReadStream, output: NodeJS.WriteStrea
         onInterrupt()
         settle(() => reject(new InterruptedError()))
       })
-      lines.on('line', (line) => settle(() => resolve(line)))
+      const said: string[] = []
+      const answer = () => {
+        const text = [...said, ...(lines.line === '' ? [] : [lines.line])].join('\n')
+        if (!BEGUN_KEY.test(text)) settle(() => resolve(text))
+      }
+      lines.on('line', (line) => {
+        said.push(line)
+        setImmediate(answer)
+      })
       lines.on('close', () => settle(() => reject(new Error('the input has ended'))))
     })
 }
