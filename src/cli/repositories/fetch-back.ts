@@ -61,8 +61,9 @@ async function placeBranch(
   root: string,
   { branch, commit }: { branch: string; commit: string },
 ): Promise<FetchedBranch> {
+  const own = await possibleName(git, root, branch)
   for (let number = 1; number <= MOST_NAMES; number++) {
-    const name = number === 1 ? branch : `${branch}-${number}`
+    const name = number === 1 ? own : `${own}-${number}`
     const ref = `refs/heads/${name}`
     const existing = await git.try(['rev-parse', '--verify', '--quiet', ref], { cwd: root })
     const before = existing.exitCode === 0 ? existing.stdout.trim() : NO_COMMIT
@@ -74,6 +75,17 @@ async function placeBranch(
       return { branch: name, commit, how: before === NO_COMMIT ? 'created' : 'updated' }
   }
   throw new AppError('conflict', 'branch_names_taken', `${branch} and its numbered names are taken`)
+}
+
+/** Git keeps branches as folders and files: beside a branch `errand` there is none below `errand/`. */
+async function possibleName(git: Git, root: string, branch: string): Promise<string> {
+  const parts = branch.split('/')
+  for (let count = 1; count < parts.length; count++) {
+    const ref = `refs/heads/${parts.slice(0, count).join('/')}`
+    const found = await git.try(['show-ref', '--verify', '--quiet', ref], { cwd: root })
+    if (found.exitCode === 0) return branch.replaceAll('/', '-')
+  }
+  return branch
 }
 
 async function mayMove(

@@ -75,6 +75,11 @@ describe('a repository on the disk', () => {
     expect(await inspect(root)).toMatchObject({ branch: 'main', uncommitted: ['file'] })
   })
 
+  it('has the branch by its own name, also where a tag has the same', async () => {
+    await git(root, 'tag', 'main')
+    expect(await inspect(root)).toMatchObject({ branch: 'main' })
+  })
+
   it('is not fooled by variables of a surrounding git', async () => {
     env.GIT_DIR = '/nonexistent'
     expect(await inspect(root)).toMatchObject({ root })
@@ -225,6 +230,13 @@ describe('the way to the server and back', () => {
     await git(root, 'branch', '--quiet', '-D', 'errand/fix-2')
     expect(await fetchBack()).toEqual({ branch: 'errand/fix-2', commit: third, how: 'created' })
     expect(await git(root, 'rev-parse', 'errand/fix')).toBe(sideways)
+  })
+
+  it('brings it back under a name that can stand beside a branch called as the folder of its own', async () => {
+    const commit = await pushToSession('fixed')
+    await git(root, 'branch', 'errand')
+    expect(await fetchBack()).toEqual({ branch: 'errand-fix', commit, how: 'created' })
+    expect(await fetchBack()).toEqual({ branch: 'errand-fix', commit, how: 'same' })
   })
 
   it('says that nothing was pushed', async () => {

@@ -34,8 +34,9 @@ export async function inspectRepository(
   branch: string | undefined,
 ): Promise<LocalRepository> {
   const { root, isBare } = await findRoot(git, path)
-  const head = await git.try(['symbolic-ref', '--quiet', '--short', 'HEAD'], { cwd: root })
-  const current = head.exitCode === 0 ? head.stdout.trim() : undefined
+  // Not with `--short`, which says `heads/v1` where there is a tag of this name.
+  const head = await git.try(['symbolic-ref', '--quiet', 'HEAD'], { cwd: root })
+  const current = head.exitCode === 0 ? head.stdout.trim().replace(/^refs\/heads\//, '') : undefined
   const commit = await resolveCommit(git, root, branch)
   const origin = await git.try(['config', '--get', 'remote.origin.url'], { cwd: root })
   const isCurrent = branch === undefined || branch === current
