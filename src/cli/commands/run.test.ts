@@ -1,5 +1,12 @@
-import { describe, expect, it } from 'vitest'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { runChecked } from '../../lib/process.ts'
+import type { Diff } from '../../protocol/api.ts'
+import { AppError } from '../../protocol/errors.ts'
 import type { EventBody } from '../../protocol/event.ts'
+import type { SessionState } from '../../protocol/session.ts'
 import { createTestCli, SESSION_CREATED } from '../cli.fixture.ts'
 import { BEGIN, createErrand, DONE, QUESTION, sentTurnId, turnId } from '../errand.fixture.ts'
 
@@ -90,6 +97,52 @@ describe('errand send', () => {
 })
 
 describe('errand run', () => {
+  it('has its result also where Errand is started anew just as the turn has ended', async () => {
+    const { client } = createErrand([...BEGIN, DONE])
+    const { getSession, getDiff } = client
+    const away = new Set(['session', 'diff'])
+    const unlessAway = (what: string) => {
+      if (away.delete(what)) throw new AppError('unavailable', 'errand_unreachable', 'away')
+    }
+    client.getSession = async (...args) => {
+      unlessAway('session')
+      return getSession?.(...args) as Promise<SessionState>
+    }
+    client.getDiff = async (...args) => {
+      unlessAway('diff')
+      return getDiff?.(...args) as Promise<Diff>
+    }
+    const cli = createTestCli({ client })
+    expect(await cli.run('run', 'fix it', '--repo', 'https://example.com/r', '--json')).toBe(0)
+    expect(JSON.parse(cli.stdout.text())).toMatchObject({ branch: 'errand/x', filesChanged: 1 })
+  })
+
+  it('has its result also where the branch cannot be fetched, and says so and how', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'errand-run-'))
+    onTestFinished(() => rm(folder, { recursive: true }))
+    const [root, up] = [join(folder, 'shop'), join(folder, 'up')]
+    await runChecked('git', ['init', '--quiet', '--initial-branch=main', root])
+    const who = ['-c', 'user.name=A', '-c', 'user.email=a@example.com']
+    const args = ['-C', root, ...who, 'commit', '--quiet', '--allow-empty', '-m', 'first']
+    await runChecked('git', args)
+    await runChecked('git', ['init', '--quiet', '--bare', up])
+    const { client } = createErrand([...BEGIN, DONE])
+    client.createUpload = async () => ({ id: 'u_x', gitPath: '/up' })
+    const run = async (...more: string[]) => {
+      const env = { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: folder }
+      const cli = createTestCli({ client, cwd: root, env, baseUrl: `file://${folder}` })
+      return { code: await cli.run('run', 'fix it', ...more), cli }
+    }
+    const { code, cli } = await run()
+    expect(code).toBe(10)
+    expect(cli.stdout.text()).toContain('branch   errand/x')
+    expect(cli.stderr.text()).toMatch(
+      /git fetch failed: [^\n]+ \(git_failed\).*errand fetch s_aaaaaa/,
+    )
+    const { cli: programs } = await run('--json')
+    expect(JSON.parse(programs.stdout.text())).toMatchObject({ branch: 'errand/x', local: null })
+  })
+
   it('reads its prompt from standard input', async () => {
     const { client, calls } = createErrand([...BEGIN, DONE])
     const cli = createTestCli({ client, stdin: 'fix\n\nit\n' })

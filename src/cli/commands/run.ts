@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander'
 import { sendUntilAnswered } from '../../client/send-again.ts'
 import type { NewMessage, NewSession } from '../../protocol/api.ts'
-import { AppError } from '../../protocol/errors.ts'
+import { AppError, toAppError } from '../../protocol/errors.ts'
 import type { EventBody } from '../../protocol/event.ts'
 import type { SessionState } from '../../protocol/session.ts'
 import {
@@ -204,9 +204,19 @@ async function finish(cli: Cli, ended: Ended): Promise<RunResult> {
   const hasBegun = isOver && session.repository.commit !== null
   const places = [null, ...session.additional.map(({ name }) => name)]
   const found: FoundWork[] = []
+  let unfetched = 0
   for (const [index, name] of places.entries()) {
     const work = { connection, session, name, root: roots[index] ?? null }
-    found.push(hasBegun ? await findWork(cli, work) : { name, diff: null, fetched: null })
+    if (!hasBegun || !isPushed(session, name)) {
+      found.push({ name, diff: null, fetched: null })
+      continue
+    }
+    found.push(
+      await findWork(cli, work, (error) => {
+        unfetched = error.exitCode
+        sayUnfetched(print, session, error)
+      }),
+    )
   }
   const durationMs = Date.now() - startedAt
   const { turnId } = ended
@@ -216,7 +226,7 @@ async function finish(cli: Cli, ended: Ended): Promise<RunResult> {
   print.json(result)
   if (isOver) {
     printResult(print, result)
-    cli.setExitCode(exitCodeOf(result))
+    cli.setExitCode(exitCodeOf(result) || unfetched)
   } else sayHowToComeBack(print, session, end)
   if (end === 'waiting') cli.setExitCode(exitCodeOf(result))
   return result
@@ -224,11 +234,12 @@ async function finish(cli: Cli, ended: Ended): Promise<RunResult> {
 
 /** Who lets go of it while Errand cannot be reached is told of the session as it was seen last. */
 async function readSession({ connection, session, watched }: Ended): Promise<SessionState> {
+  const read = () => connection.client.getSession(session.id)
+  if (watched.end === 'over') return sendUntilAnswered(read)
   try {
-    return await connection.client.getSession(session.id)
+    return await read()
   } catch (error) {
-    const isAway = error instanceof AppError && error.code === 'unavailable'
-    if (watched.end === 'over' || !isAway) throw error
+    if (!(error instanceof AppError && error.code === 'unavailable')) throw error
     return watched.seen ?? session
   }
 }
@@ -241,16 +252,27 @@ interface Work {
   root: string | null
 }
 
-async function findWork(cli: Cli, { connection, session, name, root }: Work): Promise<FoundWork> {
+/** What was done is told also where it cannot be fetched. */
+async function findWork(
+  cli: Cli,
+  { connection, session, name, root }: Work,
+  onUnfetched: (error: AppError) => void,
+): Promise<FoundWork> {
   const repository = name ?? undefined
-  if (!isPushed(session, name)) return { name, diff: null, fetched: null }
-  const diff = await connection.client.getDiff(session.id, repository)
-  const hasWork = diff.head !== diff.base
-  const fetched =
-    root !== null && hasWork
-      ? await fetchBranch(cli.git, connection, cli.deps.env, { root, session, repository })
-      : null
-  return { name, diff, fetched }
+  const diff = await sendUntilAnswered(() => connection.client.getDiff(session.id, repository))
+  if (root === null || diff.head === diff.base) return { name, diff, fetched: null }
+  try {
+    const place = { root, session, repository }
+    return { name, diff, fetched: await fetchBranch(cli.git, connection, cli.deps.env, place) }
+  } catch (error) {
+    onUnfetched(toAppError(error))
+    return { name, diff, fetched: null }
+  }
+}
+
+function sayUnfetched(print: Printer, session: SessionState, error: AppError): void {
+  const why = `${plainLine(error.message)} (${plainLine(error.reason)})`
+  print.note(`errand: ${why}. Its branch comes here with: errand fetch ${shortId(session)}`)
 }
 
 function isPushed({ additional }: SessionState, name: string | null): boolean {
