@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { applyEvent, emptyView } from '../../protocol/apply-event.ts'
 import type { EventBody, SessionEvent } from '../../protocol/event.ts'
 import { actsOnTerminal, createTestOutput, SESSION_CREATED } from '../cli.fixture.ts'
 import { createRenderer } from './render.ts'
@@ -99,6 +100,25 @@ Fixed **it**.
     expect(output.text()).toContain('Looking at the test')
     renderer.close()
     expect(output.screen()).toBe('')
+  })
+
+  it('takes not much longer than the log itself does to be applied, however long it is', () => {
+    const texts = Array.from({ length: 8000 }, (_, index): EventBody => {
+      return { type: 'assistant.text', turnId, uuid: `u${index}`, text: `line ${index}` }
+    })
+    const timeOf = (work: () => void) => {
+      const startedAt = performance.now()
+      work()
+      return performance.now() - startedAt
+    }
+    const bodies: EventBody[] = [SESSION_CREATED, ...texts]
+    const at = '2026-01-01T00:00:00.000Z'
+    const events = bodies.map((body, index): SessionEvent => {
+      return { sessionId, seq: index + 1, at, source: 'claimed', body }
+    })
+    const applied = timeOf(() => events.reduce(applyEvent, emptyView))
+    const shown = timeOf(() => expect(play(bodies, { isTTY: false }).text()).toContain('line 7999'))
+    expect(shown).toBeLessThan(8 * applied + 500)
   })
 
   it('says the place in the queue while there is one', () => {

@@ -67,10 +67,9 @@ export function createRenderer({
       view = applyEvent(view, event)
       if (event.body.type === 'assistant.text' || !view.session?.turn) writing = ''
       if (event.seq <= quietUntil) return
-      for (const changed of changedItems(before.timeline, view.timeline)) {
-        if (saysAgain(changed, before.timeline.at(-1))) continue
-        const earlier = before.timeline.find((one) => one.seq === changed.seq)
-        const { item, previous } = mapTexts({ item: changed, previous: earlier }, makeSafe)
+      for (const change of changesOf(before.timeline, view.timeline)) {
+        if (saysAgain(change.item, before.timeline.at(-1))) continue
+        const { item, previous } = mapTexts(change, makeSafe)
         screen.lines(linesFor(item, previous, { columns: columns(), isTTY: output.isTTY }))
       }
       draw()
@@ -102,13 +101,23 @@ export function createRenderer({
   }
 }
 
-function changedItems(
-  before: readonly TimelineItem[],
-  after: readonly TimelineItem[],
-): TimelineItem[] {
+interface Change {
+  item: TimelineItem
+  /** As it was before; undefined for a new one. */
+  previous: TimelineItem | undefined
+}
+
+/** Most of what is there stays as it is: what a log has of it may be long, and is passed over. */
+function changesOf(before: readonly TimelineItem[], after: readonly TimelineItem[]): Change[] {
   if (before === after) return []
-  const known = new Set(before)
-  return after.filter((item) => !known.has(item))
+  let same = 0
+  while (same < before.length && before[same] === after[same]) same += 1
+  const rest = before.slice(same)
+  const known = new Set(rest)
+  return after
+    .slice(same)
+    .filter((item) => !known.has(item))
+    .map((item) => ({ item, previous: rest.find(({ seq }) => seq === item.seq) }))
 }
 
 interface Look {
