@@ -1,11 +1,12 @@
 // The command line as a program of its own, against a server whose authority the system trusts and Node.js does not know.
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer as createProxy } from 'node:http'
 import { createServer, type Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
 import { createLeaves, makeAuthority } from './egress/tls/authority.ts'
 import { runProcess } from './lib/process.ts'
 
@@ -46,8 +47,45 @@ it('reaches an Errand elsewhere whose authority this machine trusts, and no othe
   const remote = { ERRAND_URL: url, ERRAND_TOKEN: 'errand_x' }
   const refusal = { error: { reason: 'token_invalid' } }
   expect(await errand(['sessions', '--json'], { ...remote, ...trusting() })).toMatchObject(refusal)
-  const unknown = { error: { reason: 'errand_unreachable' } }
+  // With what is in the way: nobody could know it otherwise.
+  const unknown = {
+    error: {
+      reason: 'errand_unreachable',
+      message: expect.stringMatching(/^Errand cannot be reached at https.*: .*certificate/),
+    },
+  }
   expect(await errand(['sessions', '--json'], remote)).toMatchObject(unknown)
+})
+
+it('says what is wrong with the address of an Errand elsewhere', async () => {
+  for (const ERRAND_URL of [
+    'errand.example.org',
+    `${url}/login?token=x`,
+    'ssh://errand.example.org',
+  ])
+    expect(
+      await errand(['sessions', '--json'], { ERRAND_URL, ERRAND_TOKEN: 'errand_x' }),
+    ).toMatchObject({ error: { reason: 'invalid_errand_url' } })
+})
+
+it('goes through the proxy that the variables name to an Errand elsewhere, as git does', async () => {
+  const asked: string[] = []
+  const proxy = createProxy()
+  proxy.on('connect', (request, socket) => {
+    asked.push(request.url ?? '')
+    socket.end('HTTP/1.1 503 Service Unavailable\r\n\r\n')
+  })
+  proxy.listen(0, '127.0.0.1')
+  await once(proxy, 'listening')
+  onTestFinished(() => void proxy.close())
+  const HTTPS_PROXY = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
+  const remote = { HTTPS_PROXY, ERRAND_URL: 'https://errand.example', ERRAND_TOKEN: 'errand_x' }
+  const unreachable = { error: { reason: 'errand_unreachable' } }
+  expect(await errand(['sessions', '--json'], remote)).toMatchObject(unreachable)
+  expect(asked).toEqual(['errand.example:443'])
+  const refusal = { error: { reason: 'token_invalid' } }
+  const here = { ...remote, ERRAND_URL: url, ...trusting() }
+  expect(await errand(['sessions', '--json'], here)).toMatchObject(refusal)
 })
 
 it('has doctor ask the model endpoint with the trust that the gateway has', async () => {

@@ -119,6 +119,7 @@ const DEFAULT_CHECKOUT_FILES = 10_000
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
 /** The page and the API are at the root of their host. */
 const PUBLIC_URL = { pattern: /^https?:\/\/[^/?#@]+\/?$/, example: 'https://errand.example.org' }
+const REMOTE_URL = { ...PUBLIC_URL, pattern: /^https?:\/\/[^/?#@]+(\/[^?#]*)?$/ }
 const DATABASE_URL = {
   // Of a socket, pg also takes the bare path.
   pattern: /^(postgres(ql)?:|socket:|\/)/,
@@ -184,14 +185,12 @@ export function readConfig(
 export function readRemote(
   env: NodeJS.ProcessEnv = process.env,
 ): { url: string; token: string } | undefined {
-  const { ERRAND_URL: url, ERRAND_TOKEN: token } = env
+  const { ERRAND_TOKEN: token } = env
+  const url = parseUrl('ERRAND_URL', env.ERRAND_URL, REMOTE_URL)
   if (!url) return undefined
   if (!token) {
-    throw new AppError(
-      'unauthenticated',
-      'token_missing',
-      'ERRAND_URL is set and ERRAND_TOKEN is not. Both are needed to reach a remote Errand.',
-    )
+    const message = 'ERRAND_URL is set and ERRAND_TOKEN is not. A remote Errand needs both.'
+    throw new AppError('unauthenticated', 'token_missing', message)
   }
   return { url: url.replace(/\/+$/, ''), token }
 }

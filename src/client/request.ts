@@ -46,14 +46,25 @@ export async function send(options: ClientOptions, request: ApiRequest): Promise
     })
   } catch (error) {
     if (signal?.aborted) throw error
-    throw unreachable(error)
+    throw unreachable(options, error)
   }
   if (!response.ok) throw await refusalOf(response)
   return response
 }
 
-function unreachable(cause: unknown): AppError {
-  return new AppError('unavailable', 'errand_unreachable', 'Errand cannot be reached', { cause })
+function unreachable({ baseUrl }: ClientOptions, cause: unknown): AppError {
+  const where = baseUrl === '' ? '' : ` at ${baseUrl}`
+  const why = reasonOf(cause)
+  const message = `Errand cannot be reached${where}${why && `: ${why}`}`
+  return new AppError('unavailable', 'errand_unreachable', message, { cause })
+}
+
+/** What `fetch` failed with says nothing by itself: a name that is unknown or a certificate that is not trusted lies below it. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error) || error.cause === undefined) return ''
+  const { cause } = error
+  const [first] = cause instanceof AggregateError ? cause.errors : [cause]
+  return first instanceof Error ? reasonOf(first) || first.message : ''
 }
 
 export function requestJson<S extends z.ZodType>(
@@ -63,7 +74,7 @@ export function requestJson<S extends z.ZodType>(
 ): Promise<z.output<S>> {
   return withinLimit(options, request, async (response) => {
     // Cut off in the middle it is as good as none.
-    const text = await response.text().catch((error) => Promise.reject(unreachable(error)))
+    const text = await response.text().catch((error) => Promise.reject(unreachable(options, error)))
     return parseAnswer(schema, text)
   })
 }

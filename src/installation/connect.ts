@@ -1,9 +1,11 @@
 // How the command line reaches Errand: the one that the variables name, the one that runs here, or one that is started.
 import { spawn } from 'node:child_process'
 import { mkdirSync, openSync } from 'node:fs'
+import http from 'node:http'
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { Connection } from '../cli/deps.ts'
+import { isLoopback } from '../cli/repositories/git.ts'
 import { createClient } from '../client/client.ts'
 import { type Config, inheritedEnvironment, modelVariables, readRemote } from '../config.ts'
 import { delay } from '../lib/deadline.ts'
@@ -26,7 +28,10 @@ export async function connect(
   { start }: { start: boolean },
 ): Promise<Connection> {
   const remote = readRemote()
-  if (remote) return connectionTo(remote)
+  if (remote) {
+    if (!isLoopback(remote.url)) goThroughProxy(inheritedEnvironment())
+    return connectionTo(remote)
+  }
   const config = readConfig()
   const running = await findInstance(config)
   if (running) return connectionTo(running)
@@ -45,6 +50,25 @@ export async function connect(
     await untilRunning(config)
   }
   return connectTo(config)
+}
+
+const PROXY_VARIABLES = ['http_proxy', 'https_proxy', 'no_proxy']
+
+/** As the user's git does by itself, of this whole program from now on. Before 24.14 Node.js cannot. */
+function goThroughProxy(env: Record<string, string>): void {
+  const named = PROXY_VARIABLES.flatMap((name) => {
+    const value = env[name] || env[name.toUpperCase()]
+    if (!value) return []
+    // Other programs take a bare `host:port` as well.
+    const isBare = name !== 'no_proxy' && !value.includes('://')
+    return [[name, isBare ? `http://${value}` : value]]
+  })
+  try {
+    http.setGlobalProxyFromEnv?.(Object.fromEntries(named))
+  } catch (cause) {
+    const message = 'A variable for a proxy is no address: write it as http://proxy.example:3128.'
+    throw new AppError('invalid', 'invalid_proxy', message, { cause })
+  }
 }
 
 async function untilRunning(config: Config): Promise<void> {

@@ -87,6 +87,7 @@ export function doorEnv(
   return env
 }
 
-function isLoopback(baseUrl: string): boolean {
+/** Whatever proxy there is, it does not lead there. */
+export function isLoopback(baseUrl: string): boolean {
   return ['127.0.0.1', 'localhost', '[::1]'].includes(new URL(baseUrl).hostname)
 }
