@@ -144,6 +144,18 @@ describe('changes', () => {
       })
   })
 
+  it('copies also where the browser has no clipboard for it, as over plain http', async () => {
+    const session = ready()
+    fixture.add(session)
+    await page.addInitScript(`Object.defineProperty(navigator, 'clipboard', { value: undefined })`)
+    await visit(session, '?panel=changes')
+    await button('Copy branch name').click()
+    await button('Copied').waitFor()
+    await page.getByLabel('Message').focus()
+    await page.keyboard.press('Control+V')
+    expect(await page.getByLabel('Message').inputValue()).toBe('errand/fix-cart-discount')
+  })
+
   it('takes a comment on lines by keyboard alone, and gives the focus back', async () => {
     const session = ready()
     fixture.add(session)

@@ -5,6 +5,23 @@ import { Glyph } from './glyph.tsx'
 
 const SHOWN_MS = 1500
 
+/** Over plain HTTP, but from this very machine, a browser gives no clipboard: there the text is selected and copied. */
+async function copyText(text: string): Promise<void> {
+  const clipboard: Clipboard | undefined = navigator.clipboard
+  if (clipboard) return clipboard.writeText(text)
+  const focused = document.activeElement
+  const box = document.createElement('textarea')
+  box.value = text
+  box.readOnly = true
+  box.className = 'sr-only'
+  document.body.append(box)
+  box.select()
+  const isCopied = document.execCommand('copy')
+  box.remove()
+  if (focused instanceof HTMLElement) focused.focus({ preventScroll: true })
+  if (!isCopied) throw new Error('refused')
+}
+
 export function CopyButton({ text, label }: { text: string; label: string }) {
   const [state, setState] = useState<'idle' | 'copied' | 'refused'>('idle')
   useEffect(() => {
@@ -13,7 +30,7 @@ export function CopyButton({ text, label }: { text: string; label: string }) {
     return () => clearTimeout(timer)
   }, [state])
   const copy = () => {
-    navigator.clipboard.writeText(text).then(
+    copyText(text).then(
       () => setState('copied'),
       () => setState('refused'),
     )
