@@ -144,6 +144,47 @@ describe('changes', () => {
       })
   })
 
+  it('keeps a comment that is being written, with the commit that it is about', async () => {
+    const session = ready()
+    fixture.add(session)
+    await visit(session, '?panel=changes')
+    const diff = page.locator('diffs-container').first()
+    await diff.getByText('three included').waitFor()
+    await diff.locator('[data-column-number="9"]').first().click()
+    const box = page.getByRole('textbox', { name: 'Comment on src/cart.js:9' })
+    await box.fill('Say three')
+    await page.reload()
+    await box.waitFor()
+    expect(await box.inputValue()).toBe('Say three')
+    // Of another commit the lines may be others.
+    const commit = 'c'.repeat(40)
+    fixture.diff = {
+      ...DIFF,
+      head: commit,
+      patch: DIFF.patch.replace('three included', 'all three'),
+    }
+    fixture.emit(session, {
+      ...{ type: 'changes.measured', commit, filesChanged: 2, insertions: 12, deletions: 3 },
+    })
+    await diff.getByText('all three').waitFor()
+    expect(await box.inputValue()).toBe('Say three')
+    await box.press('Enter')
+    await diff.locator('[data-column-number="11"]').first().click()
+    await page.getByRole('textbox', { name: 'Comment on src/cart.js:11' }).fill('Round')
+    // Another line takes it along.
+    await diff.locator('[data-column-number="12"]').first().click()
+    const moved = page.getByRole('textbox', { name: 'Comment on src/cart.js:12' })
+    await expect.poll(focused).toBe('Comment on src/cart.js:12')
+    expect(await moved.inputValue()).toBe('Round')
+    await moved.press('Enter')
+    await page.getByText('2 comments on the changes, sent with the next message').waitFor()
+    await page.getByLabel('Message').press('Control+Enter')
+    const said = '(lines as of b1a2c3d4e5, cccccccccc):'
+    await expect
+      .poll(() => fixture.requests.findLast(({ path }) => path.endsWith('/messages'))?.body)
+      .toMatchObject({ text: expect.stringContaining(said) })
+  })
+
   it('copies also where the browser has no clipboard for it, as over plain http', async () => {
     const session = ready()
     fixture.add(session)

@@ -1,25 +1,34 @@
 // A comment below the lines that it is about: while it is written, and once it waits to be sent.
-import { type KeyboardEvent, useEffect, useRef, useState } from 'react'
+import { type KeyboardEvent, useEffect, useRef } from 'react'
 import { Button, IconButton } from '../ui/button.tsx'
 import { Glyph } from '../ui/glyph.tsx'
-import { type CommentPlace, describePlace, type ReviewComment } from './review-comments.ts'
+import { describePlace, type ReviewComment } from './review-comments.ts'
+import type { WrittenComment } from './use-comments.ts'
 
 const FRAME = 'my-1.5 mr-2 ml-2 rounded-control border bg-raised font-sans text-sm'
 
 export function CommentDraft({
-  place,
+  written: { place, text },
+  focused,
+  onChange,
   onAdd,
   onCancel,
 }: {
-  place: CommentPlace
-  onAdd: (text: string) => void
+  written: WrittenComment
+  /** Whether somebody has just opened it. */
+  focused: boolean
+  onChange: (text: string) => void
+  onAdd: () => void
   onCancel: () => void
 }) {
   const box = useRef<HTMLTextAreaElement>(null)
-  const [text, setText] = useState('')
-  useEffect(() => box.current?.focus(), [])
+  const where = describePlace(place)
+  // biome-ignore lint/correctness/useExhaustiveDependencies: again when it is opened at another place
+  useEffect(() => {
+    if (focused) box.current?.focus()
+  }, [focused, where])
   const add = () => {
-    if (text.trim()) onAdd(text.trim())
+    if (text.trim()) onAdd()
   }
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.nativeEvent.isComposing) return
@@ -37,16 +46,14 @@ export function CommentDraft({
         ref={box}
         rows={2}
         value={text}
-        onChange={(event) => setText(event.target.value)}
+        onChange={(event) => onChange(event.target.value)}
         onKeyDown={onKeyDown}
-        aria-label={`Comment on ${describePlace(place)}`}
+        aria-label={`Comment on ${where}`}
         placeholder="What should be different here?"
         className="block w-full resize-none bg-transparent px-3 pt-2 leading-normal outline-none field-sizing-content placeholder:text-muted"
       />
       <div className="flex items-center gap-1.5 p-1.5">
-        <span className="min-w-0 flex-1 truncate pl-1.5 text-xs text-muted">
-          {describePlace(place)}
-        </span>
+        <span className="min-w-0 flex-1 truncate pl-1.5 text-xs text-muted">{where}</span>
         <Button tone="quiet" onClick={onCancel}>
           Cancel
         </Button>

@@ -7,7 +7,7 @@ import {
   type SelectedLineRange,
 } from '@pierre/diffs'
 import { FileDiff } from '@pierre/diffs/react'
-import { type ReactNode, useMemo, useRef, useState } from 'react'
+import { type ReactNode, type RefObject, useMemo, useRef } from 'react'
 import { Button } from '../ui/button.tsx'
 import { Counts } from '../ui/counts.tsx'
 import { plainText } from '../ui/plain-text.ts'
@@ -15,7 +15,7 @@ import { LINE_HINT_ID } from './changes-frame.tsx'
 import { CommentDraft, KeptComment } from './comment-box.tsx'
 import { type CommentPlace, placeOf, type ReviewComment } from './review-comments.ts'
 import type { FilePatch } from './split-patch.ts'
-import type { Comments } from './use-comments.ts'
+import { type Comments, useWrittenComment, type WrittenComment } from './use-comments.ts'
 import { useLineKeys } from './use-line-keys.ts'
 
 export const THEME = { light: 'github-light-default', dark: 'github-dark-default' } as const
@@ -48,20 +48,25 @@ export function FileCard({
   patch: FilePatch
   review: Review
 }) {
-  const { repository } = review
+  const { repository, commit, comments } = review
   const card = useRef<HTMLElement>(null)
   const header = useRef<HTMLButtonElement>(null)
   const file = useMemo(() => getSingularPatch(patch), [patch])
-  const [writing, setWriting] = useState<CommentPlace | null>(null)
-  const open = (range: SelectedLineRange) => setWriting(placeOf({ repository, path }, range))
+  const [writing, write] = useWrittenComment(comments, { repository, path })
+  const opened = useRef(false)
+  const open = (range: SelectedLineRange) => {
+    opened.current = true
+    // What is written goes along to another line.
+    write({ place: placeOf({ repository, path }, range), commit, text: writing?.text ?? '' })
+  }
   const keys = useLineKeys(card, file, open)
   const options = useDiffOptions(open)
   const close = () => {
-    setWriting(null)
+    write(null)
     const opener = keys.selected ? card : header
     opener.current?.focus({ preventScroll: true })
   }
-  const drawn = useAnnotations({ path, review, writing, close })
+  const drawn = useAnnotations({ path, review, writing, write, opened, close })
   return (
     <article
       ref={card}
@@ -122,29 +127,43 @@ function useDiffOptions(open: (range: SelectedLineRange) => void) {
 
 function useAnnotations({
   path,
-  review: { repository, commit, comments },
+  review: { repository, comments },
   writing,
+  write,
+  opened,
   close,
 }: {
   path: string
   review: Review
-  writing: CommentPlace | null
+  writing: WrittenComment | null
+  write: (written: WrittenComment) => void
+  opened: RefObject<boolean>
   close: () => void
 }) {
   const own = comments.all.filter((one) => one.path === path && one.repository === repository)
   const lineAnnotations: Annotation[] = [
     ...own.map((one) => ({ side: one.side, lineNumber: one.to, metadata: one })),
-    ...(writing ? [{ side: writing.side, lineNumber: writing.to, metadata: null }] : []),
+    ...(writing
+      ? [{ side: writing.place.side, lineNumber: writing.place.to, metadata: null }]
+      : []),
   ]
   const renderAnnotation = ({ metadata }: Annotation) => {
     if (metadata)
       return <KeptComment comment={metadata} onRemove={() => comments.remove(metadata.id)} />
     if (!writing) return null
-    const add = (text: string) => {
-      comments.add(writing, commit, text)
+    const add = () => {
+      comments.add(writing.place, writing.commit, writing.text.trim())
       close()
     }
-    return <CommentDraft place={writing} onAdd={add} onCancel={close} />
+    return (
+      <CommentDraft
+        written={writing}
+        focused={opened.current}
+        onChange={(text) => write({ ...writing, text })}
+        onAdd={add}
+        onCancel={close}
+      />
+    )
   }
   return { lineAnnotations, renderAnnotation }
 }
