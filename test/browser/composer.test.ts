@@ -6,6 +6,8 @@ import {
   append,
   asking,
   createSession,
+  type FixtureSession,
+  prepared,
   queued,
   ready,
   running,
@@ -286,6 +288,25 @@ describe('composer', () => {
     await button('Try again').first().click()
     await expect.poll(() => sent()?.body).toMatchObject({ text: 'Add a currency', kind: 'agent' })
     forgive('ERR_')
+  })
+
+  it('is written in as quickly beside a long conversation', async () => {
+    const said = `All **of** it:\n\n- one\n- two\n\n${'word '.repeat(100)}`
+    const long = createSession({
+      ...{ letter: 'b', title: 'Long' },
+      facts: [...prepared, ...Array.from({ length: 190 }, () => text('b', said))],
+    })
+    const timeToWrite = async (session: FixtureSession) => {
+      fixture.add(session)
+      await visit(session)
+      await timeline().locator('.prose strong').last().waitFor()
+      await page.getByLabel('Message').focus()
+      const startedAt = performance.now()
+      await page.keyboard.type('and what of the documentation?')
+      return performance.now() - startedAt
+    }
+    const short = await timeToWrite(ready('c'))
+    expect(await timeToWrite(long)).toBeLessThan(6 * short + 1000)
   })
 
   it('sends while the browser takes itself for offline: Errand may be on this very machine', async () => {
