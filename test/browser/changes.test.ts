@@ -246,6 +246,22 @@ describe('changes', () => {
     expect(await page.evaluate('window.pwned')).toBeUndefined()
   })
 
+  it('holds up no message that is written beside it, of however many files', async () => {
+    const session = ready()
+    fixture.add(session)
+    const timeToWrite = async () => {
+      await visit(session, '?panel=changes')
+      await page.locator('diffs-container').first().getByText('three included').waitFor()
+      await page.getByLabel('Message').focus()
+      const startedAt = performance.now()
+      await page.keyboard.type('and what of the documentation?')
+      return performance.now() - startedAt
+    }
+    const few = await timeToWrite()
+    fixture.diff = manyFiles(400)
+    expect(await timeToWrite()).toBeLessThan(4 * few + 1000)
+  })
+
   it('stays quick with a diff of ten thousand lines', async () => {
     const session = ready()
     fixture.add(session)
@@ -267,3 +283,12 @@ describe('changes', () => {
     expect(Date.now() - began).toBeLessThan(6000)
   })
 })
+
+/** The first file of the fixture's, so many times. */
+function manyFiles(count: number): typeof DIFF {
+  const [first = ''] = DIFF.patch.split(/(?=^diff --git a\/test)/m)
+  const paths = Array.from({ length: count }, (_, index) => `src/part${index}.js`)
+  const patch = paths.map((path) => first.replaceAll('src/cart.js', path)).join('')
+  const files = paths.map((path) => ({ ...DIFF.files[0], path })) as typeof DIFF.files
+  return { ...DIFF, patch, files }
+}

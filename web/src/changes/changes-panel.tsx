@@ -1,6 +1,6 @@
 // The changes of a session: its branch and how to fetch it, the commits, the files, and the diff.
 import { Link } from '@tanstack/react-router'
-import { useState } from 'react'
+import { useMemo, useState } from 'react'
 import type { Diff } from '../../../src/protocol/api.ts'
 import type { SessionState } from '../../../src/protocol/session.ts'
 import { describeError } from '../app/api.ts'
@@ -73,6 +73,11 @@ interface ShownProps {
 
 function Shown({ place, diff, comments }: ShownProps) {
   const [target, setTarget] = useState<{ path: string } | null>(null)
+  const repository = place.repository ?? null
+  const review = useMemo(
+    () => ({ repository, commit: diff.head, comments }),
+    [repository, diff.head, comments],
+  )
   if (diff.files.length === 0)
     return (
       <div className="p-4">
@@ -87,7 +92,7 @@ function Shown({ place, diff, comments }: ShownProps) {
     <FileDiffs
       diff={diff}
       target={target}
-      review={{ repository: place.repository ?? null, commit: diff.head, comments }}
+      review={review}
       summary={<Summary place={place} diff={diff} />}
       list={
         diff.files.length > 1 ? (

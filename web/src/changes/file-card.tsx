@@ -7,7 +7,7 @@ import {
   type SelectedLineRange,
 } from '@pierre/diffs'
 import { FileDiff } from '@pierre/diffs/react'
-import { type ReactNode, type RefObject, useMemo, useRef } from 'react'
+import { memo, type ReactNode, type RefObject, useMemo, useRef } from 'react'
 import { Button } from '../ui/button.tsx'
 import { Counts } from '../ui/counts.tsx'
 import { plainText } from '../ui/plain-text.ts'
@@ -39,15 +39,14 @@ export interface Review {
 /** What is being written (null), or a comment that waits. */
 type Annotation = DiffLineAnnotation<ReviewComment | null>
 
-export function FileCard({
-  index,
-  patch: { path, patch, binary },
-  review,
-}: {
+interface FileCardProps {
   index: number
   patch: FilePatch
   review: Review
-}) {
+}
+
+/** There may be hundreds of them, and what stands around them is drawn anew with every key that somebody presses. */
+export const FileCard = memo(({ index, patch: { path, patch, binary }, review }: FileCardProps) => {
   const { repository, commit, comments } = review
   const card = useRef<HTMLElement>(null)
   const header = useRef<HTMLButtonElement>(null)
@@ -106,7 +105,7 @@ export function FileCard({
       </p>
     </article>
   )
-}
+})
 
 /** They stay the same object: the renderer begins anew with other ones. */
 function useDiffOptions(open: (range: SelectedLineRange) => void) {

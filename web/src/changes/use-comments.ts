@@ -24,16 +24,19 @@ export function useComments(sessionId: string): Comments {
       }),
     [setStored],
   )
-  return {
-    sessionId,
-    all,
-    set,
-    add: (place, commit, text) => {
-      const id = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`
-      set((old) => [...old, { ...place, id, commit, text }])
-    },
-    remove: (id) => set((old) => old.filter((one) => one.id !== id)),
-  }
+  return useMemo(
+    () => ({
+      sessionId,
+      all,
+      set,
+      add: (place, commit, text) => {
+        const id = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`
+        set((old) => [...old, { ...place, id, commit, text }])
+      },
+      remove: (id) => set((old) => old.filter((one) => one.id !== id)),
+    }),
+    [sessionId, all, set],
+  )
 }
 
 /** One that is being written, and the commit whose changes its place is of. */
