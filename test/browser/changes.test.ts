@@ -262,6 +262,23 @@ describe('changes', () => {
     expect(await timeToWrite()).toBeLessThan(4 * few + 1000)
   })
 
+  it('is there soon, however many files it has, and goes to the last of them', async () => {
+    const session = ready()
+    fixture.add(session)
+    fixture.diff = manyFiles(2000)
+    await visit(session, '?panel=changes')
+    await page.locator('[data-file="0"]').getByText('three included').waitFor()
+    await page.getByRole('button', { name: /^src\/part1990\.js/ }).click()
+    const wanted = page.locator('[data-file="1990"]')
+    await wanted.getByText('three included').waitFor()
+    await expect.poll(focused).toBe('src/part1990.js')
+    const isSeen = `(() => {
+      const { top } = document.querySelector('[data-file="1990"]').getBoundingClientRect()
+      return top >= 0 && top < innerHeight / 2
+    })()`
+    await expect.poll(() => page.evaluate(isSeen)).toBe(true)
+  })
+
   it('stays quick with a diff of ten thousand lines', async () => {
     const session = ready()
     fixture.add(session)

@@ -8,6 +8,8 @@ import type { FilePatch } from './split-patch.ts'
 
 const POOL = { workerFactory: () => new DiffWorker(), poolSize: 2 }
 const HIGHLIGHT = { theme: THEME }
+/** Of more files only those near to what is in sight are drawn. */
+const DRAW_ALL_FILES = 100
 
 export function DiffColumn({
   patches,
@@ -34,7 +36,13 @@ export function DiffColumn({
         <ChangesFrame {...parts}>
           <div ref={column} className="flex flex-col gap-3">
             {patches.map((one, index) => (
-              <FileCard key={one.path} index={index} patch={one} review={review} />
+              <FileCard
+                key={one.path}
+                index={index}
+                patch={one}
+                review={review}
+                atOnce={patches.length <= DRAW_ALL_FILES}
+              />
             ))}
           </div>
         </ChangesFrame>

@@ -7,7 +7,7 @@ import {
   type SelectedLineRange,
 } from '@pierre/diffs'
 import { FileDiff } from '@pierre/diffs/react'
-import { memo, type ReactNode, type RefObject, useMemo, useRef } from 'react'
+import { memo, type ReactNode, type RefObject, useEffect, useMemo, useRef, useState } from 'react'
 import { Button } from '../ui/button.tsx'
 import { Counts } from '../ui/counts.tsx'
 import { plainText } from '../ui/plain-text.ts'
@@ -43,10 +43,13 @@ interface FileCardProps {
   index: number
   patch: FilePatch
   review: Review
+  /** Also where it is far from what is in sight. */
+  atOnce: boolean
 }
 
 /** There may be hundreds of them, and what stands around them is drawn anew with every key that somebody presses. */
-export const FileCard = memo(({ index, patch: { path, patch, binary }, review }: FileCardProps) => {
+export const FileCard = memo(({ index, patch: found, review, atOnce }: FileCardProps) => {
+  const { path, patch, binary } = found
   const { repository, commit, comments } = review
   const card = useRef<HTMLElement>(null)
   const header = useRef<HTMLButtonElement>(null)
@@ -65,6 +68,7 @@ export const FileCard = memo(({ index, patch: { path, patch, binary }, review }:
     const opener = keys.selected ? card : header
     opener.current?.focus({ preventScroll: true })
   }
+  const isNear = useNear(card, atOnce)
   const drawn = useAnnotations({ path, review, writing, write, opened, close })
   return (
     <article
@@ -78,34 +82,67 @@ export const FileCard = memo(({ index, patch: { path, patch, binary }, review }:
       className="scroll-mt-2 overflow-clip rounded-card border border-line focus-visible:outline-offset-[-2px]"
       {...keys.handlers}
     >
-      <FileDiff
-        fileDiff={file}
-        options={options}
-        {...drawn}
-        selectedLines={keys.selected}
-        renderCustomHeader={() => (
-          <FileHeader path={path} file={file} binary={binary}>
-            <Button
-              ref={header}
-              tone="quiet"
-              className="-my-1 -mr-2 px-2 text-xs"
-              aria-label={`Comment on ${plainText(path)}`}
-              onClick={() => {
-                keys.release()
-                open({ start: 0, end: 0 })
-              }}
-            >
-              Comment
-            </Button>
-          </FileHeader>
-        )}
-      />
+      {isNear ? null : <Undrawn patch={found} />}
+      {isNear ? (
+        <FileDiff
+          fileDiff={file}
+          options={options}
+          {...drawn}
+          selectedLines={keys.selected}
+          renderCustomHeader={() => (
+            <FileHeader path={path} file={file} binary={binary}>
+              <Button
+                ref={header}
+                tone="quiet"
+                className="-my-1 -mr-2 px-2 text-xs"
+                aria-label={`Comment on ${plainText(path)}`}
+                onClick={() => {
+                  keys.release()
+                  open({ start: 0, end: 0 })
+                }}
+              >
+                Comment
+              </Button>
+            </FileHeader>
+          )}
+        />
+      ) : null}
       <p role="status" className="sr-only">
         {keys.said}
       </p>
     </article>
   )
 })
+
+const NEAR = { rootMargin: '1000px 0px' }
+
+/** From the first time on that it is near to what is in sight. */
+function useNear(card: RefObject<HTMLElement | null>, atOnce: boolean): boolean {
+  const [isNear, setNear] = useState(false)
+  useEffect(() => {
+    const element = card.current
+    if (isNear || atOnce || !element) return
+    const look = (seen: IntersectionObserverEntry[]) =>
+      setNear(seen.some(({ isIntersecting }) => isIntersecting))
+    const root = element.closest('.diff-column')
+    const observer = new IntersectionObserver(look, { root, ...NEAR })
+    observer.observe(element)
+    return () => observer.disconnect()
+  }, [card, isNear, atOnce])
+  return isNear || atOnce
+}
+
+const LINE_PX = 20
+
+/** Has about the height of what will stand there. */
+function Undrawn({ patch: { path, patch } }: { patch: FilePatch }) {
+  const lines = patch.split('\n').length
+  return (
+    <p className="code-text truncate px-3 py-1.5" style={{ minHeight: lines * LINE_PX }}>
+      {plainText(path)}
+    </p>
+  )
+}
 
 /** They stay the same object: the renderer begins anew with other ones. */
 function useDiffOptions(open: (range: SelectedLineRange) => void) {
