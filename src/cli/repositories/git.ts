@@ -7,7 +7,13 @@ interface GitOptions {
   cwd: string
   env?: Record<string, string>
   signal?: AbortSignal
+  /** As of `RunOptions`: for a list that grows with the repository. */
+  maxOutputBytes?: number
 }
+
+/** Longer than any list of the files of a repository. */
+export const WHOLE_LIST_BYTES = 1 << 28
+
 export interface Git {
   /** Resolves whatever the exit code. */
   try(args: string[], options: GitOptions): Promise<RunResult>
@@ -35,12 +41,13 @@ export function createGit(userEnv: Record<string, string>): Git {
     // What is made here speaks with Errand's repositories, which are of this format.
     GIT_DEFAULT_HASH: 'sha1',
   }
-  const attempt: Git['try'] = async (args, { cwd, env = {}, signal }) => {
+  const attempt: Git['try'] = async (args, { cwd, env = {}, signal, maxOutputBytes }) => {
     try {
       return await runProcess('git', args, {
         cwd,
         env: { ...base, ...env },
         ...(signal ? { signal } : {}),
+        ...(maxOutputBytes ? { maxOutputBytes } : {}),
       })
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error

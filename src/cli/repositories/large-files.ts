@@ -2,7 +2,7 @@
 // those of a session's branch come back with it. Nothing is checked out, and no hook or setting of the repository is changed.
 import { AppError } from '../../protocol/errors.ts'
 import type { Connection } from '../deps.ts'
-import { doorEnv, type Git, gitFailure } from './git.ts'
+import { doorEnv, type Git, gitFailure, WHOLE_LIST_BYTES } from './git.ts'
 
 export interface LargeFiles {
   root: string
@@ -56,7 +56,8 @@ export async function fetchLargeFiles(
 async function listLargeFiles(git: Git, { root, commit }: LargeFiles): Promise<string[]> {
   const attributes = ['grep', '-q', '-F', 'filter=lfs', commit, '--', ':(glob)**/.gitattributes']
   if ((await git.try(attributes, { cwd: root })).exitCode !== 0) return []
-  const listed = await git.try(['lfs', 'ls-files', '--long', commit], { cwd: root })
+  const all = { cwd: root, maxOutputBytes: WHOLE_LIST_BYTES }
+  const listed = await git.try(['lfs', 'ls-files', '--long', commit], all)
   if (listed.exitCode !== 0) return []
   const oids = listed.stdout.split('\n').map((line) => line.slice(0, line.indexOf(' ')))
   return [...new Set(oids.filter((oid) => /^[0-9a-f]{64}$/.test(oid)))]

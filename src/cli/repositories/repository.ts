@@ -6,7 +6,7 @@ import { basename, join, resolve } from 'node:path'
 import { AppError } from '../../protocol/errors.ts'
 import type { Connection } from '../deps.ts'
 import { plainLine } from '../terminal/plain-text.ts'
-import { doorEnv, type Git, gitFailure } from './git.ts'
+import { doorEnv, type Git, gitFailure, WHOLE_LIST_BYTES } from './git.ts'
 import { pushLargeFiles } from './large-files.ts'
 
 export interface LocalRepository {
@@ -92,7 +92,7 @@ async function resolveCommit(git: Git, root: string, branch: string | undefined)
 
 async function listUncommitted(git: Git, root: string): Promise<string[]> {
   const args = ['status', '--porcelain=v1', '-z', '--untracked-files=normal', '--no-renames']
-  const entries = (await git.run(args, { cwd: root })).split('\0')
+  const entries = (await git.run(args, { cwd: root, maxOutputBytes: WHOLE_LIST_BYTES })).split('\0')
   return entries.filter((entry) => entry.length > 3).map((entry) => entry.slice(3))
 }
 
