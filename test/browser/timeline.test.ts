@@ -161,6 +161,33 @@ describe('timeline', () => {
     await second.locator('pre', { hasText: 'Said at the very end' }).waitFor()
   })
 
+  it('says nothing of a second press of the same button, which has nothing to do any more', async () => {
+    const session = createSession({ letter: 'd', title: 'Prices', facts: failedPhase })
+    fixture.add(session)
+    let asked = 0
+    await page.route('**/retry', (route) => {
+      asked += 1
+      if (asked === 1) return route.fallback()
+      const error = { code: 'conflict', reason: 'nothing_failed', message: 'Nothing has failed.' }
+      return route.fulfill({ status: 409, json: { error } })
+    })
+    await visit(session)
+    await button('Retry').waitFor()
+    const refused = page.waitForResponse((response) => response.status() === 409)
+    await page.evaluate(`(() => {
+      const retry = [...document.querySelectorAll('button')].find((one) => one.innerText === 'Retry')
+      retry.click()
+      retry.click()
+    })()`)
+    await (await refused).finished()
+    await page.getByText('preparing').first().waitFor()
+    // What comes after the answer is drawn after it.
+    fixture.emit(session, { type: 'session.renamed', title: 'Prices and more' })
+    await page.getByRole('heading', { name: 'Prices and more' }).waitFor()
+    expect(await page.getByText('It was not started again').count()).toBe(0)
+    forgive('409')
+  })
+
   it('tells of commits that are not yet at their remote, and pushes them again', async () => {
     const nextAt = new Date(Date.now() + 60_000).toISOString()
     const facts: Fact[] = [

@@ -132,6 +132,13 @@ const NAMES = {
   withdraw: 'The message was not taken back',
 } as const
 
+/** Refusals that say that there was nothing left to do, as to the second press of a button that was pressed twice. */
+const DONE_ALREADY: ReadonlySet<string> = new Set([
+  'nothing_failed',
+  'nothing_kept',
+  'nothing_to_allow',
+])
+
 /** Whether a session is as it was asked to be, where it can be seen of it. */
 const IS_DONE: Partial<
   Record<keyof typeof NAMES, (session: SessionState, requests: SessionRequests) => boolean>
@@ -167,6 +174,7 @@ function RequestFailures({
     const request = requests[name]
     if (!request.error) return null
     const error = describeError(request.error)
+    if (DONE_ALREADY.has(error.reason)) return null
     return (
       <div key={name} className="mb-2">
         <Failure what={NAMES[name]} why={error.message} reason={error.reason}>
