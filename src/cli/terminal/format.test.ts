@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { formatTable } from './format.ts'
+import { formatDuration, formatTable } from './format.ts'
+
+it('tells a time in whole minutes and the seconds beside them', () => {
+  const times = [59_940, 59_960, 119_400, 119_600, 7_325_000]
+  expect(times.map(formatDuration)).toEqual([
+    ...['59.9 s', '1 min 0 s', '1 min 59 s', '2 min 0 s', '122 min 5 s'],
+  ])
+})
 
 describe('a table', () => {
   const rows = [

@@ -4,9 +4,9 @@ import type { Usage } from '../../protocol/session.ts'
 import { fitLine, plainLine } from './plain-text.ts'
 
 export function formatDuration(ms: number): string {
-  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`
-  const minutes = Math.floor(ms / 60_000)
-  return `${minutes} min ${Math.round((ms % 60_000) / 1000)} s`
+  if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`
+  const seconds = Math.round(ms / 1000)
+  return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
 }
 
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB']
