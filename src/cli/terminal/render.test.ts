@@ -147,6 +147,14 @@ Fixed **it**.
     }
   })
 
+  it('says once that it waits for the connection, also without a terminal', () => {
+    const output = createTestOutput()
+    const renderer = createRenderer({ output })
+    for (const state of ['open', 'waiting', 'waiting', 'open'] as const) renderer.connection(state)
+    renderer.close()
+    expect(output.text()).toBe('waiting for the connection …\n')
+  })
+
   it('says once why the model refuses again and again', () => {
     const refused = (message: string): EventBody => {
       const said = { requestId: 'r', status: 401, reason: 'model_key_missing', message }

@@ -15,6 +15,7 @@ import { renderFailedPhase, renderItem, renderPhases, renderToolCall } from './r
 
 const WITHOUT_TERMINAL = 100
 const TICK_MS = 500
+const WAITING = 'waiting for the connection …'
 /** Of text that is being written: enough for the widest line. */
 const KEPT_DELTA = 400
 
@@ -57,7 +58,7 @@ export function createRenderer({
     const tail = writing.slice(-Math.max(1, columns() - 2))
     const queued = view.session?.status === 'queued' && place
     const work = () => (queued ? describeQueue(queued) : describeWork(view.timeline, now()))
-    screen.status(isWaiting ? 'waiting for the connection …' : tail || work())
+    screen.status(isWaiting ? WAITING : tail || work())
   }
   const timer = output.isTTY ? setInterval(draw, TICK_MS) : undefined
   timer?.unref()
@@ -85,7 +86,9 @@ export function createRenderer({
       draw()
     },
     connection: (state) => {
-      isWaiting = state === 'waiting'
+      const isCut = state === 'waiting'
+      if (!output.isTTY && isCut && !isWaiting) screen.lines([WAITING])
+      isWaiting = isCut
       draw()
     },
     pause: screen.pause,
