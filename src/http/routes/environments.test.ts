@@ -66,7 +66,7 @@ describe('environments', () => {
     })
   })
 
-  it('takes no more variables than a sandbox can be told, and none that no program can have', async () => {
+  it('takes no more variables than a sandbox can be told', async () => {
     const most = { A: 'ü'.repeat(16_000), B: 'b'.repeat(24_000) }
     const made = await post('/api/v1/environments', { name: 'large', variables: most })
     const { id } = (await made.json()) as { id: string }
@@ -78,8 +78,6 @@ describe('environments', () => {
     const patch = { method: 'PATCH', as: owner, body: { variables: more } }
     const refused = await call(test, `/api/v1/environments/${id}`, patch)
     expect(await errorOf(refused)).toMatchObject(tooLarge)
-    const cut = await post('/api/v1/environments', { name: 'cut', variables: { A: 'a\0b' } })
-    expect(await errorOf(cut)).toMatchObject({ reason: 'variables_invalid' })
   })
 
   it('copies an environment under a free name and chooses what a repository starts with', async () => {
