@@ -1,6 +1,6 @@
 // Gives every sandbox 65,536 user ids of its own on the host, so that no two sandboxes, and no user of the machine, ever
-// share one. What is taken is read from the sandboxes on disk, so a range is free again when its sandbox is removed. Of another
-// installation on the machine only those that run are seen; each begins at a place of its own, so that theirs hardly ever meet.
+// share one. What is taken is read from the sandboxes on disk, so a range is free again when its sandbox is removed. Those of
+// another installation on the machine are not seen; each begins at a place of its own, so that theirs hardly ever meet.
 import { createHash } from 'node:crypto'
 import { AppError } from '../../protocol/errors.ts'
 
@@ -38,14 +38,6 @@ function lowestFrom(first: number, sorted: IdRange[]): number | undefined {
     start = FIRST + Math.ceil((range.start + range.size - FIRST) / RANGE_SIZE) * RANGE_SIZE
   }
   return start + RANGE_SIZE > LAST ? undefined : start
-}
-
-/** Of `/proc/<pid>/uid_map`: the ids that the user namespace of a process has outside. */
-export function parseUidMap(text: string): IdRange[] {
-  return text.split('\n').flatMap((line) => {
-    const [, start, size] = line.trim().split(/\s+/).map(Number)
-    return start === undefined || size === undefined ? [] : [{ start, size }]
-  })
 }
 
 /** Ranges that the machine gave to its own users, or to those named (by name or number), in the form of /etc/subuid and /etc/subgid. */

@@ -1,6 +1,6 @@
 // What the oci driver does in one way as root and in another as an ordinary user; everything else is the same for both.
 // Here the interface and root's way. See rootless-rights.ts for the other.
-import { chmod, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { chmod, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createDiskMaker, repairDisk, waitUntilUnmounted } from '../disks/disk-image.ts'
 import { copyShifted, shiftOwners } from '../disks/owner-shift.ts'
@@ -10,7 +10,6 @@ import {
   allocateRange,
   type IdRange,
   parseSubordinateIds,
-  parseUidMap,
   placeOf,
   RANGE_SIZE,
 } from './id-ranges.ts'
@@ -61,7 +60,7 @@ export interface Rights {
   settle(paths: SandboxPaths, limitMs: number): Promise<void>
 }
 
-export async function openRootRights(dataDir: string, proc = '/proc'): Promise<Rights> {
+export async function openRootRights(dataDir: string): Promise<Rights> {
   const makeDisk = createDiskMaker()
   const place = placeOf(await stat(dataDir))
   return {
@@ -75,7 +74,7 @@ export async function openRootRights(dataDir: string, proc = '/proc'): Promise<R
       const own = sandboxes.map((start) => ({ start, size: RANGE_SIZE }))
       const texts = await Promise.all(['/etc/subuid', '/etc/subgid'].map(readIfThere))
       const users = texts.flatMap((text) => parseSubordinateIds(text ?? ''))
-      return allocateRange([...own, ...users, ...copies, ...(await rangesInUse(proc))], place)
+      return allocateRange([...own, ...users, ...copies], place)
     },
     copyOwned: copyShifted,
     own: shiftOwners,
@@ -99,13 +98,4 @@ export async function openRootRights(dataDir: string, proc = '/proc'): Promise<R
     measureLayer: async ({ disk }) => (await stat(disk)).blocks * BLOCK_BYTES,
     settle: ({ disk }, limitMs) => waitUntilUnmounted(disk, limitMs),
   }
-}
-
-/** By what runs on the machine in other user namespaces than this program: sandboxes of other installations, for one. */
-async function rangesInUse(proc: string): Promise<IdRange[]> {
-  // Gone in the meantime, or not for this program's eyes: its own sandboxes are known all the same.
-  const mapOf = (name: string) => readFile(join(proc, name, 'uid_map'), 'utf8').catch(() => '')
-  const names = (await readdir(proc)).filter((name) => /^\d+$/.test(name))
-  const [own, ...maps] = await Promise.all(['self', ...names].map(mapOf))
-  return [...new Set(maps)].filter((map) => map !== own).flatMap(parseUidMap)
 }
