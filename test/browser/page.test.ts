@@ -47,6 +47,17 @@ describe('first visit', () => {
     })
   })
 
+  it('is there also where the browser keeps nothing for it', async () => {
+    await page.addInitScript(`for (const name of ['localStorage', 'sessionStorage'])
+      Object.defineProperty(window, name, { get() { throw new DOMException('no', 'SecurityError') } })`)
+    await page.goto(fixture.url)
+    await page.getByRole('heading', { name: 'What should be done?' }).waitFor()
+    await page.keyboard.press('Control+k')
+    await page.keyboard.type('Theme: dark')
+    await page.keyboard.press('Enter')
+    await expect.poll(() => page.evaluate('document.documentElement.dataset.theme')).toBe('dark')
+  })
+
   it('says what is missing instead of sending', async () => {
     await page.goto(fixture.url)
     await button('Start task').click()

@@ -4,12 +4,24 @@ export type Theme = (typeof THEMES)[number]
 const KEY = 'theme'
 
 export function applyStoredTheme(): void {
-  show(localStorage.getItem(KEY))
+  show(stored())
 }
 
 export function setTheme(theme: Theme): void {
-  localStorage.setItem(KEY, theme)
+  try {
+    localStorage.setItem(KEY, theme)
+  } catch {
+    // Where storage is switched off it holds as long as the page lives.
+  }
   show(theme)
+}
+
+function stored(): string | null {
+  try {
+    return localStorage.getItem(KEY)
+  } catch {
+    return null
+  }
 }
 
 function show(theme: string | null): void {
