@@ -98,6 +98,15 @@ describe('errand up and errand down', () => {
     expect(jsonOf(again)).toMatchObject({ id: sessionId, status: 'idle' })
   })
 
+  it('is reached from its own machine while nothing stands at its public address', async () => {
+    const url = 'https://errand.invalid'
+    await up({ ...key(), ERRAND_PUBLIC_URL: url })
+    const result = await runTask()
+    expect(result.exitCode, result.stderr).toBe(0)
+    const { sessionId, url: page } = jsonOf<RunResult>(result)
+    expect(page).toBe(`${url}/sessions/${sessionId}`)
+  })
+
   it('refuses a second one while the first starts', async () => {
     const both = [0, 1].map(() =>
       startCommand(['up', '--json', '--port', '0', '--data', data], { env: key() }),
