@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer as createProxy } from 'node:http'
 import { createServer, type Server } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
@@ -20,10 +20,12 @@ beforeAll(async () => {
   await writeFile(join(folder, 'authority.pem'), authority.certificate)
   const leafFor = await createLeaves(authority, Date.now)
   const error = { code: 'unauthenticated', reason: 'token_invalid', message: 'not valid' }
-  server = createServer(await leafFor('127.0.0.1'), (_, response) => {
+  const [here, elsewhere] = [await leafFor('127.0.0.1'), await leafFor('errand.example')]
+  server = createServer(here, (_, response) => {
     response.writeHead(401, { 'content-type': 'application/json' })
     response.end(JSON.stringify({ error }))
   })
+  server.addContext('errand.example', elsewhere)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
@@ -73,19 +75,22 @@ it('goes through the proxy that the variables name to an Errand elsewhere, as gi
   const proxy = createProxy()
   proxy.on('connect', (request, socket) => {
     asked.push(request.url ?? '')
-    socket.end('HTTP/1.1 503 Service Unavailable\r\n\r\n')
+    const tunnel = connect((server.address() as AddressInfo).port, '127.0.0.1', () => {
+      socket.write('HTTP/1.1 200 OK\r\n\r\n')
+      socket.pipe(tunnel).pipe(socket)
+    })
+    for (const one of [socket, tunnel]) one.on('error', () => tunnel.destroy())
   })
   proxy.listen(0, '127.0.0.1')
   await once(proxy, 'listening')
   onTestFinished(() => void proxy.close())
   const HTTPS_PROXY = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
-  const remote = { HTTPS_PROXY, ERRAND_URL: 'https://errand.example', ERRAND_TOKEN: 'errand_x' }
-  const unreachable = { error: { reason: 'errand_unreachable' } }
-  expect(await errand(['sessions', '--json'], remote)).toMatchObject(unreachable)
-  expect(asked).toEqual(['errand.example:443'])
+  const remote = { HTTPS_PROXY, ERRAND_TOKEN: 'errand_x', ...trusting() }
   const refusal = { error: { reason: 'token_invalid' } }
-  const here = { ...remote, ERRAND_URL: url, ...trusting() }
-  expect(await errand(['sessions', '--json'], here)).toMatchObject(refusal)
+  for (const ERRAND_URL of ['https://errand.example', url])
+    expect(await errand(['sessions', '--json'], { ...remote, ERRAND_URL })).toMatchObject(refusal)
+  // None to this very machine.
+  expect(asked).toEqual(['errand.example:443'])
 })
 
 it('has doctor ask the model endpoint with the trust that the gateway has', async () => {
