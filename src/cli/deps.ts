@@ -16,6 +16,8 @@ export interface Connection {
   baseUrl: string
   /** That people open. */
   pageUrl: string
+  /** It runs on this machine: whatever proxy there is, it does not lead there. */
+  isHere?: boolean
   token: string
 }
 

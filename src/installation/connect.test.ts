@@ -44,5 +44,7 @@ it('goes straight to the one that runs here, also while the proxy at its public 
   await writeFile(join(folder, 'cli-token'), 'secret')
   const connection = await connect(() => config, { start: false })
   expect(await connection.client.listSessions()).toMatchObject({ sessions: [] })
-  expect(connection).toMatchObject({ baseUrl: `http://127.0.0.1:${port}`, pageUrl: url })
+  expect(connection).toMatchObject({
+    ...{ baseUrl: `http://127.0.0.1:${port}`, pageUrl: url, isHere: true },
+  })
 })

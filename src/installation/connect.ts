@@ -149,9 +149,11 @@ function connectionTo({
   url,
   listener: baseUrl = url,
   token,
-}: Pick<Instance, 'url' | 'listener'> & { token: string }): Connection {
+  pid,
+}: Partial<Instance> & { url: string; token: string }): Connection {
   if (baseUrl.startsWith('https:')) trustAsThisMachine()
-  return { baseUrl, pageUrl: url, token, client: createClient({ baseUrl, token }) }
+  const client = createClient({ baseUrl, token })
+  return { baseUrl, pageUrl: url, token, client, isHere: pid !== undefined }
 }
 
 /** The first line, or what came before the end. The pipe stays open: grandchildren may hold it. */

@@ -1,6 +1,7 @@
 // Runs the user's own git on the user's own repository, quietly and without asking anything.
 import { lastLines, type RunResult, runProcess } from '../../lib/process.ts'
 import { AppError } from '../../protocol/errors.ts'
+import type { Connection } from '../deps.ts'
 import { plainLine } from '../terminal/plain-text.ts'
 
 interface GitOptions {
@@ -78,12 +79,14 @@ export function gitFailure(what: string, stderr: string): AppError {
  */
 export function doorEnv(
   userEnv: Record<string, string>,
-  { baseUrl, token }: { baseUrl: string; token: string },
+  { baseUrl, token, isHere = false }: Pick<Connection, 'baseUrl' | 'token' | 'isHere'>,
 ): Record<string, string> {
   const settings: [string, string][] = [
     [`http.${baseUrl}/.extraHeader`, `Authorization: Bearer ${token}`],
     [`http.${baseUrl}/.followRedirects`, 'false'],
-    ...(isLoopback(baseUrl) ? ([[`http.${baseUrl}/.proxy`, '']] as [string, string][]) : []),
+    ...(isHere || isLoopback(baseUrl)
+      ? ([[`http.${baseUrl}/.proxy`, '']] as [string, string][])
+      : []),
   ]
   const first = Number(userEnv.GIT_CONFIG_COUNT ?? 0) || 0
   const env: Record<string, string> = { GIT_CONFIG_COUNT: String(first + settings.length) }

@@ -190,6 +190,22 @@ describe('the way to the server and back', () => {
     await new Promise((resolve) => server.close(resolve))
   })
 
+  it('goes through no proxy to an Errand on this machine, by whatever address it listens', async () => {
+    const seen: (string | undefined)[] = []
+    const server = createServer((request, response) => {
+      seen.push(request.url)
+      response.writeHead(404).end()
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.2', resolve))
+    const baseUrl = `http://127.0.0.2:${(server.address() as AddressInfo).port}`
+    env.http_proxy = 'http://127.0.0.1:1'
+    const push = { root, commit: 'HEAD', branch: 'main', gitPath: '/x' }
+    const to = { baseUrl, token: 'errand_t', isHere: true } as Connection
+    await expect(pushCommit(createGit(env), to, env, push)).rejects.toThrow()
+    expect(seen).toEqual(['/x/info/refs?service=git-receive-pack'])
+    await new Promise((resolve) => server.close(resolve))
+  })
+
   async function pushToSession(text: string, parent = 'main') {
     const bare = await makeServerRepository(`sessions/${sessionId}`)
     const work = join(folder, `work-${Math.random()}`)
