@@ -34,6 +34,7 @@ describe('a message', () => {
     await page.getByText('The message was not sent').waitFor({ state: 'detached' })
     await expect.poll(() => message().inputValue()).toBe('')
     forgive('ERR_')
+    forgive('before receiving a handshake')
   })
 
   it('that the page did not know of when it was loaded anew is there, and sent again as the same', async () => {
@@ -96,6 +97,21 @@ describe('a press of a button', () => {
     await page.getByText('The change was not taken').waitFor({ state: 'detached' })
     forgive('ERR_')
   })
+})
+
+it('takes a message back once, by two presses as well', async () => {
+  const session = running()
+  fixture.add(session)
+  fixture.emit(session, queued('q', text))
+  await visit(session)
+  let asked = 0
+  await page.route('**/messages/*', (route) => {
+    asked += 1
+    return route.fallback()
+  })
+  await button('Take this message back').dblclick()
+  await expect.poll(() => message().inputValue()).toBe(text)
+  expect(asked).toBe(1)
 })
 
 describe('a new task', () => {

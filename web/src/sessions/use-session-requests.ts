@@ -1,5 +1,6 @@
 // What can be asked of one session, with the state of each request for the place that shows it.
 
+import { useState } from 'react'
 import type { Client } from '../../../src/client/client.ts'
 import type { NewMessage, SessionPatch } from '../../../src/protocol/api.ts'
 import type { AllowScope, Answer, PushGrantChange } from '../../../src/protocol/session.ts'
@@ -16,6 +17,8 @@ export function useSessionRequests(id: string, setDraft: SetDraft) {
   /** A press of a button that sends nothing but itself. */
   const act = (action: SessionAction) => () => api.actOnSession(id, action)
   const writeFirst = (text: string) => setDraft((old) => (old.trim() ? `${text}\n\n${old}` : text))
+  /** Messages that are being taken back. */
+  const [leaving] = useState(() => new Set<string>())
   const send = useRequest((message: NewMessage) => api.sendMessage(id, message))
   const withdraw = useRequest(({ turnId }: { turnId: string; text: string }) =>
     api.withdrawMessage(id, turnId),
@@ -40,11 +43,18 @@ export function useSessionRequests(id: string, setDraft: SetDraft) {
     withdraw,
     writeFirst,
     /** The text goes back in front of what is being written, also once this session is not shown any more. */
-    takeBack: (turnId: string, text: string) =>
-      void withdraw.mutateAsync({ turnId, text }).then(
-        () => writeFirst(text),
-        () => undefined,
-      ),
+    takeBack: (turnId: string, text: string) => {
+      // The second press of two would be refused, and said to have failed.
+      if (leaving.has(turnId)) return
+      leaving.add(turnId)
+      void withdraw
+        .mutateAsync({ turnId, text })
+        .then(
+          () => writeFirst(text),
+          () => undefined,
+        )
+        .finally(() => leaving.delete(turnId))
+    },
     /** What was not sent is in the composer, from where it can be. */
     sendAgain: (message: Pick<NewMessage, 'text' | 'kind'>) => {
       const written = message.kind === 'command' ? `!${message.text}` : message.text
