@@ -48,7 +48,8 @@ const unknown = positionals.filter((name) => !BENCHMARKS.some((one) => one.name 
 if (values.help || unknown.length > 0 || !Number.isInteger(runs) || runs < 1) {
   for (const name of unknown) say(`errand bench: there is no benchmark ${name}.`)
   say('Usage: errand bench [NAME…] [--json] [--runs N]\n')
-  for (const { name, about } of BENCHMARKS) say(`  ${name.padEnd(12)}${about}`)
+  const width = Math.max(...BENCHMARKS.map(({ name }) => name.length))
+  for (const { name, about } of BENCHMARKS) say(`  ${name.padEnd(width)}  ${about}`)
   say(`\nFewer than ${LEAST_RUNS} runs are for a quick try and marked as such.`)
   process.exit(values.help ? 0 : EXIT.usage)
 }

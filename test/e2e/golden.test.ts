@@ -1,9 +1,11 @@
 // An installation made of the golden data of each version so far: it starts, and its API shows all that is in it.
+import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Client, createClient } from '../../src/client/client.ts'
+import { delay } from '../../src/lib/deadline.ts'
 import { applyEvent, emptyView } from '../../src/protocol/apply-event.ts'
 import { goldenFile, goldenVersions, readExpected } from '../golden/open.ts'
 import { type RunningCommand, runCommand, startCommand } from './command.ts'
@@ -11,12 +13,13 @@ import { type RunningCommand, runCommand, startCommand } from './command.ts'
 describe.each(goldenVersions)('the data of version %s', (version) => {
   const sessions = readExpected(version)
   let folder: string
+  let dataDir: string
   let command: RunningCommand
   let client: Client
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'errand-golden-'))
-    const dataDir = join(folder, 'data')
+    dataDir = join(folder, 'data')
     const restored = await runCommand(['restore', goldenFile(version), '--data', dataDir])
     expect(restored.exitCode, restored.stderr).toBe(0)
     command = startCommand(['up', '--json', '--port', '0', '--data', dataDir])
@@ -27,6 +30,9 @@ describe.each(goldenVersions)('the data of version %s', (version) => {
   })
   afterAll(async () => {
     for (const { id } of sessions) await client.removeSession(id)
+    // What has begun again may be on its way still: a sandbox outlives its Errand.
+    const folders = () => sessions.filter(({ id }) => existsSync(join(dataDir, 'sandboxes', id)))
+    while (folders().length > 0) await delay(20)
     command.interrupt('SIGTERM')
     await command.ended()
     await rm(folder, { recursive: true, force: true })
