@@ -1,5 +1,6 @@
 // A session for the tests of this room: its first state and changes of it, without the rules of `sessions`.
 
+import { NO_USAGE, NOTHING_OUTSIDE } from '../protocol/apply-session.ts'
 import { environmentFieldsSchema } from '../protocol/environment.ts'
 import { createId } from '../protocol/ids.ts'
 import { NO_GRANTS, type SessionState } from '../protocol/session.ts'
@@ -62,16 +63,9 @@ export function testState(id: string, { lastSeq, now }: { lastSeq: number; now: 
     answers: {},
     lastTurn: null,
     endedTurnIds: [],
-    usage: {
-      requests: 0,
-      inputTokens: 0,
-      outputTokens: 0,
-      cacheReadTokens: 0,
-      cacheCreationTokens: 0,
-      costUsd: null,
-    },
+    usage: NO_USAGE,
     changes: null,
-    outward: { state: 'none', message: '', nextAt: null },
+    outward: NOTHING_OUTSIDE,
     failure: null,
   } satisfies SessionState
 }

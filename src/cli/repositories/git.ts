@@ -1,4 +1,6 @@
 // Runs the user's own git on the user's own repository, quietly and without asking anything.
+
+import { isLoopback } from '../../lib/loopback.ts'
 import { lastLines, type RunResult, runProcess } from '../../lib/process.ts'
 import { AppError } from '../../protocol/errors.ts'
 import type { Connection } from '../deps.ts'
@@ -95,9 +97,4 @@ export function doorEnv(
     env[`GIT_CONFIG_VALUE_${first + index}`] = value
   })
   return env
-}
-
-/** Whatever proxy there is, it does not lead there. */
-export function isLoopback(baseUrl: string): boolean {
-  return ['127.0.0.1', 'localhost', '[::1]'].includes(new URL(baseUrl).hostname)
 }
